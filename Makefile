@@ -1,0 +1,32 @@
+# The two commands: `make report` measures this machine and leaves a report; `make test` passes the tests.
+# Both need Python 3.10 or newer and make, and set up everything else in .venv.
+
+PYTHON ?= python3
+PRESET ?= standard
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: report test check setup clean
+
+report: $(READY)
+	$(BIN)/gradbench run --preset $(PRESET)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: $(READY)
+
+# constraints.txt pins what is tested; pip sees it, so that `torch` is not the newest one that there is.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV)

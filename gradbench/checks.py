@@ -1,0 +1,80 @@
+"""What a lane must show before it may be timed: that it does what its method promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import torch
+
+from gradbench.lane import ReadyLane
+from gradbench.plan import Comparison
+
+
+class CheckFailed(Exception):
+    """A lane does not do what its method promises; the message says what was expected and got."""
+
+
+def check_lane(ready: ReadyLane, comparison: Comparison) -> torch.Tensor | None:
+    """Run a lane once and hold it against its expectation; return its result, None where it has none.
+
+    Raises CheckFailed at the first thing that is not as expected.
+    """
+    expect = ready.lane.expect
+    x = ready.x
+    written = x._version if x is not None else 0
+    y = ready.run()
+    if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
+        torch.set_grad_enabled(True)
+        raise CheckFailed("expected grad mode to be as it was before the statement; it was left changed")
+    if x is None:
+        return None
+    _same("x.requires_grad after the statement", expect.input_requires_grad, x.requires_grad)
+    _same("writes to x", 0, x._version - written)
+    if expect.grad_enabled_inside is not None:
+        _same("grad mode inside", expect.grad_enabled_inside, ready.run_probe())
+    if expect.result_requires_grad is None:
+        return None
+    if not isinstance(y, torch.Tensor):
+        raise CheckFailed(f"expected the statement to leave a tensor in y; got {type(y).__name__}")
+    _same("y.requires_grad", expect.result_requires_grad, y.requires_grad)
+    _same("y.is_leaf", expect.result_is_leaf, y.is_leaf)
+    _same("y.is_inference()", expect.result_inference, y.is_inference())
+    _same("y on the storage of x", expect.shares_storage, _storage(y) == _storage(x))
+    _same("dtype of y", getattr(torch, comparison.dtype), y.dtype)
+    return y
+
+
+def check_answer(y: torch.Tensor, answer: numpy.ndarray[Any, Any], comparison: Comparison) -> None:
+    """Hold a result against the workload's answer in float64; raises CheckFailed."""
+    _close(y, torch.from_numpy(answer), comparison)
+
+
+def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison) -> None:
+    """Hold a lane's result against the reference's; raises CheckFailed."""
+    # Equal to the bit is the rule and quick to see; the tolerance is for what reorders its sums.
+    if y.dtype != reference.dtype or not torch.equal(y, reference):
+        _close(y, reference, comparison)
+
+
+def _same(what: str, expected: object, got: object) -> None:
+    if expected != got:
+        raise CheckFailed(f"{what}: expected {expected}, got {got}")
+
+
+def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> None:
+    if y.shape != expected.shape:
+        raise CheckFailed(f"shape of y: expected {tuple(expected.shape)}, got {tuple(y.shape)}")
+    if not y.numel():
+        return
+    allowed = comparison.tolerance * torch.finfo(getattr(torch, comparison.dtype)).eps
+    got, wanted = (each.detach().to("cpu", torch.float64) for each in (y, expected))
+    # Near zero an absolute error of a thousandth of the tolerance is allowed.
+    worst = float(((got - wanted).abs() / wanted.abs().clamp(min=1e-3)).max())
+    if not worst <= allowed:
+        raise CheckFailed(f"values of y: expected a relative error of at most {allowed:.2g}, got {worst:.2g}")
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    address: int = tensor.untyped_storage().data_ptr()
+    return address

@@ -1,0 +1,246 @@
+"""The commands. Each imports what it needs when it is called, so that help and lists answer at once."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradbench import __version__
+from gradbench.errors import EndedEarly, GradbenchError, RequestError
+
+RUNS = Path("runs")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gradbench")
+def cli() -> None:
+    """What each way of controlling gradients in PyTorch costs, in time and memory, on this machine.
+
+    Exit codes: 0 done; 2 the request was wrong; 3 ended early, and says what is kept.
+    """
+
+
+def _names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
+@cli.command()
+@click.option(
+    "--preset",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    default="standard",
+    show_default=True,
+    help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
+)
+@click.option(
+    "--workload",
+    "workloads",
+    multiple=True,
+    callback=_names,
+    metavar="NAME",
+    help="Only this workload; several times or with commas for more.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    callback=_names,
+    metavar="NAME",
+    help="Only this method; the reference is always measured.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    callback=_names,
+    metavar="SIZE",
+    help="small, medium, large, a number of elements (1e6), or a sweep (1:1e7).",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where the tensors are.")
+@click.option("--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.")
+@click.option("--passes", type=int, metavar="N", help="Fresh processes that each visit every comparison.")
+@click.option("--budget", type=float, metavar="SECONDS", help="Wall time in all, the report included.")
+@click.option(
+    "--precision",
+    type=float,
+    metavar="PERCENT",
+    help="Stop once every interval is this narrow: ± per cent of its ratio.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Intra-op threads of torch."
+)
+@click.option(
+    "--allocator",
+    type=click.Choice(["keep", "system"]),
+    default="keep",
+    show_default=True,
+    help="Have the C library keep freed pages, or leave its defaults (fresh pages for large results).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of every random order, and of the data.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A visit that says nothing for so long beyond its slice counts as hung.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the run.  [default: runs/<time>]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
+@click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
+@click.pass_context
+def run(context: click.Context, preset: str, workloads: list[str], methods: list[str], sizes: list[str],
+        device: str, dtype: str, passes: int | None, budget: float | None, precision: float | None,
+        threads: int, allocator: Any, seed: int, timeout: float, output: Path | None, resume: bool,
+        with_report: bool) -> None:  # fmt: skip
+    """Measure, and build the report (the main job)."""
+    from gradbench import run as runs
+    from gradbench.plan import Request
+    from gradbench.progress import make_progress
+    from gradbench.results import Options
+
+    given = [name for name in context.params
+             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
+    if resume:
+        fixed = sorted(set(given) & {
+            "workloads", "methods", "sizes", "device", "dtype", "threads", "allocator", "seed", "timeout",
+        })  # fmt: skip
+        if fixed:
+            raise RequestError(
+                f"--resume takes its plan from the run; --{fixed[0].rstrip('s')} cannot be changed: leave it "
+                "out, or start a new run"
+            )
+        folder = output or _newest()
+        goal = _resumed_goal(folder, preset if "preset" in given else None, passes, budget, precision)
+        with make_progress() as progress:
+            results = runs.resume(folder, goal, progress)
+    else:
+        goal = runs.make_goal(preset, passes, budget, precision)
+        request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed)
+        now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+        options = Options(preset, threads, allocator, timeout)
+        command = shlex.join(["gradbench", *sys.argv[1:]])
+        with make_progress() as progress:
+            results = runs.start(output or RUNS / now, request, options, goal, command, progress)
+    if with_report:
+        _report(results.path, results.path.parent / "report.html")
+    else:
+        click.echo(f"results: {results.path}")
+
+
+def _resumed_goal(
+    folder: Path, preset: str | None, passes: int | None, budget: float | None, precision: float | None
+) -> Any:
+    from gradbench import run as runs
+    from gradbench.results import read_results
+
+    return runs.make_goal(preset or read_results(folder).header.options.preset, passes, budget, precision)
+
+
+def _newest() -> Path:
+    from gradbench.results import FILENAME
+
+    found = sorted(RUNS.glob(f"*/{FILENAME}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise RequestError(
+            f"there is no run in {RUNS}/ yet; make one with `gradbench run`, or name its folder"
+        )
+    return found[-1].parent
+
+
+def _report(results: Path, output: Path) -> None:
+    from gradbench.report import write_report
+
+    write_report(results, output)
+    click.echo(f"report: {output}")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it.  [default: report.html beside the results]",
+)
+def report(results: Path | None, output: Path | None) -> None:
+    """Build the HTML report again, from RESULTS (default: the newest run in runs/)."""
+    from gradbench.results import locate
+
+    path = locate(results or _newest())
+    _report(path, output or path.parent / "report.html")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option("--to", "form", type=click.Choice(["csv"]), default="csv", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
+def export(results: Path | None, form: str, output: Path | None) -> None:
+    """Write RESULTS (default: the newest run) as a table: one row per lane and metric."""
+    from gradbench.export import to_csv
+    from gradbench.results import read_results
+    from gradbench.summary import summarise
+
+    text = to_csv(summarise(read_results(results or _newest())))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    if output.exists():
+        raise RequestError(f"--output {output}: expected a new file; it exists; name another, or remove it")
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise RequestError(f"--output {output}: cannot be written: {error.strerror}") from None
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--devices", is_flag=True, help="Also the devices of this machine; starts torch.")
+def list_(as_json: bool, devices: bool) -> None:
+    """Methods, workloads and sizes, and the devices of this machine."""
+    from gradbench.listing import as_data, as_text
+
+    data = as_data(devices)
+    click.echo(json.dumps(data, indent=2) if as_json else as_text(data))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: every error that a user can cause is one line on standard error."""
+    try:
+        code = cli.main(args=arguments, prog_name="gradbench", standalone_mode=False)
+    except GradbenchError as error:
+        _say("stopped" if isinstance(error, EndedEarly) else "error", str(error))
+        code = error.exit_code
+    except click.UsageError as error:
+        hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+        _say("error", error.format_message().rstrip(".") + hint)
+        code = 2
+    except click.Abort:
+        _say("stopped", "interrupted; nothing was written")
+        code = 3
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+def _say(kind: str, message: str) -> None:
+    click.echo(f"gradbench: {kind}: {' '.join(message.split())}", err=True)

@@ -1,0 +1,65 @@
+"""A results file in forms that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from gradbench.plan import Comparison
+from gradbench.summary import LaneSummary, RunSummary
+
+COLUMNS = (
+    "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",
+    "value", "low", "high", "ratio", "ratio_low", "ratio_high", "passes",
+)  # fmt: skip
+
+MEMORY_METRICS = ("allocated", "peak", "retained", "graph", "saved", "allocations")
+
+Row = dict[str, object]
+
+
+def rows(summary: RunSummary) -> Iterator[Row]:
+    """The tidy table: one row per lane and metric; seconds and bytes, never scaled; None where unknown."""
+    for each in summary.comparisons:
+        for lane in each.lanes:
+            yield _time_row(each.comparison, lane)
+            for metric in MEMORY_METRICS:
+                value = None if lane.memory is None else getattr(lane.memory, metric)
+                unit = "1" if metric == "allocations" else "B"
+                yield _row(each.comparison, lane, metric, unit, value)
+
+
+def _time_row(comparison: Comparison, lane: LaneSummary) -> Row:
+    row = _row(comparison, lane, "time", "s", None)
+    if lane.time is not None:
+        row |= {"value": lane.time.mean, "low": lane.time.low, "high": lane.time.high}
+        row["passes"] = lane.time.count
+    if lane.ratio is not None:
+        row |= {"ratio": lane.ratio.mean, "ratio_low": lane.ratio.low, "ratio_high": lane.ratio.high}
+    return row
+
+
+def _row(comparison: Comparison, lane: LaneSummary, metric: str, unit: str, value: object) -> Row:
+    known = dict.fromkeys(COLUMNS)
+    return {
+        **known,
+        "workload": comparison.workload,
+        "method": lane.lane.name,
+        "size": comparison.size,
+        "numel": comparison.numel,
+        "device": comparison.device,
+        "dtype": comparison.dtype,
+        "metric": metric,
+        "unit": unit,
+        "value": value,
+    }
+
+
+def to_csv(summary: RunSummary) -> str:
+    """The tidy table as CSV, its header line first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(summary))
+    return text.getvalue()

@@ -1,0 +1,50 @@
+"""What the parent asks of a worker, and what the worker says besides results: their only common words."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+import msgspec
+
+from gradbench.environment import Environment
+from gradbench.plan import Comparison
+from gradbench.results import Failure, Memory, Visit
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One comparison to visit, for a slice of `seconds`."""
+
+    comparison: Comparison
+    seconds: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    """The first line that a worker reads.
+
+    Attributes:
+        number: of the pass.
+        seed: of the random orders in this process.
+        batch_seconds: what a batch should take.
+    """
+
+    number: int
+    kind: Literal["memory", "time"]
+    seed: int
+    threads: int
+    batch_seconds: float = 50e-6
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The worker has imported torch."""
+
+    environment: Environment
+    import_seconds: float
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """The worker is done with a comparison and waits for the next task."""
+
+    comparison: str
+
+
+Message = Union[Ready, Finish, Visit, Memory, Failure]  # noqa: UP007 -- msgspec on 3.10

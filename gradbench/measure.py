@@ -1,0 +1,252 @@
+"""One pass: a fresh process that visits comparisons, one after another. Run as `python -m gradbench.measure`.
+
+It reads a Job and then Tasks, a line of JSON each, and answers with Messages on its first standard
+output; anything that measured code prints goes to standard error. Nothing here writes a file.
+
+    for each task:
+        build the lanes, in random order; check that each does what its method promises
+        choose one n per lane so that a batch takes about 50 µs
+        until the slice of time is used:
+            for each lane, in random order: time a batch of n calls
+        emit one visit: per lane the time per call, and the log-ratio to the reference, paired by round
+"""
+
+from __future__ import annotations
+
+import time
+
+_STARTED = time.perf_counter()
+
+import gc  # noqa: E402 -- the clock above must start before torch is imported
+import os  # noqa: E402
+import random  # noqa: E402
+import sys  # noqa: E402
+from typing import Any, BinaryIO, Literal  # noqa: E402
+
+import msgspec  # noqa: E402
+import numpy  # noqa: E402
+import psutil  # noqa: E402
+import torch  # noqa: E402
+
+from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
+from gradbench.environment import observe  # noqa: E402
+from gradbench.job import Finish, Job, Message, Ready, Task  # noqa: E402
+from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
+from gradbench.plan import Comparison  # noqa: E402
+from gradbench.results import Failure, LaneTime, Visit  # noqa: E402
+
+# Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
+FEWEST_ROUNDS = 5
+
+
+class Worker:
+    """Answers tasks until its input ends."""
+
+    def __init__(self, job: Job, output: BinaryIO) -> None:
+        self._job = job
+        self._output = output
+        self._random = random.Random(job.seed)
+        torch.set_num_threads(job.threads)
+
+    def say(self, message: Message) -> None:
+        """Send one message to the parent."""
+        self._output.write(msgspec.json.encode(message) + b"\n")
+        self._output.flush()
+
+    def visit(self, task: Task) -> None:
+        """Visit one comparison: a Visit or Memory records, and a Failure for each lane that fell out."""
+        comparison = task.comparison
+        started = time.perf_counter()
+        try:
+            lanes = self._build(comparison)
+            if self._job.kind == "memory":
+                self._memory(comparison, lanes)
+            elif lanes:
+                self._time(comparison, lanes, task.seconds, started)
+        except Exception as error:
+            self._fail(comparison, None, self._job.kind, error)
+
+    def _fail(self, comparison: Comparison, lane: str | None, stage: str, error: Exception) -> None:
+        kind: Literal["check", "raised", "out of memory"] = "raised"
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, CheckFailed):
+            kind, text = "check", str(error)
+        # On the CPU torch reports this as a RuntimeError of the allocator.
+        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+            kind = "out of memory"
+        line = " ".join(text.split())[:500]
+        self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
+
+    def _build(self, comparison: Comparison) -> list[ReadyLane]:
+        """The lanes that are set up and pass their checks, made in random order.
+
+        Without the reference there is nothing to compare with: then its failure is the visit's.
+        """
+        shared = prepare(comparison)
+        order = list(comparison.lanes)
+        self._random.shuffle(order)
+        order.sort(key=lambda lane: lane.role != "reference")
+        lanes: list[ReadyLane] = []
+        reference: torch.Tensor | None = None
+        for lane in order:
+            try:
+                ready = ReadyLane(lane, shared)
+                y = check_lane(ready, comparison)
+                if lane.role == "reference":
+                    reference = y
+                    if y is not None:
+                        check_answer(y, expected_answer(comparison, shared), comparison)
+                elif y is not None and reference is not None:
+                    check_same(y, reference, comparison)
+                lanes.append(ready)
+            except Exception as error:
+                self._fail(comparison, lane.name, "check", error)
+                if lane.role == "reference":
+                    return []
+        return lanes
+
+    def _memory(self, comparison: Comparison, lanes: list[ReadyLane]) -> None:
+        from gradbench.memory import measure_memory
+
+        for ready in lanes:
+            if ready.lane.role == "empty":
+                continue
+            try:
+                self.say(measure_memory(ready, comparison.id))
+            except Exception as error:
+                self._fail(comparison, ready.lane.name, "memory", error)
+
+    def _time(self, comparison: Comparison, lanes: list[ReadyLane], seconds: float, started: float) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            batches = [ready.batch for ready in lanes]
+            calls = [calibrate(batch, self._job.batch_seconds) for batch in batches]
+            others, switches = _Others(), _switches()
+            begun = time.perf_counter()
+            times = self._rounds(batches, calls, begun + seconds)
+            ended = time.perf_counter()
+            share, switched = others.share(), _switches()
+        finally:
+            gc.enable()
+        lane_times, error = summarise([ready.lane.role for ready in lanes], calls, times)
+        self.say(
+            Visit(
+                number=self._job.number,
+                comparison=comparison.id,
+                rounds=len(times),
+                timed_seconds=ended - begun,
+                other_seconds=begun - started + time.perf_counter() - ended,
+                error=error,
+                lanes={ready.lane.name: each for ready, each in zip(lanes, lane_times, strict=True)},
+                others=share,
+                switches=None if switched is None or switches is None else switched - switches,
+            )
+        )
+
+    def _rounds(self, batches: list[Any], calls: list[int], until: float) -> numpy.ndarray[Any, Any]:
+        """Nanoseconds of each batch: one row a round, one column a lane."""
+        pairs = list(enumerate(zip(batches, calls, strict=True)))
+        rows: list[list[int]] = []
+        while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
+            self._random.shuffle(pairs)
+            row = [0] * len(pairs)
+            for place, (batch, n) in pairs:
+                row[place] = batch(n)
+            rows.append(row)
+        return numpy.array(rows, dtype=numpy.float64)
+
+
+def calibrate(batch: Any, wanted: float) -> int:
+    """Calls for a batch of about `wanted` seconds, at least 1: from the least of three short batches."""
+    batch(1)
+    n = 1
+    while True:
+        nanoseconds: int = min(batch(n) for _ in range(3 if n > 1 else 2))
+        if nanoseconds >= wanted * 1e9 / 4 or n >= 1 << 20:
+            return max(1, round(wanted * 1e9 * n / max(nanoseconds, 1)))
+        n *= 2
+
+
+def summarise(
+    roles: list[str], calls: list[int], times: numpy.ndarray[Any, Any]
+) -> tuple[list[LaneTime], float]:
+    """What is kept of the rounds of a visit.
+
+    Args:
+        roles: of the lanes, one of them `reference` and one `twin`.
+        calls: in a batch, by lane.
+        times: nanoseconds of each batch, rounds x lanes.
+
+    Returns:
+        The times by lane, and the estimated standard error of the twin's log-ratio.
+    """
+    per_call = times / numpy.array(calls) / 1e9
+    logs = numpy.log(per_call)
+    ratios = logs - logs[:, [roles.index("reference")]]
+    q1, median, q3 = numpy.quantile(per_call, [0.25, 0.5, 0.75], axis=0)
+    log_ratios = numpy.median(ratios, axis=0)
+    lanes = [
+        LaneTime(n, float(middle), float(low), float(high), float(ratio))
+        for n, middle, low, high, ratio in zip(calls, median, q1, q3, log_ratios, strict=True)
+    ]
+    error = 0.0
+    if "twin" in roles:
+        low, high = numpy.quantile(ratios[:, roles.index("twin")], [0.25, 0.75])
+        # Of a median: 1.2533 s/√n; s from the quartiles, which are 1.349 s apart in a normal sample.
+        error = 1.2533 * float(high - low) / 1.349 / len(ratios) ** 0.5
+    return lanes, error
+
+
+class _Others:
+    """Processor time that other processes use while this one measures."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    @staticmethod
+    def _read() -> tuple[float, float, float] | None:
+        try:
+            cpu, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        except (psutil.Error, OSError):
+            return None
+        idle = cpu.idle + getattr(cpu, "iowait", 0.0)
+        guests = getattr(cpu, "guest", 0.0) + getattr(cpu, "guest_nice", 0.0)
+        return sum(cpu) - guests, idle, own.user + own.system
+
+    def share(self) -> float | None:
+        """The share of all processors' time since this object was made, 0 to 1; None where unknown."""
+        now = self._read()
+        if now is None or self._before is None:
+            return None
+        total, idle, own = (after - before for after, before in zip(now, self._before, strict=True))
+        return min(1.0, max(0.0, (total - idle - own) / total)) if total > 0 else None
+
+
+def _switches() -> int | None:
+    try:
+        switches: int = psutil.Process().num_ctx_switches().involuntary
+    except (psutil.Error, OSError, NotImplementedError):
+        return None
+    return switches
+
+
+def main() -> None:
+    """Answer the tasks that come in on standard input."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    worker = Worker(job, output)
+    # What is there now stays: without this every collection walks all of torch, 0.1 s each.
+    gc.collect()
+    gc.freeze()
+    worker.say(Ready(observe(), time.perf_counter() - _STARTED))
+    tasks = msgspec.json.Decoder(Task)
+    for line in sys.stdin.buffer:
+        task = tasks.decode(line)
+        worker.visit(task)
+        worker.say(Finish(task.comparison.id))
+
+
+if __name__ == "__main__":
+    main()

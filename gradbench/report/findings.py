@@ -1,0 +1,216 @@
+"""What was found, in sentences made from the figures. No sentence is written for a result it expects."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy
+
+from gradbench.report import format
+from gradbench.stats import Interval
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the figures say: the sentence, and the figures that it stands on."""
+
+    sentence: str
+    evidence: str
+
+
+def findings(summary: RunSummary) -> list[Finding]:
+    """The findings, the most general first; those whose figures are not there are left out."""
+    by_workload: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in summary.comparisons:
+        by_workload[each.comparison.workload].append(each)
+    alone = by_workload.pop("control", [])
+    in_place = list(by_workload.values())
+    asked: list[Callable[[], Finding | None]] = [
+        lambda: _alone(alone),
+        lambda: _price(alone, in_place),
+        lambda: _recording(in_place),
+        lambda: _inference_mode(summary.comparisons),
+        lambda: _memory(summary.comparisons),
+        lambda: _floor(summary),
+    ]
+    return [found for ask in asked if (found := ask()) is not None]
+
+
+def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    """What the controls cost by themselves, and which of them grow with the tensor."""
+    if not comparisons:
+        return None
+    first, last = comparisons[0], comparisons[-1]
+    lanes = sorted((lane for lane in first.methods if lane.time), key=_seconds)
+    if not lanes:
+        return None
+    grown = [
+        (lane.lane.label, later.time.mean / lane.time.mean)
+        for lane in lanes
+        if lane.time
+        and (later := last.lane(lane.lane.name)) is not None
+        and later.time is not None
+        # The machine drifts between visits, so only a growth well beyond its drift counts as one.
+        and later.time.mean > 3 * lane.time.mean
+    ]
+    sentence = f"Alone, a control costs {_range([_seconds(lane) for lane in lanes])} a call"
+    if first is not last:
+        rest = "it is the same" if not grown else "all others cost the same"
+        names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in grown)
+        span = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
+        sentence += f"; {names} grows with the tensor {span}, {rest}" if grown else f"; {rest} {span}"
+    listed = ", ".join(f"{lane.lane.label} {format.seconds(_seconds(lane))}" for lane in lanes)
+    return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
+
+
+def _price(
+    alone: Sequence[ComparisonSummary], in_place: Sequence[Sequence[ComparisonSummary]]
+) -> Finding | None:
+    """What no_grad() adds to work that is untracked anyway: the price that users pay."""
+    known = [
+        (each, lane)
+        for comparisons in in_place
+        for each in comparisons
+        if (lane := each.lane("no_grad")) is not None
+        and lane.extra
+        and lane.ratio
+        and lane.verdict in ("slower", "faster", "same")
+    ]
+    if not known:
+        return None
+    ratios = [lane.ratio.mean for _, lane in known if lane.ratio]
+    sentence = (
+        f"A no_grad() block around work takes {_span(ratios)} times as long as the same work with "
+        "requires_grad_(False)"
+    )
+    bare = alone[0].lane("no_grad") if alone else None
+    if bare is not None and bare.time is not None:
+        added = [lane.extra.mean for _, lane in known if lane.extra and lane.verdict == "slower"]
+        if added:
+            sentence += (
+                f": in place it adds {_range(added)}, where an empty block alone costs "
+                f"{format.seconds(bare.time.mean)}"
+            )
+    listed = _listed([(each, lane.ratio) for each, lane in known if lane.ratio])
+    return Finding(f"{sentence}.", f"no_grad() ÷ requires_grad_(False): {listed}.")
+
+
+def _recording(in_place: Sequence[Sequence[ComparisonSummary]]) -> Finding | None:
+    """Whether a block around this work is dearer than the recording that it saves."""
+    found = [
+        (each, ratio)
+        for comparisons in in_place
+        for each in comparisons
+        if (ratio := between(each, "no_grad", "tracked")) is not None and ratio.low is not None
+    ]
+    if not found:
+        return None
+    dearer = [each for each, ratio in found if _above(ratio.low, each)]
+    cheaper = [each for each, ratio in found if _below(ratio.high, each)]
+    open_ = len(found) - len(dearer) - len(cheaper)
+    sentence = (
+        f"Against recording everything, a no_grad() block is slower in {len(dearer)} of {len(found)} "
+        f"comparisons and faster in {len(cheaper)}"
+    )
+    if open_:
+        sentence += f"; {open_} show no difference"
+    return Finding(f"{sentence}.", f"no_grad() ÷ tracked: {_listed(found)}.")
+
+
+def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    found = [
+        (each, ratio)
+        for each in comparisons
+        if (ratio := between(each, "inference_mode", "no_grad")) is not None and ratio.low is not None
+    ]
+    if not found:
+        return None
+    faster = [each for each, ratio in found if _below(ratio.high, each)]
+    slower = [each for each, ratio in found if _above(ratio.low, each)]
+    means = [ratio.mean for _, ratio in found]
+    return Finding(
+        f"inference_mode() against no_grad(): faster in {len(faster)} of {len(found)} comparisons, slower in "
+        f"{len(slower)}, not shown to differ in {len(found) - len(faster) - len(slower)}; its time is "
+        f"{_span(means)} times that of no_grad().",
+        f"inference_mode() ÷ no_grad(): {_listed(found)}.",
+    )
+
+
+def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    """Who keeps storages for backward, and what that is at its largest."""
+    known = [(each, lane) for each in comparisons for lane in each.methods if lane.memory is not None]
+    if not known:
+        return None
+    keeping = [(each, lane) for each, lane in known if lane.memory is not None and lane.memory.saved]
+    if not keeping:
+        return Finding("No method keeps memory for backward in these comparisons.", "All saved bytes are 0.")
+    names = sorted({lane.lane.label for _, lane in keeping})
+    each, lane = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
+    assert lane.memory is not None
+    sentence = (
+        f"Only {', '.join(names)} keeps memory for backward: {format.size(lane.memory.saved)} in "
+        f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
+        f"{format.size(lane.memory.graph)} would be free without the graph"
+    )
+    peaks = defaultdict(list)
+    for other in each.methods:
+        if other.memory is not None:
+            peaks[other.memory.peak].append(other.lane.label)
+    listed = "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(peaks.items()))
+    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {listed}.")
+
+
+def _floor(summary: RunSummary) -> Finding | None:
+    if not summary.twins:
+        return None
+    visible = [each.visible for each in summary.comparisons if each.visible is not None]
+    within = sum(twin <= 0.003 for twin in summary.twins)
+    evidence = f"{within} of the {len(summary.twins)} twins are within 0.3 % of 1."
+    if visible:
+        evidence += (
+            f" With {summary.passes} passes a difference of {format.percent(float(numpy.median(visible)))} "
+            "would be found in four of five runs, in the median comparison."
+        )
+    return Finding(
+        f"How far to trust this: the same code, entered twice in each of {len(summary.twins)} comparisons, "
+        f"came out different by {format.percent(float(numpy.median(summary.twins)))} in the median and "
+        f"{format.percent(max(summary.twins))} at worst.",
+        evidence,
+    )
+
+
+def _listed(ratios: Sequence[tuple[ComparisonSummary, Interval]]) -> str:
+    """By workload: chain 1.41 (1.39 to 1.42) at 100 elements, 1.08 (1.07 to 1.08) at 10k."""
+    by_workload: dict[str, list[str]] = defaultdict(list)
+    for each, ratio in ratios:
+        unit = "" if each.comparison.workload in by_workload else " elements"
+        by_workload[each.comparison.workload].append(
+            f"{format.ratio_with_ends(ratio)} at {format.count(each.comparison.numel)}{unit}"
+        )
+    return "; ".join(f"{workload} {', '.join(each)}" for workload, each in by_workload.items())
+
+
+def _seconds(lane: LaneSummary) -> float:
+    return lane.time.mean if lane.time else math.inf
+
+
+def _above(low: float | None, comparison: ComparisonSummary) -> bool:
+    return low is not None and low > math.exp(comparison.floor or 0.0)
+
+
+def _below(high: float | None, comparison: ComparisonSummary) -> bool:
+    return high is not None and high < math.exp(-(comparison.floor or 0.0))
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = format.significant(min(values)), format.significant(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _range(seconds: Sequence[float]) -> str:
+    low, high = format.seconds(min(seconds)), format.seconds(max(seconds))
+    return low if low == high else f"{low} to {high}"

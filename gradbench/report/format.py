@@ -1,0 +1,103 @@
+"""Figures for readers: three significant digits, a unit, a dash for what is not known."""
+
+from __future__ import annotations
+
+import math
+
+from gradbench.stats import Interval
+
+UNKNOWN = "–"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """The value with so many significant digits, without an exponent: 0.0912, 3.61, 1,230."""
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, places)
+    # Rounding up may gain a digit: 9.996 is 10.0, not 10.00.
+    places = digits - 1 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(0, places)}f}"
+
+
+def seconds(value: float | None) -> str:
+    """A time in the unit that suits it.
+
+    >>> seconds(3.61e-7)
+    '361 ns'
+    """
+    if value is None:
+        return UNKNOWN
+    for unit, scale in (("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3)):
+        if abs(value) < 999.5 * scale:
+            return f"{significant(value / scale)} {unit}"
+    return f"{significant(value)} s"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the decimal unit that suits them; exact below 10,000.
+
+    >>> size(4000000)
+    '4.00 MB'
+    """
+    if value is None:
+        return UNKNOWN
+    if abs(value) < 10_000:
+        return f"{value:,} B"
+    for unit, scale in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if abs(value) < 999.5 * scale:
+            return f"{significant(value / scale)} {unit}"
+    return f"{significant(value / 1e12)} TB"
+
+
+def count(value: int) -> str:
+    """A number of elements, short where that loses nothing: 100, 10k, 1M, 123,456."""
+    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= scale and value % scale == 0:
+            return f"{value // scale}{unit}"
+    return f"{value:,}"
+
+
+def multiple(interval: Interval | None) -> str:
+    """A ratio for a table that is read at a glance: at most three digits and two decimal places."""
+    if interval is None:
+        return UNKNOWN
+    return (
+        f"{interval.mean:,.{min(2, ratio_places(interval))}f}"
+        if interval.mean < 10
+        else significant(interval.mean)
+    )
+
+
+def ratio_places(interval: Interval) -> int:
+    """Decimal places that the interval supports: its half width has two digits, 1 to 4 places."""
+    if interval.low is None or interval.high is None or interval.high <= interval.low:
+        return 2
+    return min(4, max(0, 1 - math.floor(math.log10((interval.high - interval.low) / 2))))
+
+
+def ratio(interval: Interval | None) -> str:
+    """A ratio, to the digits that its interval supports."""
+    if interval is None:
+        return UNKNOWN
+    return f"{interval.mean:,.{ratio_places(interval)}f}"
+
+
+def ends(interval: Interval | None) -> str:
+    """The ends of a ratio's interval; a dash where there is none."""
+    if interval is None or interval.low is None or interval.high is None:
+        return UNKNOWN
+    places = ratio_places(interval)
+    return f"{interval.low:,.{places}f} to {interval.high:,.{places}f}"
+
+
+def ratio_with_ends(interval: Interval | None) -> str:
+    """A ratio with its interval: 3.61 (3.57 to 3.65)."""
+    if interval is None or interval.low is None:
+        return ratio(interval)
+    return f"{ratio(interval)} ({ends(interval)})"
+
+
+def percent(value: float | None) -> str:
+    """A fraction as per cent, two significant digits."""
+    return UNKNOWN if value is None else f"{significant(100 * value, 2)} %"

@@ -1,0 +1,124 @@
+"""The page: what the template is given, and where the file goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gradbench.errors import RequestError
+from gradbench.plan import Comparison, Lane
+from gradbench.report import figures, format
+from gradbench.report.findings import findings
+from gradbench.results import Results, read_results
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, summarise
+
+# More sizes than this are read as a curve, not one by one.
+SWEEP = 4
+
+# A table with more columns than this is no glance.
+GLANCE = 24
+
+
+def write_report(results: Path, output: Path) -> None:
+    """Build the report of a results file. Imports no torch; an existing report is replaced as a whole."""
+    text = render(read_results(results))
+    beside = output.with_name(output.name + ".part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(output)
+    except OSError as error:
+        raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def render(results: Results) -> str:
+    """The page as text."""
+    summary = summarise(results)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gradbench.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals["format"] = format
+    environment.globals["snippet"] = snippet
+    environment.globals["between"] = between
+    css = jinja2.PackageLoader("gradbench.report", ".").get_source(environment, "page.css")[0]
+    return environment.get_template("page.html").render(
+        css=css,
+        summary=summary,
+        header=results.header,
+        findings=findings(summary),
+        glance=_glance(summary),
+        workloads=_workloads(summary),
+        failures=results.failures,
+        machine=_machine(results),
+    )
+
+
+def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in summary.comparisons:
+        grouped[each.comparison.workload].append(each)
+    return [
+        {
+            "name": name,
+            "title": comparisons[0].comparison.title,
+            "shows": comparisons[0].comparison.shows,
+            "skipped": comparisons[0].comparison.skipped,
+            "sweep": figures.sweep(comparisons) if len(comparisons) > SWEEP else None,
+            "comparisons": [
+                {"summary": each, "figure": figures.ratios(each), "words": _words(each)}
+                for each in comparisons
+            ],
+        }
+        for name, comparisons in grouped.items()
+    ]
+
+
+def _glance(summary: RunSummary) -> list[tuple[str, list[LaneSummary | None]]]:
+    """Per method its label and its lane in each comparison, None where it does not fit; [] if too wide."""
+    if len(summary.comparisons) > GLANCE:
+        return []
+    # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
+    ordered = sorted(summary.comparisons, key=lambda each: -len(each.methods))
+    labels = {lane.lane.name: lane.lane.label for each in ordered for lane in each.methods}
+    return [(label, [each.lane(name) for each in summary.comparisons]) for name, label in labels.items()]
+
+
+def _words(comparison: ComparisonSummary) -> str:
+    """What a figure shows, for those who do not see it."""
+    listed = [
+        f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}" for lane in comparison.methods if lane.ratio
+    ]
+    return "Time relative to requires_grad_(False), with 95 % intervals: " + "; ".join(listed)
+
+
+def snippet(comparison: Comparison, lane: Lane) -> str:
+    """A lane as a program that can be pasted and run."""
+    return "\n".join(
+        part
+        for part in ("import torch", "", comparison.prepare, lane.setup, "", lane.statement)
+        if part or part == ""
+    )
+
+
+def _machine(results: Results) -> list[tuple[str, str]]:
+    header = results.header
+    machine, options = header.environment, header.options
+    keeps = (
+        "freed pages are kept (MALLOC_* set by gradbench)" if options.allocator == "keep" else "its defaults"
+    )
+    return [
+        ("Processor", f"{machine.processor}, {machine.cpus} logical, {machine.machine}"),
+        ("Memory", format.size(machine.memory)),
+        ("System", f"{machine.system}, {machine.libc}"),
+        ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {machine.threads} thread(s)"),
+        ("Python", f"{machine.implementation} {machine.python}, NumPy {machine.numpy}"),
+        ("C allocator", f"{keeps}; for memory figures its defaults"),
+        ("gradbench", f"{header.gradbench}, seed {header.request.seed}"),
+        ("Measured", header.created),
+    ]

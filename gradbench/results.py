@@ -1,0 +1,291 @@
+"""The records of a run, and their file of JSON Lines.
+
+The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
+Failure and PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was
+interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Union
+
+import msgspec
+
+from gradbench.environment import Environment
+from gradbench.errors import RequestError, ResultsFileError
+from gradbench.plan import Plan, Request
+
+FORMAT = "gradbench-results"
+SCHEMA = 1
+FILENAME = "results.jsonl"
+
+Allocator = Literal["keep", "system"]
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What was asked of a run, as far as it decides what is measured.
+
+    Attributes:
+        threads: intra-op threads of torch.
+        allocator: `keep` has glibc keep freed pages, `system` leaves its defaults.
+        timeout: seconds after which a silent worker counts as hung.
+    """
+
+    preset: str
+    threads: int
+    allocator: Allocator
+    timeout: float
+
+
+class Header(msgspec.Struct, frozen=True, tag="header"):
+    """The first line: what the file is, what was asked, and where it was measured."""
+
+    format: str
+    schema: int
+    gradbench: str
+    created: str
+    command: str
+    request: Request
+    options: Options
+    environment: Environment
+    plan: Plan
+
+
+class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
+    """A fresh process began.
+
+    Attributes:
+        number: of the pass; the pass that measures memory is 0.
+        import_seconds: the worker's start and its import of torch.
+    """
+
+    number: int
+    kind: Literal["memory", "time"]
+    import_seconds: float
+    hash_seed: int
+    padding: int
+
+
+class LaneTime(msgspec.Struct, frozen=True):
+    """One lane in one visit.
+
+    Attributes:
+        calls: calls in a batch.
+        seconds: median time per call, the loop included.
+        q1, q3: quartiles of the same.
+        log_ratio: median over rounds of log(time / time of the reference in the same round).
+    """
+
+    calls: int
+    seconds: float
+    q1: float
+    q3: float
+    log_ratio: float
+
+
+class Visit(msgspec.Struct, frozen=True, tag="visit"):
+    """One comparison in one process.
+
+    Attributes:
+        timed_seconds: wall time of the rounds.
+        other_seconds: wall time of everything else in the visit: building, checks, calibration.
+        error: estimated standard error of the twin's log-ratio within this visit.
+        others: share of the machine's processor time that other processes used during the rounds, or None.
+        switches: involuntary context switches of the worker during the rounds, or None.
+    """
+
+    number: int
+    comparison: str
+    rounds: int
+    timed_seconds: float
+    other_seconds: float
+    error: float
+    lanes: dict[str, LaneTime]
+    others: float | None = None
+    switches: int | None = None
+
+
+class Memory(msgspec.Struct, frozen=True, tag="memory"):
+    """What one execution of a lane does to memory, in bytes; the input is not counted.
+
+    Attributes:
+        allocated: sum of all allocations.
+        allocations: their number.
+        peak: most live at once above the start.
+        retained: live afterwards, the result held.
+        graph: retained, less the result itself.
+        saved: unique storages that the graph keeps for backward, input and result among them.
+        resident: growth of the process's resident set, result held; noisy.
+        source: where the exact figures come from.
+    """
+
+    comparison: str
+    lane: str
+    allocated: int
+    allocations: int
+    peak: int
+    retained: int
+    graph: int
+    saved: int
+    resident: int | None
+    source: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """Something that was to be measured and was not.
+
+    Attributes:
+        lane: the lane at fault; None where the whole visit was lost.
+        kind: `check` the lane does not do what its method promises; `raised`, `out of memory`, `died`,
+            `hung`; `given up` after repeated failures.
+    """
+
+    number: int
+    comparison: str
+    lane: str | None
+    stage: str
+    kind: Literal["check", "raised", "out of memory", "died", "hung", "given up"]
+    message: str
+
+
+class PassEnd(msgspec.Struct, frozen=True, tag="pass_end"):
+    """A pass came to its end; `seconds` is its wall time."""
+
+    number: int
+    seconds: float
+
+
+class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
+    """A run came to its end; `seconds` is the wall time since it was started or resumed."""
+
+    reason: Literal["passes", "budget", "precision"]
+    seconds: float
+
+
+Record = Union[Header, PassStart, Visit, Memory, Failure, PassEnd, RunEnd]  # noqa: UP007 -- msgspec on 3.10
+
+
+@dataclass
+class Results:
+    """A results file, read.
+
+    Attributes:
+        cut_off: bytes of an unfinished last line that were left out; 0 for a whole file.
+        length: bytes of the finished lines.
+    """
+
+    path: Path
+    header: Header
+    passes: list[PassStart] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    ends: list[PassEnd] = field(default_factory=list)
+    runs: list[RunEnd] = field(default_factory=list)
+    cut_off: int = 0
+    length: int = 0
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        if isinstance(record, Visit):
+            self.visits.append(record)
+        elif isinstance(record, Memory):
+            self.memory.append(record)
+        elif isinstance(record, Failure):
+            self.failures.append(record)
+        elif isinstance(record, PassStart):
+            self.passes.append(record)
+        elif isinstance(record, PassEnd):
+            self.ends.append(record)
+        elif isinstance(record, RunEnd):
+            self.runs.append(record)
+        else:
+            raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def locate(path: Path) -> Path:
+    """The results file that a path means: the file itself, or the one in the folder of a run."""
+    found = path / FILENAME if path.is_dir() else path
+    if not found.is_file():
+        raise RequestError(f"{path}: expected a results file or the folder of a run; there is none")
+    return found
+
+
+def read_results(path: Path) -> Results:
+    """Read a results file (or the one in a run's folder).
+
+    An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted.
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours.
+    """
+    path = locate(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    whole = content.rfind(b"\n") + 1
+    lines = content[:whole].splitlines()
+    if not lines:
+        raise ResultsFileError(f"{path}: expected a gradbench results file; it has no complete line")
+    results = Results(path, _header(path, lines[0]), cut_off=len(content) - whole, length=whole)
+    for number, record in _records(path, lines[1:]):
+        try:
+            results.add(record)
+        except ResultsFileError as error:
+            raise ResultsFileError(f"{error} (line {number})") from None
+    return results
+
+
+def _header(path: Path, line: bytes) -> Header:
+    foreign = f"{path}: expected a gradbench results file; its first line is not a header of one"
+    try:
+        start = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        raise ResultsFileError(foreign) from None
+    if not isinstance(start, dict) or start.get("format") != FORMAT:
+        raise ResultsFileError(foreign)
+    if start.get("schema") != SCHEMA:
+        raise ResultsFileError(
+            f"{path}: has schema {start.get('schema')}, this gradbench reads schema {SCHEMA}; "
+            f"use the version that wrote it ({start.get('gradbench')})"
+        )
+    try:
+        return msgspec.json.decode(line, type=Header)
+    except msgspec.ValidationError as error:
+        raise ResultsFileError(f"{path}: line 1 is corrupt: {error}") from None
+
+
+def _records(path: Path, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
+    for number, line in enumerate(lines, start=2):
+        try:
+            yield number, _decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ResultsFileError(f"{path}: line {number} is corrupt: {error}") from None
+
+
+class Writer:
+    """Appends records to a results file, one line each, handed to the system at once."""
+
+    def __init__(self, path: Path, length: int | None = None) -> None:
+        """Create the file, which must not exist; or go on after its first `length` bytes."""
+        self.path = path
+        self._file = path.open("xb" if length is None else "r+b")
+        if length is not None:
+            self._file.truncate(length)
+            self._file.seek(0, os.SEEK_END)
+
+    def write(self, record: Record) -> None:
+        """Append one record; it survives a kill of this process from here on."""
+        self._file.write(_encoder.encode(record) + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

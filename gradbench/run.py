@@ -1,0 +1,387 @@
+"""A run: passes, each in a fresh process, until the plan, the budget or the wanted precision is reached.
+
+The parent owns the results file and imports no torch. Every visit is written as it arrives, so that a
+run may be ended at any moment; `resume` finishes what is missing and adds passes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gradbench import __version__
+from gradbench.environment import Environment, differences
+from gradbench.errors import EndedEarly, RequestError
+from gradbench.job import Job, Ready, Task
+from gradbench.plan import Comparison, Plan, Request, make_plan
+from gradbench.results import (
+    FILENAME,
+    FORMAT,
+    SCHEMA,
+    Failure,
+    Header,
+    Options,
+    PassEnd,
+    PassStart,
+    Results,
+    RunEnd,
+    Visit,
+    Writer,
+    locate,
+    read_results,
+)
+from gradbench.summary import worst_precision
+from gradbench.worker import WorkerLost, WorkerProcess
+
+# A visit shorter than this is mostly calibration.
+SHORTEST_SLICE = 0.1
+# A comparison that lost this many visits in a row is not tried again in this run.
+GIVE_UP_AFTER = 3
+# What the report takes at the end, out of the budget.
+REPORT_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How much a run measures: passes, seconds per visit at most, and seconds in all."""
+
+    passes: int
+    slice: float
+    budget: float
+
+
+PRESETS = {
+    "quick": Preset(passes=4, slice=0.6, budget=42),
+    "standard": Preset(passes=10, slice=2.1, budget=285),
+    "thorough": Preset(passes=30, slice=4.0, budget=1800),
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When a run is done.
+
+    Attributes:
+        passes: timing passes in all, those of an earlier run included; None: as many as the budget holds.
+        budget: seconds of wall time for this run, the report included; None: no limit.
+        precision: half width of every interval on a ratio, as a fraction, that is enough; None: not asked.
+        slice: seconds per visit at most.
+    """
+
+    passes: int | None
+    budget: float | None
+    precision: float | None
+    slice: float
+
+
+def make_goal(preset: str, passes: int | None, budget: float | None, precision: float | None) -> Goal:
+    """The goal of a request: the preset, with what was asked for in its place.
+
+    A budget without passes is filled with passes; passes without a budget have no limit of time; a
+    precision alone has the preset's budget.
+    """
+    base = PRESETS[preset]
+    if passes is not None and passes < 1:
+        raise RequestError(f"--passes {passes}: expected a whole number of passes, at least 1")
+    if budget is not None and not 10 <= budget < 1e7:
+        raise RequestError(f"--budget {budget:g}: expected seconds, from 10 to 1e7; one pass takes several")
+    if precision is not None and not 0 < precision < 100:
+        raise RequestError(f"--precision {precision:g}: expected per cent, above 0 and below 100")
+    if passes is None and budget is None and precision is None:
+        return Goal(base.passes, base.budget, None, base.slice)
+    if passes is None and budget is None:
+        budget = base.budget
+    return Goal(passes, budget, None if precision is None else precision / 100, base.slice)
+
+
+class Progress:
+    """What a run tells while it goes on; this one keeps quiet."""
+
+    def begin(self, comparisons: int, visits: int | None) -> None:
+        """The run begins: comparisons in the plan, visits to come where that is known."""
+
+    def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
+        """A visit begins, in pass `number` (0: memory); seconds left for the run, where known."""
+
+    def visited(self) -> None:
+        """A visit ended."""
+
+
+def start(
+    output: Path, request: Request, options: Options, goal: Goal, command: str, progress: Progress
+) -> Results:
+    """Measure what was requested into a new folder.
+
+    Raises RequestError before anything is written when the request cannot be met, and EndedEarly when
+    the run was interrupted, with its finished visits kept.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        what = "another run" if (output / FILENAME).exists() else "other files"
+        raise RequestError(
+            f"--output {output}: expected a new or empty folder; it holds {what}; "
+            "name another folder, or add --resume to go on with a run"
+        )
+    plan = make_plan(request)
+    run = _Run(plan, request, options, goal, progress)
+
+    def begin(environment: Environment) -> tuple[Results, Writer]:
+        _refuse_device(request.device, environment)
+        created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        header = Header(FORMAT, SCHEMA, __version__, created, command, request, options, environment, plan)
+        path = output / FILENAME
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            writer = Writer(path)
+        except OSError as error:
+            raise RequestError(f"--output {output}: cannot be written: {error.strerror}") from None
+        writer.write(header)
+        return Results(path, header), writer
+
+    return run.go(begin)
+
+
+def _refuse_device(device: str, environment: Environment) -> None:
+    """Raise RequestError for a device that is not here, or that cannot be timed honestly yet."""
+    if device.partition(":")[0] not in {each.partition(":")[0] for each in environment.devices}:
+        raise RequestError(
+            f"--device {device}: torch {environment.torch} finds only {', '.join(environment.devices)} here"
+        )
+    if device != "cpu":
+        raise RequestError(
+            f"--device {device}: this version measures on cpu only; timing a GPU needs a clock of its own"
+        )
+
+
+def resume(output: Path, goal: Goal, progress: Progress) -> Results:
+    """Go on with the run in a folder: its plan, its options, its results.
+
+    Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
+    """
+    old = read_results(locate(output))
+    # Code is run from our own tables only, never from a file; and passes of one run time the same code.
+    plan = make_plan(old.header.request)
+    if plan != old.header.plan:
+        raise RequestError(
+            f"{old.path}: cannot go on: it was measured by gradbench {old.header.gradbench}, whose methods "
+            "or workloads are not those of this one; start a new run"
+        )
+    run = _Run(plan, old.header.request, old.header.options, goal, progress)
+
+    def begin(environment: Environment) -> tuple[Results, Writer]:
+        changed = differences(old.header.environment, environment)
+        if changed:
+            raise RequestError(
+                f"{old.path}: cannot go on: this machine or its software is not the run's: "
+                f"{'; '.join(changed)}; start a new run"
+            )
+        try:
+            return old, Writer(old.path, old.length)
+        except OSError as error:
+            raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
+
+    return run.go(begin, old)
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, request: Request, options: Options, goal: Goal, progress: Progress
+    ) -> None:
+        self._plan = plan
+        self._seed = request.seed
+        self._options = options
+        self._goal = goal
+        self._progress = progress
+        self._began = time.monotonic()
+        self._writer: Writer | None = None
+        self._begin: Callable[[Environment], tuple[Results, Writer]] | None = None
+        self._results: Results | None = None
+        self._startup = 2.0
+        self._lost: dict[str, int] = {}
+
+    def go(
+        self, begin: Callable[[Environment], tuple[Results, Writer]], old: Results | None = None
+    ) -> Results:
+        """Measure what is missing; `begin` opens the results once the first worker has shown its machine."""
+        self._begin = begin
+        todo = _Todo(self._plan, old)
+        if self._goal.passes is not None and todo.first_pass > self._goal.passes and not todo.unfinished:
+            raise RequestError(
+                f"nothing to do: the run has its {todo.first_pass - 1} passes; "
+                f"ask for more with --passes {2 * (todo.first_pass - 1)}"
+            )
+        try:
+            self._passes(todo)
+        except KeyboardInterrupt:
+            if self._results is None:
+                raise EndedEarly("stopped before anything was measured; nothing was written") from None
+            raise EndedEarly(
+                f"stopped; {len(self._results.visits)} visits are kept in {self._results.path}; go on with: "
+                f"gradbench run --resume --output {self._results.path.parent}"
+            ) from None
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+        assert self._results is not None
+        return self._results
+
+    def _passes(self, todo: _Todo) -> None:
+        total = self._goal.passes
+        known = None if total is None else (total - todo.first_pass + 1) * len(self._plan.comparisons)
+        self._progress.begin(len(self._plan.comparisons), known)
+        if todo.memory:
+            self._pass(0, "memory", todo.memory, None)
+        for number, comparisons in todo.unfinished.items():
+            self._pass(number, "time", comparisons, None)
+        number = todo.first_pass
+        reason: Literal["passes", "budget", "precision"] = "passes"
+        while total is None or number <= total:
+            seconds = self._pass_seconds(number)
+            if seconds is not None and seconds <= 0:
+                reason = "budget"
+                break
+            self._pass(number, "time", list(self._plan.comparisons), seconds)
+            number += 1
+            if self._goal.precision is not None and self._results is not None:
+                worst = worst_precision(self._results)
+                if worst is not None and worst <= self._goal.precision:
+                    reason = "precision"
+                    break
+        self._write(RunEnd(reason, time.monotonic() - self._began))
+
+    def _left(self) -> float | None:
+        if self._goal.budget is None:
+            return None
+        return self._goal.budget - REPORT_SECONDS - (time.monotonic() - self._began)
+
+    def _pass_seconds(self, number: int) -> float | None:
+        """Seconds for the visits of the next pass; None without a budget; 0 where none fits any more."""
+        left = self._left()
+        if left is None:
+            return None
+        count = len(self._plan.comparisons)
+        full = count * self._goal.slice
+        if self._goal.passes is None:
+            # At least five passes, so that an interval has degrees of freedom, then as many as fit.
+            passes = max(1, 6 - number, round(left / (full + self._startup)))
+        else:
+            passes = self._goal.passes - number + 1
+        seconds = min(full, left / passes - self._startup)
+        if seconds < count * SHORTEST_SLICE:
+            seconds = count * SHORTEST_SLICE
+            # The first pass is made whatever the budget; without it there is nothing to report.
+            return seconds if left > seconds + self._startup or number == 1 else 0.0
+        return seconds
+
+    def _pass(
+        self,
+        number: int,
+        kind: Literal["memory", "time"],
+        comparisons: list[Comparison],
+        seconds: float | None,
+    ) -> None:
+        """Visit comparisons in random order; a lost worker costs one visit, and a fresh one goes on."""
+        began = time.monotonic()
+        order = list(comparisons)
+        dice = random.Random(f"{self._seed}/{number}/{kind}")
+        dice.shuffle(order)
+        slices = self._slices(comparisons, seconds)
+        timed = 0.0
+        while order:
+            job = Job(number, kind, dice.getrandbits(32), self._options.threads)
+            hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
+            # Resident memory grows only where freed pages go back to the system.
+            allocator = self._options.allocator if kind == "time" else "system"
+            with WorkerProcess(job, hash_seed, padding, allocator) as worker:
+                ready = worker.ready()
+                self._opened(ready)
+                self._write(PassStart(number, kind, ready.import_seconds, hash_seed, padding))
+                while order:
+                    comparison = order.pop(0)
+                    if self._lost.get(comparison.id, 0) >= GIVE_UP_AFTER:
+                        self._give_up(number, comparison)
+                        continue
+                    self._progress.visiting(number, comparison, self._left())
+                    task = Task(comparison, slices[comparison.id])
+                    try:
+                        for message in worker.visit(task, self._options.timeout + 3 * task.seconds):
+                            if isinstance(message, Visit):
+                                timed += message.timed_seconds
+                                self._lost.pop(comparison.id, None)
+                            self._write(message)  # type: ignore[arg-type]
+                    except WorkerLost as lost:
+                        self._lost[comparison.id] = self._lost.get(comparison.id, 0) + 1
+                        self._write(Failure(number, comparison.id, None, kind, lost.kind, str(lost)))
+                        break
+                    finally:
+                        self._progress.visited()
+        took = time.monotonic() - began
+        self._write(PassEnd(number, took))
+        if kind == "time":
+            # What a pass costs besides its rounds, for the share of the budget of those to come.
+            self._startup = max(0.5, took - timed)
+
+    def _give_up(self, number: int, comparison: Comparison) -> None:
+        self._write(
+            Failure(number, comparison.id, None, "time", "given up", f"lost {GIVE_UP_AFTER} visits in a row")
+        )
+
+    def _opened(self, ready: Ready) -> None:
+        if self._results is None:
+            assert self._begin is not None
+            self._results, self._writer = self._begin(ready.environment)
+
+    def _write(self, record: PassStart | Visit | Failure | PassEnd | RunEnd) -> None:
+        assert self._writer is not None
+        assert self._results is not None
+        self._writer.write(record)
+        self._results.add(record)
+
+    def _slices(self, comparisons: list[Comparison], seconds: float | None) -> dict[str, float]:
+        """Seconds for each visit: more where the visits so far were noisier.
+
+        The error of a visit falls with the square root of its time t: error² = k/t. The sum of all
+        errors squared, for a given total time, is least when each t is proportional to √k (Neyman 1934).
+        No comparison gets less than a quarter of an equal share, so that none depends on one bad guess.
+        """
+        total = len(comparisons) * self._goal.slice if seconds is None else seconds
+        equal = total / max(1, len(comparisons))
+        noise: dict[str, list[float]] = {}
+        for visit in self._results.visits if self._results else ():
+            noise.setdefault(visit.comparison, []).append(visit.error * visit.timed_seconds**0.5)
+        if any(comparison.id not in noise for comparison in comparisons):
+            return {comparison.id: equal for comparison in comparisons}
+        weights = {c.id: sorted(noise[c.id])[len(noise[c.id]) // 2] for c in comparisons}
+        mean = sum(weights.values()) / len(weights) or 1.0
+        shares = {id: 0.25 + 0.75 * weight / mean for id, weight in weights.items()}
+        return {id: equal * share for id, share in shares.items()}
+
+
+class _Todo:
+    """What is missing of a run: memory, comparisons of passes that were cut off, and the next pass."""
+
+    def __init__(self, plan: Plan, old: Results | None) -> None:
+        comparisons = list(plan.comparisons)
+        self.memory = comparisons
+        self.unfinished: dict[int, list[Comparison]] = {}
+        self.first_pass = 1
+        if old is None:
+            return
+        done: dict[int, set[str]] = {}
+        for visit in old.visits:
+            done.setdefault(visit.number, set()).add(visit.comparison)
+        for failure in old.failures:
+            if failure.lane is None:
+                done.setdefault(failure.number, set()).add(failure.comparison)
+        seen = {record.comparison for record in old.memory} | done.get(0, set())
+        self.memory = [comparison for comparison in comparisons if comparison.id not in seen]
+        started = [begun.number for begun in old.passes]
+        for number in range(1, max(started, default=0) + 1):
+            missing = [c for c in comparisons if c.id not in done.get(number, set())]
+            if missing:
+                self.unfinished[number] = missing
+        self.first_pass = max(started, default=0) + 1

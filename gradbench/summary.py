@@ -1,0 +1,354 @@
+"""From a results file to what can be said: times, ratios, ranks, the noise floor, warnings. No torch.
+
+All times and ratios are net of the empty loop of the same visit. A ratio is made per pass, from the
+log-ratios paired by round, and its interval is a t-interval over passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy
+
+from gradbench import stats
+from gradbench.plan import Comparison, Lane
+from gradbench.results import Failure, LaneTime, Memory, Results, Visit
+from gradbench.stats import Interval
+
+# Within this the reader is told "the same": a tenth of the smallest difference that the guide claims.
+SAME_MARGIN = 0.01
+
+Verdict = Literal["reference", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
+
+
+@dataclass(frozen=True)
+class LaneSummary:
+    """What is known of one lane; None stands for what is not.
+
+    Attributes:
+        time: seconds per call, net of the empty loop; geometric mean over passes.
+        ratio: of that to the reference.
+        extra: seconds per call above the reference: the price of the method in place; mean over passes.
+        shown: the difference to the reference is shown: after Holm's correction over the run, and
+            larger than what the twin leaves open.
+        rank: among the methods of the comparison; 1 + the number shown to be faster.
+        log_ratios: by pass.
+    """
+
+    lane: Lane
+    verdict: Verdict
+    time: Interval | None
+    ratio: Interval | None
+    extra: Interval | None
+    rank: int | None
+    memory: Memory | None
+    failures: tuple[Failure, ...]
+    log_ratios: dict[int, float]
+
+
+@dataclass(frozen=True)
+class ComparisonSummary:
+    """What is known of one comparison.
+
+    Attributes:
+        floor: the largest difference (a log-ratio) that the twin's interval leaves open: what identical
+            code may seem to differ by, here; None before two passes.
+        visible: the smallest difference (a log-ratio) that this many passes would find in 80 % of cases.
+        empty: seconds per turn of the empty loop.
+        failures: those that cost a whole visit.
+    """
+
+    comparison: Comparison
+    lanes: tuple[LaneSummary, ...]
+    passes: int
+    rounds: int
+    floor: float | None
+    visible: float | None
+    empty: float | None
+    failures: tuple[Failure, ...]
+
+    def lane(self, name: str) -> LaneSummary | None:
+        """The lane of that name."""
+        return next((lane for lane in self.lanes if lane.lane.name == name), None)
+
+    @property
+    def methods(self) -> list[LaneSummary]:
+        """The lanes that are methods, the reference among them."""
+        return [lane for lane in self.lanes if lane.lane.role in ("method", "reference")]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What is known of a run.
+
+    Attributes:
+        twins: by comparison, the twin's ratio to the reference, less 1 and without sign.
+        wall, outside: seconds of wall time, and those of them neither in timed rounds nor in the import
+            of torch; None for a run that did not end by itself.
+    """
+
+    results: Results
+    comparisons: tuple[ComparisonSummary, ...]
+    twins: tuple[float, ...]
+    passes: int
+    wall: float | None
+    outside: float | None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def summarise(results: Results) -> RunSummary:
+    """Everything that a report, an export or a verdict needs, from the records alone."""
+    visits: dict[str, list[Visit]] = defaultdict(list)
+    for visit in results.visits:
+        visits[visit.comparison].append(visit)
+    memory = {(record.comparison, record.lane): record for record in results.memory}
+    failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
+    for failure in results.failures:
+        failures[failure.comparison, failure.lane].append(failure)
+    raw = [_raw(comparison, visits[comparison.id]) for comparison in results.header.plan.comparisons]
+    real = _shown(raw)
+    comparisons = tuple(_comparison(each, memory, failures, real) for each in raw)
+    twins = [
+        abs(math.expm1(lane.ratio.map(math.log).mean))
+        for comparison in comparisons
+        if (lane := comparison.lane("twin")) is not None and lane.ratio is not None
+    ]
+    wall = sum(run.seconds for run in results.runs) if results.runs else None
+    timed = sum(visit.timed_seconds for visit in results.visits)
+    imports = sum(begun.import_seconds for begun in results.passes)
+    return RunSummary(
+        results=results,
+        comparisons=comparisons,
+        twins=tuple(twins),
+        passes=max((comparison.passes for comparison in comparisons), default=0),
+        wall=wall,
+        outside=None if wall is None else wall - timed - imports,
+        warnings=tuple(_warnings(results, comparisons)),
+    )
+
+
+def worst_precision(results: Results) -> float | None:
+    """The widest half width of the intervals on the methods' ratios, as a fraction; None if one has none."""
+    widths: list[float] = []
+    for comparison in summarise(results).comparisons:
+        for lane in comparison.methods:
+            if lane.lane.role == "reference" or lane.verdict == "no time of its own":
+                continue
+            if lane.ratio is None or lane.ratio.low is None or lane.ratio.high is None:
+                return None
+            widths.append((lane.ratio.high - lane.ratio.low) / 2 / lane.ratio.mean)
+    return max(widths, default=None)
+
+
+@dataclass
+class _Raw:
+    """Per pass and lane of one comparison: net seconds and net log-ratios."""
+
+    comparison: Comparison
+    visits: list[Visit]
+    seconds: dict[str, dict[int, float]]
+    log_ratios: dict[str, dict[int, float]]
+    indistinct: set[str]
+
+
+def _raw(comparison: Comparison, visits: list[Visit]) -> _Raw:
+    raw = _Raw(comparison, visits, defaultdict(dict), defaultdict(dict), set())
+    reference = next((lane.name for lane in comparison.lanes if lane.role == "reference"), None)
+    gross: dict[str, list[float]] = defaultdict(list)
+    for visit in visits:
+        empty = visit.lanes.get("empty")
+        base = visit.lanes.get(reference) if reference is not None else None
+        for name, lane in visit.lanes.items():
+            if name == "empty":
+                continue
+            net = lane.seconds - (empty.seconds if empty else 0.0)
+            gross[name].append(net)
+            if net > 0:
+                raw.seconds[name][visit.number] = net
+            ratio = None if base is None else _net_ratio(lane, empty)
+            if ratio is not None:
+                raw.log_ratios[name][visit.number] = math.log(ratio)
+    for name, values in gross.items():
+        net_interval = stats.interval(values)
+        low = net_interval.low if net_interval is not None else None
+        if min(values) <= 0 or (low is not None and low <= 0):
+            raw.indistinct.add(name)
+    return raw
+
+
+def _net_ratio(lane: LaneTime, empty: LaneTime | None) -> float | None:
+    """The lane's ratio to the reference, both net of the empty loop; None where nothing is left of one.
+
+    From ratios paired by round, in which the drift of the machine has cancelled, and not from times.
+    """
+    ratio = math.exp(lane.log_ratio)
+    if empty is None:
+        return ratio
+    loop = math.exp(empty.log_ratio)
+    return (ratio - loop) / (1 - loop) if ratio > loop and loop < 1 else None
+
+
+def _shown(raw: list[_Raw]) -> set[tuple[str, str]]:
+    """The (comparison, lane) that differ from the reference, after Holm's correction over the run."""
+    keys, columns = [], []
+    passes = sorted({visit.number for each in raw for visit in each.visits})
+    for each in raw:
+        for lane in each.comparison.lanes:
+            if lane.role == "method" and each.log_ratios.get(lane.name):
+                keys.append((each.comparison.id, lane.name))
+                by_pass = each.log_ratios[lane.name]
+                columns.append([by_pass.get(number, math.nan) for number in passes])
+    if not columns:
+        return set()
+    adjusted = stats.holm(stats.p_values(numpy.array(columns).T))
+    return {key for key, p in zip(keys, adjusted, strict=True) if p < 1 - stats.CONFIDENCE}
+
+
+def _comparison(
+    raw: _Raw,
+    memory: dict[tuple[str, str], Memory],
+    failures: dict[tuple[str, str | None], list[Failure]],
+    real: set[tuple[str, str]],
+) -> ComparisonSummary:
+    id = raw.comparison.id
+    twin = list(raw.log_ratios.get("twin", {}).values())
+    twin_interval = stats.interval(twin)
+    floor = None
+    if twin_interval is not None and twin_interval.low is not None and twin_interval.high is not None:
+        floor = max(abs(twin_interval.low), abs(twin_interval.high))
+    ranks = _ranks(raw)
+    reference = next(
+        (raw.seconds[lane.name] for lane in raw.comparison.lanes if lane.role == "reference"), {}
+    )
+    lanes = []
+    for lane in raw.comparison.lanes:
+        if lane.role == "empty":
+            continue
+        logs = raw.log_ratios.get(lane.name, {})
+        times = raw.seconds.get(lane.name, {})
+        indistinct = lane.name in raw.indistinct
+        log_ratio = None if indistinct else stats.interval(list(logs.values()))
+        time = None if indistinct else stats.interval([math.log(value) for value in times.values()])
+        own_failures = tuple(failures.get((id, lane.name), ()))
+        lanes.append(
+            LaneSummary(
+                lane=lane,
+                verdict=_verdict(lane, log_ratio, indistinct, (id, lane.name) in real, floor, own_failures),
+                time=None if time is None else time.map(math.exp),
+                ratio=None if log_ratio is None else log_ratio.map(math.exp),
+                extra=None if indistinct else stats.interval(_extra(logs, reference)),
+                rank=ranks.get(lane.name),
+                memory=memory.get((id, lane.name)),
+                failures=own_failures,
+                log_ratios=logs,
+            )
+        )
+    empties = [visit.lanes["empty"].seconds for visit in raw.visits if "empty" in visit.lanes]
+    return ComparisonSummary(
+        comparison=raw.comparison,
+        lanes=tuple(lanes),
+        passes=len({visit.number for visit in raw.visits}),
+        rounds=sum(visit.rounds for visit in raw.visits),
+        floor=floor,
+        visible=stats.smallest_visible(twin),
+        empty=float(numpy.median(empties)) if empties else None,
+        failures=tuple(failures.get((id, None), ())),
+    )
+
+
+def _extra(log_ratios: dict[int, float], reference: dict[int, float]) -> list[float]:
+    """By pass, the seconds above the reference: from the paired ratio, not from two times that drifted."""
+    return [
+        math.expm1(log_ratios[number]) * reference[number]
+        for number in sorted(log_ratios.keys() & reference.keys())
+    ]
+
+
+def _verdict(
+    lane: Lane,
+    log_ratio: Interval | None,
+    indistinct: bool,
+    real: bool,
+    floor: float | None,
+    failures: tuple[Failure, ...],
+) -> Verdict:
+    if indistinct:
+        return "no time of its own"
+    if log_ratio is None:
+        return "failed" if failures else "cannot tell"
+    if lane.role == "reference":
+        return "reference"
+    if real and floor is not None and abs(log_ratio.mean) > floor:
+        return "slower" if log_ratio.mean > 0 else "faster"
+    if log_ratio.low is not None and log_ratio.high is not None:
+        margin = math.log1p(SAME_MARGIN)
+        if -margin <= log_ratio.low and log_ratio.high <= margin:
+            return "same"
+    return "cannot tell"
+
+
+def _ranks(raw: _Raw) -> dict[str, int]:
+    names = [
+        lane.name
+        for lane in raw.comparison.lanes
+        if lane.role in ("method", "reference") and raw.log_ratios.get(lane.name)
+    ]
+    passes = sorted({visit.number for visit in raw.visits})
+    if not names or len(passes) < 2:
+        return {}
+    samples = [[raw.log_ratios[name].get(number, math.nan) for name in names] for number in passes]
+    return dict(zip(names, stats.ranks(numpy.array(samples)), strict=True))
+
+
+def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> list[str]:
+    """What a reader must know before believing the figures, each with what to do about it."""
+    said = []
+    passes = min((comparison.passes for comparison in comparisons), default=0)
+    if passes < 2:
+        said.append(
+            f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
+            "Go on with --resume --passes 10."
+        )
+    elif passes < 5:
+        said.append(
+            f"Only {passes} passes: intervals are wide, and effects of the layout of a process are little "
+            "sampled. For a decision use --preset standard."
+        )
+    busy = [visit.others for visit in results.visits if visit.others is not None]
+    if busy and float(numpy.median(busy)) > 0.05:
+        said.append(
+            f"Other processes used {100 * float(numpy.median(busy)):.0f} % of the machine's processor time "
+            "while it was measured. Close what can be closed, and measure again."
+        )
+    noisy = [each for each in comparisons if each.floor is not None and each.floor > 0.02]
+    if noisy:
+        worst = max(noisy, key=lambda each: each.floor or 0.0)
+        said.append(
+            f"In {len(noisy)} of {len(comparisons)} comparisons identical code may seem to differ by more "
+            f"than 2 % (worst: {worst.comparison.id}, {100 * math.expm1(worst.floor or 0.0):.1f} %). "
+            "More passes narrow that: --resume --passes."
+        )
+    if results.failures:
+        said.append(
+            f"{len(results.failures)} measurements failed; they are listed below, and shown as dashes."
+        )
+    if results.cut_off:
+        said.append(
+            f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
+        )
+    if not results.runs:
+        said.append("The run was interrupted; what had been measured is shown. Go on with --resume.")
+    return said
+
+
+def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:
+    """The ratio of one lane's time to another's, from the passes that have both; None where there is none."""
+    a, b = comparison.lane(one), comparison.lane(other)
+    if a is None or b is None or a.ratio is None or b.ratio is None:
+        return None
+    common = sorted(a.log_ratios.keys() & b.log_ratios.keys())
+    found = stats.interval([a.log_ratios[number] - b.log_ratios[number] for number in common])
+    return None if found is None else found.map(math.exp)
