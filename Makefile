@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test check setup clean
+.PHONY: report test check setup instrument clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET)
@@ -19,6 +19,11 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The study of the instrument itself: an hour, and reports/instrument/ is made anew.
+instrument: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,study]"
+	$(BIN)/python -m studies.instrument
 
 setup: $(READY)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,13 @@ def cli() -> None:
 
 def _names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
     return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
+def _timeout(context: click.Context, option: click.Parameter, value: float) -> float:
+    # Not click's range, which lets nan through.
+    if not 1 <= value <= 86_400:
+        raise RequestError(f"--timeout {value:g}: expected seconds, from 1 to 86400")
+    return value
 
 
 @cli.command()
@@ -85,14 +93,15 @@ def _names(context: click.Context, option: click.Parameter, values: tuple[str, .
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
     help="Of every random order, and of the data.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(1),
+    type=float,
+    callback=_timeout,
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -124,8 +133,9 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
             "workloads", "methods", "sizes", "device", "dtype", "threads", "allocator", "seed", "timeout",
         })  # fmt: skip
         if fixed:
+            flags = {each.name: each.opts[0] for each in context.command.params}
             raise RequestError(
-                f"--resume takes its plan from the run; --{fixed[0].rstrip('s')} cannot be changed: leave it "
+                f"--resume takes its plan from the run; {flags[fixed[0]]} cannot be changed: leave it "
                 "out, or start a new run"
             )
         folder = output or _newest()
@@ -141,7 +151,13 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
         with make_progress() as progress:
             results = runs.start(output or RUNS / now, request, options, goal, command, progress)
     if with_report:
-        _report(results.path, results.path.parent / "report.html")
+        try:
+            _report(results.path, results.path.parent / "report.html")
+        except KeyboardInterrupt:
+            raise EndedEarly(
+                f"interrupted while the report was built; the results are kept in {results.path}; "
+                "build it with `gradbench report`"
+            ) from None
     else:
         click.echo(f"results: {results.path}")
 
@@ -222,10 +238,34 @@ def list_(as_json: bool, devices: bool) -> None:
     click.echo(json.dumps(data, indent=2) if as_json else as_text(data))
 
 
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--quick", is_flag=True, help="Only look; do not measure the noise.")
+def doctor(as_json: bool, quick: bool) -> None:
+    """Is this machine fit to measure, what is its noise floor, and what would help?"""
+    import msgspec
+
+    from gradbench.doctor import examine, measure_noise
+
+    checks = examine() + ([] if quick else measure_noise())
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(checks), indent=2))
+        return
+    for each in checks:
+        click.echo(f"{each.state:8} {each.name}: {each.found}" + (f"; {each.advice}" if each.advice else ""))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: every error that a user can cause is one line on standard error."""
+    code = 0
     try:
-        code = cli.main(args=arguments, prog_name="gradbench", standalone_mode=False)
+        # Not click's own main: it answers an interrupt and a closed pipe with codes of its own.
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with cli.make_context("gradbench", given) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as asked:
+        code = asked.exit_code
     except GradbenchError as error:
         _say("stopped" if isinstance(error, EndedEarly) else "error", str(error))
         code = error.exit_code
@@ -233,13 +273,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
         _say("error", error.format_message().rstrip(".") + hint)
         code = 2
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         _say("stopped", "interrupted; nothing was written")
         code = 3
     except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
-    sys.exit(code or 0)
+        # The reader has what it wanted. What is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say("error", f"{where}{error.strerror or error}; name another file or folder")
+        code = 2
+    sys.exit(code)
 
 
 def _say(kind: str, message: str) -> None:

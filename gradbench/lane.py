@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 import time
 from collections.abc import Callable
@@ -13,16 +14,16 @@ import torch
 
 from gradbench.plan import Comparison, Lane
 
-# Every call starts in the same state: the result of the one before has been freed (`y = None`), so its
+# Every call starts in the same state: what the one before made has been freed (`y = None`), so its
 # memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
 # whatever n is. The names that a statement reads are locals, as they would be in a user's function.
 _BATCH = """\
 def batch(n, {names}):
-    y = None
+    {made} = None
     started = clock()
     for _ in repeat(None, n):
 {statement}
-        y = None
+        {made} = None
     return clock() - started
 """
 
@@ -46,8 +47,14 @@ class ReadyLane:
 
     def _make_batch(self) -> Batch:
         read = [name for name in self._statement.co_names if name in self._names and name != "torch"]
+        stored = {
+            node.id
+            for node in ast.walk(ast.parse(self.lane.statement))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
         source = _BATCH.format(
             names=", ".join(f"{name}={name}" for name in read),
+            made=" = ".join(sorted(stored - self._names.keys() | {"y"})),
             statement=textwrap.indent(self.lane.statement, " " * 8),
         )
         names = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
@@ -61,10 +68,13 @@ class ReadyLane:
         return self._names.get("x")
 
     def run(self) -> Any:
-        """Execute the statement once; return its `y`, or None where it makes none."""
-        self._names.pop("y", None)
-        exec(self._statement, self._names)
-        return self._names.pop("y", None)
+        """Execute the statement once; return its `y`, or None where it makes none.
+
+        What else the statement names is gone afterwards, as the locals of a function are.
+        """
+        names = {name: value for name, value in self._names.items() if name != "y"}
+        exec(self._statement, names)
+        return names.get("y")
 
     def run_probe(self) -> Any:
         """Execute the probe; return the grad mode that it saw."""

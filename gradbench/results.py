@@ -7,7 +7,9 @@ interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ import msgspec
 from gradbench.environment import Environment
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.plan import Plan, Request
+from gradbench.telemetry import Telemetry
 
 FORMAT = "gradbench-results"
 SCHEMA = 1
@@ -33,12 +36,16 @@ class Options(msgspec.Struct, frozen=True):
         threads: intra-op threads of torch.
         allocator: `keep` has glibc keep freed pages, `system` leaves its defaults.
         timeout: seconds after which a silent worker counts as hung.
+        memory: whether bytes are counted, in a pass of their own.
+        batch_seconds: what a batch should take.
     """
 
     preset: str
     threads: int
     allocator: Allocator
     timeout: float
+    memory: bool = True
+    batch_seconds: float = 50e-6
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):
@@ -94,8 +101,7 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
         timed_seconds: wall time of the rounds.
         other_seconds: wall time of everything else in the visit: building, checks, calibration.
         error: estimated standard error of the twin's log-ratio within this visit.
-        others: share of the machine's processor time that other processes used during the rounds, or None.
-        switches: involuntary context switches of the worker during the rounds, or None.
+        telemetry: what else the machine did during the rounds.
     """
 
     number: int
@@ -105,8 +111,7 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
     other_seconds: float
     error: float
     lanes: dict[str, LaneTime]
-    others: float | None = None
-    switches: int | None = None
+    telemetry: Telemetry = Telemetry()
 
 
 class Memory(msgspec.Struct, frozen=True, tag="memory"):
@@ -118,7 +123,8 @@ class Memory(msgspec.Struct, frozen=True, tag="memory"):
         peak: most live at once above the start.
         retained: live afterwards, the result held.
         graph: retained, less the result itself.
-        saved: unique storages that the graph keeps for backward, input and result among them.
+        saved: unique storages that the graph keeps for backward, input and result among them; a Python
+            number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this count.
         resident: growth of the process's resident set, result held; noisy.
         source: where the exact figures come from.
     """
@@ -176,6 +182,7 @@ class Results:
     Attributes:
         cut_off: bytes of an unfinished last line that were left out; 0 for a whole file.
         length: bytes of the finished lines.
+        compressed: the file is compressed; nothing can be appended to it.
     """
 
     path: Path
@@ -188,6 +195,7 @@ class Results:
     runs: list[RunEnd] = field(default_factory=list)
     cut_off: int = 0
     length: int = 0
+    compressed: bool = False
 
     def add(self, record: Record) -> None:
         """Take in one more record."""
@@ -207,6 +215,10 @@ class Results:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 
 
+_GZIP = b"\x1f\x8b"
+# What decoding bytes of any kind may raise.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
 
@@ -220,7 +232,7 @@ def locate(path: Path) -> Path:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results file (or the one in a run's folder).
+    """Read a results file, compressed by gzip or not (or the one in a run's folder).
 
     An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted.
     Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours.
@@ -228,6 +240,11 @@ def read_results(path: Path) -> Results:
     path = locate(path)
     try:
         content = path.read_bytes()
+        compressed = content.startswith(_GZIP)
+        if compressed:
+            content = gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ResultsFileError(f"{path}: is compressed and corrupt: {error}") from None
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
     whole = content.rfind(b"\n") + 1
@@ -235,6 +252,7 @@ def read_results(path: Path) -> Results:
     if not lines:
         raise ResultsFileError(f"{path}: expected a gradbench results file; it has no complete line")
     results = Results(path, _header(path, lines[0]), cut_off=len(content) - whole, length=whole)
+    results.compressed = compressed
     for number, record in _records(path, lines[1:]):
         try:
             results.add(record)
@@ -247,7 +265,7 @@ def _header(path: Path, line: bytes) -> Header:
     foreign = f"{path}: expected a gradbench results file; its first line is not a header of one"
     try:
         start = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except _UNDECODABLE:
         raise ResultsFileError(foreign) from None
     if not isinstance(start, dict) or start.get("format") != FORMAT:
         raise ResultsFileError(foreign)
@@ -258,7 +276,7 @@ def _header(path: Path, line: bytes) -> Header:
         )
     try:
         return msgspec.json.decode(line, type=Header)
-    except msgspec.ValidationError as error:
+    except _UNDECODABLE as error:
         raise ResultsFileError(f"{path}: line 1 is corrupt: {error}") from None
 
 
@@ -266,7 +284,7 @@ def _records(path: Path, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
     for number, line in enumerate(lines, start=2):
         try:
             yield number, _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNDECODABLE as error:
             raise ResultsFileError(f"{path}: line {number} is corrupt: {error}") from None
 
 

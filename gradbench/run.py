@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,10 +56,12 @@ class Preset:
     budget: float
 
 
+# Many short passes: processes differ by 10 to 100 times what a visit of half a second leaves open, so
+# time is better spent on another process than on a longer visit (METHODOLOGY.md has the figures).
 PRESETS = {
-    "quick": Preset(passes=4, slice=0.6, budget=42),
-    "standard": Preset(passes=10, slice=2.1, budget=285),
-    "thorough": Preset(passes=30, slice=4.0, budget=1800),
+    "quick": Preset(passes=10, slice=0.2, budget=42),
+    "standard": Preset(passes=36, slice=0.55, budget=285),
+    "thorough": Preset(passes=120, slice=1.1, budget=1800),
 }
 
 
@@ -113,9 +116,18 @@ class Progress:
 
 
 def start(
-    output: Path, request: Request, options: Options, goal: Goal, command: str, progress: Progress
+    output: Path,
+    request: Request,
+    options: Options,
+    goal: Goal,
+    command: str,
+    progress: Progress,
+    plan: Plan | None = None,
 ) -> Results:
     """Measure what was requested into a new folder.
+
+    A plan made by hand takes the place of the request's; such a run cannot be resumed, since code is
+    never run from a file.
 
     Raises RequestError before anything is written when the request cannot be met, and EndedEarly when
     the run was interrupted, with its finished visits kept.
@@ -126,7 +138,7 @@ def start(
             f"--output {output}: expected a new or empty folder; it holds {what}; "
             "name another folder, or add --resume to go on with a run"
         )
-    plan = make_plan(request)
+    plan = plan or make_plan(request)
     run = _Run(plan, request, options, goal, progress)
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
@@ -163,6 +175,8 @@ def resume(output: Path, goal: Goal, progress: Progress) -> Results:
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
     old = read_results(locate(output))
+    if old.compressed:
+        raise RequestError(f"{old.path}: cannot go on: it is compressed; decompress it with gunzip first")
     # Code is run from our own tables only, never from a file; and passes of one run time the same code.
     plan = make_plan(old.header.request)
     if plan != old.header.plan:
@@ -217,23 +231,35 @@ class _Run:
         try:
             self._passes(todo)
         except KeyboardInterrupt:
+            raise self._ended_early("stopped") from None
+        except OSError as error:
+            raise self._ended_early(f"cannot go on: {error.strerror or error}") from None
+        except RequestError as error:
+            # Before there are results, the request is at fault; afterwards, what changed since.
             if self._results is None:
-                raise EndedEarly("stopped before anything was measured; nothing was written") from None
-            raise EndedEarly(
-                f"stopped; {len(self._results.visits)} visits are kept in {self._results.path}; go on with: "
-                f"gradbench run --resume --output {self._results.path.parent}"
-            ) from None
+                raise
+            raise self._ended_early(str(error)) from None
         finally:
             if self._writer is not None:
                 self._writer.close()
         assert self._results is not None
         return self._results
 
+    def _ended_early(self, why: str) -> EndedEarly:
+        if self._results is None:
+            return EndedEarly(f"{why}, before anything was measured; nothing was written")
+        folder = shlex.quote(str(self._results.path.parent))
+        return EndedEarly(
+            f"{why}; {len(self._results.visits)} visits are kept in {self._results.path}; go on with: "
+            f"gradbench run --resume --output {folder}"
+        )
+
     def _passes(self, todo: _Todo) -> None:
         total = self._goal.passes
-        known = None if total is None else (total - todo.first_pass + 1) * len(self._plan.comparisons)
+        left = sum(len(comparisons) for comparisons in todo.unfinished.values())
+        known = None if total is None else left + (total - todo.first_pass + 1) * len(self._plan.comparisons)
         self._progress.begin(len(self._plan.comparisons), known)
-        if todo.memory:
+        if todo.memory and self._options.memory:
             self._pass(0, "memory", todo.memory, None)
         for number, comparisons in todo.unfinished.items():
             self._pass(number, "time", comparisons, None)
@@ -292,7 +318,7 @@ class _Run:
         slices = self._slices(comparisons, seconds)
         timed = 0.0
         while order:
-            job = Job(number, kind, dice.getrandbits(32), self._options.threads)
+            job = Job(number, kind, dice.getrandbits(32), self._options.threads, self._options.batch_seconds)
             hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
             # Resident memory grows only where freed pages go back to the system.
             allocator = self._options.allocator if kind == "time" else "system"
@@ -371,14 +397,22 @@ class _Todo:
         self.first_pass = 1
         if old is None:
             return
+        # A visit is over when it is there, or when it or its reference failed.
+        reference = {c.id: lane.name for c in comparisons for lane in c.lanes if lane.role == "reference"}
         done: dict[int, set[str]] = {}
         for visit in old.visits:
             done.setdefault(visit.number, set()).add(visit.comparison)
         for failure in old.failures:
-            if failure.lane is None:
+            if failure.lane is None or failure.lane == reference.get(failure.comparison):
                 done.setdefault(failure.number, set()).add(failure.comparison)
-        seen = {record.comparison for record in old.memory} | done.get(0, set())
-        self.memory = [comparison for comparison in comparisons if comparison.id not in seen]
+        seen = {(record.comparison, record.lane) for record in old.memory}
+        seen |= {(failure.comparison, failure.lane or "") for failure in old.failures if failure.number == 0}
+        self.memory = [
+            c
+            for c in comparisons
+            if c.id not in done.get(0, set())
+            and any((c.id, lane.name) not in seen for lane in c.lanes if lane.role != "empty")
+        ]
         started = [begun.number for begun in old.passes]
         for number in range(1, max(started, default=0) + 1):
             missing = [c for c in comparisons if c.id not in done.get(number, set())]

@@ -21,6 +21,13 @@ from gradbench.stats import Interval
 # Within this the reader is told "the same": a tenth of the smallest difference that the guide claims.
 SAME_MARGIN = 0.01
 
+# A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
+FEW_PASSES = 10
+
+# A loop with a body may turn more slowly than the empty one by about one empty turn, or more quickly:
+# what is shorter than this many of them cannot be told from the loop (METHODOLOGY.md, "The shortest call").
+LEAST_LOOPS = 2.0
+
 Verdict = Literal["reference", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
 
 
@@ -171,10 +178,10 @@ def _raw(comparison: Comparison, visits: list[Visit]) -> _Raw:
             ratio = None if base is None else _net_ratio(lane, empty)
             if ratio is not None:
                 raw.log_ratios[name][visit.number] = math.log(ratio)
+    loop = float(numpy.median([v.lanes["empty"].seconds for v in visits if "empty" in v.lanes] or [0.0]))
     for name, values in gross.items():
-        net_interval = stats.interval(values)
-        low = net_interval.low if net_interval is not None else None
-        if min(values) <= 0 or (low is not None and low <= 0):
+        apart = stats.interval(values)
+        if apart is not None and (apart.low if apart.low is not None else apart.mean) <= LEAST_LOOPS * loop:
             raw.indistinct.add(name)
     return raw
 
@@ -192,7 +199,10 @@ def _net_ratio(lane: LaneTime, empty: LaneTime | None) -> float | None:
 
 
 def _shown(raw: list[_Raw]) -> set[tuple[str, str]]:
-    """The (comparison, lane) that differ from the reference, after Holm's correction over the run."""
+    """The (comparison, lane) that differ from the reference, after Holm's correction over the run.
+
+    Of runs in which nothing differs, at most 1 in 100 shows anything.
+    """
     keys, columns = [], []
     passes = sorted({visit.number for each in raw for visit in each.visits})
     for each in raw:
@@ -204,7 +214,7 @@ def _shown(raw: list[_Raw]) -> set[tuple[str, str]]:
     if not columns:
         return set()
     adjusted = stats.holm(stats.p_values(numpy.array(columns).T))
-    return {key for key, p in zip(keys, adjusted, strict=True) if p < 1 - stats.CONFIDENCE}
+    return {key for key, p in zip(keys, adjusted, strict=True) if p < stats.FAMILY}
 
 
 def _comparison(
@@ -312,16 +322,30 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
             "Go on with --resume --passes 10."
         )
-    elif passes < 5:
+    elif passes < FEW_PASSES:
         said.append(
             f"Only {passes} passes: intervals are wide, and effects of the layout of a process are little "
-            "sampled. For a decision use --preset standard."
+            "sampled. For a decision use --preset standard, or go on with --resume --passes 20."
         )
-    busy = [visit.others for visit in results.visits if visit.others is not None]
+    told = [visit.telemetry for visit in results.visits]
+    busy = [each.others for each in told if each.others is not None]
     if busy and float(numpy.median(busy)) > 0.05:
         said.append(
             f"Other processes used {100 * float(numpy.median(busy)):.0f} % of the machine's processor time "
             "while it was measured. Close what can be closed, and measure again."
+        )
+    stolen = [each.steal for each in told if each.steal is not None]
+    if stolen and float(numpy.mean(stolen)) > 0.01:
+        said.append(
+            f"The host of this machine kept {100 * float(numpy.mean(stolen)):.1f} % of its processor time "
+            "for others. Ratios hold, times are too long; a machine with processors of its own would help."
+        )
+    clocks = [each.frequency for each in told if each.frequency is not None]
+    if clocks and min(clocks) < 0.8 * float(numpy.median(clocks)):
+        said.append(
+            f"The processor's clock fell to {min(clocks) / 1e9:.2g} GHz in some visits, from "
+            f"{float(numpy.median(clocks)) / 1e9:.2g}: it is throttled or saves power. Set the governor to "
+            "performance, or let it cool."
         )
     noisy = [each for each in comparisons if each.floor is not None and each.floor > 0.02]
     if noisy:

@@ -24,7 +24,7 @@ from gradbench.results import Allocator
 START_TIMEOUT = 300.0
 
 # glibc's names: allocations under the threshold come from the heap, and the heap keeps what is freed.
-_KEEP_PAGES = {
+KEEP_PAGES = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 34),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
     "MALLOC_TOP_PAD_": str(1 << 26),
@@ -46,14 +46,14 @@ class WorkerProcess:
         self, job: Job, hash_seed: int, padding: int, allocator: Allocator, python: str = sys.executable
     ) -> None:
         """Start it. `padding` bytes in its environment move its stack (Mytkowicz et al. 2009)."""
-        environment = {key: value for key, value in os.environ.items() if key not in _KEEP_PAGES} | {
+        environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
             "PYTHONHASHSEED": str(hash_seed),
             "GRADBENCH_PADDING": "x" * padding,
             "OMP_NUM_THREADS": str(job.threads),
             "MKL_NUM_THREADS": str(job.threads),
         }
         if allocator == "keep":
-            environment |= _KEEP_PAGES
+            environment |= KEEP_PAGES
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
         self._process = subprocess.Popen(
             [python, "-m", "gradbench.measure"],
@@ -97,7 +97,12 @@ class WorkerProcess:
             raise WorkerLost("hung", f"no answer within {timeout:.0f} s; the process was ended") from None
         if line is None:
             raise WorkerLost("died", self._last_words())
-        message: Message = self._decoder.decode(line)
+        try:
+            message: Message = self._decoder.decode(line)
+        except msgspec.DecodeError:
+            # It died inside a line, or said what is not ours to hear.
+            self.kill()
+            raise WorkerLost("died", self._last_words()) from None
         return message
 
     def _last_words(self) -> str:
@@ -133,11 +138,10 @@ class WorkerProcess:
             yield message
 
     def kill(self) -> None:
-        """End it now, and whatever it started."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """End it now, and whatever it started, which may still live when it does not."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):

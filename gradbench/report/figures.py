@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from gradbench.report.drawing import COLOURS, WIDTH, style, svg
 from gradbench.report.format import ratio_places
 from gradbench.summary import ComparisonSummary, LaneSummary
-
-# A phone of 360 pixels shows this width without scaling, so that text keeps its size.
-WIDTH = 3.35
-
-# Drawn in these colours, which the page then replaces: matplotlib knows no CSS variables.
-_COLOURS = {
-    "ink": "#010101", "faint": "#020202", "grid": "#030303", "slower": "#040404",
-    "faster": "#050505", "same": "#060606", "band": "#070707", "paper": "#080808",
-    "line0": "#090909", "line1": "#0a0a0a", "line2": "#0b0b0b", "line3": "#0c0c0c",
-    "line4": "#0d0d0d", "line5": "#0e0e0e",
-}  # fmt: skip
-
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gradbench",
-    "font.size": 8.5,
-    "font.family": "sans-serif",
-    "text.color": _COLOURS["ink"],
-    "axes.edgecolor": _COLOURS["faint"],
-    "axes.labelcolor": _COLOURS["ink"],
-    "xtick.color": _COLOURS["faint"],
-    "ytick.color": _COLOURS["faint"],
-    "xtick.labelcolor": _COLOURS["ink"],
-    "ytick.labelcolor": _COLOURS["ink"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def colour(lane: LaneSummary) -> str:
     """The colour that tells a verdict: the page explains it beside the figure."""
-    return _COLOURS.get(lane.verdict, _COLOURS["same"])
+    return COLOURS.get(lane.verdict, COLOURS["same"])
 
 
 def ratios(comparison: ComparisonSummary) -> str:
     """One comparison: each method's ratio to the reference with its interval, and the twin's band."""
     lanes = [lane for lane in comparison.methods if lane.ratio is not None]
-    with matplotlib.rc_context(_STYLE):
+    with style():
         figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, len(lanes))), layout="constrained")
         axes = figure.add_subplot()
         highest = max((lane.ratio.mean for lane in lanes if lane.ratio), default=1.0)
@@ -61,8 +31,8 @@ def ratios(comparison: ComparisonSummary) -> str:
             axes.set_xscale("log")
         if comparison.floor is not None:
             low, high = math.exp(-comparison.floor), math.exp(comparison.floor)
-            axes.axvspan(low, high, color=_COLOURS["band"], linewidth=0)
-        axes.axvline(1.0, color=_COLOURS["faint"], linewidth=0.8)
+            axes.axvspan(low, high, color=COLOURS["band"], linewidth=0)
+        axes.axvline(1.0, color=COLOURS["faint"], linewidth=0.8)
         for row, lane in enumerate(lanes):
             _interval(axes, row, lane)
         axes.set_yticks(range(len(lanes)), [lane.lane.name for lane in lanes])
@@ -72,7 +42,7 @@ def ratios(comparison: ComparisonSummary) -> str:
         _room_for_numbers(axes, lanes, logarithmic)
         _ratio_axis(axes.xaxis, logarithmic)
         axes.set_xlabel("time ÷ time of the reference")
-        return _svg(figure)
+        return svg(figure, comparison.comparison.id)
 
 
 def _interval(axes: Any, row: int, lane: LaneSummary) -> None:
@@ -85,13 +55,13 @@ def _interval(axes: Any, row: int, lane: LaneSummary) -> None:
     shown = lane.verdict in ("slower", "faster", "reference")
     axes.plot(
         [lane.ratio.mean], [row], "o", markersize=4.5, markeredgecolor=paint,
-        markerfacecolor=paint if shown else _COLOURS["paper"], markeredgewidth=1.2, zorder=3,
+        markerfacecolor=paint if shown else COLOURS["paper"], markeredgewidth=1.2, zorder=3,
     )  # fmt: skip
     ends = lane.ratio.high if lane.ratio.high is not None else lane.ratio.mean
     places = min(3, ratio_places(lane.ratio))
     axes.annotate(
         f"{lane.ratio.mean:,.{places}f}", (ends, row), xytext=(5, 0), textcoords="offset points",
-        va="center", fontsize=8, color=_COLOURS["ink"],
+        va="center", fontsize=8, color=COLOURS["ink"],
     )  # fmt: skip
 
 
@@ -129,7 +99,7 @@ SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_fal
 
 def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
     """One workload over many sizes: the ratios of the best-known methods, with their intervals."""
-    with matplotlib.rc_context(_STYLE):
+    with style():
         figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
@@ -142,7 +112,7 @@ def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
             ]
             if not points:
                 continue
-            paint = _COLOURS[f"line{index}"]
+            paint = COLOURS[f"line{index}"]
             sizes = [numel for numel, _ in points]
             means = [interval.mean for _, interval in points]
             highest = max(highest, *means)
@@ -158,23 +128,9 @@ def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
         if highest > 4:
             axes.set_yscale("log")
         _ratio_axis(axes.yaxis, highest > 4)
-        axes.axhline(1.0, color=_COLOURS["faint"], linewidth=0.8)
+        axes.axhline(1.0, color=COLOURS["faint"], linewidth=0.8)
         axes.set_xlabel("elements of x")
         axes.set_ylabel("time ÷ time of the reference")
-        axes.grid(color=_COLOURS["grid"], linewidth=0.5)
+        axes.grid(color=COLOURS["grid"], linewidth=0.5)
         axes.legend(frameon=False, fontsize=8, ncols=2)
-        return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    for name, drawn in _COLOURS.items():
-        svg = svg.replace(drawn, f"var(--{name})")
-    # The page's white is not the figure's business, and the page already says what the figure shows.
-    svg = re.sub(r'<g id="patch_1">.*?</g>', "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r'<g id="patch_2">.*?</g>', "", svg, count=1, flags=re.DOTALL)
-    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+        return svg(figure, f"sweep {comparisons[0].comparison.workload}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def write_report(results: Path, output: Path) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(output)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
 
 

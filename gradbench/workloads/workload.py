@@ -24,7 +24,8 @@ class Workload:
         work: expression computed on the tensor `{x}`; None where nothing is computed.
         answer: the same in NumPy, on `x` (and what `inputs` names) as float64 arrays; None likewise.
         inputs: further tensors, by name: an expression in which `{shape}` and `{options}` are filled in.
-        tolerance: for the shape of x, the relative error allowed, in units of the dtype's epsilon.
+        roundings: the relative error allowed for what is rounded to the dtype, in its epsilons.
+        terms: for the shape of x, how many terms are added up for one element of the result.
         sizes: the representative number of elements for each class of size.
         shape: the shape of x for a wanted number of elements.
     """
@@ -35,7 +36,8 @@ class Workload:
     work: str | None = None
     answer: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
-    tolerance: Callable[[tuple[int, ...]], float] = lambda shape: 4.0
+    roundings: float = 4.0
+    terms: Callable[[tuple[int, ...]], int] = lambda shape: 0
     sizes: Mapping[str, int] = field(
         default_factory=lambda: {"small": 100, "medium": 10_000, "large": 1_000_000}
     )

@@ -1,0 +1,128 @@
+"""The figures of the page, from the numbers of `analysis`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from gradbench.report.drawing import COLOURS, WIDTH, style, svg
+from studies.instrument.analysis import Table, binomial
+from studies.instrument.simulation import Coverage
+
+LINES = [COLOURS[f"line{index}"] for index in range(6)]
+
+
+def _canvas(height: float, wide: bool = False) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH * (1.8 if wide else 1), height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def coverage(rows: Sequence[Coverage]) -> str:
+    """The share of simulated runs whose interval holds the truth, by regime."""
+    with style():
+        figure, axes = _canvas(0.6 + 0.22 * len(rows))
+        axes.axvspan(93, 97, color=COLOURS["band"], linewidth=0)
+        axes.axvline(95, color=COLOURS["faint"], linewidth=0.8)
+        for place, row in enumerate(rows):
+            low, high = (100 * each for each in binomial(round(row.covered * row.runs), row.runs))
+            paint = COLOURS["slower"] if high < 93 or low > 97 else COLOURS["faster"]
+            axes.plot([low, high], [place, place], color=paint, linewidth=2)
+            axes.plot([100 * row.covered], [place], "o", color=paint, markersize=4)
+        axes.set_yticks(range(len(rows)), [row.regime for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("runs whose 95 % interval holds the truth, %")
+        return svg(figure, "coverage")
+
+
+def p_values(values: Sequence[float]) -> str:
+    """Identical lanes: their p-values, which are uniform where the test is what it says."""
+    with style():
+        figure, axes = _canvas(1.9)
+        counts, edges = numpy.histogram(values, bins=20, range=(0, 1))
+        colours = [COLOURS["slower"], *[COLOURS["line1"]] * 19]
+        axes.bar(edges[:-1], counts, width=0.046, align="edge", color=colours, linewidth=0)
+        axes.axhline(len(values) / 20, color=COLOURS["ink"], linewidth=0.8)
+        axes.set_xlabel("p of a comparison of identical lanes")
+        axes.set_ylabel("comparisons")
+        return svg(figure, "p")
+
+
+def power(curves: dict[str, list[tuple[float, float]]]) -> str:
+    """The smallest difference that is found in four of five runs, by the time that the run has."""
+    with style():
+        figure, axes = _canvas(2.3)
+        for paint, (name, points) in zip(LINES, curves.items(), strict=False):
+            axes.plot([x for x, _ in points], [100 * y for _, y in points], color=paint, label=name)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _plain(axes.xaxis)
+        _plain(axes.yaxis)
+        axes.set_xlabel("seconds, starts of processes included")
+        axes.set_ylabel("smallest visible difference, %")
+        axes.grid(color=COLOURS["grid"], linewidth=0.5)
+        axes.legend(frameon=False, fontsize=8)
+        return svg(figure, "power")
+
+
+def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
+    """What each control adds, in µs, as something grows."""
+    names = list(dict.fromkeys(name for row in rows for name in row["added"]))
+    with style():
+        figure, axes = _canvas(2.9)
+        for paint, name in zip(LINES, names, strict=False):
+            points = [
+                (row[horizontal] / unit, row["added"][name])
+                for row in rows
+                if row["added"].get(name) is not None and row["added"][name].mean > 0
+            ]
+            where = [x for x, _ in points]
+            axes.plot(where, [1e6 * each.mean for _, each in points], color=paint, marker="o", markersize=3,
+                      linewidth=1.4, label=name)  # fmt: skip
+            low = [1e6 * max(each.low, each.mean / 3) for _, each in points]
+            high = [1e6 * each.high for _, each in points]
+            axes.fill_between(where, low, high, color=paint, alpha=0.18, linewidth=0)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _plain(axes.yaxis)
+        axes.set_xlabel(label)
+        axes.set_ylabel("added by the control, µs")
+        axes.grid(color=COLOURS["grid"], linewidth=0.5)
+        axes.legend(frameon=False, fontsize=7.5, loc="upper left")
+        return svg(figure, horizontal)
+
+
+def peers(rows: Table, ratio: str) -> str:
+    """Each tool's error of a ratio whose truth is known, in every condition."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    tools = list(dict.fromkeys(row["tool"] for row in rows))
+    with style():
+        figure, axes = _canvas(0.8 + 0.3 * len(tools))
+        for shift, (paint, condition) in enumerate(zip(LINES, conditions, strict=False)):
+            for place, tool in enumerate(tools):
+                row = next((r for r in rows if r["tool"] == tool and r["condition"] == condition), None)
+                if row is None or not row["rms"].get(ratio):
+                    continue
+                axes.plot(
+                    [100 * row["rms"][ratio]], [place + 0.18 * (shift - 1)], "o", color=paint, markersize=5,
+                    label=condition if place == 0 else None,
+                )  # fmt: skip
+        axes.set_xscale("log")
+        _plain(axes.xaxis)
+        axes.set_yticks(range(len(tools)), tools)
+        axes.set_ylim(len(tools) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
+        axes.set_xlabel("root mean square error of the ratio, %")
+        figure.legend(frameon=False, fontsize=7.5, loc="outside upper right", ncols=3)
+        return svg(figure, f"peers {ratio}")
+
+
+def _plain(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

@@ -1,0 +1,104 @@
+"""What a lane's predecessor does to it: the same batches as the product's, with the order kept.
+
+The product shuffles the lanes of each round, so that no lane always follows the same other. One thing
+remains: within a round a lane never follows itself. This bounds what that is worth.
+
+Run as `python -m studies.instrument.order NUMEL SECONDS SEED`: one process, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import numpy
+
+from gradbench.worker import KEEP_PAGES
+from studies.instrument.lanes import comparison, lane
+
+SIZES = (100, 10_000, 1_000_000, 4_000_000)
+LANES = {
+    "multiply": "y = x * 2.0",
+    "multiply, twin": "y = x * 2.0",
+    "copy": "y = x.clone()",
+    "chain": "y = torch.exp(torch.sin(x ** 2))",
+    "no_grad": "with torch.no_grad():\n    y = x * 2.0",
+}
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What came before, and what it did, in one process.
+
+    Attributes:
+        effect: by lane and predecessor, log of the median time after it to the lane's median over all.
+        bias: by lane, the log-ratio to `multiply` that its own set of predecessors alone gives it.
+    """
+
+    numel: int
+    seed: int
+    effect: dict[str, dict[str, float]]
+    bias: dict[str, float]
+
+
+def observe(numel: int, seconds: float, seed: int) -> Carried:
+    """Time batches in random order for so long."""
+    import gc
+
+    from gradbench.lane import ReadyLane, prepare
+    from gradbench.measure import calibrate
+
+    lanes = [lane(name, statement, setup="x = base") for name, statement in LANES.items()]
+    shared = prepare(comparison("order", lanes, numel))
+    batches = {each.name: ReadyLane(each, shared).batch for each in lanes}
+    calls = {name: calibrate(batch, 50e-6) for name, batch in batches.items()}
+    dice = random.Random(seed)
+    names = list(batches)
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    before = names[-1]
+    gc.disable()
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        dice.shuffle(names)
+        for name in names:
+            times[name, before].append(batches[name](calls[name]))
+            before = name
+    effect: dict[str, dict[str, float]] = {}
+    for name in batches:
+        others = {other: numpy.median(times[name, other]) for other in batches if times[name, other]}
+        middle = numpy.median([each for other in batches for each in times[name, other]])
+        effect[name] = {other: float(numpy.log(value / middle)) for other, value in others.items()}
+    # Mean over the predecessors that a lane has in a round: all but itself, equally often.
+    mean = {
+        name: float(numpy.mean([value for other, value in effects.items() if other != name]))
+        for name, effects in effect.items()
+    }
+    everything = {name: float(numpy.mean(list(effects.values()))) for name, effects in effect.items()}
+    own = {name: mean[name] - everything[name] for name in effect}
+    return Carried(numel, seed, effect, {name: own[name] - own["multiply"] for name in own})
+
+
+def study(output: Path, processes: int = 8, seconds: float = 2.0) -> None:
+    """Fresh processes for each size; one line of JSON each."""
+    with output.open("w") as file:
+        for numel in SIZES:
+            for seed in range(processes):
+                found = subprocess.run(
+                    [sys.executable, "-m", "studies.instrument.order", str(numel), str(seconds), str(seed)],
+                    env=os.environ | KEEP_PAGES | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(seed)},
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+                file.write(found.stdout)
+
+
+if __name__ == "__main__":
+    numel, seconds, seed = sys.argv[1:]
+    print(json.dumps(msgspec.to_builtins(observe(int(numel), float(seconds), int(seed)))))

@@ -1,0 +1,77 @@
+"""The page "the instrument": from the study's data to one self-contained HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+
+from gradbench.report import format
+from gradbench.results import read_results
+from gradbench.summary import summarise
+from studies.instrument import analysis, figures, peers
+from studies.instrument.findings import findings
+
+
+def numbers(data: Path) -> dict[str, Any]:
+    """Every figure of the page, from the files in the folder `data`."""
+    readings = peers.read(data / "peers.jsonl")
+    return {
+        "coverage": analysis.coverage(data / "simulation.jsonl"),
+        "same": analysis.same(data / "same.jsonl.gz"),
+        "known": {
+            name: analysis.known(data / f"known-{name.replace(' ', '-').replace('µ', 'u')}.jsonl.gz")
+            for name in ("10 µs", "50 µs", "250 µs")
+        },
+        "power": analysis.power(sorted(data.glob("power-*.jsonl.gz"))),
+        "hidden": {name: analysis.hidden(data / f"hidden-{name}.jsonl.gz") for name in ("keep", "system")},
+        "in_place": analysis.in_place(data / "in-place.jsonl.gz"),
+        "evicted": analysis.after(data / "evicted.jsonl.gz"),
+        "computed": analysis.after(data / "computed.jsonl.gz"),
+        "order": analysis.order(data / "order.jsonl"),
+        "peers": peers.figures(readings),
+        "telemetry": analysis.explained(summarise(read_results(data / "loaded.jsonl.gz"))),
+        "header": read_results(data / "same.jsonl.gz").header,
+    }
+
+
+def write(data: Path, output: Path) -> None:
+    """Build the page; replaces it as a whole."""
+    known = numbers(data)
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.FileSystemLoader(Path(__file__).parent),
+                jinja2.PackageLoader("gradbench.report", "."),
+            ]
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals["format"] = format
+    drawn = {
+        "coverage": figures.coverage(known["coverage"]),
+        "p": figures.p_values(known["same"]["p"]),
+        "power": figures.power(known["power"]["curve"]),
+        "in_place": figures.added(known["in_place"], "numel", "elements of x (4 bytes each)", 1),
+        "evicted": figures.added(
+            known["evicted"] + known["computed"], "seconds", "µs that the operation before it takes", 1e-6
+        ),
+        **{f"peers {ratio}": figures.peers(known["peers"], ratio) for ratio in peers.TRUTH},
+    }
+    css = environment.get_template("page.css").render()
+    text = environment.get_template("instrument.html").render(
+        css=css, drawn=drawn, findings=findings(known), ratios=list(peers.TRUTH), **known
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    # The same figures for programs, and for the eye of whoever doubts the page.
+    plain = {key: value for key, value in known.items() if key != "header"}
+    plain["same"] = {key: value for key, value in known["same"].items() if key != "p"}
+    (output.parent / "figures.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=1) + b"\n"
+    )

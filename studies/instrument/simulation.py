@@ -1,0 +1,245 @@
+"""Simulated machines whose truth is known: does a 95 % interval cover it in 95 % of runs?
+
+A run goes through the code that a real one goes through, from the times of batches to the interval:
+`measure.summarise` for each visit, `summary.summarise` for the run. Only the clock is simulated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy
+
+from gradbench.environment import Environment
+from gradbench.measure import summarise as summarise_visit
+from gradbench.plan import Plan, Request
+from gradbench.results import FORMAT, SCHEMA, Header, Options, Results, Visit
+from gradbench.summary import RunSummary
+from gradbench.summary import summarise as summarise_run
+from studies.instrument.lanes import comparison, lane
+
+Array = numpy.ndarray[Any, Any]
+
+# Seconds per call of the lanes, and what the empty loop takes of each.
+CALL, EMPTY = 350e-9, 6e-9
+EFFECT = 1.05
+LANES = {"reference": 1.0, "twin": 1.0, "same": 1.0, "slower": EFFECT}
+CALLS = 140
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A kind of machine.
+
+    Attributes:
+        says: what is wrong with it, in words.
+        passes: processes in a run.
+        rounds: in a visit.
+        noise: per batch, a factor: (rng, rounds x lanes) -> array of that shape.
+        bias: per process, a factor for each lane: (rng, lanes) -> array; its mean log is 0,
+            or `shift` for the lane `slower`.
+        common: a factor that all batches share as time goes by: (rng, batches) -> array.
+        shift: mean of the log bias of the lane `slower`, which is part of the truth.
+        fails: whether the method is known not to hold here.
+    """
+
+    name: str
+    says: str
+    passes: int
+    noise: Callable[[numpy.random.Generator, tuple[int, int]], Array]
+    bias: Callable[[numpy.random.Generator, int], Array] | None = None
+    common: Callable[[numpy.random.Generator, int], Array] | None = None
+    rounds: int = 60
+    shift: float = 0.0
+    fails: bool = False
+
+
+def _small(rng: numpy.random.Generator, shape: tuple[int, int]) -> Array:
+    return numpy.exp(rng.normal(0.0, 0.005, shape))
+
+
+def _tails(rng: numpy.random.Generator, shape: tuple[int, int]) -> Array:
+    """Interruptions only ever add; a Pareto tail of index 1.5 has no variance."""
+    return 1 + 0.005 * rng.pareto(1.5, shape)
+
+
+def _bursts(rng: numpy.random.Generator, shape: tuple[int, int]) -> Array:
+    hit = rng.random(shape) < 0.1
+    return _small(rng, shape) * numpy.where(hit, 1 + rng.exponential(2.0, shape), 1.0)
+
+
+def _drift(rng: numpy.random.Generator, batches: int) -> Array:
+    """A walk between 1 and 1.6, as shared machines show within seconds."""
+    walk = numpy.cumsum(rng.normal(0.0, 0.02, batches)) + rng.uniform(0, 2)
+    return numpy.exp(math.log(1.6) * numpy.abs((walk % 2.0) - 1.0))
+
+
+def _stretches(rng: numpy.random.Generator, batches: int) -> Array:
+    """Another process takes the core for a while: a fifth of the time everything takes twice as long."""
+    length = 15
+    blocks = rng.random(-(-batches // length)) < 0.2
+    return numpy.where(numpy.repeat(blocks, length)[:batches], 2.0, 1.0)
+
+
+def _layout(rng: numpy.random.Generator, lanes: int) -> Array:
+    return numpy.exp(rng.normal(0.0, 0.01, lanes))
+
+
+def _skewed(rng: numpy.random.Generator, lanes: int) -> Array:
+    return numpy.exp(0.01 * (rng.exponential(1.0, lanes) - 1.0))
+
+
+def _modes(share: float, size: float) -> Callable[[numpy.random.Generator, int], Array]:
+    """In a share of the processes the last lane alone is slower, beside a little scatter of all."""
+
+    def bias(rng: numpy.random.Generator, lanes: int) -> Array:
+        factors = numpy.exp(rng.normal(0.0, 0.003, lanes))
+        factors[-1] *= 1 + size * (rng.random() < share)
+        return factors
+
+    return bias
+
+
+REGIMES = (
+    Regime("quiet", "batches scatter by 0.5 %", 10, _small),
+    Regime("drift", "the speed of the machine wanders between 1 and 1.6", 10, _small, common=_drift),
+    Regime("stretches", "a fifth of the time all takes twice as long", 10, _small, common=_stretches),
+    Regime("bursts", "one batch in ten takes about three times as long", 10, _bursts),
+    Regime("heavy tails", "interruptions with a Pareto tail of index 1.5, without variance", 10, _tails),
+    Regime("layout", "each process biases each lane by 1 %", 10, _small, _layout),
+    Regime("skewed layout", "the same, with an exponential distribution", 10, _small, _skewed),
+    Regime("three passes", "layout, and only three passes", 3, _small, _layout),
+    Regime("five passes", "layout, and five passes", 5, _small, _layout),
+    Regime("two passes", "layout, and only two passes", 2, _small, _layout),
+    Regime("few rounds", "layout, and five rounds a visit", 10, _bursts, _layout, rounds=5),
+    Regime("two modes", "in 3 of 10 processes one lane is 3 % slower", 10, _small,
+           _modes(0.3, 0.03), shift=0.3 * math.log(1.03)),
+    Regime("all at once", "drift, tails and layout together", 10, _tails, _layout, _drift),
+    Regime("rare mode", "in 1 of 20 processes one lane is 5 % slower", 10, _small,
+           _modes(0.05, 0.05), shift=0.05 * math.log(1.05), fails=True),
+)  # fmt: skip
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What came of the simulated runs of a regime.
+
+    Attributes:
+        covered: share of the runs whose interval for the lane `slower` holds the truth.
+        width: median half width of that interval, as a fraction.
+        bias: mean of the estimated log-ratio, less the truth.
+        alarms: share of the runs in which the p of the lane `same` is below 0.05, before any correction.
+        false: share of the runs in which the lane `same` is called slower or faster.
+        found: share of the runs in which the lane `slower` is called slower.
+    """
+
+    regime: str
+    says: str
+    fails: bool
+    runs: int
+    passes: int
+    covered: float
+    width: float
+    bias: float
+    alarms: float
+    false: float
+    found: float
+
+
+_COMPARISON = comparison(
+    "simulated",
+    [
+        lane("reference", "", "reference"),
+        lane("twin", "", "twin"),
+        lane("same", ""),
+        lane("slower", ""),
+    ],
+)
+_HEADER = Header(
+    FORMAT, SCHEMA, "", "", "", Request(), Options("simulated", 1, "system", 1.0),
+    Environment("", "", "", "", "", 1, 0, "", "", "", "", "", 1, ("cpu",)), Plan((_COMPARISON,)),
+)  # fmt: skip
+
+
+def one_run(regime: Regime, rng: numpy.random.Generator) -> RunSummary:
+    """Simulate one run of a regime, and summarise it as a real one is."""
+    results = Results(Path("simulated"), _HEADER)
+    roles = [each.role for each in _COMPARISON.lanes]
+    net = CALL * numpy.array([*LANES.values(), 0.0])
+    for number in range(1, regime.passes + 1):
+        bias = numpy.ones(len(net)) if regime.bias is None else regime.bias(rng, len(net) - 1)
+        bias = numpy.append(bias, 1.0)[: len(net)]
+        shape = (regime.rounds, len(net))
+        times = CALLS * 1e9 * (net * bias + EMPTY) * regime.noise(rng, shape)
+        if regime.common is not None:
+            # The lanes of a round take turns in random order, so the common factor falls on them so.
+            places = rng.permuted(numpy.tile(numpy.arange(len(net)), (regime.rounds, 1)), axis=1)
+            times *= numpy.take_along_axis(
+                regime.common(rng, regime.rounds * len(net)).reshape(shape), places, axis=1
+            )
+        lanes, error = summarise_visit(roles, [CALLS] * len(net), numpy.rint(times))
+        results.add(
+            Visit(number, "simulated", regime.rounds, 1.0, 0.0, error,
+                  dict(zip([each.name for each in _COMPARISON.lanes], lanes, strict=True)))
+        )  # fmt: skip
+    return summarise_run(results)
+
+
+Row = tuple[float, float, float, float, str, str]
+
+
+def _some_runs(name: str, seed: int, runs: int) -> list[Row]:
+    """Per run: low, mean and high of the lane `slower` in logs; p-like of `same`; the two verdicts."""
+    from gradbench.stats import p_values
+
+    regime = next(each for each in REGIMES if each.name == name)
+    rng = numpy.random.default_rng([seed, sum(name.encode())])
+    rows: list[Row] = []
+    for _ in range(runs):
+        summary = one_run(regime, rng).comparisons[0]
+        slower, same = summary.lane("slower"), summary.lane("same")
+        assert slower is not None
+        assert same is not None
+        assert slower.ratio is not None
+        p = float(p_values(numpy.array([list(same.log_ratios.values())]).T)[0])
+        low, high = slower.ratio.low or math.nan, slower.ratio.high or math.nan
+        ends = math.log(low), math.log(slower.ratio.mean), math.log(high)
+        rows.append((*ends, p, same.verdict, slower.verdict))
+    return rows
+
+
+def simulate(regime: Regime, runs: int, pool: ProcessPoolExecutor, parts: int = 8) -> Coverage:
+    """Simulate so many runs of a regime."""
+    per = -(-runs // parts)
+    futures = [pool.submit(_some_runs, regime.name, part, per) for part in range(parts)]
+    rows = [row for future in futures for row in future.result()]
+    low, mean, high, p = (numpy.array(column) for column in list(zip(*rows, strict=True))[:4])
+    truth = math.log(EFFECT) + regime.shift
+    return Coverage(
+        regime=regime.name,
+        says=regime.says,
+        fails=regime.fails,
+        runs=len(rows),
+        passes=regime.passes,
+        covered=float(numpy.mean((low <= truth) & (truth <= high))),
+        width=float(numpy.median(high - low) / 2),
+        bias=float(numpy.mean(mean) - truth),
+        alarms=float(numpy.mean(p < 0.05)),
+        false=float(numpy.mean([row[4] in ("slower", "faster") for row in rows])),
+        found=float(numpy.mean([row[5] == "slower" for row in rows])),
+    )
+
+
+def study(output: Path, runs: int = 10_000, say: Callable[[str], None] = print) -> None:
+    """Simulate every regime; one line of JSON each."""
+    with output.open("wb") as file, ProcessPoolExecutor(2) as pool:
+        for regime in REGIMES:
+            found = simulate(regime, runs, pool)
+            say(f"simulated {found.regime}: {100 * found.covered:.1f} % covered")
+            file.write(msgspec.json.encode(found) + b"\n")
+            file.flush()

@@ -1,0 +1,144 @@
+"""What tests share: one real run, and workers that stand in for real processes."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from synthetic import ENVIRONMENT
+
+from gradbench import run
+from gradbench.job import Ready
+from gradbench.results import LaneTime, Memory, Options, Visit
+from gradbench.worker import WorkerLost
+
+GRADBENCH = Path(sys.executable).with_name("gradbench")
+
+
+@pytest.fixture(scope="session")
+def gradbench():
+    """Call the installed command in a folder; the result has returncode, stdout and stderr."""
+
+    def call(*arguments, cwd):
+        return subprocess.run([GRADBENCH, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def small_run(gradbench, tmp_path_factory):
+    """The folder of one real run: three passes over two comparisons, with its report."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    done = gradbench(
+        "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
+        "--preset", "quick", "--passes", "3", "--output", folder, cwd=folder.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def visit_of(number, comparison, error=0.001, seconds=0.5):
+    lanes = {lane.name: LaneTime(50, 1e-6, 0.9e-6, 1.1e-6, 0.0) for lane in comparison.lanes}
+    return Visit(number, comparison.id, 100, seconds, 0.02, error, lanes)
+
+
+def memory_of(comparison):
+    return [
+        Memory(comparison.id, lane.name, 8, 1, 8, 8, 0, 0, None, "by hand")
+        for lane in comparison.lanes
+        if lane.role != "empty"
+    ]
+
+
+class Workers:
+    """Takes the place of WorkerProcess: answers at once, on a clock of its own.
+
+    Attributes:
+        started: Job, hash seed, padding and allocator of each process.
+        tasks: pass, kind, comparison and seconds of each task.
+        lose: called with the job and the comparison; a kind of loss, or None for an answer.
+    """
+
+    def __init__(self):
+        self.environment = ENVIRONMENT
+        self.started, self.tasks = [], []
+        self.now, self.startup, self.around = 0.0, 1.0, 0.02
+        self.lose = lambda job, comparison: None
+        self.noise = lambda comparison: 0.001
+
+    @contextlib.contextmanager
+    def __call__(self, job, hash_seed, padding, allocator):
+        self.started.append(
+            SimpleNamespace(job=job, hash_seed=hash_seed, padding=padding, allocator=allocator)
+        )
+        self.now += self.startup
+        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(job, task))
+
+    def ready(self):
+        return Ready(self.environment, self.startup)
+
+    def visit(self, job, task):
+        self.tasks.append((job.number, job.kind, task.comparison.id, task.seconds))
+        kind = self.lose(job, task.comparison)
+        if kind is not None:
+            raise WorkerLost(kind, "lost on purpose")
+        self.now += self.around
+        if job.kind == "memory":
+            yield from memory_of(task.comparison)
+            return
+        self.now += task.seconds
+        yield visit_of(job.number, task.comparison, self.noise(task.comparison), task.seconds)
+
+    def order(self, number):
+        return [id for pass_, _, id, _ in self.tasks if pass_ == number]
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Runs in this test start no process and take no time; the fixture tells what they asked for."""
+    stand_in = Workers()
+    monkeypatch.setattr(run, "WorkerProcess", stand_in)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: stand_in.now))
+    return stand_in
+
+
+@pytest.fixture(scope="session")
+def wait_until_gone():
+    """Wait until a process, not necessarily a child, has ended; fail where it has not within seconds."""
+
+    def gone(pid):
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    def wait(pid, seconds=5.0):
+        until = time.monotonic() + seconds
+        while not gone(pid):
+            assert time.monotonic() < until, f"process {pid} is still there after {seconds} s"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def measure_into():
+    """Start a run as the command would, with a goal in passes unless told otherwise."""
+
+    def measure(folder, request, passes=3, goal=None, plan=None, **options):
+        known = {"preset": "quick", "threads": 1, "allocator": "keep", "timeout": 30.0}
+        return run.start(
+            folder,
+            request,
+            Options(**{**known, **options}),
+            goal or run.Goal(passes, None, None, 0.1),
+            "gradbench run",
+            run.Progress(),
+            plan,
+        )
+
+    return measure

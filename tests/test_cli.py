@@ -1,0 +1,349 @@
+"""The command line: what it refuses, how it says so, and what it tells about itself."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import GRADBENCH
+
+from gradbench import __version__, cli
+from gradbench.results import FILENAME, read_results
+
+COMMANDS = ("run", "report", "export", "list")
+# The smallest run; every refusal must come before it, or at its first process.
+SMALL = ("--workload", "control", "--size", "small", "--method", "no_grad", "--no-report")
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Call the command in this process, in an empty folder; returns exit code, stdout and stderr."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+def everything(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def refuse(call, tmp_path):
+    """Call the command; it must refuse in one line and change nothing on disk. Returns the line."""
+
+    def refused(*arguments):
+        before = everything(tmp_path)
+        code, out, err = call(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("gradbench: error: ")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert everything(tmp_path) == before
+        return err
+
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--method", "no_gard"], ["--method no_gard", "expected one of", "did you mean no_grad?"]),
+        (["--method", "no_grad,nonsense"], ["--method nonsense", "requires_grad_false"]),
+        (["--workload", "nonsense"], ["--workload nonsense", "elementwise"]),
+        (["--size", "nonsense"], ["--size nonsense", "small"]),
+        (["--size", "0"], ["--size 0"]),
+        (["--size", "-5"], ["--size -5"]),
+        (["--size", "1.5"], ["--size 1.5"]),
+        (["--size", "nan"], ["--size nan"]),
+        (["--size", "inf"], ["--size inf"]),
+        (["--size", "1e20"], ["--size 1e20"]),
+        (["--size", "1e7:1"], ["--size 1e7:1"]),
+        (["--size", "1:10:1"], ["--size 1:10:1"]),
+        (["--size", "1:"], ["--size 1:"]),
+        (["--dtype", "int8"], ["--dtype int8", "float32"]),
+        (["--dtype", "float"], ["--dtype float"]),
+        (["--budget", "nonsense"], ["--budget", "nonsense"]),
+        (["--budget", "-1"], ["--budget -1"]),
+        (["--budget", "0"], ["--budget 0"]),
+        (["--budget", "nan"], ["--budget nan"]),
+        (["--budget", "inf"], ["--budget inf"]),
+        (["--passes", "0"], ["--passes 0"]),
+        (["--passes", "-3"], ["--passes -3"]),
+        (["--passes", "1.5"], ["--passes", "1.5"]),
+        (["--precision", "0"], ["--precision 0"]),
+        (["--precision", "100"], ["--precision 100"]),
+        (["--precision", "-1"], ["--precision -1"]),
+        (["--precision", "nan"], ["--precision nan"]),
+        (["--threads", "0"], ["--threads"]),
+        (["--seed", "-1"], ["--seed"]),
+        (["--timeout", "0"], ["--timeout"]),
+        (["--allocator", "nonsense"], ["--allocator", "keep"]),
+        (["--preset", "nonsense"], ["--preset", "quick"]),
+        (["--nonsense"], ["--nonsense"]),
+        (["--passes"], ["--passes"]),
+        (["nonsense"], ["nonsense"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_run_that_cannot_be_is_refused_in_one_line(refuse, workers, arguments, says):
+    err = refuse("run", "--output", "out", *arguments)
+    for each in says:
+        assert each in err
+    assert workers.started == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--timeout", "nan"], ["--timeout", "inf"], ["--timeout", "1e10"], ["--seed", str(1 << 64)]]
+)
+def test_a_number_that_torch_or_a_clock_cannot_take_is_refused(refuse, workers, arguments):
+    refuse("run", "--output", "out", *SMALL, "--passes", "1", *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["run", "--nonsense"], ["list", "more"]])
+def test_an_unknown_command_or_option_points_to_the_help(refuse, arguments):
+    err = refuse(*arguments)
+    assert "nonsense" in err or "more" in err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps", "nonsense", ""])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(refuse, workers, device):
+    err = refuse("run", "--output", "out", *SMALL, "--device", device)
+    assert f"--device {device}" in err
+    assert "cpu" in err.partition(":")[2]
+
+
+def test_a_device_that_torch_does_not_find_is_refused_by_a_real_process(refuse):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert "--device cuda" in refuse("run", "--output", "out", *SMALL, "--device", "cuda")
+
+
+def test_an_output_that_cannot_be_written_is_refused(refuse, workers, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for output in ("../file", "../file/run", "../file/a/b", "/proc/gradbench"):
+        assert output in refuse("run", *SMALL, "--passes", "1", "--output", output)
+
+
+def test_an_output_with_an_impossible_name_is_refused(refuse, workers):
+    refuse("run", *SMALL, "--passes", "1", "--output", "a" * 300)
+
+
+@pytest.mark.parametrize("arguments", [["report"], ["export"], ["run", "--resume", "--output"]])
+def test_a_run_with_an_impossible_name_is_refused(refuse, workers, arguments):
+    refuse(*arguments, "a" * 300)
+
+
+def test_an_output_with_other_files_is_refused(refuse, workers, tmp_path):
+    (tmp_path / "here" / "out").mkdir()
+    (tmp_path / "here" / "out" / "thesis.txt").write_text("mine")
+    assert "other files" in refuse("run", *SMALL, "--output", "out")
+
+
+def test_an_output_with_another_run_is_refused_and_names_resume(refuse, call, workers):
+    assert call("run", *SMALL, "--passes", "1", "--output", "out")[0] == 0
+    err = refuse("run", *SMALL, "--output", "out")
+    assert "another run" in err
+    assert "--resume" in err
+
+
+def test_an_empty_folder_is_good_enough(call, workers, tmp_path):
+    (tmp_path / "here" / "out").mkdir()
+    code, out, err = call("run", *SMALL, "--passes", "1", "--output", "out")
+    assert (code, err) == (0, "")
+    assert out == f"results: out/{FILENAME}\n"
+
+
+def test_without_an_output_a_run_gets_a_folder_under_runs_and_resume_finds_it(call, workers, tmp_path):
+    assert call("run", *SMALL, "--passes", "1")[0] == 0
+    (folder,) = (tmp_path / "here" / "runs").iterdir()
+    assert call("run", "--resume", "--passes", "3", "--no-report")[0] == 0
+    assert {visit.number for visit in read_results(folder).visits} == {1, 2, 3}
+
+
+def test_the_options_of_a_run_reach_its_header(call, workers):
+    call(
+        "run", "--output", "out", "--workload", "chain, control", "--method", "no_grad", "--method", "data",
+        "--size", "7,small", "--dtype", "float64", "--passes", "1", "--threads", "2", "--seed", "5",
+        "--allocator", "system", "--timeout", "33", "--preset", "quick", "--no-report",
+    )  # fmt: skip
+    header = read_results(Path("out")).header
+    request, options = header.request, header.options
+    assert (request.workloads, request.methods) == (("chain", "control"), ("no_grad", "data"))
+    assert (request.sizes, request.dtype, request.seed) == (("7", "small"), "float64", 5)
+    assert (options.threads, options.allocator, options.timeout, options.preset) == (
+        2,
+        "system",
+        33.0,
+        "quick",
+    )
+    assert [(each.workload, each.numel) for each in header.plan.comparisons] == [
+        ("control", 7), ("control", 100), ("chain", 7), ("chain", 100),
+    ]  # fmt: skip
+    lanes = {lane.name for lane in header.plan.comparisons[0].lanes}
+    assert lanes == {"requires_grad_false", "twin", "twin_own_buffer", "no_grad", "data", "empty"}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--method", "no_grad"],
+        ["--workload", "control"],
+        ["--size", "small"],
+        ["--device", "cpu"],
+        ["--dtype", "float32"],
+        ["--threads", "1"],
+        ["--allocator", "keep"],
+        ["--seed", "0"],
+        ["--timeout", "120"],
+    ],
+    ids=lambda option: option[0],
+)
+def test_going_on_refuses_options_of_the_plan(refuse, call, workers, option):
+    call("run", *SMALL, "--passes", "1", "--output", "out")
+    workers.started.clear()
+    err = refuse("run", "--resume", "--output", "out", "--passes", "3", *option)
+    assert option[0] in err
+    assert workers.started == []
+
+
+@pytest.mark.parametrize("option", [["--passes", "0"], ["--budget", "nan"], ["--precision", "100"]])
+def test_going_on_refuses_a_goal_that_cannot_be(refuse, call, workers, option):
+    call("run", *SMALL, "--passes", "1", "--output", "out")
+    assert option[0] in refuse("run", "--resume", "--output", "out", *option)
+
+
+def test_going_on_with_a_finished_run_says_that_it_is_done(refuse, call, workers):
+    call("run", *SMALL, "--passes", "2", "--output", "out")
+    assert "has its 2 passes" in refuse("run", "--resume", "--output", "out", "--passes", "2")
+
+
+def test_going_on_with_a_changed_machine_is_refused(refuse, small_run, workers, tmp_path):
+    shutil.copytree(small_run, tmp_path / "run")
+    assert "cannot go on" in refuse("run", "--resume", "--output", "../run", "--passes", "9")
+
+
+@pytest.mark.parametrize("command", [["run", "--resume"], ["report"], ["export"]])
+def test_without_any_run_there_is_none_to_take(refuse, command):
+    assert "gradbench run" in refuse(*command)
+
+
+@pytest.mark.parametrize("command", [["run", "--resume", "--output"], ["report"], ["export"]])
+@pytest.mark.parametrize("content", [b"", b"text\n", b"[1, 2]\n", b'{"a": 1}\n', bytes(range(256)), None])
+def test_what_is_not_a_run_is_refused(refuse, tmp_path, command, content):
+    (tmp_path / "foreign").mkdir()
+    if content is not None:
+        (tmp_path / "foreign" / FILENAME).write_bytes(content)
+    assert "../foreign" in refuse(*command, "../foreign")
+    if content is not None:
+        assert "../foreign" in refuse(*command, f"../foreign/{FILENAME}")
+
+
+@pytest.mark.parametrize("command", [["run", "--resume", "--output"], ["report"], ["export"]])
+def test_a_run_that_does_not_exist_is_refused(refuse, command):
+    assert "missing" in refuse(*command, "missing")
+
+
+def test_an_export_does_not_overwrite(refuse, small_run, tmp_path):
+    (tmp_path / "table.csv").write_text("mine")
+    assert "--output ../table.csv" in refuse("export", small_run, "--output", "../table.csv")
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/table.csv", "../file/table.csv"])
+def test_an_export_that_cannot_be_written_is_refused(refuse, small_run, tmp_path, output):
+    (tmp_path / "file").write_text("mine")
+    refuse("export", small_run, "--output", output)
+
+
+def test_an_export_to_an_impossible_name_is_refused(refuse, small_run):
+    refuse("export", small_run, "--output", "a" * 300)
+
+
+def test_an_unknown_form_of_export_is_refused(refuse, small_run):
+    assert "csv" in refuse("export", small_run, "--to", "nonsense")
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/report.html", "../file/report.html"])
+def test_a_report_that_cannot_be_written_is_refused(refuse, small_run, tmp_path, output):
+    (tmp_path / "file").write_text("mine")
+    refuse("report", small_run, "--output", output)
+
+
+def test_a_report_does_not_take_the_place_of_a_folder(refuse, small_run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    refuse("report", small_run, "--output", "../folder")
+
+
+def test_an_interrupt_while_the_report_is_built_says_that_the_results_are_kept(call, workers, monkeypatch):
+    def interrupted(results, output):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradbench.report.write_report", interrupted)
+    code, _, err = call("run", *SMALL[:-1], "--passes", "1", "--output", "out")
+    assert code == 3
+    assert err.startswith("gradbench: stopped: ")
+    assert err.count("\n") == 1
+    assert "nothing was written" not in err
+    assert f"out/{FILENAME}" in err
+
+
+def test_help_names_every_command(call):
+    code, out, err = call("--help")
+    assert (code, err) == (0, "")
+    listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert set(COMMANDS) <= set(listed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_names_its_options(call, command):
+    code, out, err = call(command, "--help")
+    assert (code, err) == (0, "")
+    for parameter in cli.cli.commands[command].params:
+        assert max(parameter.opts, key=len).lower() in out.lower()
+    assert call(command, "-h")[1] == out
+
+
+def test_the_version_is_told(call):
+    assert call("--version") == (0, f"gradbench, version {__version__}\n", "")
+
+
+def test_a_report_is_built_again_and_leaves_the_results_alone(call, small_run, tmp_path):
+    before = (small_run / FILENAME).read_bytes()
+    code, out, err = call("report", small_run, "--output", "page.html")
+    assert (code, out, err) == (0, "report: page.html\n", "")
+    assert (tmp_path / "here" / "page.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    assert (small_run / FILENAME).read_bytes() == before
+
+
+def test_a_run_leaves_its_report_beside_its_results(small_run):
+    assert {path.name for path in small_run.iterdir()} == {FILENAME, "report.html"}
+
+
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_what_reads_a_run_does_not_import_torch(small_run, tmp_path, command):
+    code = (
+        "import sys; from gradbench.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+    arguments = (command, small_run, "--output", tmp_path / "made")
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_stops_early_is_no_failure(small_run):
+    done = subprocess.Popen([GRADBENCH, "export", small_run], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done.stdout.close()
+    err = done.stderr.read()
+    done.stderr.close()
+    assert (done.wait(30), err) == (0, b"")

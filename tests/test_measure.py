@@ -1,0 +1,267 @@
+"""One pass, in this process: what a worker answers to a task, and its arithmetic."""
+
+import builtins
+import gc
+import io
+import math
+from collections import Counter
+
+import msgspec
+import numpy
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gradbench.job import Job, Message, Task
+from gradbench.measure import FEWEST_ROUNDS, Worker, calibrate, summarise
+from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+from gradbench.results import Failure, Memory, Visit
+
+BATCH = 50e-6
+
+
+def visit(comparison, kind="time", seconds=0.01, seed=0, batch_seconds=BATCH):
+    output = io.BytesIO()
+    threads = torch.get_num_threads()
+    try:
+        Worker(Job(7, kind, seed, 1, batch_seconds), output).visit(Task(comparison, seconds))
+    finally:
+        torch.set_num_threads(threads)
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+def planned(*methods, workload="elementwise"):
+    (comparison,) = make_plan(Request((workload,), methods, ("small",))).comparisons
+    return comparison
+
+
+def by_hand(*lanes):
+    every = [Lane(name, name, role, "", statement, "", Expectation()) for name, (role, statement) in lanes]
+    return Comparison(
+        "c",
+        "control",
+        "",
+        "",
+        "small",
+        1,
+        (1,),
+        "float32",
+        "cpu",
+        "base = torch.ones(1)",
+        "",
+        1e-6,
+        tuple(every),
+    )
+
+
+@pytest.mark.parametrize("cost", [10, 47, 1e3, 12_499, 12_501, 49_999, 50_001, 1e6, 10e6])
+def test_a_batch_is_as_many_calls_as_take_fifty_microseconds(cost):
+    n = calibrate(lambda n: round(n * cost), BATCH)
+    assert n >= 1
+    assert n == 1 or n * cost == pytest.approx(50_000, rel=0.2)
+    assert n * cost >= 50_000 / 2
+
+
+@settings(deadline=None)
+@given(st.floats(10, 10e6), st.floats(0, 1e3))
+@example(10.0, 0.0)
+def test_a_batch_is_near_its_length_whatever_a_call_and_the_clock_cost(cost, around):
+    n = calibrate(lambda n: round(n * cost + around), BATCH)
+    assert n >= 1
+    assert n == 1 or 25_000 < n * cost < 100_000
+
+
+def test_a_call_longer_than_a_batch_is_made_once():
+    assert calibrate(lambda n: n * 10_000_000, BATCH) == 1
+
+
+def test_a_clock_that_stands_still_does_not_calibrate_for_ever():
+    assert calibrate(lambda n: 0, BATCH) >= 1
+
+
+def test_a_disturbed_batch_does_not_make_batches_short():
+    asked = Counter()
+
+    def batch(n):
+        asked[n] += 1
+        return n * 1000 + (10_000_000 if asked[n] == 1 else 0)
+
+    assert calibrate(batch, BATCH) == pytest.approx(50, rel=0.1)
+
+
+ROLES = ("reference", "twin", "method", "empty")
+COSTS = numpy.array([2000.0, 2000.0, 3000.0, 10.0])
+CALLS = (25, 25, 17, 5000)
+
+
+def drifting(rounds, drift, scatter=0.0, seed=0):
+    rng = numpy.random.default_rng(seed)
+    common = numpy.exp(drift * rng.normal(size=(rounds, 1)).cumsum(axis=0))
+    own = numpy.exp(scatter * rng.normal(size=(rounds, len(ROLES))))
+    return COSTS * numpy.array(CALLS) * common * own
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.1, 2.0])
+def test_drift_that_is_common_to_all_lanes_cancels_in_the_ratio(drift):
+    lanes, error = summarise(ROLES, CALLS, drifting(200, drift))
+    assert [lane.log_ratio for lane in lanes] == pytest.approx(
+        [0.0, 0.0, math.log(1.5), math.log(10 / 2000)], abs=1e-12
+    )
+    assert error == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_ratio_is_to_the_reference_wherever_that_stands():
+    order = [3, 2, 1, 0]
+    times = drifting(50, 0.5)[:, order]
+    lanes, _ = summarise([ROLES[i] for i in order], [CALLS[i] for i in order], times)
+    assert lanes[3].log_ratio == 0.0
+    assert lanes[1].log_ratio == pytest.approx(math.log(1.5))
+
+
+def test_a_lane_keeps_its_calls_and_the_median_and_quartiles_of_its_time_per_call():
+    times = numpy.array([[100.0, 4000.0], [500.0, 1000.0], [200.0, 5000.0], [300.0, 2000.0], [400.0, 3000.0]])
+    (one, two), _ = summarise(["reference", "twin"], [10, 100], times)
+    assert (one.calls, two.calls) == (10, 100)
+    assert (one.q1, one.seconds, one.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
+    assert (two.q1, two.seconds, two.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
+
+
+def test_the_ratio_is_paired_by_round_and_not_one_of_medians():
+    times = numpy.array([[1.0, 2.0], [10.0, 20.0], [100.0, 150.0], [2.0, 4.0], [3.0, 300.0]]) * 1000
+    (_, other), _ = summarise(["reference", "method"], [1, 1], times)
+    assert other.log_ratio == pytest.approx(math.log(2.0))
+    assert other.log_ratio != pytest.approx(math.log(20.0 / 3.0))
+
+
+def test_one_wild_round_changes_a_ratio_no_more_than_any_other():
+    times = drifting(201, 0.0, 0.01)
+    calm, _ = summarise(ROLES, CALLS, times)
+    times[0, 2] *= 1000
+    wild, _ = summarise(ROLES, CALLS, times)
+    assert wild[2].log_ratio == pytest.approx(calm[2].log_ratio, abs=0.002)
+
+
+def test_the_error_of_the_twin_falls_with_the_root_of_the_rounds():
+    times = drifting(400, 0.1, 0.01)
+    _, few = summarise(ROLES, CALLS, times)
+    _, many = summarise(ROLES, CALLS, numpy.tile(times, (4, 1)))
+    assert few > 0
+    assert many == pytest.approx(few / 2, rel=0.02)
+
+
+def test_the_error_is_what_medians_of_repeated_visits_scatter_by():
+    found = [summarise(ROLES, CALLS, drifting(100, 0.1, 0.01, seed)) for seed in range(400)]
+    scatter = numpy.std([lanes[1].log_ratio for lanes, _ in found])
+    assert numpy.median([error for _, error in found]) == pytest.approx(scatter, rel=0.15)
+
+
+def test_a_visit_has_every_lane_and_a_reference_at_ratio_one():
+    comparison = planned("tracked", "no_grad")
+    (found,) = visit(comparison)
+    assert isinstance(found, Visit)
+    assert (found.number, found.comparison) == (7, comparison.id)
+    assert set(found.lanes) == {lane.name for lane in comparison.lanes}
+    assert found.lanes["requires_grad_false"].log_ratio == 0.0
+    for lane in found.lanes.values():
+        assert 0 < lane.q1 <= lane.seconds <= lane.q3
+
+
+@pytest.mark.parametrize("workload", ["control", "elementwise", "chain", "matmul"])
+def test_every_method_passes_its_own_checks(workload):
+    comparison = planned(workload=workload)
+    (found,) = visit(comparison, seconds=0.0)
+    assert isinstance(found, Visit)
+    assert set(found.lanes) == {lane.name for lane in comparison.lanes}
+
+
+def test_a_visit_takes_its_rounds_even_past_its_slice():
+    (found,) = visit(planned("no_grad"), seconds=0.0)
+    assert found.rounds == FEWEST_ROUNDS
+
+
+def test_a_longer_slice_takes_more_rounds():
+    few, many = (visit(planned("no_grad"), seconds=seconds)[0].rounds for seconds in (0.01, 0.2))
+    assert many > 2 * few
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """A comparison of four lanes that note each call, with one call in a batch; and the notes."""
+    notes = []
+    monkeypatch.setattr(builtins, "note", notes.append, raising=False)
+    names = ("a", "b", "c", "d")
+    lanes = [(name, ("reference" if name == "a" else "method", f"note({name!r})")) for name in names]
+    return by_hand(*lanes), notes
+
+
+def rounds_of(notes, lanes=4):
+    last = notes[-FEWEST_ROUNDS * lanes :]
+    return [tuple(last[i : i + lanes]) for i in range(0, len(last), lanes)]
+
+
+def test_a_round_is_every_lane_once_in_an_order_of_its_own(traced):
+    comparison, notes = traced
+    visit(comparison, seconds=0.0, batch_seconds=1e-9)
+    rounds = rounds_of(notes)
+    assert [sorted(each) for each in rounds] == [list("abcd")] * FEWEST_ROUNDS
+    assert len(set(rounds)) > 1
+
+
+def test_the_seed_decides_the_order(traced):
+    comparison, notes = traced
+    seen = []
+    for seed in (1, 1, 2):
+        notes.clear()
+        visit(comparison, seconds=0.0, seed=seed, batch_seconds=1e-9)
+        seen.append(rounds_of(notes))
+    assert seen[0] == seen[1]
+    assert seen[0] != seen[2]
+
+
+def test_the_cyclic_collector_is_off_while_lanes_are_timed_and_on_afterwards(monkeypatch):
+    seen = []
+    monkeypatch.setattr(builtins, "note", seen.append, raising=False)
+    monkeypatch.setattr(builtins, "gc", gc, raising=False)
+    visit(by_hand(("a", ("reference", "note(gc.isenabled())"))), seconds=0.0, batch_seconds=1e-9)
+    assert not any(seen[-FEWEST_ROUNDS:])
+    assert gc.isenabled()
+
+
+def test_the_collector_is_on_again_after_a_lane_that_raised(monkeypatch):
+    calls = []
+    monkeypatch.setattr(builtins, "calls", calls, raising=False)
+    statement = "calls.append(1)\nif len(calls) > 5: raise ValueError('late')"
+    (failure,) = visit(by_hand(("a", ("reference", statement))))
+    assert (failure.kind, failure.lane, failure.stage) == ("raised", None, "time")
+    assert gc.isenabled()
+
+
+def test_memory_is_measured_for_every_lane_but_the_empty_loop():
+    comparison = planned("tracked", "no_grad")
+    found = visit(comparison, kind="memory")
+    assert all(isinstance(each, Memory) for each in found)
+    assert sorted(each.lane for each in found) == sorted({lane.name for lane in comparison.lanes} - {"empty"})
+
+
+def test_a_lane_whose_memory_cannot_be_measured_is_a_failure_of_that_lane(monkeypatch):
+    monkeypatch.setattr(builtins, "sizes", iter(range(1000, 2000)), raising=False)
+    comparison = by_hand(
+        ("a", ("reference", "y = torch.ones(8)")), ("b", ("method", "y = torch.ones(next(sizes))"))
+    )
+    found = {each.lane: each for each in visit(comparison, kind="memory")}
+    assert isinstance(found["a"], Memory)
+    assert isinstance(found["b"], Failure)
+    assert (found["b"].stage, found["b"].kind) == ("memory", "raised")
+
+
+def test_a_statement_that_leaves_grad_mode_changed_is_a_failure_and_does_no_harm_to_the_next():
+    comparison = by_hand(
+        ("a", ("reference", "pass")),
+        ("b", ("method", "torch.set_grad_enabled(False)")),
+        ("c", ("method", "pass")),
+    )
+    failure, found = visit(comparison, seconds=0.0)
+    assert (failure.lane, failure.kind) == ("b", "check")
+    assert set(found.lanes) == {"a", "c"}
+    assert torch.is_grad_enabled()

@@ -1,0 +1,183 @@
+"""Bytes are equal to arithmetic: no tolerance anywhere.
+
+A float32 tensor of N elements is 4N bytes, the unit of the tables below. What the graph keeps for
+backward is what PyTorch's tools/autograd/derivatives.yaml names in the formula of each operation.
+"""
+
+import itertools
+
+import pytest
+import torch
+
+from gradbench.lane import ReadyLane, prepare
+from gradbench.memory import Unrepeatable, measure_memory
+from gradbench.methods import METHODS
+from gradbench.plan import LEAF, Expectation, Lane, Request, make_plan
+
+FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+
+# As in a worker, unless it is told otherwise.
+torch.set_num_threads(1)
+
+
+def comparison_of(workload, size, dtype="float32"):
+    (comparison,) = make_plan(Request(workloads=(workload,), sizes=(size,), dtype=dtype)).comparisons
+    return comparison
+
+
+def measured(workload, size, dtype="float32"):
+    """By lane, what was measured; and the bytes of x."""
+    comparison = comparison_of(workload, size, dtype)
+    shared = prepare(comparison)
+    found = {}
+    for lane in comparison.lanes:
+        if lane.role != "empty":
+            memory = measure_memory(ReadyLane(lane, shared), comparison.id)
+            assert (memory.comparison, memory.lane) == (comparison.id, lane.name)
+            found[lane.name] = tuple(getattr(memory, field) for field in FIELDS)
+    return found, shared["base"].untyped_storage().nbytes()
+
+
+def measured_by_hand(statement, setup="", numel="100", shared=None):
+    comparison = comparison_of("control", numel)
+    lane = Lane("made", "-", "method", f"{LEAF}\n{setup}", statement, "", Expectation())
+    memory = measure_memory(ReadyLane(lane, {**prepare(comparison), **(shared or {})}), comparison.id)
+    return tuple(getattr(memory, field) for field in FIELDS)
+
+
+def in_bytes(units, unit):
+    """A row of a table: all but the number of allocations are multiples of the unit."""
+    return tuple(
+        each if field == "allocations" else each * unit for field, each in zip(FIELDS, units, strict=True)
+    )
+
+
+# exp(sin(x ** 2)) makes three tensors: a = x², b = sin a, y = exp b.
+# Recorded: pow keeps x, sin keeps a, exp keeps y; b is free once y exists. All three new tensors are live
+# at the peak; a and y stay, of which y is the result; and the graph holds x, a and y.
+CHAIN_RECORDED = (3, 3, 3, 2, 1, 3)
+# Not recorded: each is free once the next exists, so two are live at the peak, and y stays.
+CHAIN_PLAIN = (3, 3, 2, 1, 0, 0)
+# Recorded, then detached: the peak of the one, and what stays of the other.
+CHAIN_DROPPED = (3, 3, 3, 1, 0, 0)
+# A copy of x comes before: one more tensor, which is free once a exists, so the peak stays at two.
+CHAIN_COPIED = (4, 4, 2, 1, 0, 0)
+
+# x @ w makes one tensor; to differentiate by x, mm keeps w, which is as large as x, and not x.
+MATMUL_RECORDED = (1, 1, 1, 1, 0, 1)
+MATMUL_PLAIN = (1, 1, 1, 1, 0, 0)
+MATMUL_COPIED = (2, 2, 2, 1, 0, 0)
+
+# No method allocates by itself, but the one that copies: a view of x is on the storage of x.
+CONTROL = (0, 0, 0, 0, 0, 0)
+CONTROL_COPIED = (1, 1, 1, 1, 0, 0)
+
+PLAIN_METHODS = {method.name for method in METHODS} - {"tracked", "detach_after", "detach_clone"}
+PLAIN_LANES = {*PLAIN_METHODS, "twin", "twin_own_buffer"}
+
+
+@pytest.mark.parametrize("size", ["1", "2", "small", "medium", "large"])
+def test_the_chain_keeps_what_its_derivatives_need_and_nothing_else(size):
+    found, unit = measured("chain", size)
+    expected = dict.fromkeys(PLAIN_LANES, CHAIN_PLAIN) | {
+        "tracked": CHAIN_RECORDED,
+        "detach_after": CHAIN_DROPPED,
+        "detach_clone": CHAIN_COPIED,
+    }
+    assert found == {name: in_bytes(units, unit) for name, units in expected.items()}
+
+
+@pytest.mark.parametrize("size", ["1", "small", "medium", "large"])
+def test_a_matrix_product_keeps_the_other_factor(size):
+    found, unit = measured("matmul", size)
+    expected = dict.fromkeys(PLAIN_LANES, MATMUL_PLAIN) | {
+        "tracked": MATMUL_RECORDED,
+        "detach_after": MATMUL_PLAIN,
+        "detach_clone": MATMUL_COPIED,
+    }
+    assert found == {name: in_bytes(units, unit) for name, units in expected.items()}
+
+
+@pytest.mark.parametrize("size", ["1", "small", "medium", "large"])
+def test_a_control_alone_allocates_nothing_unless_it_copies(size):
+    found, unit = measured("control", size)
+    expected = dict.fromkeys(PLAIN_LANES, CONTROL) | {"detach_clone": CONTROL_COPIED}
+    assert found == {name: in_bytes(units, unit) for name, units in expected.items()}
+
+
+@pytest.mark.parametrize(("dtype", "cast"), [("float32", 4), ("float64", 0), ("bfloat16", 2)])
+@pytest.mark.parametrize("size", ["1", "small", "medium", "large"])
+def test_a_multiplication_pays_for_its_result_and_for_its_number(size, dtype, cast):
+    # The Python number 2.0 becomes a float64 tensor of no dimension, 8 bytes, and where x is of another
+    # dtype a copy in that dtype: a number does not promote a tensor of its own category.
+    # To differentiate by x, mul keeps the number: 8 bytes of graph. They are not among the saved, since
+    # PyTorch shows no wrapped number to the hooks (torch/csrc/autograd/saved_variable.cpp).
+    found, unit = measured("elementwise", size, dtype)
+    number = 8
+    allocations = 3 if cast else 2
+    everything = unit + number + cast
+    plain = (everything, allocations, everything, unit, 0, 0)
+    expected = dict.fromkeys(PLAIN_LANES, plain) | {
+        "tracked": (everything, allocations, everything, unit + number, number, 0),
+        "detach_after": plain,
+        "detach_clone": (everything + unit, allocations + 1, everything + unit, unit, 0, 0),
+    }
+    assert found == expected
+
+
+def test_twice_as_wide_a_dtype_takes_twice_the_bytes():
+    single, double = (measured("chain", "small", dtype)[0] for dtype in ("float32", "float64"))
+    for name, units in single.items():
+        assert double[name] == in_bytes(units, 2)
+
+
+@pytest.mark.parametrize(
+    ("statement", "units"),
+    [
+        # mul keeps both factors, which are one storage.
+        ("y = x * x", (1, 1, 1, 1, 0, 1)),
+        # Two views of one storage are one storage; the result is half as large.
+        ("y = x[:50] * x[50:]", (0.5, 1, 0.5, 0.5, 0, 1)),
+        # Nothing on x is needed to differentiate a sum of tensors.
+        ("y = x + x", (1, 1, 1, 1, 0, 0)),
+        # exp keeps its own result, which would keep itself if it were held as a tensor.
+        ("y = x.exp()", (1, 1, 1, 1, 0, 1)),
+        # What is made and dropped is allocated, and neither live at the end nor kept.
+        ("x.exp()", (1, 1, 1, 0, 0, 0)),
+        ("z = x.detach().exp().exp()\ndel z", (2, 2, 2, 0, 0, 0)),
+        ("a = x.detach().exp()\nb = x.detach().exp()\ndel a, b\ny = x.detach().exp()", (3, 3, 2, 1, 0, 0)),
+        ("y = x.detach()[:10]", (0, 0, 0, 0, 0, 0)),
+    ],
+)
+def test_a_storage_counts_once_for_as_long_as_it_lives(statement, units):
+    assert measured_by_hand(statement) == in_bytes(units, 400)
+
+
+def test_a_statement_that_allocates_otherwise_each_time_is_not_given_a_figure():
+    with pytest.raises(Unrepeatable, match="expected the same"):
+        measured_by_hand("y = torch.empty(next(sizes))", shared={"sizes": itertools.count(1)})
+
+
+@pytest.mark.parametrize(
+    ("statement", "units"),
+    [
+        ("a = x.detach().exp()\ny = a.exp()", (2, 2, 2, 1, 0, 0)),
+        # Each exp keeps its own result.
+        ("a = x.exp()\ny = a.exp()", (2, 2, 2, 2, 1, 2)),
+    ],
+)
+def test_a_statement_may_name_what_it_makes_on_the_way(statement, units):
+    assert measured_by_hand(statement) == in_bytes(units, 400)
+
+
+def test_measuring_leaves_no_result_and_no_mode_behind():
+    comparison = comparison_of("chain", "small")
+    shared = prepare(comparison)
+    before = shared["base"].clone()
+    for lane in comparison.lanes:
+        ready = ReadyLane(lane, shared)
+        measure_memory(ready, comparison.id)
+        assert ready.x is None or ready.x.grad is None
+    assert torch.equal(shared["base"], before)
+    assert torch.is_grad_enabled()
+    assert torch.exp(torch.ones(1, requires_grad=True)).grad_fn is not None

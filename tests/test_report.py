@@ -1,0 +1,207 @@
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from synthetic import ENVIRONMENT, header, memory, results
+
+from gradbench.errors import RequestError
+from gradbench.plan import Request
+from gradbench.report import format
+from gradbench.report.findings import findings
+from gradbench.report.page import render, snippet, write_report
+from gradbench.results import Failure, Results, Writer
+from gradbench.stats import Interval
+from gradbench.summary import summarise
+
+REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
+
+
+def sentences(made):
+    return " ".join(f"{each.sentence} {each.evidence}" for each in findings(summarise(made)))
+
+
+VOID = {"meta", "br"}
+
+
+class _Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.links, self.text = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere():
+    page = _Page(render(memory(results({"no_grad": 1.4}, request=REQUEST), "tracked", saved=400)))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    loaded = [tag for tag, attrs in page.tags if tag in ("script", "link", "img", "iframe", "object")]
+    assert loaded == []
+    inside = {link[1:] for link in page.links if link.startswith("#")}
+    assert inside <= set(page.ids)
+    assert all(link.startswith(("#", "https://")) for link in page.links)
+
+
+def test_every_figure_has_words_for_those_who_do_not_see_it():
+    page = _Page(render(results({"no_grad": 1.4}, request=REQUEST)))
+    labels = [attrs["aria-label"] for tag, attrs in page.tags if tag == "figure"]
+    assert len(labels) == 4
+    assert all("no_grad" in label for label in labels)
+
+
+def test_every_lane_is_there_with_the_code_that_was_timed():
+    made = results({}, request=REQUEST)
+    text = "".join(_Page(render(made)).text)
+    for comparison in made.header.plan.comparisons:
+        for lane in comparison.lanes:
+            assert lane.role == "empty" or snippet(comparison, lane) in text
+
+
+def test_a_snippet_runs_as_it_stands():
+    for comparison in header(REQUEST).plan.comparisons:
+        if comparison.numel > 1000:
+            continue
+        for lane in comparison.lanes:
+            exec(compile(snippet(comparison, lane), lane.name, "exec"), {})  # noqa: S102
+
+
+def test_the_report_shows_the_command_the_machine_and_the_options():
+    text = "".join(_Page(render(results({}))).text)
+    assert "gradbench run" in text
+    assert ENVIRONMENT.processor in text
+    assert "freed pages are kept" in text
+
+
+def test_markup_in_names_and_messages_is_shown_and_never_executed():
+    nasty = "<script>alert(1)</script>&\"'"
+    made = results({})
+    environment = msgspec.structs.replace(ENVIRONMENT, processor=nasty, torch_config=nasty)
+    made.header = header(command=nasty, environment=environment)
+    made.add(Failure(1, nasty, nasty, "check", "raised", nasty))
+    text = render(made)
+    assert "<script" not in text
+    assert nasty in "".join(_Page(text).text)
+
+
+def test_a_failed_lane_is_a_row_with_its_reason_and_dashes():
+    made = results({})
+    for visit in made.visits:
+        del visit.lanes["detach"]
+    comparison = made.visits[0].comparison
+    made.add(Failure(1, comparison, "detach", "check", "check", "y.is_leaf: expected True, got False"))
+    text = render(made)
+    row = next(row for row in re.findall(r"<tr class=\"method\">.*?</tr>", text, re.DOTALL) if
+               "detach() before<" in row)  # fmt: skip
+    assert "y.is_leaf: expected True, got False" in row
+    assert "failed" in row
+    assert ">0<" not in row
+    assert 'id="failures"' in text
+
+
+def test_a_run_in_which_everything_failed_still_makes_a_page():
+    made = results({}, passes=0)
+    made.add(Failure(1, made.header.plan.comparisons[0].id, None, "time", "died", "killed by SIGKILL"))
+    text = render(made)
+    assert "Nothing could be measured" in text
+    assert "killed by SIGKILL" in text
+
+
+def test_a_sweep_is_drawn_as_curves():
+    made = results({"no_grad": 1.2}, request=Request(("elementwise",), (), ("1:1e5",)))
+    assert "elements of x" in render(made)
+
+
+def test_the_report_is_the_same_for_the_same_results():
+    assert render(results({"no_grad": 1.4})) == render(results({"no_grad": 1.4}))
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    writer = Writer(run / "results.jsonl")
+    writer.write(results({}).header)
+    writer.close()
+    blocked = tmp_path / "blocked"
+    blocked.write_text("not a folder")
+    with pytest.raises(RequestError, match="cannot be written"):
+        write_report(run, blocked / "report.html")
+    write_report(run, tmp_path / "report.html")
+    assert "<!doctype html>" in (tmp_path / "report.html").read_text()
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_findings_follow_the_figures_and_not_a_story():
+    dear = sentences(results({"no_grad": 1.5, "tracked": 1.2, "inference_mode": 1.6}, request=REQUEST))
+    cheap = sentences(results({"no_grad": 1.1, "tracked": 1.4, "inference_mode": 0.9}, request=REQUEST))
+    assert "no_grad() block is slower in 2 of 2 comparisons and faster in 0" in dear
+    assert "no_grad() block is slower in 0 of 2 comparisons and faster in 2" in cheap
+    assert "inference_mode() against no_grad(): faster in 0 of 4 comparisons, slower in 4" in dear
+    assert "inference_mode() against no_grad(): faster in 4 of 4 comparisons, slower in 0" in cheap
+
+
+def test_what_keeps_memory_is_named_from_the_records():
+    made = memory(results({}, request=REQUEST), "detach_clone", saved=1200, graph=800, peak=1600)
+    made = memory(made, "tracked", peak=400)
+    assert "Only detach().clone() before keeps memory for backward: 1,200 B" in sentences(made)
+    assert "No method keeps memory" in sentences(memory(results({}, request=REQUEST), "tracked", peak=400))
+    assert "memory" not in sentences(results({}, request=REQUEST))
+
+
+def test_findings_leave_out_what_was_not_measured():
+    made = results({}, request=Request(("elementwise",), ("detach",), ("small",)))
+    assert [each.sentence[:11] for each in findings(summarise(made))] == ["How far to "]
+    empty = Results(made.path, made.header)
+    assert findings(summarise(empty)) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"), (0.0, "0 ns"), (3.614e-7, "361 ns"), (9.996e-8, "100 ns"), (1.0e-6, "1.00 µs"),
+        (9.9951e-4, "1.00 ms"), (0.9996, "1.00 s"), (1234.5, "1,230 s"),
+    ],
+)  # fmt: skip
+def test_a_time_has_three_digits_and_the_unit_that_suits_it(value, shown):
+    assert format.seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (0, "0 B"), (9_999, "9,999 B"), (12_345, "12.3 kB"), (4_000_000, "4.00 MB"),
+     (999_600, "1.00 MB"), (25 * 10**9, "25.0 GB")],
+)  # fmt: skip
+def test_bytes_are_exact_while_short(value, shown):
+    assert format.size(value) == shown
+
+
+def test_a_ratio_has_the_digits_that_its_interval_supports():
+    assert format.ratio_with_ends(Interval(3.6123, 3.5723, 3.6523, 9)) == "3.612 (3.572 to 3.652)"
+    assert format.ratio_with_ends(Interval(1.00004, 1.00001, 1.00007, 9)) == "1.0000 (1.0000 to 1.0001)"
+    assert format.ratio_with_ends(Interval(1029.3, 977.1, 1084.2, 9)) == "1,029 (977 to 1,084)"
+    assert format.ratio(None) == "–"
+    assert format.ratio(Interval(2.0, None, None, 1)) == "2.00"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(64, "64"), (10_000, "10k"), (10**6, "1M"), (123_456, "123,456"), (1_500, "1,500")]
+)
+def test_a_number_of_elements_is_short_where_that_loses_nothing(value, shown):
+    assert format.count(value) == shown

@@ -1,0 +1,301 @@
+import contextlib
+import gzip
+import json
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from synthetic import header
+
+from gradbench.errors import RequestError, ResultsFileError
+from gradbench.results import (
+    FILENAME,
+    SCHEMA,
+    Failure,
+    LaneTime,
+    Memory,
+    PassEnd,
+    PassStart,
+    RunEnd,
+    Visit,
+    Writer,
+    locate,
+    read_results,
+)
+from gradbench.telemetry import Telemetry
+
+TIME = LaneTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
+START = PassStart(1, "time", 0.75, 4294967295, 4095)
+VISIT = Visit(1, "c/100", 8338, 2.1, 0.009, 5.1e-5, {"a": TIME, "é ×": TIME}, Telemetry(0.1, None, 3, 2.4e9))
+MEMORY = Memory("c/100", "a", 412, 3, 412, 408, 8, 0, None, "torch.profiler")
+FAILURE = Failure(2, "c/100", None, "time", "died", 'said "no"\nand left \u2028 \x00')
+END = PassEnd(1, 4.95)
+RUN_END = RunEnd("budget", 16.378234696000163)
+RECORDS = (START, VISIT, MEMORY, FAILURE, END, RUN_END)
+HEADER = msgspec.json.encode(header()) + b"\n"
+
+
+def write(path, *records):
+    writer = Writer(path)
+    for record in records:
+        writer.write(record)
+    writer.close()
+    return path
+
+
+def kept(results):
+    return [
+        *results.passes,
+        *results.visits,
+        *results.memory,
+        *results.failures,
+        *results.ends,
+        *results.runs,
+    ]
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return write(tmp_path / FILENAME, header(), *RECORDS)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch") / FILENAME
+
+
+def refusal(path):
+    with pytest.raises((ResultsFileError, RequestError)) as caught:
+        read_results(path)
+    assert caught.value.exit_code == 2
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_every_record_comes_back_as_it_was_written(whole):
+    results = read_results(whole)
+    assert results.header == header()
+    assert kept(results) == list(RECORDS)
+    assert (results.cut_off, results.length) == (0, whole.stat().st_size)
+
+
+def test_what_is_unknown_comes_back_as_none_and_not_as_zero(tmp_path):
+    visit = msgspec.structs.replace(VISIT, telemetry=Telemetry())
+    results = read_results(write(tmp_path / FILENAME, header(), visit, MEMORY))
+    assert results.visits[0].telemetry == Telemetry(None, None, None, None)
+    assert results.memory[0].resident is None
+
+
+def test_every_record_is_one_line_of_json(whole):
+    lines = whole.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    assert [json.loads(line)["type"] for line in lines] == [
+        "header", "pass_start", "visit", "memory", "failure", "pass_end", "run_end",
+    ]  # fmt: skip
+
+
+def test_a_folder_stands_for_the_results_file_in_it(whole):
+    assert locate(whole.parent) == whole
+    assert read_results(whole.parent).visits == [VISIT]
+
+
+@pytest.mark.parametrize("last", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_last_line_cut_anywhere_is_left_out_and_counted(tmp_path, last):
+    path = write(tmp_path / FILENAME, header(), START, last)
+    content = path.read_bytes()
+    finished = content[:-1].rfind(b"\n") + 1
+    for end in range(finished, len(content)):
+        path.write_bytes(content[:end])
+        results = read_results(path)
+        assert kept(results) == [START]
+        assert (results.cut_off, results.length) == (end - finished, finished)
+
+
+def test_a_header_cut_anywhere_is_refused(tmp_path):
+    path = tmp_path / FILENAME
+    for end in range(len(HEADER)):
+        path.write_bytes(HEADER[:end])
+        assert "no complete line" in refusal(path)
+
+
+def test_going_on_after_a_cut_drops_the_unfinished_line(whole):
+    content = whole.read_bytes()
+    finished = content[:-1].rfind(b"\n") + 1
+    for end in range(finished, len(content)):
+        whole.write_bytes(content[:end])
+        writer = Writer(whole, read_results(whole).length)
+        writer.write(START)
+        writer.close()
+        results = read_results(whole)
+        assert results.cut_off == 0
+        assert results.passes == [START, START]
+        assert results.runs == []
+
+
+def test_a_record_is_in_the_file_before_the_writer_is_closed(tmp_path):
+    path = tmp_path / FILENAME
+    writer = Writer(path)
+    writer.write(header())
+    for count in range(1, 4):
+        writer.write(VISIT)
+        assert len(read_results(path).visits) == count
+    writer.close()
+
+
+def test_a_file_that_is_there_is_never_overwritten(whole):
+    content = whole.read_bytes()
+    with pytest.raises(FileExistsError):
+        Writer(whole)
+    assert whole.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"not json",
+        b"[1, 2]",
+        b"null",
+        b'"\xff"',
+        b'{"type":"visit"}',
+        b'{"type":"nonsense"}',
+        b'{"type":"pass_end","number":"1","seconds":1}',
+        b'{"type":"pass_end","number":1,"seconds":NaN}',
+        b'{"type":"failure","number":1,"comparison":"\xff","lane":null,"stage":"","kind":"died","message":""}',
+        b'{"type":"run_end","reason":"boredom","seconds":1}',
+        b"[" * 100_000,
+        msgspec.json.encode(VISIT)[:-1],
+        msgspec.json.encode(VISIT) * 2,
+    ],
+    ids=lambda line: repr(line[:30]),
+)
+def test_a_corrupt_line_in_the_middle_is_named_by_its_number(tmp_path, line):
+    path = tmp_path / FILENAME
+    path.write_bytes(
+        HEADER + msgspec.json.encode(START) + b"\n" + line + b"\n" + msgspec.json.encode(END) + b"\n"
+    )
+    assert "line 3" in refusal(path)
+
+
+def test_a_second_header_is_refused(tmp_path):
+    message = refusal(write(tmp_path / FILENAME, header(), START, header()))
+    assert "second header" in message
+    assert "line 3" in message
+
+
+def test_a_newer_file_is_refused_and_names_the_version_that_wrote_it(tmp_path):
+    newer = header(schema=SCHEMA + 1, gradbench="9.8.7")
+    message = refusal(write(tmp_path / FILENAME, newer, VISIT))
+    assert f"schema {SCHEMA + 1}" in message
+    assert "9.8.7" in message
+
+
+def test_a_newer_file_is_called_newer_whatever_its_header_holds(tmp_path):
+    path = tmp_path / FILENAME
+    path.write_text(f'{{"type":"header","format":"gradbench-results","schema":{SCHEMA + 1}}}\n')
+    assert f"schema {SCHEMA + 1}" in refusal(path)
+
+
+FOREIGN = {
+    "empty": b"",
+    "an empty line": b"\n",
+    "text": b"# A title\n\nand text\n",
+    "a list": b"[1, 2, 3]\n",
+    "a list of headers": b"[" + HEADER[:-1] + b"]\n",
+    "null": b"null\n",
+    "a number": b"1\n",
+    "another object": b'{"name": "torch", "version": 1}\n',
+    "indented": b'{\n  "format": "gradbench-results"\n}\n',
+    "another format": b'{"format":"asv","schema":1}\n',
+    "a header with nothing in it": b'{"type":"header","format":"gradbench-results","schema":1}\n',
+    "a header with a wrong type": HEADER.replace(b'"threads":1', b'"threads":"one"'),
+    "zeros": bytes(1000) + b"\n",
+    "a picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+    "gzip of text": gzip.compress(b"text\n"),
+    "gzip of nothing": gzip.compress(b""),
+    "half of gzip": gzip.compress(HEADER)[:500],
+    "gzip with a wrong checksum": gzip.compress(HEADER)[:-8] + bytes(8),
+    "the start of gzip": b"\x1f\x8b",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_file_is_refused(tmp_path, content):
+    path = tmp_path / "foreign"
+    path.write_bytes(content)
+    refusal(path)
+
+
+NOT_CAUGHT = {
+    "no utf-8": b'"\xff"\n',
+    "no utf-8 in a header": HEADER.replace(b"gradbench run", b"gradbench \xff"),
+    "deep": b"[" * 100_000 + b"\n",
+    "deep in a header": b'{"format":"gradbench-results","schema":1,"more":' + b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("content", NOT_CAUGHT.values(), ids=NOT_CAUGHT)
+def test_a_first_line_that_cannot_be_decoded_is_refused(tmp_path, content):
+    path = tmp_path / "foreign"
+    path.write_bytes(content)
+    refusal(path)
+
+
+def test_a_folder_without_results_and_a_missing_file_are_refused(tmp_path):
+    assert "there is none" in refusal(tmp_path)
+    assert "there is none" in refusal(tmp_path / "missing.jsonl")
+
+
+def test_a_compressed_file_reads_like_the_file_itself(whole, tmp_path):
+    packed = tmp_path / "results.jsonl.gz"
+    packed.write_bytes(gzip.compress(whole.read_bytes()))
+    results = read_results(packed)
+    assert results.compressed
+    assert kept(results) == list(RECORDS)
+    assert not read_results(whole).compressed
+
+
+def read_or_refuse(path, content):
+    path.write_bytes(content)
+    with contextlib.suppress(ResultsFileError):
+        return read_results(path)
+    return None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\x1f\x8b", b"\x1f\x8b\x08\x00", b'"', b"{", b"["]))
+@example(b'"\xff"', b"")
+def test_arbitrary_bytes_are_a_results_file_error_and_nothing_else(scratch, content, start):
+    assert read_or_refuse(scratch, start + content) is None
+    assert read_or_refuse(scratch, start + content + b"\n") is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_after_a_header_are_refused_or_left_out(scratch, content):
+    results = read_or_refuse(scratch, HEADER + content)
+    if results is not None:
+        assert kept(results) == []
+        assert results.cut_off == len(content)
+
+
+LINES = HEADER + b"".join(msgspec.json.encode(record) + b"\n" for record in RECORDS)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, len(LINES) - 1), st.integers(0, 255))
+@example(2, 0x80)
+def test_a_changed_byte_anywhere_is_refused_or_read_as_a_record(scratch, place, byte):
+    results = read_or_refuse(scratch, LINES[:place] + bytes([byte]) + LINES[place + 1 :])
+    assert results is None or len(kept(results)) >= len(RECORDS) - 1
+
+
+def test_the_real_file_is_read_without_loss(small_run):
+    lines = (small_run / FILENAME).read_bytes().splitlines()
+    results = read_results(small_run)
+    assert len(kept(results)) == len(lines) - 1
+    assert results.cut_off == 0

@@ -1,0 +1,653 @@
+"""Runs: how passes are made, stopped and gone on with. Most with stand-ins for the workers, some for real."""
+
+import contextlib
+import errno
+import gzip
+import itertools
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import msgspec
+import psutil
+import pytest
+from conftest import GRADBENCH
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gradbench import run
+from gradbench.environment import MUST_MATCH
+from gradbench.errors import EndedEarly, GradbenchError, RequestError
+from gradbench.plan import Plan, Request, make_plan
+from gradbench.results import FILENAME, Failure, Visit, Writer, read_results
+from gradbench.run import Goal, make_goal
+
+REQUEST = Request(("control", "elementwise", "chain"), ("no_grad", "tracked"), ("small", "medium"))
+IDS = [comparison.id for comparison in make_plan(REQUEST).comparisons]
+QUIET = run.Progress()
+
+
+def resume(folder, passes, budget=None):
+    return run.resume(folder, Goal(passes, budget, None, 0.1), QUIET)
+
+
+def visited(results):
+    return Counter((visit.number, visit.comparison) for visit in results.visits)
+
+
+def once_each(passes, ids=IDS):
+    return Counter(itertools.product(range(1, passes + 1), ids))
+
+
+def test_every_pass_visits_every_comparison_once_in_an_order_of_its_own(workers, measure_into, tmp_path):
+    results = measure_into(tmp_path / "run", REQUEST, passes=5)
+    assert visited(results) == once_each(5)
+    orders = [tuple(workers.order(number)) for number in range(1, 6)]
+    assert len(set(orders)) == 5
+
+
+def test_the_same_seed_makes_the_same_run_and_another_seed_another(workers, measure_into, tmp_path):
+    seen = []
+    for place, seed in enumerate((3, 3, 4)):
+        workers.started.clear()
+        workers.tasks.clear()
+        measure_into(tmp_path / str(place), msgspec.structs.replace(REQUEST, seed=seed))
+        processes = [(each.job, each.hash_seed, each.padding) for each in workers.started]
+        seen.append((processes, [id for _, _, id, _ in workers.tasks]))
+    assert seen[0] == seen[1]
+    assert seen[0][0] != seen[2][0]
+    assert seen[0][1] != seen[2][1]
+
+
+def test_every_pass_is_a_fresh_process_with_a_hash_seed_and_padding_of_its_own(
+    workers, measure_into, tmp_path
+):
+    results = measure_into(tmp_path / "run", REQUEST, passes=8, threads=2)
+    assert [(each.job.number, each.job.kind) for each in workers.started] == [
+        (0, "memory"), *((number, "time") for number in range(1, 9)),
+    ]  # fmt: skip
+    for name in ("hash_seed", "padding"):
+        assert len({getattr(each, name) for each in workers.started}) == 9
+        assert [getattr(each, name) for each in workers.started] == [getattr(p, name) for p in results.passes]
+    assert len({each.job.seed for each in workers.started}) == 9
+    assert {each.job.threads for each in workers.started} == {2}
+
+
+@pytest.mark.parametrize("allocator", ["keep", "system"])
+def test_time_is_measured_with_the_allocator_that_was_asked_for(workers, measure_into, tmp_path, allocator):
+    measure_into(tmp_path / "run", REQUEST, allocator=allocator)
+    assert [each.allocator for each in workers.started] == ["system"] + [allocator] * 3
+
+
+def test_memory_is_measured_once_and_before_time(workers, measure_into, tmp_path):
+    results = measure_into(tmp_path / "run", REQUEST, passes=2)
+    assert [kind for _, kind, _, _ in workers.tasks] == ["memory"] * len(IDS) + ["time"] * 2 * len(IDS)
+    assert {record.comparison for record in results.memory} == set(IDS)
+
+
+def test_a_run_without_memory_starts_no_pass_for_it(workers, measure_into, tmp_path):
+    results = measure_into(tmp_path / "run", REQUEST, passes=2, memory=False)
+    assert [begun.number for begun in results.passes] == [1, 2]
+    assert results.memory == []
+
+
+def test_what_is_returned_is_what_the_file_holds(workers, measure_into, tmp_path):
+    results = measure_into(tmp_path / "run", REQUEST, passes=2)
+    read = read_results(tmp_path / "run")
+    for part in ("header", "passes", "visits", "memory", "failures", "ends", "runs"):
+        assert getattr(read, part) == getattr(results, part)
+    assert [end.number for end in read.ends] == [0, 1, 2]
+    assert [end.reason for end in read.runs] == ["passes"]
+
+
+def test_the_header_keeps_the_request_the_options_the_plan_and_the_machine(workers, measure_into, tmp_path):
+    header = measure_into(tmp_path / "run", REQUEST, passes=1, threads=3).header
+    assert header.request == REQUEST
+    assert header.plan == make_plan(REQUEST)
+    assert header.options.threads == 3
+    assert header.environment == workers.environment
+
+
+def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_into, tmp_path):
+    bad = IDS[2]
+    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (2, bad) else None
+    results = measure_into(tmp_path / "run", REQUEST, passes=3)
+    assert visited(results) == once_each(3) - Counter({(2, bad): 1})
+    (failure,) = results.failures
+    assert (failure.number, failure.comparison, failure.lane, failure.kind) == (2, bad, None, "died")
+    last = workers.order(2)[-1] == bad
+    assert [begun.number for begun in results.passes] == ([0, 1, 2, 3] if last else [0, 1, 2, 2, 3])
+    assert [end.number for end in results.ends] == [0, 1, 2, 3]
+
+
+def test_after_three_losses_in_a_row_a_comparison_is_not_tried_again(workers, measure_into, tmp_path):
+    bad = IDS[0]
+    workers.lose = lambda job, comparison: "hung" if job.number > 1 and comparison.id == bad else None
+    results = measure_into(tmp_path / "run", REQUEST, passes=6)
+    assert [(each.number, each.kind) for each in results.failures] == [
+        (2, "hung"), (3, "hung"), (4, "hung"), (5, "given up"), (6, "given up"),
+    ]  # fmt: skip
+    assert sum(id == bad for pass_, _, id, _ in workers.tasks if pass_ > 0) == 4
+    assert visited(results) == once_each(6) - Counter({(number, bad): 1 for number in range(2, 7)})
+
+
+def test_losses_that_are_not_in_a_row_do_not_add_up(workers, measure_into, tmp_path):
+    bad = IDS[0]
+    workers.lose = lambda job, comparison: (
+        "died" if job.number % 3 and job.number and comparison.id == bad else None
+    )
+    results = measure_into(tmp_path / "run", REQUEST, passes=9)
+    assert [each.kind for each in results.failures] == ["died"] * 6
+    assert [visit.number for visit in results.visits if visit.comparison == bad] == [3, 6, 9]
+
+
+def test_noisier_comparisons_get_longer_visits_in_the_same_time(workers, measure_into, tmp_path):
+    noisy = IDS[1]
+    workers.noise = lambda comparison: 0.01 if comparison.id == noisy else 0.001
+    measure_into(tmp_path / "run", REQUEST, passes=3)
+    for number in (1, 2, 3):
+        seconds = {id: each for pass_, _, id, each in workers.tasks if pass_ == number}
+        assert sum(seconds.values()) == pytest.approx(0.1 * len(IDS))
+        if number == 1:
+            assert list(seconds.values()) == pytest.approx([0.1] * len(IDS))
+        else:
+            assert seconds[noisy] == max(seconds.values())
+            assert seconds[noisy] > 3 * seconds[IDS[0]]
+            assert min(seconds.values()) >= 0.1 / 4
+
+
+def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_path):
+    workers.noise = lambda comparison: 0.0
+    measure_into(tmp_path / "run", REQUEST, passes=2)
+    assert all(seconds > 0 for _, _, _, seconds in workers.tasks)
+
+
+@pytest.mark.parametrize(
+    ("asked", "goal"),
+    [
+        ((None, None, None), ("preset", "preset", None)),
+        ((7, None, None), (7, None, None)),
+        ((None, 60.0, None), (None, 60.0, None)),
+        ((None, None, 2.0), (None, "preset", 0.02)),
+        ((7, 60.0, 2.0), (7, 60.0, 0.02)),
+        ((7, None, 2.0), (7, None, 0.02)),
+    ],
+)
+@pytest.mark.parametrize("preset", ["quick", "standard", "thorough"])
+def test_what_is_asked_takes_the_place_of_the_preset(preset, asked, goal):
+    base = run.PRESETS[preset]
+    passes, budget, precision = goal
+    assert make_goal(preset, *asked) == Goal(
+        base.passes if passes == "preset" else passes,
+        base.budget if budget == "preset" else budget,
+        precision,
+        base.slice,
+    )
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    budget=st.floats(15, 600),
+    passes=st.none() | st.integers(1, 200),
+    startup=st.floats(0.3, 4.0),
+    around=st.floats(0.0, 0.2),
+    slice=st.floats(0.1, 4.0),
+)
+def test_a_run_keeps_to_its_budget_and_uses_it(
+    workers, measure_into, tmp_path_factory, budget, passes, startup, around, slice
+):
+    workers.startup, workers.around = startup, around
+    began = workers.now
+    goal = Goal(passes, budget, None, slice)
+    results = measure_into(tmp_path_factory.mktemp("budget") / "run", REQUEST, goal=goal)
+    took = workers.now - began
+    shortest = 2 * startup + 2 * len(IDS) * (around + 0.1)
+    assert took <= max(budget, shortest)
+    assert took + run.REPORT_SECONDS >= budget / 2 or len(results.ends) - 1 == passes
+    assert results.runs[0].reason == ("passes" if len(results.ends) - 1 == passes else "budget")
+    assert visited(results) == once_each(len(results.ends) - 1)
+
+
+def test_a_budget_gives_the_intervals_degrees_of_freedom_where_five_passes_fit(
+    workers, measure_into, tmp_path
+):
+    goal = Goal(None, 30.0, None, 4.0)
+    assert len(measure_into(tmp_path / "run", REQUEST, goal=goal).ends) - 1 >= 5
+
+
+def test_the_first_pass_is_made_whatever_the_budget(workers, measure_into, tmp_path):
+    workers.startup = 100.0
+    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(None, 10.0, None, 0.5))
+    assert visited(results) == once_each(1)
+    assert results.runs[0].reason == "budget"
+
+
+def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, tmp_path, monkeypatch):
+    asked = []
+
+    def precision(results):
+        asked.append(len(results.ends) - 1)
+        return None if asked[-1] < 2 else 0.2 / asked[-1]
+
+    monkeypatch.setattr(run, "worst_precision", precision)
+    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(50, None, 0.05, 0.1))
+    assert asked == [1, 2, 3, 4]
+    assert visited(results) == once_each(4)
+    assert results.runs[0].reason == "precision"
+
+
+def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "worst_precision", lambda results: 0.5)
+    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(3, None, 0.05, 0.1))
+    assert visited(results) == once_each(3)
+    assert results.runs[0].reason == "passes"
+
+
+def test_an_interrupt_before_the_first_process_is_ready_writes_nothing(
+    workers, measure_into, tmp_path, monkeypatch
+):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "ready", interrupted)
+    with pytest.raises(EndedEarly, match="nothing was written") as caught:
+        measure_into(tmp_path / "run", REQUEST)
+    assert caught.value.exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_cannot_start_later_ends_the_run_and_says_what_is_kept(
+    workers, measure_into, tmp_path, monkeypatch
+):
+    ready = workers.ready
+
+    def fail():
+        if len(workers.started) > 2:
+            raise RequestError("a measuring process could not start: no memory")
+        return ready()
+
+    monkeypatch.setattr(workers, "ready", fail)
+    with pytest.raises(EndedEarly, match=f"{len(IDS)} visits are kept"):
+        measure_into(tmp_path / "run", REQUEST)
+
+
+def interrupt(number, id):
+    def lose(job, comparison):
+        if (job.number, comparison.id) == (number, id):
+            raise KeyboardInterrupt
+
+    return lose
+
+
+def test_an_interrupt_keeps_what_was_measured_and_says_how_to_go_on(workers, measure_into, tmp_path):
+    workers.lose = interrupt(2, IDS[3])
+    folder = tmp_path / "a folder; with signs"
+    with pytest.raises(EndedEarly) as caught:
+        measure_into(folder, REQUEST)
+    message = str(caught.value)
+    kept = len(read_results(folder).visits)
+    assert len(IDS) <= kept < 2 * len(IDS)
+    assert f"{kept} visits are kept in {folder / FILENAME}" in message
+    assert shlex.split(message.partition("go on with: ")[2]) == [
+        "gradbench", "run", "--resume", "--output", str(folder),
+    ]  # fmt: skip
+
+
+def test_going_on_after_an_interrupt_completes_the_pass_and_adds_the_rest(workers, measure_into, tmp_path):
+    workers.lose = interrupt(2, IDS[3])
+    with pytest.raises(EndedEarly):
+        measure_into(tmp_path / "run", REQUEST)
+    workers.lose = lambda job, comparison: None
+    resume(tmp_path / "run", 4)
+    results = read_results(tmp_path / "run")
+    assert visited(results) == once_each(4)
+    assert {record.comparison for record in results.memory} == set(IDS)
+    assert [end.reason for end in results.runs] == ["passes"]
+
+
+@pytest.fixture
+def finished(workers, measure_into, tmp_path):
+    """The folder of a finished run of two passes, made by stand-ins."""
+    measure_into(tmp_path / "run", REQUEST, passes=2)
+    workers.started.clear()
+    workers.tasks.clear()
+    return tmp_path / "run"
+
+
+def test_going_on_adds_passes_to_a_finished_run(finished, workers):
+    before = (finished / FILENAME).read_bytes()
+    resume(finished, 5)
+    assert (finished / FILENAME).read_bytes().startswith(before)
+    assert visited(read_results(finished)) == once_each(5)
+    assert {number for number, _, _, _ in workers.tasks} == {3, 4, 5}
+    assert [end.reason for end in read_results(finished).runs] == ["passes", "passes"]
+
+
+def test_going_on_after_a_cut_at_any_line_leaves_nothing_out_and_measures_nothing_twice(finished):
+    path = finished / FILENAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    for count in range(1, len(lines) - 1):
+        path.write_bytes(b"".join(lines[:count]) + lines[count][:-7])
+        resume(finished, 3)
+        results = read_results(finished)
+        assert visited(results) == once_each(3), f"cut in line {count + 1}"
+        assert results.cut_off == 0
+        assert {begun.number for begun in results.passes} == {0, 1, 2, 3}
+
+
+def test_going_on_after_a_cut_at_any_line_measures_the_memory_of_every_lane(finished):
+    path = finished / FILENAME
+    wanted = {(each.comparison, each.lane) for each in read_results(finished).memory}
+    lines = path.read_bytes().splitlines(keepends=True)
+    for count in range(1, 2 + len(wanted)):
+        path.write_bytes(b"".join(lines[:count]))
+        resume(finished, 1)
+        found = {(each.comparison, each.lane) for each in read_results(finished).memory}
+        assert found == wanted, f"cut after line {count}"
+
+
+def test_a_visit_that_was_lost_is_not_made_again(workers, measure_into, tmp_path):
+    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (1, IDS[0]) else None
+    measure_into(tmp_path / "run", REQUEST, passes=1)
+    workers.tasks.clear()
+    resume(tmp_path / "run", 2)
+    assert {number for number, _, _, _ in workers.tasks} == {2}
+
+
+def test_a_comparison_whose_reference_failed_is_not_tried_again_in_that_pass(finished, workers):
+    old = read_results(finished)
+    (finished / FILENAME).unlink()
+    writer = Writer(finished / FILENAME)
+    writer.write(old.header)
+    for record in (*old.memory, *old.passes, *old.visits):
+        if isinstance(record, Visit) and record.comparison == IDS[0]:
+            record = Failure(record.number, IDS[0], "requires_grad_false", "check", "check", "wrong")
+        writer.write(record)
+    writer.close()
+    resume(finished, 3)
+    assert {number for number, _, _, _ in workers.tasks} == {3}
+
+
+class Told(run.Progress):
+    def __init__(self):
+        self.visits, self.ended = None, 0
+
+    def begin(self, comparisons, visits):
+        self.visits = visits
+
+    def visiting(self, number, comparison, left):
+        self.number = number
+
+    def visited(self):
+        self.ended += self.number > 0
+
+
+def test_progress_is_told_how_many_visits_are_to_come(finished, workers):
+    told = Told()
+    run.resume(finished, Goal(5, None, None, 0.1), told)
+    assert told.visits == told.ended == 3 * len(IDS)
+
+
+def test_progress_counts_the_visits_of_a_pass_that_was_cut_off(finished, workers):
+    path, told = finished / FILENAME, Told()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-4]))
+    run.resume(finished, Goal(3, None, None, 0.1), told)
+    assert told.visits == told.ended == len(IDS) + 2
+
+
+def test_a_finished_run_says_that_there_is_nothing_to_do(finished, workers):
+    before = (finished / FILENAME).read_bytes()
+    for passes in (1, 2):
+        with pytest.raises(RequestError, match="nothing to do: the run has its 2 passes"):
+            resume(finished, passes)
+    assert (finished / FILENAME).read_bytes() == before
+    assert workers.started == []
+
+
+@pytest.mark.parametrize("name", MUST_MATCH)
+def test_a_run_does_not_go_on_where_the_machine_or_its_software_changed(finished, workers, name):
+    before = (finished / FILENAME).read_bytes()
+    old = getattr(workers.environment, name)
+    other = old + 1 if isinstance(old, int) else old + "-other"
+    workers.environment = msgspec.structs.replace(workers.environment, **{name: other})
+    with pytest.raises(RequestError, match="cannot go on") as caught:
+        resume(finished, 5)
+    assert f"{name} {old} and {other}" in str(caught.value)
+    assert (finished / FILENAME).read_bytes() == before
+
+
+def test_a_run_goes_on_under_another_release_of_what_is_not_measured(finished, workers):
+    workers.environment = msgspec.structs.replace(workers.environment, memory=1, numpy="1.0")
+    assert visited(resume(finished, 3)) == once_each(3)
+
+
+def edit_header(folder, change):
+    path = folder / FILENAME
+    first, rest = path.read_bytes().split(b"\n", 1)
+    header = json.loads(first)
+    change(header)
+    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    return path.read_bytes()
+
+
+def test_a_run_with_another_plan_does_not_go_on_and_runs_nothing_from_the_file(finished, workers):
+    def change(header):
+        header["plan"]["comparisons"][0]["lanes"][0]["statement"] = "import os; os.abort()"
+
+    before = edit_header(finished, change)
+    with pytest.raises(RequestError, match="start a new run"):
+        resume(finished, 5)
+    assert (finished / FILENAME).read_bytes() == before
+    assert workers.started == []
+
+
+def test_a_run_with_a_plan_made_by_hand_does_not_go_on(workers, measure_into, tmp_path):
+    plan = Plan(make_plan(REQUEST).comparisons[:2])
+    results = measure_into(tmp_path / "run", REQUEST, plan=plan)
+    assert visited(results) == once_each(3, IDS[:2])
+    with pytest.raises(RequestError, match="start a new run"):
+        resume(tmp_path / "run", 5)
+
+
+def test_a_compressed_run_does_not_go_on(finished, workers):
+    path = finished / FILENAME
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    before = path.read_bytes()
+    with pytest.raises(RequestError, match="compressed"):
+        resume(finished, 5)
+    assert path.read_bytes() == before
+    assert workers.started == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_disk_that_is_full_ends_the_run_in_one_line(workers, measure_into, tmp_path, monkeypatch, number):
+    write, count = Writer.write, itertools.count()
+
+    def full(self, record):
+        if next(count) >= number * 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, record)
+
+    monkeypatch.setattr(Writer, "write", full)
+    with pytest.raises(GradbenchError, match="No space left on device"):
+        measure_into(tmp_path / "run", REQUEST)
+
+
+# From here on with real processes.
+
+
+def test_a_real_run_measures_its_plan(small_run):
+    results = read_results(small_run)
+    ids = ["control/100/float32/cpu", "elementwise/100/float32/cpu"]
+    assert [comparison.id for comparison in results.header.plan.comparisons] == ids
+    assert visited(results) == once_each(3, ids)
+    assert results.failures == []
+    assert [(begun.number, begun.kind) for begun in results.passes] == [
+        (0, "memory"), (1, "time"), (2, "time"), (3, "time"),
+    ]  # fmt: skip
+    assert len({begun.hash_seed for begun in results.passes}) == 4
+    assert len({begun.padding for begun in results.passes}) == 4
+    assert [end.reason for end in results.runs] == ["passes"]
+    assert results.header.environment.devices[0] == "cpu"
+    for visit in results.visits:
+        assert {"requires_grad_false", "twin", "twin_own_buffer", "empty", "no_grad"} <= set(visit.lanes)
+
+
+def test_a_real_run_ends_with_its_budget(measure_into, tmp_path):
+    began = time.monotonic()
+    goal = Goal(None, run.REPORT_SECONDS + 3.0, None, 0.2)
+    request = Request(("control",), ("no_grad",), ("small",))
+    results = measure_into(tmp_path / "run", request, goal=goal, memory=False)
+    assert time.monotonic() - began < 2 * goal.budget
+    assert results.runs[0].reason == "budget"
+    assert visited(results) == once_each(len(results.ends), ["control/100/float32/cpu"])
+
+
+def test_a_real_run_does_not_go_on_with_another_torch(small_run, tmp_path):
+    (tmp_path / FILENAME).write_bytes((small_run / FILENAME).read_bytes())
+    before = edit_header(tmp_path, lambda header: header["environment"].update(torch="1.0.0"))
+    with pytest.raises(RequestError, match=r"torch 1\.0\.0 and "):
+        resume(tmp_path, 5)
+    assert (tmp_path / FILENAME).read_bytes() == before
+
+
+class Command:
+    """A command that goes on while the test looks at it."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [GRADBENCH, "run", "--output", folder, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, condition, seconds=60.0):
+        until = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()[1]
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def has_visits(self, number, count):
+        path = self.folder / FILENAME
+        return path.exists() and path.read_bytes().count(b'{"type":"visit","number":%d,' % number) >= count
+
+    def workers(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, sign):
+        self.process.send_signal(sign)
+        stdout, stderr = self.process.communicate(timeout=30)
+        return self.process.returncode, stdout, stderr
+
+
+LONGER = ("--preset", "quick", "--workload", "control,elementwise,chain", "--size", "small,medium",
+          "--method", "no_grad,tracked", "--passes", "50", "--no-report")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder of a run that was killed in the middle of its second pass, and its workers then."""
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    command = Command(folder, *LONGER)
+    command.wait_for(lambda: command.has_visits(2, 2))
+    workers = [worker.pid for worker in command.workers()]
+    assert command.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    return folder, workers
+
+
+def test_no_worker_outlives_a_parent_that_was_killed(killed, wait_until_gone):
+    _, workers = killed
+    assert workers
+    for pid in workers:
+        wait_until_gone(pid)
+
+
+def test_a_killed_run_is_readable_and_goes_on_where_it_was(killed, gradbench):
+    folder, _ = killed
+    before = read_results(folder)
+    assert len(IDS) + 2 <= len(before.visits) < 2 * len(IDS)
+    done = gradbench("run", "--resume", "--output", folder, "--passes", "3", "--no-report", cwd=folder.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    after = read_results(folder)
+    assert visited(after) == once_each(3)
+    assert after.visits[: len(before.visits)] == before.visits
+    assert {record.comparison for record in after.memory} == set(IDS)
+    assert after.failures == []
+    assert [end.reason for end in after.runs] == ["passes"]
+
+
+def test_ctrl_c_ends_a_run_with_what_was_measured_and_the_command_to_go_on(tmp_path, wait_until_gone):
+    folder = tmp_path / "run"
+    command = Command(folder, *LONGER)
+    command.wait_for(lambda: command.has_visits(1, 1))
+    workers = [worker.pid for worker in command.workers()]
+    code, stdout, stderr = command.end(signal.SIGINT)
+    assert (code, stdout) == (3, "")
+    assert stderr.count("\n") == 1
+    assert stderr.startswith("gradbench: stopped")
+    assert f"{len(read_results(folder).visits)} visits are kept in {folder / FILENAME}" in stderr
+    assert f"gradbench run --resume --output {folder}" in stderr
+    for pid in workers:
+        wait_until_gone(pid)
+
+
+def test_ctrl_c_before_anything_is_measured_writes_nothing(tmp_path, wait_until_gone):
+    folder = tmp_path / "run"
+    command = Command(folder, *LONGER)
+    command.wait_for(lambda: command.workers())
+    workers = [worker.pid for worker in command.workers()]
+    code, stdout, stderr = command.end(signal.SIGINT)
+    assert (code, stdout) == (3, "")
+    assert stderr.count("\n") == 1
+    assert "nothing was written" in stderr
+    assert list(tmp_path.iterdir()) == []
+    for pid in workers:
+        wait_until_gone(pid)
+
+
+LONG_VISIT = """
+import sys, msgspec, pathlib
+from gradbench import run
+from gradbench.plan import Plan, Request
+from gradbench.results import Options
+plan = msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Plan)
+options = Options("by hand", 1, "keep", 60.0, memory=False)
+goal = run.Goal(1, None, None, 0.1)
+run.start(pathlib.Path(sys.argv[2]), Request(), options, goal, "", run.Progress(), plan)
+"""
+
+
+def test_a_worker_in_a_long_visit_does_not_outlive_a_parent_that_was_killed(tmp_path, wait_until_gone):
+    comparison = make_plan(REQUEST).comparisons[0]
+    replace = msgspec.structs.replace
+    lane = replace(comparison.lanes[0], statement="import time\ntime.sleep(30)")
+    plan, folder = tmp_path / "plan.json", tmp_path / "run"
+    plan.write_bytes(msgspec.json.encode(Plan((replace(comparison, lanes=(lane,)),))))
+    parent = subprocess.Popen([sys.executable, "-c", LONG_VISIT, plan, folder])
+    workers = []
+    try:
+        until = time.monotonic() + 30
+        while not (folder / FILENAME).exists() or b"pass_start" not in (folder / FILENAME).read_bytes():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        workers = psutil.Process(parent.pid).children()
+        time.sleep(0.2)
+        parent.kill()
+        parent.wait()
+        assert workers
+        for worker in workers:
+            wait_until_gone(worker.pid, 3.0)
+    finally:
+        parent.kill()
+        parent.wait()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()

@@ -1,0 +1,99 @@
+"""Expectations come from tables of Student's t, from SciPy's own tests, and from what is drawn."""
+
+import math
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from gradbench import stats
+
+
+def test_an_interval_is_students_with_its_tabulated_quantile():
+    # t(0.975, 4) = 2.776 in any table; the standard deviation of 1..5 is sqrt(2.5).
+    found = stats.interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert found.mean == 3.0
+    assert found.count == 5
+    assert found.high - found.mean == pytest.approx(2.776 * math.sqrt(2.5 / 5), rel=1e-3)
+    assert found.low == pytest.approx(6.0 - found.high)
+
+
+def test_no_value_has_no_interval_and_one_value_has_no_ends():
+    assert stats.interval([]) is None
+    assert stats.interval([2.0]) == stats.Interval(2.0, None, None, 1)
+    assert stats.smallest_visible([2.0]) is None
+
+
+def test_an_interval_covers_the_mean_it_was_drawn_around_as_often_as_it_says():
+    draws = numpy.random.default_rng(1).normal(0.3, 2.0, size=(4000, 6))
+    found = [stats.interval(list(row)) for row in draws]
+    covered = sum(each.low <= 0.3 <= each.high for each in found)
+    # 4,000 trials at 0.95: four standard errors are 1.4 per cent.
+    assert covered / 4000 == pytest.approx(0.95, abs=0.014)
+
+
+def test_a_mapped_interval_keeps_its_ends_in_order():
+    found = stats.Interval(0.0, -1.0, 1.0, 3).map(math.exp)
+    assert (found.low, found.mean, found.high) == pytest.approx((1 / math.e, 1.0, math.e))
+    assert stats.Interval(0.0, None, None, 1).map(math.exp).low is None
+
+
+def test_the_smallest_visible_difference_is_found_in_four_of_five_cases():
+    rng = numpy.random.default_rng(2)
+    visible = stats.smallest_visible(list(scipy_stats.norm.ppf((numpy.arange(10) + 0.5) / 10)))
+    scatter = float(numpy.std(scipy_stats.norm.ppf((numpy.arange(10) + 0.5) / 10), ddof=1))
+    samples = rng.normal(visible, scatter, size=(10, 3000))
+    found = float(numpy.mean(stats.p_values(samples) < 0.05))
+    # The shortcut of two quantiles is known to be a little off the noncentral t for few values.
+    assert found == pytest.approx(0.8, abs=0.04)
+
+
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=3, max_size=8))
+def test_p_values_are_those_of_scipy(rows):
+    samples = numpy.array(rows)
+    for column, p in zip(samples.T, stats.p_values(samples), strict=True):
+        if numpy.std(column) > 1e-6:
+            assert p == pytest.approx(scipy_stats.ttest_1samp(column, 0.0).pvalue, rel=1e-6, abs=1e-12)
+
+
+def test_p_values_leave_out_what_is_missing_and_show_nothing_from_one_value():
+    samples = numpy.array([[1.0, 1.0], [1.2, math.nan], [0.9, math.nan], [math.nan, math.nan]])
+    several, single = stats.p_values(samples)
+    assert several == pytest.approx(scipy_stats.ttest_1samp([1.0, 1.2, 0.9], 0.0).pvalue)
+    assert single == 1.0
+
+
+def test_values_without_scatter_show_a_difference_but_zeros_do_not():
+    assert list(stats.p_values(numpy.array([[0.5, 0.0], [0.5, 0.0]]))) == [0.0, 1.0]
+
+
+def test_holm_is_the_textbook_example():
+    # Aickin and Gensler 1996, table 1: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02.
+    adjusted = stats.holm(numpy.array([0.01, 0.04, 0.03, 0.005]))
+    assert list(adjusted) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(p):
+    adjusted = stats.holm(numpy.array(p))
+    assert all(0 <= raw <= new <= 1 for raw, new in zip(p, adjusted, strict=True))
+    order = numpy.argsort(p, kind="stable")
+    assert all(a <= b for a, b in zip(adjusted[order], adjusted[order][1:], strict=False))
+
+
+def test_holm_keeps_false_alarms_of_a_family_under_five_per_cent():
+    draws = numpy.random.default_rng(3).normal(size=(1500, 8, 20))
+    families = [bool((stats.holm(stats.p_values(family)) < 0.05).any()) for family in draws]
+    assert numpy.mean(families) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 1500)
+
+
+def test_columns_that_differ_are_ranked_and_those_that_may_be_equal_share_a_rank():
+    noise = numpy.random.default_rng(4).normal(scale=0.01, size=(10, 4))
+    samples = noise + numpy.array([0.5, 0.0, 0.0, 1.0])
+    assert stats.ranks(samples) == [3, 1, 1, 4]
+
+
+def test_a_single_column_is_first():
+    assert stats.ranks(numpy.zeros((5, 1))) == [1]

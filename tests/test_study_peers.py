@@ -1,0 +1,141 @@
+"""The figures of readings made up for the purpose, and what the stated truth rests on; no tool is run."""
+
+import math
+
+import pytest
+
+from studies.instrument import peers
+from studies.instrument.peers import Reading, figures
+
+
+def reading(tool="gradbench", condition="quiet", repetition=1, verdict=None, **errors):
+    """A reading whose ratios are off the truth by so much (logarithms), by `group_name`."""
+    ratios = {
+        name: true * math.exp(errors.get(name.replace("/", "_"), 0.0)) for name, true in peers.TRUTH.items()
+    }
+    verdicts = {f"{group}/again": verdict for group in peers.GROUPS}
+    return Reading(tool, condition, repetition, 14.0, {}, ratios, verdicts)
+
+
+def failure(tool="asv", condition="quiet"):
+    return Reading(tool, condition, 1, 3.0, error="exit code 1")
+
+
+def test_each_statement_has_the_lines_that_its_true_ratio_needs():
+    lines = {name: text.splitlines() for name, text in peers.STATEMENTS.items()}
+    assert {name: len(text) for name, text in lines.items()} == {
+        "short/a": 6,
+        "short/again": 6,
+        "short/more": 7,
+        "long/a": 10,
+        "long/again": 10,
+        "long/more": 11,
+    }
+    for name, text in lines.items():
+        assert set(text) == {peers.GROUPS[name.partition("/")[0]][0]}
+    assert pytest.approx(peers.TRUTH) == {
+        name: len(lines[name]) / len(lines[f"{name.partition('/')[0]}/a"]) for name in peers.TRUTH
+    }
+
+
+def test_gradbench_is_given_the_same_statements():
+    for comparison in peers.plan().comparisons:
+        by_name = {lane.name: lane.statement for lane in comparison.lanes}
+        assert by_name["reference"] == by_name["twin"] == peers.STATEMENTS[f"{comparison.id}/a"]
+        assert by_name["again"] == peers.STATEMENTS[f"{comparison.id}/again"]
+        assert by_name["more"] == peers.STATEMENTS[f"{comparison.id}/more"]
+
+
+def test_ratios_of_single_times_are_taken_within_the_group():
+    seconds = {name: float(place) for place, name in enumerate(peers.STATEMENTS, start=1)}
+    answer = peers.plain(seconds)
+    assert answer.ratios == {"short/again": 2.0, "short/more": 3.0, "long/again": 5 / 4, "long/more": 6 / 4}
+    assert answer.verdicts == {"short/again": None, "long/again": None}
+
+
+def test_errors_are_taken_against_the_truth_over_short_and_long():
+    (row,) = figures([reading(short_again=0.03, long_again=-0.01, short_more=-0.02, long_more=0.02)])
+    assert row["n"] == 1
+    assert row["failed"] == 0
+    assert row["rms_again"] == pytest.approx(math.sqrt((0.03**2 + 0.01**2) / 2))
+    assert row["rms_more"] == pytest.approx(0.02)
+    assert row["rms"] == pytest.approx(
+        {"short/again": 0.03, "short/more": 0.02, "long/again": 0.01, "long/more": 0.02}
+    )
+    assert row["worst_again"] == pytest.approx(0.03)
+    assert row["worst_more"] == pytest.approx(0.02)
+    assert row["noticed"] == 0.5
+    assert row["spread"] is None
+    assert row["called_different"] is None
+
+
+def test_the_spread_is_over_repetitions_and_leaves_out_what_is_always_off():
+    # 0.02 and 0.04 are 0.01 * sqrt(2) apart as a standard deviation; long does not vary at all.
+    (row,) = figures([reading(short_again=0.02, long_again=0.05), reading(short_again=0.04, long_again=0.05)])
+    assert row["spread"] == pytest.approx(math.sqrt(0.01**2 * 2 / 2))
+
+
+def test_only_verdicts_that_were_given_are_counted():
+    rows = figures(
+        [reading("asv", verdict="different"), reading("asv", verdict="same"), reading("timeit", verdict=None)]
+    )
+    assert {row["tool"]: row["called_different"] for row in rows} == {"asv": 0.5, "timeit": None}
+
+
+def test_a_tool_is_held_against_gradbench_in_the_same_condition_only():
+    rows = figures(
+        [
+            reading("timeit", short_again=0.04, long_again=0.04, long_more=0.5),
+            reading("timeit", "same core busy", short_again=0.09, long_again=0.09),
+            reading("gradbench", short_again=0.02, long_again=-0.02, long_more=0.1),
+        ]
+    )
+    found = {(row["condition"], row["tool"]): row["times_gradbench"] for row in rows}
+    assert found["quiet", "timeit"] == pytest.approx(2.0)
+    assert found["quiet", "gradbench"] == pytest.approx(1.0)
+    assert found["same core busy", "timeit"] is None
+    timeit = next(row for row in rows if (row["condition"], row["tool"]) == ("quiet", "timeit"))
+    assert timeit["times"]["long/more"] == pytest.approx(5.0)
+    assert timeit["times"]["short/again"] == pytest.approx(2.0)
+
+
+def test_what_failed_is_counted_and_has_no_figures():
+    (row,) = figures([failure()])
+    assert row["n"] == 0
+    assert row["failed"] == 1
+    assert row.pop("rms") == row.pop("times") == dict.fromkeys(peers.TRUTH)
+    assert {value for key, value in row.items() if key not in ("condition", "tool", "n", "failed")} == {None}
+
+
+def test_nothing_makes_no_rows():
+    assert figures([]) == []
+
+
+def test_settings_fill_the_budget_and_say_so_when_it_is_too_small():
+    for kind in peers.TOOLS:
+        tool = kind()
+        for crowd in (1, 2):
+            settings = tool.settings(60.0 * crowd, tool.fixed, crowd)
+            start = tool.fixed * tool.starts(settings) * crowd
+            took = start + tool.measured(settings) * (crowd if tool.counts else 1)
+            assert 0.9 * 60 * crowd <= took <= 60.01 * crowd
+            assert tool.learn(took, settings, crowd) == pytest.approx(tool.fixed)
+        with pytest.raises(peers.Failed, match="too few"):
+            tool.settings(0.1, tool.fixed, 1)
+
+
+def test_a_condition_that_cannot_be_made_is_recorded_once_for_each_tool(monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "dry_calls", lambda tools, say: None)
+    monkeypatch.setattr(peers, "ask", lambda tool, condition, repetition, budget, fixed: failure(tool.name))
+    monkeypatch.setattr(peers, "_cores", lambda: [3])
+    path = tmp_path / "peers.jsonl"
+    peers.study(path, 14.0, {"quiet": 2, "other core busy": 2}, say=lambda text: None)
+    readings = peers.read(path)
+    skipped = [each for each in readings if each.condition == "other core busy"]
+    assert {each.tool for each in skipped} == {kind.name for kind in peers.TOOLS}
+    assert {each.error for each in skipped} <= {
+        "skipped: needs 2 cores, 1 allowed",
+        "skipped: this system cannot pin a process to a core",
+    }
+    assert len(skipped) == len(peers.TOOLS)
+    assert len(readings) - len(skipped) == 2 * len(peers.TOOLS)

@@ -1,0 +1,167 @@
+import math
+
+import pytest
+from synthetic import memory, results
+
+from gradbench.plan import Request
+from gradbench.results import Failure, RunEnd
+from gradbench.summary import between, summarise, worst_precision
+from gradbench.telemetry import Telemetry
+
+
+def lane_of(made, name, place=0):
+    return summarise(made).comparisons[place].lane(name)
+
+
+def test_a_ratio_is_net_of_the_empty_loop():
+    # The loop takes half of the reference's call: the gross ratio would be 1.67, the net one is 2.
+    found = lane_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-8, empty=5e-9), "no_grad")
+    assert found.ratio.mean == pytest.approx(2.0)
+    assert found.time.mean == pytest.approx(2e-8)
+
+
+def test_what_a_method_adds_is_in_seconds_above_the_reference():
+    found = lane_of(results({"no_grad": 1.5}, scatter=0.0, seconds=2e-6), "no_grad")
+    assert found.extra.mean == pytest.approx(1e-6)
+
+
+def test_a_clear_difference_is_called_by_its_direction_and_an_absent_one_the_same():
+    made = results({"no_grad": 1.3, "data": 0.8})
+    assert lane_of(made, "no_grad").verdict == "slower"
+    assert lane_of(made, "data").verdict == "faster"
+    assert lane_of(made, "detach").verdict == "same"
+    assert lane_of(made, "requires_grad_false").verdict == "reference"
+
+
+def test_a_difference_within_the_noise_is_not_told():
+    assert lane_of(results({"no_grad": 1.02}, scatter=0.05), "no_grad").verdict == "cannot tell"
+
+
+def test_a_difference_that_the_twin_leaves_open_is_not_told():
+    made = results({"no_grad": 1.05, "twin": 1.2})
+    assert lane_of(made, "no_grad").verdict == "cannot tell"
+
+
+def test_one_pass_gives_a_ratio_without_an_interval_and_no_verdict():
+    found = lane_of(results({"no_grad": 1.5}, passes=1), "no_grad")
+    assert found.ratio.low is None
+    assert found.verdict == "cannot tell"
+    assert worst_precision(results({}, passes=1)) is None
+
+
+def test_a_lane_as_quick_as_the_empty_loop_has_no_time_of_its_own():
+    found = lane_of(results({"no_grad": 0.0}), "no_grad")
+    assert found.verdict == "no time of its own"
+    assert found.time is None
+    assert found.ratio is None
+
+
+def test_a_lane_that_failed_is_unknown_and_says_why():
+    made = results({})
+    for visit in made.visits:
+        del visit.lanes["detach"]
+    failure = Failure(1, made.visits[0].comparison, "detach", "check", "check", "broken promise")
+    made.add(failure)
+    found = lane_of(made, "detach")
+    assert found.verdict == "failed"
+    assert found.time is None
+    assert found.failures == (failure,)
+
+
+def test_the_interval_narrows_with_the_root_of_the_passes():
+    def width(passes):
+        ratio = lane_of(results({}, passes=passes, scatter=0.01, seed=3), "no_grad").ratio
+        return ratio.high - ratio.low
+
+    # t(0.975, 7) / sqrt(8) over t(0.975, 127) / sqrt(128) is 4.8; the sample's own scatter is not 1.
+    assert width(8) / width(128) == pytest.approx(4.8, rel=0.5)
+
+
+def test_false_alarms_stay_rare_over_many_runs_of_identical_lanes():
+    called = [
+        lane.verdict in ("slower", "faster")
+        for seed in range(60)
+        for lane in summarise(results({}, scatter=0.01, passes=6, seed=seed)).comparisons[0].methods
+    ]
+    # A run is allowed one chance in a hundred; sixty runs with three alarms would be one in 400.
+    assert sum(called) <= 2
+
+
+def test_any_two_lanes_can_be_compared_with_the_interval_of_their_own_differences():
+    comparison = summarise(results({"no_grad": 1.2, "tracked": 1.5})).comparisons[0]
+    ratio = between(comparison, "no_grad", "tracked")
+    assert ratio.mean == pytest.approx(0.8, rel=0.002)
+    assert ratio.low < 0.8 < ratio.high
+    assert between(comparison, "no_grad", "unheard of") is None
+
+
+def test_ranks_count_those_shown_to_be_faster():
+    comparison = summarise(results({"no_grad": 1.2, "inference_mode": 1.2, "tracked": 1.5})).comparisons[0]
+    rank = {lane.lane.name: lane.rank for lane in comparison.methods}
+    assert rank["requires_grad_false"] == rank["detach"] == 1
+    assert rank["no_grad"] == rank["inference_mode"] == len(rank) - 2
+    assert rank["tracked"] == len(rank)
+
+
+def test_the_twins_give_the_noise_floor_of_the_run():
+    summary = summarise(results({"twin": 1.004}, scatter=0.0))
+    assert summary.twins == pytest.approx((0.004,))
+    assert summary.comparisons[0].floor == pytest.approx(math.log(1.004))
+
+
+def test_the_worst_precision_is_the_widest_half_width():
+    made = results({}, scatter=0.02)
+    widths = [
+        (lane.ratio.high - lane.ratio.low) / 2 / lane.ratio.mean
+        for lane in summarise(made).comparisons[0].methods
+        if lane.verdict != "reference"
+    ]
+    assert worst_precision(made) == pytest.approx(max(widths))
+
+
+def test_memory_stands_beside_the_lane_that_it_belongs_to():
+    made = memory(results({}), "tracked", peak=400, saved=800)
+    assert lane_of(made, "tracked").memory.saved == 800
+    assert lane_of(made, "no_grad").memory is None
+
+
+def test_the_time_outside_rounds_and_imports_is_what_is_left_of_the_wall():
+    made = results({}, passes=4)
+    made.add(RunEnd("passes", 10.0))
+    # Four visits of half a second, four imports of 0.7 s.
+    assert summarise(made).outside == pytest.approx(10.0 - 2.0 - 2.8)
+    assert summarise(results({})).wall is None
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (results({}, passes=1), "no interval"),
+        (results({}, passes=4), "Only 4 passes"),
+        (results({}, telemetry=Telemetry(others=0.3)), "Other processes used 30 %"),
+        (results({}, telemetry=Telemetry(steal=0.05)), "kept 5.0 %"),
+        (results({"twin": 1.05}), "identical code may seem to differ by more"),
+        (results({}), "interrupted"),
+    ],
+)
+def test_a_warning_says_what_is_wrong(made, said):
+    assert any(said in warning for warning in summarise(made).warnings)
+
+
+def test_a_clean_run_has_no_warning():
+    made = results({}, telemetry=Telemetry(0.01, 0.0, 3, 3e9))
+    made.add(RunEnd("passes", 10.0))
+    assert summarise(made).warnings == ()
+
+
+def test_a_clock_that_falls_is_told():
+    made = results({}, telemetry=Telemetry(frequency=3e9))
+    slow = results({}, passes=1, telemetry=Telemetry(frequency=1e9))
+    made.add(slow.visits[0])
+    assert any("1 GHz" in warning for warning in summarise(made).warnings)
+
+
+def test_a_run_without_any_visit_is_summarised_as_unknown():
+    summary = summarise(results({}, passes=0, request=Request(workloads=("control",))))
+    assert {lane.verdict for each in summary.comparisons for lane in each.lanes} == {"cannot tell"}
+    assert summary.twins == ()
