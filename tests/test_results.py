@@ -230,7 +230,7 @@ def test_a_foreign_file_is_refused(tmp_path, content):
     refusal(path)
 
 
-NOT_CAUGHT = {
+UNDECODABLE = {
     "no utf-8": b'"\xff"\n',
     "no utf-8 in a header": HEADER.replace(b"gradbench run", b"gradbench \xff"),
     "deep": b"[" * 100_000 + b"\n",
@@ -238,7 +238,7 @@ NOT_CAUGHT = {
 }
 
 
-@pytest.mark.parametrize("content", NOT_CAUGHT.values(), ids=NOT_CAUGHT)
+@pytest.mark.parametrize("content", UNDECODABLE.values(), ids=UNDECODABLE)
 def test_a_first_line_that_cannot_be_decoded_is_refused(tmp_path, content):
     path = tmp_path / "foreign"
     path.write_bytes(content)

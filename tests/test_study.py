@@ -1,0 +1,164 @@
+"""The study of the instrument: its numbers from results whose truth is known, and its page from them."""
+
+import math
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy
+import pytest
+from synthetic import ENVIRONMENT
+
+from gradbench.plan import Plan, Request
+from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Options, RunEnd, Visit, Writer
+from gradbench.telemetry import Telemetry
+from studies.instrument import analysis, simulation, trials
+from studies.instrument.order import Carried
+
+
+def record(path, comparisons, time_of, passes=12, scatter=0.001):
+    """Write a results file in which `time_of(comparison, lane)` is each lane's net time, in seconds."""
+    rng = numpy.random.default_rng(5)
+    header = Header(
+        FORMAT, SCHEMA, "0.1.0", "2026-01-02T03:04:05+00:00", "by hand", Request(),
+        Options("study", 1, "keep", 60.0), ENVIRONMENT, Plan(tuple(comparisons)),
+    )  # fmt: skip
+    writer = Writer(path)
+    writer.write(header)
+    for number in range(1, passes + 1):
+        for comparison in comparisons:
+            lanes = {}
+            base = time_of(comparison, comparison.lanes[0]) + 6e-9
+            for lane in comparison.lanes:
+                net = 0.0 if lane.role == "empty" else time_of(comparison, lane)
+                noise = 1.0 if lane.role in ("reference", "empty") else math.exp(rng.normal(0, scatter))
+                gross = net * noise + 6e-9
+                lanes[lane.name] = LaneTime(50, gross, gross, gross, math.log(gross / base))
+            telemetry = Telemetry(others=0.01 * number, switches=number)
+            writer.write(Visit(number, comparison.id, 100, 0.2, 0.0, 1e-4 * number, lanes, telemetry))
+    writer.write(RunEnd("passes", 10.0))
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("regime", "least", "most"), [("layout", 0.93, 0.97), ("bursts", 0.93, 0.97), ("rare mode", 0.7, 0.9)]
+)
+def test_simulated_intervals_cover_where_they_should_and_fail_where_they_must(regime, least, most):
+    chosen = next(each for each in simulation.REGIMES if each.name == regime)
+    with ProcessPoolExecutor(2) as pool:
+        found = simulation.simulate(chosen, 1600, pool, parts=2)
+    # Four standard errors of a share of 0.95 over 1,600 runs are 2.2 per cent.
+    assert least - 0.022 <= found.covered <= most + 0.022
+    assert found.runs == 1600
+
+
+def test_a_simulated_interval_that_is_too_narrow_would_be_noticed(monkeypatch):
+    # Rounds pooled as if they were independent: what the method must not do.
+    monkeypatch.setattr("gradbench.stats.stdtrit", lambda df, q: 1.0)
+    regime = next(each for each in simulation.REGIMES if each.name == "layout")
+    rng = numpy.random.default_rng(0)
+    truth = math.log(simulation.EFFECT)
+    hits = []
+    for _ in range(300):
+        ratio = simulation.one_run(regime, rng).comparisons[0].lane("slower").ratio
+        hits.append(ratio.low <= math.exp(truth) <= ratio.high)
+    assert sum(hits) / 300 < 0.85
+
+
+def test_wilsons_interval_is_the_textbook_one():
+    # 81 of 263: 0.2553 to 0.3662 (Newcombe 1998, table I).
+    assert analysis.binomial(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert analysis.binomial(0, 10)[0] == 0.0
+
+
+def test_a_known_ratio_is_held_against_its_construction(tmp_path):
+    comparisons = trials.known().comparisons
+
+    def time_of(comparison, lane):
+        times = int(comparison.id.partition(" x ")[2])
+        return 8e-9 + 50e-9 * (times + (lane.name == "more"))
+
+    rows = analysis.known(record(tmp_path / "known", comparisons, time_of, scatter=0.0))
+    assert [row["truth"] for row in rows if row["call"] == "flag"] == pytest.approx(
+        [2.0, 1.5, 1.2, 1.1, 1.05, 1.02]
+    )
+    assert [row["extra"] for row in rows] == pytest.approx([8e-9] * len(rows))
+    assert all(row["error"] < 0 for row in rows)
+
+
+def test_identical_lanes_give_few_alarms_and_different_ones_many(tmp_path):
+    comparisons = trials.same().comparisons
+    quiet = analysis.same(record(tmp_path / "quiet", comparisons, lambda c, lane: 1e-6, passes=10))
+    assert quiet["comparisons"] == 216
+    assert quiet["runs"] == 2 * trials.COPIES
+    assert quiet["false_runs"] <= 2
+    assert 0.02 < quiet["grouped"] < 0.08
+    different = analysis.same(
+        record(
+            tmp_path / "loud", comparisons, lambda c, lane: 1.1e-6 if lane.name == "same" else 1e-6, passes=10
+        )
+    )
+    assert different["false_runs"] == different["runs"]
+    assert different["alarms"] == 216
+
+
+def test_power_counts_what_was_found_and_what_was_not_there(tmp_path):
+    paths = [
+        record(
+            tmp_path / str(number),
+            trials.power(number).comparisons,
+            lambda c, lane: 3.06e-6 if lane.name == "more" and c.id == "added" else 3e-6,
+        )
+        for number in (1, 2)
+    ]
+    found = analysis.power(paths)
+    assert found["found"] == {"repeated": 0, "added": 2}
+    assert found["false"] == 0
+    curve = [reach for _, reach in found["curve"]["added"]]
+    assert curve == sorted(curve, reverse=True)
+
+
+def test_a_control_after_an_operation_costs_the_difference_of_two_lanes(tmp_path):
+    def time_of(comparison, lane):
+        base = 2e-6 if lane.name.startswith("write") else 1e-6
+        return base + (0.5e-6 if "no_grad" in lane.name else 0.0)
+
+    row = analysis.after(record(tmp_path / "after", trials.evicted().comparisons, time_of, scatter=0.0))[0]
+    assert row["added"]["no_grad after reading"].mean == pytest.approx(0.5e-6)
+    assert row["added"]["no_grad after writing"].mean == pytest.approx(0.5e-6)
+    assert "no_grad after computing" not in row["added"]
+    assert row["bytes"] == trials.TOUCHED[0]
+
+
+def test_the_place_in_the_order_is_summarised_over_processes(tmp_path):
+    effect = {"multiply": {"copy": 0.02, "multiply": 0.0}, "copy": {"multiply": 0.0, "copy": 0.0}}
+    lines = [
+        msgspec.json.encode(Carried(100, seed, effect, {"multiply": 0.0, "copy": 0.001 * seed}))
+        for seed in (1, 2, 3)
+    ]
+    path = tmp_path / "order"
+    path.write_bytes(b"\n".join(lines))
+    (row,) = analysis.order(path)
+    assert row["bias"]["copy"].mean == pytest.approx(0.002)
+    assert row["strongest"] == ("multiply", "copy")
+
+
+def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
+    from gradbench.results import read_results
+    from gradbench.summary import summarise
+
+    path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, lane: 1e-6)
+    found = analysis.explained(summarise(read_results(path)))
+    assert found["switches"] == pytest.approx(1.0)
+    assert found["disturbed_error"] > found["quiet_error"]
+
+
+PUBLISHED = Path(__file__).parents[1] / "reports" / "instrument"
+
+
+def test_the_published_page_is_made_from_the_published_data(tmp_path):
+    from studies.instrument import page
+
+    page.write(PUBLISHED / "data", tmp_path / "index.html")
+    assert (tmp_path / "index.html").read_text() == (PUBLISHED / "index.html").read_text()
