@@ -42,8 +42,8 @@ class _BarProgress(Progress):
         self._bar = bar
         self._task = bar.add_task("starting", total=None)
 
-    def begin(self, comparisons: int, visits: int | None) -> None:
-        self._bar.update(self._task, total=None if visits is None else visits + comparisons)
+    def begin(self, memory: int, visits: int | None) -> None:
+        self._bar.update(self._task, total=None if visits is None else visits + memory)
 
     def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
         stage = "memory" if number == 0 else f"pass {number}"

@@ -17,6 +17,11 @@ from typing import Literal, Union
 
 import msgspec
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from gradbench.environment import Environment
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.plan import Plan, Request
@@ -292,9 +297,18 @@ class Writer:
     """Appends records to a results file, one line each, handed to the system at once."""
 
     def __init__(self, path: Path, length: int | None = None) -> None:
-        """Create the file, which must not exist; or go on after its first `length` bytes."""
+        """Create the file, which must not exist; or go on after its first `length` bytes.
+
+        Raises OSError, with nothing changed, where it cannot be written or another process writes to it.
+        """
         self.path = path
         self._file = path.open("xb" if length is None else "r+b")
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self._file.close()
+                raise OSError(error.errno, "another gradbench is writing to it") from None
         if length is not None:
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)

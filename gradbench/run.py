@@ -81,6 +81,17 @@ class Goal:
     precision: float | None
     slice: float
 
+    def options(self) -> list[str]:
+        """The options that ask for this goal again, where it is not the preset's."""
+        asked = []
+        if self.passes is not None and all(self.passes != preset.passes for preset in PRESETS.values()):
+            asked += ["--passes", str(self.passes)]
+        if self.budget is not None and all(self.budget != preset.budget for preset in PRESETS.values()):
+            asked += ["--budget", f"{self.budget:g}"]
+        if self.precision is not None:
+            asked += ["--precision", f"{100 * self.precision:g}"]
+        return asked
+
 
 def make_goal(preset: str, passes: int | None, budget: float | None, precision: float | None) -> Goal:
     """The goal of a request: the preset, with what was asked for in its place.
@@ -105,8 +116,8 @@ def make_goal(preset: str, passes: int | None, budget: float | None, precision: 
 class Progress:
     """What a run tells while it goes on; this one keeps quiet."""
 
-    def begin(self, comparisons: int, visits: int | None) -> None:
-        """The run begins: comparisons in the plan, visits to come where that is known."""
+    def begin(self, memory: int, visits: int | None) -> None:
+        """The run begins: visits that count bytes, and those that take time, where their number is known."""
 
     def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
         """A visit begins, in pass `number` (0: memory); seconds left for the run, where known."""
@@ -231,38 +242,41 @@ class _Run:
         try:
             self._passes(todo)
         except KeyboardInterrupt:
-            raise self._ended_early("stopped") from None
+            raise self._ended_early("interrupted", old) from None
         except OSError as error:
-            raise self._ended_early(f"cannot go on: {error.strerror or error}") from None
+            raise self._ended_early(f"cannot go on: {error.strerror or error}", old) from None
         except RequestError as error:
             # Before there are results, the request is at fault; afterwards, what changed since.
             if self._results is None:
                 raise
-            raise self._ended_early(str(error)) from None
+            raise self._ended_early(str(error), old) from None
         finally:
             if self._writer is not None:
                 self._writer.close()
         assert self._results is not None
         return self._results
 
-    def _ended_early(self, why: str) -> EndedEarly:
-        if self._results is None:
-            return EndedEarly(f"{why}, before anything was measured; nothing was written")
-        folder = shlex.quote(str(self._results.path.parent))
+    def _ended_early(self, why: str, old: Results | None) -> EndedEarly:
+        kept = self._results or old
+        if kept is None:
+            return EndedEarly(f"{why} before anything was measured; nothing was written")
+        command = ["gradbench", "run", "--resume", "--output", str(kept.path.parent), *self._goal.options()]
         return EndedEarly(
-            f"{why}; {len(self._results.visits)} visits are kept in {self._results.path}; go on with: "
-            f"gradbench run --resume --output {folder}"
+            f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
         )
 
     def _passes(self, todo: _Todo) -> None:
         total = self._goal.passes
-        left = sum(len(comparisons) for comparisons in todo.unfinished.values())
-        known = None if total is None else left + (total - todo.first_pass + 1) * len(self._plan.comparisons)
-        self._progress.begin(len(self._plan.comparisons), known)
-        if todo.memory and self._options.memory:
-            self._pass(0, "memory", todo.memory, None)
+        known = None
+        if total is not None:
+            cut_off = sum(len(comparisons) for comparisons in todo.unfinished.values())
+            known = cut_off + (total - todo.first_pass + 1) * len(self._plan.comparisons)
+        memory = todo.memory if self._options.memory else []
+        self._progress.begin(len(memory), known)
+        if memory:
+            self._pass(0, "memory", memory, None)
         for number, comparisons in todo.unfinished.items():
-            self._pass(number, "time", comparisons, None)
+            self._pass(number, "time", comparisons, self._unfinished_seconds(len(comparisons)))
         number = todo.first_pass
         reason: Literal["passes", "budget", "precision"] = "passes"
         while total is None or number <= total:
@@ -283,6 +297,12 @@ class _Run:
         if self._goal.budget is None:
             return None
         return self._goal.budget - REPORT_SECONDS - (time.monotonic() - self._began)
+
+    def _unfinished_seconds(self, count: int) -> float:
+        """Seconds for so many visits of a pass that was cut off: what the budget leaves, within reason."""
+        left = self._left()
+        full = count * self._goal.slice
+        return full if left is None else max(count * SHORTEST_SLICE, min(full, left - self._startup))
 
     def _pass_seconds(self, number: int) -> float | None:
         """Seconds for the visits of the next pass; None without a budget; 0 where none fits any more."""

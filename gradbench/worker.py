@@ -49,6 +49,8 @@ class WorkerProcess:
         environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
             "PYTHONHASHSEED": str(hash_seed),
             "GRADBENCH_PADDING": "x" * padding,
+            # A random.py in the user's folder is not ours to import (Python 3.11 and newer heed this).
+            "PYTHONSAFEPATH": "1",
             "OMP_NUM_THREADS": str(job.threads),
             "MKL_NUM_THREADS": str(job.threads),
         }

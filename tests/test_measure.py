@@ -237,6 +237,15 @@ def test_the_collector_is_on_again_after_a_lane_that_raised(monkeypatch):
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize("good", [0, 1])
+def test_a_reference_that_fails_at_first_or_later_is_one_failure_and_no_visit(monkeypatch, good):
+    calls = []
+    monkeypatch.setattr(builtins, "calls", calls, raising=False)
+    statement = f"calls.append(1)\nif len(calls) > {good}: raise ValueError('no more')"
+    (failure,) = visit(by_hand(("a", ("reference", statement)), ("b", ("method", "pass"))))
+    assert (failure.lane, failure.stage, failure.kind) == ("a", "check", "raised")
+
+
 def test_memory_is_measured_for_every_lane_but_the_empty_loop():
     comparison = planned("tracked", "no_grad")
     found = visit(comparison, kind="memory")

@@ -294,7 +294,7 @@ def test_an_interrupt_keeps_what_was_measured_and_says_how_to_go_on(workers, mea
     assert len(IDS) <= kept < 2 * len(IDS)
     assert f"{kept} visits are kept in {folder / FILENAME}" in message
     assert shlex.split(message.partition("go on with: ")[2]) == [
-        "gradbench", "run", "--resume", "--output", str(folder),
+        "gradbench", "run", "--resume", "--output", str(folder), "--passes", "3",
     ]  # fmt: skip
 
 
@@ -462,6 +462,19 @@ def test_a_compressed_run_does_not_go_on(finished, workers):
         resume(finished, 5)
     assert path.read_bytes() == before
     assert workers.started == []
+
+
+def test_a_run_that_another_process_goes_on_with_is_refused(finished, workers):
+    path = finished / FILENAME
+    before = path.read_bytes()
+    other = Writer(path, len(before))
+    try:
+        with pytest.raises(RequestError):
+            resume(finished, 5)
+    finally:
+        other.close()
+    assert path.read_bytes() == before
+    assert visited(resume(finished, 3)) == once_each(3)
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -136,7 +136,8 @@ def test_a_silent_worker_has_hung_and_is_ended_with_what_it_started(interpreter,
     child = tmp_path / "child"
     lost = loss(
         interpreter(
-            f"say({READY!r}); started = subprocess.Popen(['sleep', '60'])\n"
+            f"say({READY!r}); quiet = subprocess.DEVNULL\n"
+            "started = subprocess.Popen(['sleep', '20'], stdin=quiet, stdout=quiet, stderr=quiet)\n"
             f"open({str(child)!r}, 'w').write(f'{{os.getpid()}} {{started.pid}}'); time.sleep(60)"
         ),
         timeout=0.5,
@@ -150,7 +151,8 @@ def test_a_worker_that_talks_on_and_on_has_hung(interpreter):
     failure = (
         '{"type":"failure","number":1,"comparison":"c","lane":"a","stage":"","kind":"check","message":""}'
     )
-    lost = loss(interpreter(f"say({READY!r})\nwhile True: say({failure!r}); time.sleep(0.01)"), timeout=0.5)
+    talk = f"say({READY!r})\nfor _ in range(300): say({failure!r}); time.sleep(0.01)\nsay({FINISH!r})"
+    lost = loss(interpreter(talk), timeout=0.5)
     assert lost.kind == "hung"
 
 

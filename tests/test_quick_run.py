@@ -1,0 +1,34 @@
+"""What a user does first: the quick preset, from the command line to the report."""
+
+import csv
+import io
+
+import pytest
+
+from gradbench.methods import METHODS
+from gradbench.results import read_results
+from gradbench.workloads import WORKLOADS
+
+
+@pytest.mark.slow
+def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path):
+    done = gradbench("run", "--preset", "quick", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (folder,) = (tmp_path / "runs").iterdir()
+    results = read_results(folder)
+    assert results.failures == []
+    plan = results.header.plan.comparisons
+    assert {each.workload for each in plan} == {workload.name for workload in WORKLOADS}
+    assert {lane.name for each in plan for lane in each.lanes} > {method.name for method in METHODS}
+    numbers = {visit.number for visit in results.visits}
+    assert {(visit.number, visit.comparison) for visit in results.visits} == {
+        (number, each.id) for number in numbers for each in plan
+    }
+    page = (folder / "report.html").read_text()
+    assert all(f'id="{workload.name}"' in page for workload in WORKLOADS)
+    assert "What could not be measured" not in page
+    table = gradbench("export", cwd=tmp_path)
+    times = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "time"]
+    assert len(times) == sum(len(each.lanes) - 1 for each in plan)
+    assert all(row["value"] for row in times)
