@@ -29,7 +29,12 @@ def cli() -> None:
 
 
 def _names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+    names = [name.strip() for value in values for name in value.split(",")]
+    if not all(names):
+        raise RequestError(
+            f"{option.opts[0]}: expected a name, got an empty one; leave the option out for all"
+        )
+    return names
 
 
 def _timeout(context: click.Context, option: click.Parameter, value: float) -> float:

@@ -17,6 +17,8 @@ import numpy
 import psutil
 
 from gradbench import run
+from gradbench.errors import EndedEarly
+from gradbench.methods import REFERENCE
 from gradbench.plan import Request
 from gradbench.results import Options, Results
 from gradbench.summary import summarise
@@ -59,17 +61,20 @@ def examine(seconds: float = 1.0) -> list[Check]:
 def measure_noise(passes: int = 6) -> list[Check]:
     """A short run of the product with its twin; takes about 15 seconds.
 
-    Raises RequestError where no measuring process can be started.
+    Raises RequestError where no measuring process can be started, and EndedEarly where it is interrupted.
     """
     with tempfile.TemporaryDirectory() as folder:
-        results = run.start(
-            Path(folder) / "run",
-            Request(("elementwise",), ("no_grad", "tracked"), ("small", "large")),
-            Options("doctor", 1, "keep", 30.0, memory=False),
-            run.Goal(passes, None, None, 0.5),
-            "gradbench doctor",
-            run.Progress(),
-        )
+        try:
+            results = run.start(
+                Path(folder) / "run",
+                Request(("elementwise",), ("no_grad", "tracked"), ("small", "large")),
+                Options("doctor", 1, "keep", 30.0, memory=False),
+                run.Goal(passes, None, None, 0.5),
+                "gradbench doctor",
+                run.Progress(),
+            )
+        except EndedEarly:
+            raise EndedEarly("interrupted; nothing was kept") from None
         return _noise(results)
 
 
@@ -82,11 +87,14 @@ def _noise(results: Results) -> list[Check]:
         for lane in each.methods
         if lane.ratio is not None and lane.ratio.high is not None and lane.verdict != "reference"
     ]
+    if not floors or not visible:
+        why = results.failures[0].message if results.failures else "no visit was made"
+        return [Check("noise floor", "unknown", f"not measured: {why}", "see `gradbench run --preset quick`")]
     drift = max(
         max(times) / min(times)
         for each in summary.comparisons
-        if (times := [v.lanes["requires_grad_false"].seconds for v in results.visits
-                      if v.comparison == each.comparison.id and "requires_grad_false" in v.lanes])
+        if (times := [v.lanes[REFERENCE].seconds for v in results.visits
+                      if v.comparison == each.comparison.id and REFERENCE in v.lanes])
     )  # fmt: skip
     floor, reach = math.expm1(max(floors)), float(numpy.median(visible))
     return [

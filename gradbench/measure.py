@@ -42,6 +42,15 @@ from gradbench.telemetry import Watch  # noqa: E402
 FEWEST_ROUNDS = 5
 
 
+class LaneFailed(Exception):
+    """A lane raised while it was timed."""
+
+    def __init__(self, ready: ReadyLane, error: Exception) -> None:
+        super().__init__(str(error))
+        self.ready = ready
+        self.error = error
+
+
 class Worker:
     """Answers tasks until its input ends."""
 
@@ -64,8 +73,15 @@ class Worker:
             lanes = self._build(comparison)
             if self._job.kind == "memory":
                 self._memory(comparison, lanes)
-            elif lanes:
-                self._time(comparison, lanes, task.seconds, started)
+            while lanes and self._job.kind == "time":
+                try:
+                    self._time(comparison, lanes, task.seconds, started)
+                    break
+                except LaneFailed as failed:
+                    self._fail(comparison, failed.ready.lane.name, "time", failed.error)
+                    lanes = [each for each in lanes if each is not failed.ready]
+                    if failed.ready.lane.role == "reference":
+                        break
         except Exception as error:
             self._fail(comparison, None, self._job.kind, error)
 
@@ -127,11 +143,11 @@ class Worker:
         gc.collect()
         gc.disable()
         try:
-            batches = [ready.batch for ready in lanes]
-            calls = [calibrate(batch, self._job.batch_seconds) for batch in batches]
+            calls = [calibrate(ready.batch, self._job.batch_seconds) for ready in lanes]
+            calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
             watch = Watch()
             begun = time.perf_counter()
-            times = self._rounds(batches, calls, begun + seconds)
+            times = self._rounds(lanes, calls, begun + seconds)
             ended = time.perf_counter()
             telemetry = watch.read()
         finally:
@@ -150,17 +166,26 @@ class Worker:
             )
         )
 
-    def _rounds(self, batches: list[Any], calls: list[int], until: float) -> numpy.ndarray[Any, Any]:
-        """Nanoseconds of each batch: one row a round, one column a lane."""
-        pairs = list(enumerate(zip(batches, calls, strict=True)))
+    def _rounds(self, lanes: list[ReadyLane], calls: list[int], until: float) -> numpy.ndarray[Any, Any]:
+        """Nanoseconds of each batch: one row a round, one column a lane. Raises LaneFailed."""
+        places = list(enumerate(zip(lanes, calls, strict=True)))
         rows: list[list[int]] = []
         while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
-            self._random.shuffle(pairs)
-            row = [0] * len(pairs)
-            for place, (batch, n) in pairs:
-                row[place] = batch(n)
+            self._random.shuffle(places)
+            row = [0] * len(places)
+            for place, (ready, n) in places:
+                try:
+                    row[place] = ready.batch(n)
+                except Exception as error:
+                    raise LaneFailed(ready, error) from error
             rows.append(row)
         return numpy.array(rows, dtype=numpy.float64)
+
+
+def level(calls: Sequence[int], reference: int) -> list[int]:
+    """The same number of calls for lanes of like length: identical lanes must not differ in that either."""
+    base = calls[reference]
+    return [base if 0.8 * base <= n <= 1.25 * base else n for n in calls]
 
 
 def calibrate(batch: Any, wanted: float) -> int:

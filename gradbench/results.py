@@ -7,6 +7,7 @@ interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zlib
@@ -171,10 +172,17 @@ class PassEnd(msgspec.Struct, frozen=True, tag="pass_end"):
 
 
 class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
-    """A run came to its end; `seconds` is the wall time since it was started or resumed."""
+    """A run came to its end.
+
+    Attributes:
+        seconds: wall time since it was started or resumed.
+        asked, reached: half widths of every interval on a ratio, as fractions; None for none.
+    """
 
     reason: Literal["passes", "budget", "precision"]
     seconds: float
+    asked: float | None = None
+    reached: float | None = None
 
 
 Record = Union[Header, PassStart, Visit, Memory, Failure, PassEnd, RunEnd]  # noqa: UP007 -- msgspec on 3.10
@@ -296,8 +304,10 @@ def _records(path: Path, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
 class Writer:
     """Appends records to a results file, one line each, handed to the system at once."""
 
-    def __init__(self, path: Path, length: int | None = None) -> None:
+    def __init__(self, path: Path, length: int | None = None, cut_off: int = 0) -> None:
         """Create the file, which must not exist; or go on after its first `length` bytes.
+
+        What comes after these may be the `cut_off` bytes of an unfinished line, and nothing else.
 
         Raises OSError, with nothing changed, where it cannot be written or another process writes to it.
         """
@@ -310,6 +320,9 @@ class Writer:
                 self._file.close()
                 raise OSError(error.errno, "another gradbench is writing to it") from None
         if length is not None:
+            if self._file.seek(0, os.SEEK_END) != length + cut_off:
+                self._file.close()
+                raise OSError(errno.EBUSY, "another gradbench has written to it since it was read")
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
 

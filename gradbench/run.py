@@ -43,6 +43,9 @@ from gradbench.worker import WorkerLost, WorkerProcess
 SHORTEST_SLICE = 0.1
 # A comparison that lost this many visits in a row is not tried again in this run.
 GIVE_UP_AFTER = 3
+# Intervals of fewer passes are narrow by luck too often: a run that stopped at the first of them would
+# hold the truth in half of the cases.
+FEWEST_FOR_PRECISION = 10
 # What the report takes at the end, out of the budget.
 REPORT_SECONDS = 6.0
 
@@ -81,16 +84,13 @@ class Goal:
     precision: float | None
     slice: float
 
-    def options(self) -> list[str]:
-        """The options that ask for this goal again, where it is not the preset's."""
-        asked = []
-        if self.passes is not None and all(self.passes != preset.passes for preset in PRESETS.values()):
-            asked += ["--passes", str(self.passes)]
-        if self.budget is not None and all(self.budget != preset.budget for preset in PRESETS.values()):
-            asked += ["--budget", f"{self.budget:g}"]
-        if self.precision is not None:
-            asked += ["--precision", f"{100 * self.precision:g}"]
-        return asked
+    def options(self, preset: Preset | None) -> list[str]:
+        """The options that ask for this goal again where the preset of the run does not."""
+        if preset is not None and self == Goal(preset.passes, preset.budget, None, preset.slice):
+            return []
+        known = {"--passes": self.passes, "--budget": self.budget, "--precision": self.precision}
+        known["--precision"] = None if self.precision is None else 100 * self.precision
+        return [text for name, value in known.items() if value is not None for text in (name, f"{value:g}")]
 
 
 def make_goal(preset: str, passes: int | None, budget: float | None, precision: float | None) -> Goal:
@@ -205,7 +205,7 @@ def resume(output: Path, goal: Goal, progress: Progress) -> Results:
                 f"{'; '.join(changed)}; start a new run"
             )
         try:
-            return old, Writer(old.path, old.length)
+            return old, Writer(old.path, old.length, old.cut_off)
         except OSError as error:
             raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
 
@@ -260,7 +260,14 @@ class _Run:
         kept = self._results or old
         if kept is None:
             return EndedEarly(f"{why} before anything was measured; nothing was written")
-        command = ["gradbench", "run", "--resume", "--output", str(kept.path.parent), *self._goal.options()]
+        command = [
+            "gradbench",
+            "run",
+            "--resume",
+            "--output",
+            str(kept.path.parent),
+            *self._goal.options(PRESETS.get(self._options.preset)),
+        ]
         return EndedEarly(
             f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
         )
@@ -285,13 +292,19 @@ class _Run:
                 reason = "budget"
                 break
             self._pass(number, "time", list(self._plan.comparisons), seconds)
-            number += 1
-            if self._goal.precision is not None and self._results is not None:
-                worst = worst_precision(self._results)
-                if worst is not None and worst <= self._goal.precision:
+            if self._goal.precision is not None and number >= FEWEST_FOR_PRECISION:
+                reached = self._reached()
+                if reached is not None and reached <= self._goal.precision:
                     reason = "precision"
                     break
-        self._write(RunEnd(reason, time.monotonic() - self._began))
+            number += 1
+        asked = self._goal.precision
+        self._write(
+            RunEnd(reason, time.monotonic() - self._began, asked, None if asked is None else self._reached())
+        )
+
+    def _reached(self) -> float | None:
+        return None if self._results is None else worst_precision(self._results)
 
     def _left(self) -> float | None:
         if self._goal.budget is None:

@@ -52,7 +52,7 @@ def parse_size(text: str) -> list[str | int]:
 
 def _elements(text: str, whole: str) -> int:
     try:
-        value = float(text.replace("_", "").replace(",", ""))
+        value = float(text.replace("_", ""))
     except ValueError:
         raise _wrong(whole) from None
     if not 1 <= value <= LARGEST or value != int(value):

@@ -24,9 +24,9 @@ SAME_MARGIN = 0.01
 # A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
 FEW_PASSES = 10
 
-# A loop with a body may turn more slowly than the empty one by about one empty turn, or more quickly:
-# what is shorter than this many of them cannot be told from the loop (METHODOLOGY.md, "The shortest call").
-LEAST_LOOPS = 2.0
+# A turn of a loop with a body takes up to this many empty turns more or less than the calls in it account
+# for, so what is shorter cannot be told from the loop (METHODOLOGY.md, "The shortest call").
+LEAST_LOOPS = 5.0
 
 Verdict = Literal["reference", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
 
@@ -63,7 +63,8 @@ class ComparisonSummary:
     Attributes:
         floor: the largest difference (a log-ratio) that the twin's interval leaves open: what identical
             code may seem to differ by, here; None before two passes.
-        visible: the smallest difference (a log-ratio) that this many passes would find in 80 % of cases.
+        visible: the difference (a log-ratio) that would be called slower in 80 % of runs like this one, for
+            the median method: with its scatter over passes, the run's correction and the twin's floor.
         empty: seconds per turn of the empty loop.
         failures: those that cost a whole visit.
     """
@@ -93,8 +94,8 @@ class RunSummary:
 
     Attributes:
         twins: by comparison, the twin's ratio to the reference, less 1 and without sign.
-        wall, outside: seconds of wall time, and those of them neither in timed rounds nor in the import
-            of torch; None for a run that did not end by itself.
+        wall, outside: seconds of wall time of all passes, and those of them neither in timed rounds nor in
+            the import of torch; None for a run that did not end by itself.
     """
 
     results: Results
@@ -117,13 +118,14 @@ def summarise(results: Results) -> RunSummary:
         failures[failure.comparison, failure.lane].append(failure)
     raw = [_raw(comparison, visits[comparison.id]) for comparison in results.header.plan.comparisons]
     real = _shown(raw)
-    comparisons = tuple(_comparison(each, memory, failures, real) for each in raw)
+    tests = max(1, sum(lane.role == "method" for each in raw for lane in each.comparison.lanes))
+    comparisons = tuple(_comparison(each, memory, failures, real, tests) for each in raw)
     twins = [
         abs(math.expm1(lane.ratio.map(math.log).mean))
         for comparison in comparisons
         if (lane := comparison.lane("twin")) is not None and lane.ratio is not None
     ]
-    wall = sum(run.seconds for run in results.runs) if results.runs else None
+    wall = None if _interrupted(results) else sum(end.seconds for end in results.ends)
     timed = sum(visit.timed_seconds for visit in results.visits)
     imports = sum(begun.import_seconds for begun in results.passes)
     return RunSummary(
@@ -164,24 +166,26 @@ class _Raw:
 def _raw(comparison: Comparison, visits: list[Visit]) -> _Raw:
     raw = _Raw(comparison, visits, defaultdict(dict), defaultdict(dict), set())
     reference = next((lane.name for lane in comparison.lanes if lane.role == "reference"), None)
-    gross: dict[str, list[float]] = defaultdict(list)
+    # By pass, the log of a lane's time to the empty loop's, from rounds in which the drift has cancelled.
+    loops: dict[str, list[float]] = defaultdict(list)
     for visit in visits:
         empty = visit.lanes.get("empty")
         base = visit.lanes.get(reference) if reference is not None else None
         for name, lane in visit.lanes.items():
             if name == "empty":
                 continue
+            if empty is not None:
+                loops[name].append(lane.log_ratio - empty.log_ratio)
             net = lane.seconds - (empty.seconds if empty else 0.0)
-            gross[name].append(net)
             if net > 0:
                 raw.seconds[name][visit.number] = net
             ratio = None if base is None else _net_ratio(lane, empty)
             if ratio is not None:
                 raw.log_ratios[name][visit.number] = math.log(ratio)
-    loop = float(numpy.median([v.lanes["empty"].seconds for v in visits if "empty" in v.lanes] or [0.0]))
-    for name, values in gross.items():
-        apart = stats.interval(values)
-        if apart is not None and (apart.low if apart.low is not None else apart.mean) <= LEAST_LOOPS * loop:
+    for name, values in loops.items():
+        turns = stats.interval(values)
+        assert turns is not None
+        if math.expm1(turns.mean if turns.low is None else turns.low) <= LEAST_LOOPS:
             raw.indistinct.add(name)
     return raw
 
@@ -222,6 +226,7 @@ def _comparison(
     memory: dict[tuple[str, str], Memory],
     failures: dict[tuple[str, str | None], list[Failure]],
     real: set[tuple[str, str]],
+    tests: int,
 ) -> ComparisonSummary:
     id = raw.comparison.id
     twin = list(raw.log_ratios.get("twin", {}).values())
@@ -263,10 +268,20 @@ def _comparison(
         passes=len({visit.number for visit in raw.visits}),
         rounds=sum(visit.rounds for visit in raw.visits),
         floor=floor,
-        visible=stats.smallest_visible(twin),
+        visible=_visible(raw, floor, tests),
         empty=float(numpy.median(empties)) if empties else None,
         failures=tuple(failures.get((id, None), ())),
     )
+
+
+def _visible(raw: _Raw, floor: float | None, tests: int) -> float | None:
+    names = [lane.name for lane in raw.comparison.lanes if lane.role == "method"]
+    known = [
+        found
+        for name in names
+        if (found := stats.smallest_visible(list(raw.log_ratios[name].values()), 1 - stats.FAMILY / tests))
+    ]
+    return max(float(numpy.median(known)), floor) if known and floor is not None else None
 
 
 def _extra(log_ratios: dict[int, float], reference: dict[int, float]) -> list[float]:
@@ -304,13 +319,21 @@ def _ranks(raw: _Raw) -> dict[str, int]:
     names = [
         lane.name
         for lane in raw.comparison.lanes
-        if lane.role in ("method", "reference") and raw.log_ratios.get(lane.name)
+        if lane.role in ("method", "reference")
+        and raw.log_ratios.get(lane.name)
+        and lane.name not in raw.indistinct
     ]
     passes = sorted({visit.number for visit in raw.visits})
     if not names or len(passes) < 2:
         return {}
     samples = [[raw.log_ratios[name].get(number, math.nan) for name in names] for number in passes]
     return dict(zip(names, stats.ranks(numpy.array(samples)), strict=True))
+
+
+def _interrupted(results: Results) -> bool:
+    """Whether the last thing that was begun did not come to its end."""
+    ended = {end.number for end in results.ends}
+    return not results.runs or any(begun.number not in ended for begun in results.passes)
 
 
 def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> list[str]:
@@ -356,15 +379,20 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             "More passes narrow that: --resume --passes."
         )
     if results.failures:
-        said.append(
-            f"{len(results.failures)} measurements failed; they are listed below, and shown as dashes."
-        )
+        said.append(f"{len(results.failures)} measurements failed; they are listed below.")
     if results.cut_off:
         said.append(
             f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
         )
-    if not results.runs:
+    if _interrupted(results):
         said.append("The run was interrupted; what had been measured is shown. Go on with --resume.")
+    for end in results.runs[-1:]:
+        if end.asked is not None and (end.reached is None or end.reached > end.asked):
+            got = "no interval" if end.reached is None else f"±{100 * end.reached:.2g} %"
+            said.append(
+                f"A precision of ±{100 * end.asked:.2g} % was asked for; {got} was reached when the "
+                f"{end.reason} ended the run. Go on with --resume, the same --precision, a longer --budget."
+            )
     return said
 
 

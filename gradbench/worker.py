@@ -28,7 +28,17 @@ KEEP_PAGES = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 34),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
     "MALLOC_TOP_PAD_": str(1 << 26),
+    # Releases of glibc that refuse a threshold beyond 32 MB heed this.
+    "MALLOC_MMAP_MAX_": "0",
 }
+
+
+# As `python -m gradbench.measure`, but for the folder that the user stands in: a random.py or a checkout
+# of torch there is not ours to import.
+_START = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "import runpy; runpy.run_module('gradbench.measure', run_name='__main__')"
+)
 
 
 class WorkerLost(Exception):
@@ -49,8 +59,6 @@ class WorkerProcess:
         environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
             "PYTHONHASHSEED": str(hash_seed),
             "GRADBENCH_PADDING": "x" * padding,
-            # A random.py in the user's folder is not ours to import (Python 3.11 and newer heed this).
-            "PYTHONSAFEPATH": "1",
             "OMP_NUM_THREADS": str(job.threads),
             "MKL_NUM_THREADS": str(job.threads),
         }
@@ -58,7 +66,7 @@ class WorkerProcess:
             environment |= KEEP_PAGES
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
         self._process = subprocess.Popen(
-            [python, "-m", "gradbench.measure"],
+            [python, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -7,7 +7,18 @@ import numpy
 
 from gradbench.environment import Environment
 from gradbench.plan import Request, make_plan
-from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Memory, Options, PassStart, Results, Visit
+from gradbench.results import (
+    FORMAT,
+    SCHEMA,
+    Header,
+    LaneTime,
+    Memory,
+    Options,
+    PassEnd,
+    PassStart,
+    Results,
+    Visit,
+)
 from gradbench.telemetry import Telemetry
 
 ENVIRONMENT = Environment(
@@ -53,6 +64,7 @@ def results(ratios, passes=10, scatter=0.001, seconds=1e-6, empty=1e-8, request=
                 log = math.log(gross / (seconds + empty))
                 lanes[lane.name] = LaneTime(50, gross, gross, gross, log)
             made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, lanes, telemetry or Telemetry()))
+        made.add(PassEnd(number, 1.5))
     return made
 
 

@@ -6,6 +6,7 @@ import pytest
 from synthetic import results
 
 from gradbench import doctor
+from gradbench.errors import EndedEarly
 from gradbench.plan import Request
 
 REQUEST = Request(("elementwise",), ("no_grad", "tracked"), ("small", "large"))
@@ -74,6 +75,21 @@ def test_drift_is_told_from_the_times_of_the_reference():
     slow = results({}, request=REQUEST, passes=1, seconds=1.5e-6)
     made.add(slow.visits[0])
     assert "1.50 times" in by_name(doctor._noise(made))["drift"].found
+
+
+def test_a_machine_on_which_nothing_can_be_timed_is_told_and_no_traceback():
+    (check,) = doctor._noise(results({}, request=REQUEST, passes=0))
+    assert (check.name, check.state) == ("noise floor", "unknown")
+    assert "no visit was made" in check.found
+
+
+def test_an_interrupted_doctor_does_not_say_how_to_go_on(monkeypatch):
+    def interrupted(*_):
+        raise EndedEarly("6 visits are kept")
+
+    monkeypatch.setattr(doctor.run, "start", interrupted)
+    with pytest.raises(EndedEarly, match="nothing was kept"):
+        doctor.measure_noise()
 
 
 def test_the_command_prints_a_line_for_each_check_and_json_for_programs(gradbench, tmp_path):

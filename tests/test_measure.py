@@ -196,7 +196,8 @@ def traced(monkeypatch):
 
 
 def rounds_of(notes, lanes=4):
-    last = notes[-FEWEST_ROUNDS * lanes :]
+    # A batch of one call notes it twice: the first is not timed.
+    last = notes[-FEWEST_ROUNDS * lanes * 2 :: 2]
     return [tuple(last[i : i + lanes]) for i in range(0, len(last), lanes)]
 
 

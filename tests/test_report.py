@@ -1,3 +1,4 @@
+import math
 import re
 from html.parser import HTMLParser
 
@@ -155,6 +156,26 @@ def test_findings_follow_the_figures_and_not_a_story():
     assert "no_grad() block is slower in 0 of 2 comparisons and faster in 2" in cheap
     assert "inference_mode() against no_grad(): faster in 0 of 4 comparisons, slower in 4" in dear
     assert "inference_mode() against no_grad(): faster in 4 of 4 comparisons, slower in 0" in cheap
+
+
+def test_a_difference_is_never_claimed_without_a_noise_floor():
+    made = results({"inference_mode": 0.9}, request=REQUEST)
+    for visit in made.visits:
+        del visit.lanes["twin"]
+    assert "faster in 0 of 4 comparisons, slower in 0, not shown to differ in 4" in sentences(made)
+
+
+def test_growth_is_told_with_its_figures_and_not_called_the_same():
+    made = results({}, request=REQUEST)
+    for visit in made.visits:
+        if visit.comparison.startswith("control/1000000"):
+            for name, times in (("detach", 2.5), ("detach_clone", 40.0)):
+                lane = visit.lanes[name]
+                log = lane.log_ratio + math.log(times)
+                visit.lanes[name] = msgspec.structs.replace(lane, seconds=times * lane.seconds, log_ratio=log)
+    told = sentences(made)
+    assert "detach().clone() before (40 times) grows" in told
+    assert re.search(r"that of the 8 others is [0-9.]+ to 2\.5\d? times", told)
 
 
 def test_what_keeps_memory_is_named_from_the_records():

@@ -126,13 +126,24 @@ def test_going_on_after_a_cut_drops_the_unfinished_line(whole):
     finished = content[:-1].rfind(b"\n") + 1
     for end in range(finished, len(content)):
         whole.write_bytes(content[:end])
-        writer = Writer(whole, read_results(whole).length)
+        cut = read_results(whole)
+        writer = Writer(whole, cut.length, cut.cut_off)
         writer.write(START)
         writer.close()
         results = read_results(whole)
         assert results.cut_off == 0
         assert results.passes == [START, START]
         assert results.runs == []
+
+
+def test_a_file_that_another_run_has_written_to_since_it_was_read_is_left_alone(whole):
+    old = read_results(whole)
+    with whole.open("ab") as file:
+        file.write(msgspec.json.encode(START) + b"\n")
+    content = whole.read_bytes()
+    with pytest.raises(OSError, match="written to it since"):
+        Writer(whole, old.length, old.cut_off)
+    assert whole.read_bytes() == content
 
 
 def test_a_record_is_in_the_file_before_the_writer_is_closed(tmp_path):

@@ -232,20 +232,37 @@ def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, 
 
     def precision(results):
         asked.append(len(results.ends) - 1)
-        return None if asked[-1] < 2 else 0.2 / asked[-1]
+        return 0.6 / asked[-1]
 
     monkeypatch.setattr(run, "worst_precision", precision)
     results = measure_into(tmp_path / "run", REQUEST, goal=Goal(50, None, 0.05, 0.1))
-    assert asked == [1, 2, 3, 4]
-    assert visited(results) == once_each(4)
-    assert results.runs[0].reason == "precision"
+    # Never before the tenth pass, however narrow the intervals seem by then.
+    assert asked[:3] == [10, 11, 12]
+    assert visited(results) == once_each(12)
+    end = results.runs[0]
+    assert (end.reason, end.asked) == ("precision", 0.05)
+    assert end.reached == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("goal", "options"),
+    [
+        (run.make_goal("quick", None, None, None), []),
+        (run.make_goal("quick", 36, None, None), ["--passes", "36"]),
+        (run.make_goal("quick", None, 600.0, None), ["--budget", "600"]),
+        (run.make_goal("quick", None, 90.0, 2.5), ["--budget", "90", "--precision", "2.5"]),
+    ],
+)
+def test_a_goal_is_asked_for_again_by_the_options_that_its_preset_does_not_imply(goal, options):
+    assert goal.options(run.PRESETS["quick"]) == options
 
 
 def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "worst_precision", lambda results: 0.5)
     results = measure_into(tmp_path / "run", REQUEST, goal=Goal(3, None, 0.05, 0.1))
     assert visited(results) == once_each(3)
-    assert results.runs[0].reason == "passes"
+    end = results.runs[0]
+    assert (end.reason, end.asked, end.reached) == ("passes", 0.05, 0.5)
 
 
 def test_an_interrupt_before_the_first_process_is_ready_writes_nothing(

@@ -50,7 +50,7 @@ def test_a_number_may_be_written_as_people_write_it(text, expected):
 @settings(deadline=None)
 @given(elements)
 def test_every_number_of_elements_comes_back_as_it_was(numel):
-    assert parse_size(str(numel)) == parse_size(f"{numel:_}") == parse_size(f"{numel:,}") == [numel]
+    assert parse_size(str(numel)) == parse_size(f"{numel:_}") == [numel]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from synthetic import ENVIRONMENT
 
 from gradbench.plan import Plan, Request
-from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Options, RunEnd, Visit, Writer
+from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Options, PassEnd, RunEnd, Visit, Writer
 from gradbench.telemetry import Telemetry
 from studies.instrument import analysis, simulation, trials
 from studies.instrument.order import Carried
@@ -36,6 +36,8 @@ def record(path, comparisons, time_of, passes=12, scatter=0.001):
                 lanes[lane.name] = LaneTime(50, gross, gross, gross, math.log(gross / base))
             telemetry = Telemetry(others=0.01 * number, switches=number)
             writer.write(Visit(number, comparison.id, 100, 0.2, 0.0, 1e-4 * number, lanes, telemetry))
+    for number in range(1, passes + 1):
+        writer.write(PassEnd(number, 1.0))
     writer.write(RunEnd("passes", 10.0))
     writer.close()
     return path

@@ -4,7 +4,7 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.plan import Request
-from gradbench.results import Failure, RunEnd
+from gradbench.results import Failure, PassStart, RunEnd
 from gradbench.summary import between, summarise, worst_precision
 from gradbench.telemetry import Telemetry
 
@@ -14,10 +14,10 @@ def lane_of(made, name, place=0):
 
 
 def test_a_ratio_is_net_of_the_empty_loop():
-    # The loop takes half of the reference's call: the gross ratio would be 1.67, the net one is 2.
-    found = lane_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-8, empty=5e-9), "no_grad")
+    # The loop takes a tenth of the reference's call: the gross ratio would be 1.91, the net one is 2.
+    found = lane_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-7, empty=1e-8), "no_grad")
     assert found.ratio.mean == pytest.approx(2.0)
-    assert found.time.mean == pytest.approx(2e-8)
+    assert found.time.mean == pytest.approx(2e-7)
 
 
 def test_what_a_method_adds_is_in_seconds_above_the_reference():
@@ -50,7 +50,9 @@ def test_one_pass_gives_a_ratio_without_an_interval_and_no_verdict():
 
 
 def test_a_lane_as_quick_as_the_empty_loop_has_no_time_of_its_own():
-    found = lane_of(results({"no_grad": 0.0}), "no_grad")
+    # Four turns of the empty loop cannot be told from the loop itself; six can.
+    assert lane_of(results({"no_grad": 0.06}), "no_grad").verdict == "faster"
+    found = lane_of(results({"no_grad": 0.04}), "no_grad")
     assert found.verdict == "no time of its own"
     assert found.time is None
     assert found.ratio is None
@@ -128,9 +130,48 @@ def test_memory_stands_beside_the_lane_that_it_belongs_to():
 def test_the_time_outside_rounds_and_imports_is_what_is_left_of_the_wall():
     made = results({}, passes=4)
     made.add(RunEnd("passes", 10.0))
-    # Four visits of half a second, four imports of 0.7 s.
-    assert summarise(made).outside == pytest.approx(10.0 - 2.0 - 2.8)
+    # Four passes of 1.5 s, in each a visit of half a second and an import of 0.7 s.
+    assert summarise(made).wall == pytest.approx(6.0)
+    assert summarise(made).outside == pytest.approx(6.0 - 2.0 - 2.8)
+
+
+def test_a_run_that_was_killed_has_no_wall_time_even_after_one_that_ended():
     assert summarise(results({})).wall is None
+    made = results({})
+    made.add(RunEnd("passes", 10.0))
+    made.add(PassStart(11, "time", 0.7, 0, 0))
+    assert summarise(made).wall is None
+    assert any("interrupted" in warning for warning in summarise(made).warnings)
+
+
+def test_a_precision_that_was_missed_is_told():
+    made = results({})
+    made.add(RunEnd("budget", 10.0, 0.01, 0.02))
+    assert any("±1 % was asked for; ±2 % was reached" in each for each in summarise(made).warnings)
+    made.add(RunEnd("precision", 10.0, 0.01, 0.009))
+    assert summarise(made).warnings == ()
+
+
+def test_a_drifting_machine_does_not_make_a_long_call_look_like_an_empty_loop():
+    # Two passes, the second ten times as slow: seconds scatter, the ratio to the empty loop does not.
+    made = results({"no_grad": 1.5}, passes=1, seconds=1e-4)
+    slow = results({"no_grad": 1.5}, passes=2, seconds=1e-3, empty=1e-7)
+    made.add(slow.visits[1])
+    assert lane_of(made, "no_grad").verdict != "no time of its own"
+    assert lane_of(made, "no_grad").ratio.mean == pytest.approx(1.5, rel=0.01)
+
+
+def test_the_visible_difference_is_one_that_a_verdict_would_find():
+    seen = []
+    for seed in range(40):
+        summary = summarise(results({"no_grad": 1.05}, scatter=0.01, passes=12, seed=seed))
+        visible = summary.comparisons[0].visible
+        stronger = summarise(
+            results({"no_grad": math.exp(visible)}, scatter=0.01, passes=12, seed=seed + 1000)
+        )
+        seen.append(stronger.comparisons[0].lane("no_grad").verdict == "slower")
+    # 80 % are promised; forty runs stray from that by 6 per cent, and the scatter is guessed from a run.
+    assert 0.6 <= sum(seen) / len(seen) <= 0.97
 
 
 @pytest.mark.parametrize(

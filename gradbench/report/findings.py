@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy
 
+from gradbench import stats
 from gradbench.report import format
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
@@ -48,21 +49,25 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     lanes = sorted((lane for lane in first.methods if lane.time), key=_seconds)
     if not lanes:
         return None
-    grown = [
-        (lane.lane.label, later.time.mean / lane.time.mean)
-        for lane in lanes
-        if lane.time
-        and (later := last.lane(lane.lane.name)) is not None
-        and later.time is not None
-        # The machine drifts between visits, so only a growth well beyond its drift counts as one.
-        and later.time.mean > 3 * lane.time.mean
-    ]
     sentence = f"Alone, a control costs {_range([_seconds(lane) for lane in lanes])} a call"
     if first is not last:
-        rest = "it is the same" if not grown else "all others cost the same"
-        names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in grown)
+        growth = [
+            (lane.lane.label, later.time.mean / lane.time.mean)
+            for lane in lanes
+            if lane.time and (later := last.lane(lane.lane.name)) is not None and later.time is not None
+        ]
+        # The machine drifts between visits, so only a growth well beyond its drift counts as one.
+        grown = [(label, times) for label, times in growth if times > 3]
+        rest = [times for _, times in growth if times <= 3]
+        parts = []
+        if grown:
+            names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in grown)
+            parts.append(f"the cost of {names} grows")
+        if rest:
+            what = f"that of the {len(rest)} others" if grown else f"the cost of these {len(rest)}"
+            parts.append(f"{what} is {_span(rest)} times what it was")
         span = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
-        sentence += f"; {names} grows with the tensor {span}, {rest}" if grown else f"; {rest} {span}"
+        sentence += f"; {span} {', '.join(parts)}" if parts else ""
     listed = ", ".join(f"{lane.lane.label} {format.seconds(_seconds(lane))}" for lane in lanes)
     return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
 
@@ -83,8 +88,10 @@ def _price(
     if not known:
         return None
     ratios = [lane.ratio.mean for _, lane in known if lane.ratio]
+    count = sum(len(comparisons) for comparisons in in_place)
+    told = f"In {len(known)} of {count} comparisons a" if len(known) < count else "A"
     sentence = (
-        f"A no_grad() block around work takes {_span(ratios)} times as long as the same work with "
+        f"{told} no_grad() block around work takes {_span(ratios)} times as long as the same work with "
         "requires_grad_(False)"
     )
     bare = alone[0].lane("no_grad") if alone else None
@@ -109,15 +116,14 @@ def _recording(in_place: Sequence[Sequence[ComparisonSummary]]) -> Finding | Non
     ]
     if not found:
         return None
-    dearer = [each for each, ratio in found if _above(ratio.low, each)]
-    cheaper = [each for each, ratio in found if _below(ratio.high, each)]
+    dearer, cheaper = _told_apart(found, "no_grad", "tracked")
     open_ = len(found) - len(dearer) - len(cheaper)
     sentence = (
         f"Against recording everything, a no_grad() block is slower in {len(dearer)} of {len(found)} "
         f"comparisons and faster in {len(cheaper)}"
     )
     if open_:
-        sentence += f"; {open_} show no difference"
+        sentence += f"; in {open_} the two are not told apart"
     return Finding(f"{sentence}.", f"no_grad() ÷ tracked: {_listed(found)}.")
 
 
@@ -129,8 +135,7 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    faster = [each for each, ratio in found if _below(ratio.high, each)]
-    slower = [each for each, ratio in found if _above(ratio.low, each)]
+    slower, faster = _told_apart(found, "inference_mode", "no_grad")
     means = [ratio.mean for _, ratio in found]
     return Finding(
         f"inference_mode() against no_grad(): faster in {len(faster)} of {len(found)} comparisons, slower in "
@@ -145,14 +150,22 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     known = [(each, lane) for each in comparisons for lane in each.methods if lane.memory is not None]
     if not known:
         return None
-    keeping = [(each, lane) for each, lane in known if lane.memory is not None and lane.memory.saved]
+    keeping = [
+        (each, lane)
+        for each, lane in known
+        if lane.memory is not None and (lane.memory.saved or lane.memory.graph)
+    ]
     if not keeping:
-        return Finding("No method keeps memory for backward in these comparisons.", "All saved bytes are 0.")
+        return Finding(
+            "No method keeps memory for backward in these comparisons.",
+            "Saved bytes, and bytes held by the graph, are 0 in all.",
+        )
     names = sorted({lane.lane.label for _, lane in keeping})
     each, lane = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
     assert lane.memory is not None
+    verb = "keeps" if len(names) == 1 else "keep"
     sentence = (
-        f"Only {', '.join(names)} keeps memory for backward: {format.size(lane.memory.saved)} in "
+        f"Only {', '.join(names)} {verb} memory for backward: {format.size(lane.memory.saved)} in "
         f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
         f"{format.size(lane.memory.graph)} would be free without the graph"
     )
@@ -172,8 +185,8 @@ def _floor(summary: RunSummary) -> Finding | None:
     evidence = f"{within} of the {len(summary.twins)} twins are within 0.3 % of 1."
     if visible:
         evidence += (
-            f" With {summary.passes} passes a difference of {format.percent(float(numpy.median(visible)))} "
-            "would be found in four of five runs, in the median comparison."
+            f" A method that differs by {format.percent(math.expm1(float(numpy.median(visible))))} would be "
+            f"called slower in four of five runs of {summary.passes} passes, in the median comparison."
         )
     return Finding(
         f"How far to trust this: the same code, entered twice in each of {len(summary.twins)} comparisons, "
@@ -198,12 +211,30 @@ def _seconds(lane: LaneSummary) -> float:
     return lane.time.mean if lane.time else math.inf
 
 
-def _above(low: float | None, comparison: ComparisonSummary) -> bool:
-    return low is not None and low > math.exp(comparison.floor or 0.0)
+def _told_apart(
+    found: Sequence[tuple[ComparisonSummary, Interval]], one: str, other: str
+) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
+    """The comparisons in which one lane is shown to be slower than the other, and faster.
 
-
-def _below(high: float | None, comparison: ComparisonSummary) -> bool:
-    return high is not None and high < math.exp(-(comparison.floor or 0.0))
+    As verdicts are: after Holm's correction over these comparisons, and by more than the twin leaves open.
+    """
+    pairs = []
+    for each, _ in found:
+        a, b = each.lane(one), each.lane(other)
+        assert a is not None
+        assert b is not None
+        pairs.append(
+            {n: a.log_ratios[n] - b.log_ratios[n] for n in a.log_ratios.keys() & b.log_ratios.keys()}
+        )
+    numbers = sorted({number for pair in pairs for number in pair})
+    samples = numpy.array([[pair.get(number, math.nan) for pair in pairs] for number in numbers])
+    shown = stats.holm(stats.p_values(samples)) < stats.FAMILY
+    slower: list[ComparisonSummary] = []
+    faster: list[ComparisonSummary] = []
+    for (each, ratio), real in zip(found, shown, strict=True):
+        if real and each.floor is not None and abs(math.log(ratio.mean)) > each.floor:
+            (slower if ratio.mean > 1 else faster).append(each)
+    return slower, faster
 
 
 def _span(values: Sequence[float]) -> str:

@@ -98,6 +98,11 @@ def ratio_with_ends(interval: Interval | None) -> str:
     return f"{ratio(interval)} ({ends(interval)})"
 
 
+def expm1(value: float | None) -> float | None:
+    """From a log-ratio to the difference from 1."""
+    return None if value is None else math.expm1(value)
+
+
 def percent(value: float | None) -> str:
     """A fraction as per cent, two significant digits."""
     return UNKNOWN if value is None else f"{significant(100 * value, 2)} %"

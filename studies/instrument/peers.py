@@ -63,7 +63,7 @@ TRUTH = {
 }
 # Seconds for one question, and questions to each tool; together about half an hour.
 BUDGET = 14.0
-REPETITIONS = {"quiet": 10, "other core busy": 5, "same core busy": 3}
+REPETITIONS = {"quiet": 8, "other core busy": 4, "same core busy": 2}
 # Seconds of measuring in a dry call: enough for two values of each statement by pyperf.
 DRY = 3.0
 # The share of the budget that tools which cannot be told when to end aim at: a busy moment makes their
