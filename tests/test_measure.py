@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradbench.job import Job, Message, Task
-from gradbench.measure import FEWEST_ROUNDS, Worker, calibrate, summarise
+from gradbench.measure import FEWEST_ROUNDS, Worker, calibrate, level, summarise
 from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
 from gradbench.results import Failure, Memory, Visit
 
@@ -234,8 +234,30 @@ def test_the_collector_is_on_again_after_a_lane_that_raised(monkeypatch):
     monkeypatch.setattr(builtins, "calls", calls, raising=False)
     statement = "calls.append(1)\nif len(calls) > 5: raise ValueError('late')"
     (failure,) = visit(by_hand(("a", ("reference", statement))))
-    assert (failure.kind, failure.lane, failure.stage) == ("raised", None, "time")
+    assert (failure.kind, failure.lane, failure.stage) == ("raised", "a", "time")
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize("good", [5, 20_000])
+def test_a_lane_that_raises_while_it_is_timed_costs_itself_and_the_others_are_timed(monkeypatch, good):
+    left = iter(range(good))
+    monkeypatch.setattr(builtins, "left", left, raising=False)
+    lanes = (("a", ("reference", "y = x = 1")), ("b", ("method", "next(left)")), ("c", ("twin", "y = 1")))
+    failure, timed = visit(by_hand(*lanes), seconds=0.2)
+    assert (failure.lane, failure.stage, failure.kind) == ("b", "time", "raised")
+    assert set(timed.lanes) == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "leveled"),
+    [
+        ([100, 80, 125, 79, 126], [100, 100, 100, 79, 126]),
+        ([1, 1, 2], [1, 1, 2]),
+        ([7, 6, 8, 5], [7, 7, 7, 5]),
+    ],
+)
+def test_lanes_of_like_length_get_the_calls_of_the_reference(calls, leveled):
+    assert level(calls, 0) == leveled
 
 
 @pytest.mark.parametrize("good", [0, 1])

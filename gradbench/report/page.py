@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from gradbench.errors import RequestError
 from gradbench.plan import Comparison, Lane
-from gradbench.report import figures, format
+from gradbench.report import figures, format, template
 from gradbench.report.findings import findings
+from gradbench.report.template import put
 from gradbench.results import Results, read_results
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, summarise
 
@@ -25,33 +22,16 @@ GLANCE = 24
 
 def write_report(results: Path, output: Path) -> None:
     """Build the report of a results file. Imports no torch; an existing report is replaced as a whole."""
-    text = render(read_results(results))
-    beside = output.with_name(output.name + ".part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(output)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
+    put(render(read_results(results)), output)
 
 
 def render(results: Results) -> str:
     """The page as text."""
     summary = summarise(results)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gradbench.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals["format"] = format
-    environment.globals["snippet"] = snippet
-    environment.globals["between"] = between
-    css = jinja2.PackageLoader("gradbench.report", ".").get_source(environment, "page.css")[0]
-    return environment.get_template("page.html").render(
-        css=css,
+    return template.render(
+        "page.html",
+        snippet=snippet,
+        between=between,
         summary=summary,
         header=results.header,
         findings=findings(summary),

@@ -132,6 +132,7 @@ def power(paths: Sequence[Path]) -> dict[str, Any]:
     found: dict[str, list[bool]] = defaultdict(list)
     ratios: dict[str, list[Interval]] = defaultdict(list)
     false = []
+    calls: dict[str, list[float]] = defaultdict(list)
     scatter: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         for each in run.comparisons:
@@ -139,6 +140,8 @@ def power(paths: Sequence[Path]) -> dict[str, Any]:
             assert more is not None
             assert equal is not None
             found[each.comparison.id].append(more.verdict == "slower")
+            if more.time is not None:
+                calls[each.comparison.id].append(more.time.mean)
             if more.ratio is not None:
                 ratios[each.comparison.id].append(more.ratio)
             false.append(equal.verdict in ("slower", "faster"))
@@ -151,6 +154,7 @@ def power(paths: Sequence[Path]) -> dict[str, Any]:
         "seconds": float(numpy.median(walls)),
         "passes": int(numpy.median([run.passes for run in runs])),
         "found": {name: sum(each) for name, each in found.items()},
+        "calls": {name: float(numpy.median(each)) for name, each in calls.items()},
         "ratios": {
             name: (min(each.mean for each in values), max(each.mean for each in values))
             for name, values in ratios.items()

@@ -57,39 +57,44 @@ def _same(numbers: dict[str, Any]) -> Finding:
 
 
 def _known(numbers: dict[str, Any]) -> Finding:
-    rows = [row for row in numbers["known"]["50 µs"] if row["times"] >= 10]
-    worst = max(rows, key=lambda row: abs(row["error"]))
-    short = [row for row in numbers["known"]["50 µs"] if row["times"] == 5]
+    rows = numbers["known"]["50 µs"]
+    many = [row for row in rows if row["times"] >= 10]
+    worst = max(many, key=lambda row: abs(row["error"]))
+    few = max((row for row in rows if 2 <= row["times"] < 10), key=lambda row: abs(row["error"]))
+    # Of longer calls the rest is a small difference of large numbers.
+    extra = max(abs(row["extra"]) for row in rows if row["times"] > 1 and row["seconds"] < 3e-6)
+    calls = [row["seconds"] / row["times"] for row in many]
     return Finding(
-        f"A ratio known by construction is found to within {_percent(abs(worst['error']), 2)}.",
-        "Ten or more calls of 50 ns to 2.3 µs against one more. With five calls the error is "
-        + " and ".join(f"{_percent(row['error'], 2)} at {format.seconds(row['seconds'])}" for row in short)
-        + ": a turn of the loop around them takes a few nanoseconds that the empty loop does not.",
+        f"A ratio known by construction is found to within {_percent(abs(worst['error']), 2)}, where ten or "
+        "more calls stand in the loop.",
+        f"Calls of {format.seconds(min(calls))} to {format.seconds(max(calls))}, against one more of the "
+        f"same. With {few['times']} calls the error is up to {_percent(abs(few['error']), 1)} (at "
+        f"{format.seconds(few['seconds'])}): a turn of the loop takes up to {format.seconds(extra)} that "
+        "neither the calls nor the empty loop account for.",
     )
 
 
 def _power(numbers: dict[str, Any]) -> Finding:
     power = numbers["power"]
     found = " and ".join(f"{hits} of {power['runs']} ({name})" for name, hits in power["found"].items())
+    call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
     return Finding(
-        f"2 % more on a call of 3 µs is found in ten seconds in {found} runs.",
+        f"2 % more on a call of {call} is found in {power['seconds']:.0f} seconds in {found} runs.",
         f"{power['passes']} processes each. The same lane entered again was called different in "
         f"{power['false']} of {power['false_trials']}.",
     )
-
-
-LENGTHS = {"short/again": "350 ns", "long/again": "3 µs"}
 
 
 def _peers(numbers: dict[str, Any]) -> Finding:
     parts = []
     for condition in dict.fromkeys(row["condition"] for row in numbers["peers"]):
         others = [r for r in numbers["peers"] if r["condition"] == condition and r["tool"] != "gradbench"]
-        for ratio, length in LENGTHS.items():
+        for ratio in ("short/again", "long/again"):
             known = [row for row in others if row["times"][ratio] is not None]
             if known:
                 best = min(known, key=lambda row: row["times"][ratio])
-                parts.append(f"{condition}, {length}: {best['times'][ratio]:.1f} times ({best['tool']})")
+                length, times = ratio.partition("/")[0], best["times"][ratio]
+                parts.append(f"{condition}, {length}: {times:.1f} times ({best['tool']})")
     return Finding(
         "At the same budget of wall time, the best other tool's error on identical code is, in multiples of "
         f"gradbench's: {'; '.join(parts)}.",
@@ -102,25 +107,36 @@ def _hidden(numbers: dict[str, Any]) -> Finding:
     for row in numbers["hidden"]["keep"]:
         for name, ratio in row["ratios"].items():
             if ratio is not None and name != "twin":
-                off = abs(ratio.mean - 1), f"{name} at {row['numel']:,} elements"
+                off = _at_least(ratio.low - 1, ratio.high - 1), f"{name} at {row['numel']:,} elements"
                 worst[row["trial"]] = max(worst.get(row["trial"], off), off)
-    listed = ", ".join(f"{trial} {_percent(off, 2)} ({where})" for trial, (off, where) in worst.items())
-    order = max(abs(bias.mean) for row in numbers["order"] for bias in row["bias"].values())
-    return Finding(
-        f"What a twin cannot show, at its worst: {listed}; the place in the order {_percent(order, 2)}.",
-        "So all lanes of a comparison read one buffer, and their order is drawn anew in every round.",
+    listed = ", ".join(
+        f"{trial} {_percent(off, 2)} ({where})" if off else f"{trial} nothing"
+        for trial, (off, where) in worst.items()
     )
+    order = max(_at_least(bias.low, bias.high) for row in numbers["order"] for bias in row["bias"].values())
+    return Finding(
+        f"What a twin cannot show, at its worst and at least: {listed}; the place in the order "
+        f"{_percent(order, 2)}.",
+        "The end of each interval that is nearer to no difference. So all lanes read one buffer, "
+        "and their order is drawn anew in every round.",
+    )
+
+
+def _at_least(low: float, high: float) -> float:
+    """The least difference from 0 that an interval leaves open."""
+    return max(0.0, low, -high)
 
 
 def _cold(numbers: dict[str, Any]) -> Finding:
     first, last = numbers["in_place"][0], numbers["in_place"][-1]
     low, high = first["added"]["no_grad"].mean, last["added"]["no_grad"].mean
+    # The longest that was read in less time than the longest computation takes: if the control is dearer
+    # after that, the time that has passed does not explain it.
     computed = numbers["computed"][-1]
-    # What was read in a time like that of the longest computation: the two explanations part there.
-    read = min(numbers["evicted"], key=lambda row: abs(row["seconds"] - computed["seconds"]))
+    quicker = [row for row in numbers["evicted"] if row["seconds"] <= computed["seconds"]]
+    read = max(quicker, key=lambda row: row["seconds"])
     after_read = read["added"]["no_grad after reading"]
     after_computing = computed["added"]["no_grad after computing"]
-    told = after_computing.high < after_read.low
     return Finding(
         f"In place, a no_grad() block costs from {format.seconds(low)} at {first['numel']:,} elements to "
         f"{format.seconds(high)} at {last['numel']:,}, though the block does the same.",
@@ -128,8 +144,9 @@ def _cold(numbers: dict[str, Any]) -> Finding:
         f"{format.seconds(after_read.mean)}; after computing for {format.seconds(computed['seconds'])} on "
         f"{format.size(computed['bytes'])} it costs {format.seconds(after_computing.mean)}. "
         + (
-            "So it is what an operation touches that makes the next control dear, not the time it takes."
-            if told
+            "So the time that has passed does not explain the price; what the operation touched, and pushed "
+            "out of the caches, does."
+            if after_computing.high < after_read.low
             else "So the two explanations, memory touched and time passed, are not told apart here."
         ),
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
 
-from gradbench.report import format
+from gradbench.report.template import put, render
 from gradbench.results import read_results
-from gradbench.summary import summarise
+from gradbench.summary import LEAST_LOOPS, summarise
 from studies.instrument import analysis, figures, peers
 from studies.instrument.findings import findings
 
@@ -34,25 +33,13 @@ def numbers(data: Path) -> dict[str, Any]:
         "peers": peers.figures(readings),
         "telemetry": analysis.explained(summarise(read_results(data / "loaded.jsonl.gz"))),
         "header": read_results(data / "same.jsonl.gz").header,
+        "least_loops": LEAST_LOOPS,
     }
 
 
 def write(data: Path, output: Path) -> None:
     """Build the page; replaces it as a whole."""
     known = numbers(data)
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.FileSystemLoader(Path(__file__).parent),
-                jinja2.PackageLoader("gradbench.report", "."),
-            ]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals["format"] = format
     drawn = {
         "coverage": figures.coverage(known["coverage"]),
         "p": figures.p_values(known["same"]["p"]),
@@ -63,12 +50,18 @@ def write(data: Path, output: Path) -> None:
         ),
         **{f"peers {ratio}": figures.peers(known["peers"], ratio) for ratio in peers.TRUTH},
     }
-    css = environment.get_template("page.css").render()
-    text = environment.get_template("instrument.html").render(
-        css=css, drawn=drawn, findings=findings(known), ratios=list(peers.TRUTH), **known
-    )
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
+    put(
+        render(
+            "instrument.html",
+            Path(__file__).parent,
+            drawn=drawn,
+            findings=findings(known),
+            ratios=list(peers.TRUTH),
+            **known,
+        ),
+        output,
+    )
     # The same figures for programs, and for the eye of whoever doubts the page.
     plain = {key: value for key, value in known.items() if key != "header"}
     plain["same"] = {key: value for key, value in known["same"].items() if key != "p"}

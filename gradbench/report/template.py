@@ -1,0 +1,39 @@
+"""How a page is made from a template, and put in its place."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from gradbench.errors import RequestError
+from gradbench.report import format
+
+
+def render(template: str, *folders: Path, **values: Any) -> str:
+    """A page from a template in one of the folders, or in the report's own; markup in values is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [*map(jinja2.FileSystemLoader, folders), jinja2.PackageLoader("gradbench.report", ".")]
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    css = environment.get_template("page.css").render()
+    return environment.get_template(template).render(css=css, format=format, **values)
+
+
+def put(text: str, output: Path) -> None:
+    """Write a page, or leave what is there as it was. Raises RequestError where it cannot be written."""
+    beside = output.with_name(output.name + ".part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(output)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
