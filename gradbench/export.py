@@ -14,7 +14,7 @@ COLUMNS = (
     "value", "low", "high", "ratio", "ratio_low", "ratio_high", "passes",
 )  # fmt: skip
 
-MEMORY_METRICS = ("allocated", "peak", "retained", "graph", "saved", "allocations")
+MEMORY_METRICS = ("allocated", "peak", "retained", "graph", "saved", "allocations", "resident")
 
 Row = dict[str, object]
 

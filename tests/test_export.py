@@ -13,7 +13,7 @@ from gradbench.results import FILENAME, Failure, read_results
 from gradbench.summary import summarise
 
 HEAD = "workload,method,size,numel,device,dtype,metric,unit,value,low,high,ratio,ratio_low,ratio_high,passes"
-METRICS = {"time", "allocated", "peak", "retained", "graph", "saved", "allocations"}
+METRICS = {"time", "allocated", "peak", "retained", "graph", "saved", "allocations", "resident"}
 REQUEST = Request(("control", "elementwise"), sizes=("small", "large"))
 
 

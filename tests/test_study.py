@@ -11,8 +11,10 @@ from synthetic import ENVIRONMENT
 
 from gradbench.plan import Plan, Request
 from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Options, PassEnd, RunEnd, Visit, Writer
+from gradbench.stats import Interval
 from gradbench.telemetry import Telemetry
 from studies.instrument import analysis, simulation, trials
+from studies.instrument.findings import _at_least, _cold
 from studies.instrument.order import Carried
 
 
@@ -177,3 +179,32 @@ def test_the_published_figures_are_made_from_the_published_data(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert text.count("<svg") == (PUBLISHED / "index.html").read_text().count("<svg") == 8
     assert "<script" not in text
+
+
+def numbers_of_cold(after_read, after_computing, read_seconds=1e-4):
+    """What `_cold` reads: a no_grad block after reading and after computing for 3e-4 s."""
+
+    def of(value):
+        return Interval(value, value * 0.9, value * 1.1, 12)
+
+    place = [{"numel": n, "added": {"no_grad": of(price)}} for n, price in ((100, 1e-6), (10**6, 9e-6))]
+    reads = [
+        {"bytes": 4_000, "seconds": 1e-6, "added": {"no_grad after reading": of(1e-6)}},
+        {"bytes": 8_000_000, "seconds": read_seconds, "added": {"no_grad after reading": of(after_read)}},
+    ]
+    computes = [{"bytes": 4_000, "seconds": 3e-4, "added": {"no_grad after computing": of(after_computing)}}]
+    return {"in_place": place, "evicted": reads, "computed": computes}
+
+
+def test_a_cause_is_named_only_where_the_figures_rule_out_the_other():
+    told = _cold(numbers_of_cold(9e-6, 2e-6)).evidence
+    assert "time that has passed does not explain" in told
+    assert "not told apart" in _cold(numbers_of_cold(2e-6, 2e-6)).evidence
+    # What was read takes longer than what was computed: then the time may explain the price after all.
+    assert "not told apart" in _cold(numbers_of_cold(9e-6, 2e-6, read_seconds=4e-4)).evidence
+
+
+def test_a_bias_is_stated_by_the_end_of_its_interval_that_is_nearer_to_none():
+    assert _at_least(0.01, 0.03) == 0.01
+    assert _at_least(-0.03, -0.02) == 0.02
+    assert _at_least(-0.01, 0.03) == 0.0

@@ -11,7 +11,7 @@ from gradbench.report import figures, format, template
 from gradbench.report.findings import findings
 from gradbench.report.template import put
 from gradbench.results import Results, read_results
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, summarise
+from gradbench.summary import LEAST_LOOPS, ComparisonSummary, LaneSummary, RunSummary, between, summarise
 
 # More sizes than this are read as a curve, not one by one.
 SWEEP = 4
@@ -39,6 +39,7 @@ def render(results: Results) -> str:
         workloads=_workloads(summary),
         failures=results.failures,
         machine=_machine(results),
+        least_loops=LEAST_LOOPS,
     )
 
 
