@@ -130,11 +130,11 @@ def _at_least(low: float, high: float) -> float:
 def _cold(numbers: dict[str, Any]) -> Finding:
     first, last = numbers["in_place"][0], numbers["in_place"][-1]
     low, high = first["added"]["no_grad"].mean, last["added"]["no_grad"].mean
-    # The longest that was read in less time than the longest computation takes: if the control is dearer
-    # after that, the time that has passed does not explain it.
+    # If the control is dearer after anything that was read in less time than the longest computation takes,
+    # the time that has passed does not explain it.
     computed = numbers["computed"][-1]
     quicker = [row for row in numbers["evicted"] if row["seconds"] <= computed["seconds"]]
-    read = max(quicker, key=lambda row: row["seconds"])
+    read = max(quicker, key=lambda row: row["added"]["no_grad after reading"].low)
     after_read = read["added"]["no_grad after reading"]
     after_computing = computed["added"]["no_grad after computing"]
     return Finding(
