@@ -177,7 +177,7 @@ def test_the_published_figures_are_made_from_the_published_data(tmp_path):
     made, published = ((folder / "figures.json").read_bytes() for folder in (tmp_path, PUBLISHED))
     assert same(msgspec.json.decode(made), msgspec.json.decode(published))
     text = (tmp_path / "index.html").read_text()
-    assert text.count("<svg") == (PUBLISHED / "index.html").read_text().count("<svg") == 8
+    assert text.count("<svg") == (PUBLISHED / "index.html").read_text().count("<svg") == 9
     assert "<script" not in text
 
 

@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import pytest
 from synthetic import memory, results
 
@@ -18,6 +19,18 @@ def test_a_ratio_is_net_of_the_empty_loop():
     found = lane_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-7, empty=1e-8), "no_grad")
     assert found.ratio.mean == pytest.approx(2.0)
     assert found.time.mean == pytest.approx(2e-7)
+
+
+def test_an_empty_loop_that_turns_three_times_as_slowly_in_one_visit_is_taken_at_its_median():
+    made = results({"no_grad": 2.0}, scatter=0.0, seconds=6e-8, empty=6e-9)
+    visit = made.visits[3]
+    odd = msgspec.structs.replace(visit.lanes["empty"], seconds=2.2e-8, log_ratio=math.log(2.2 / 6.6))
+    visit.lanes["empty"] = odd
+    # Taken as it is, it would make of 126 - 22 ns and 66 - 22 ns a ratio of 2.36 in that pass.
+    assert lane_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(2.0), abs=1e-9)
+    visit.lanes["empty"] = msgspec.structs.replace(odd, seconds=9e-9, log_ratio=math.log(9 / 66))
+    # Half as slow again is drift, and stays.
+    assert lane_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(117 / 57))
 
 
 def test_what_a_method_adds_is_in_seconds_above_the_reference():
