@@ -206,7 +206,7 @@ LATE = "y = x * 2.0\ncalls.append(1)\nif len(calls) > 3: raise ValueError('late'
 FAULTS = (
     FINE,
     comparison("raises", lane("bad", "raise ValueError('first line\\nsecond')"), lane("good")),
-    comparison("late", lane("bad", LATE, "calls = []")),
+    comparison("late", lane("bad", LATE, "calls = []"), lane("good")),
     comparison("promise", lane("bad", expect=Expectation(input_requires_grad=True)), lane("good")),
     comparison("wrong answer", lane("bad", "y = x * 2.001"), lane("good")),
     comparison("reference raises", lane("good"), reference="raise ValueError('no reference')"),
@@ -257,6 +257,7 @@ def lanes_of(results, id):
         ("wrong answer", "check", "values of y"),
         ("result too large", "out of memory", "allocate"),
         ("bytes too large", "out of memory", "MemoryError"),
+        ("late", "raised", "ValueError: late"),
     ],
 )
 def test_a_lane_at_fault_is_left_out_and_the_others_are_measured(faulty, id, kind, says):
@@ -280,7 +281,6 @@ def test_without_a_reference_there_is_no_visit(faulty, id, kind, says):
 @pytest.mark.parametrize(
     ("id", "kind", "says"),
     [
-        ("late", "raised", "ValueError: late"),
         ("inputs too large", "out of memory", "allocate"),
         ("exits", "died", "exit code 7"),
         ("killed", "died", "SIGKILL"),
