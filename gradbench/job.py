@@ -8,7 +8,7 @@ import msgspec
 
 from gradbench.environment import Environment
 from gradbench.plan import Comparison
-from gradbench.results import Failure, Memory, Visit
+from gradbench.results import BATCH_SECONDS, Failure, Memory, Visit
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     kind: Literal["memory", "time"]
     seed: int
     threads: int
-    batch_seconds: float = 50e-6
+    batch_seconds: float = BATCH_SECONDS
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

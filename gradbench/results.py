@@ -34,6 +34,9 @@ FILENAME = "results.jsonl"
 
 Allocator = Literal["keep", "system"]
 
+# Long against the clock's tick, short against the drift of the machine.
+BATCH_SECONDS = 50e-6
+
 
 class Options(msgspec.Struct, frozen=True):
     """What was asked of a run, as far as it decides what is measured.
@@ -51,7 +54,7 @@ class Options(msgspec.Struct, frozen=True):
     allocator: Allocator
     timeout: float
     memory: bool = True
-    batch_seconds: float = 50e-6
+    batch_seconds: float = BATCH_SECONDS
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):

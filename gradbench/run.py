@@ -88,8 +88,8 @@ class Goal:
         """The options that ask for this goal again where the preset of the run does not."""
         if preset is not None and self == Goal(preset.passes, preset.budget, None, preset.slice):
             return []
-        known = {"--passes": self.passes, "--budget": self.budget, "--precision": self.precision}
-        known["--precision"] = None if self.precision is None else 100 * self.precision
+        percent = None if self.precision is None else 100 * self.precision
+        known = {"--passes": self.passes, "--budget": self.budget, "--precision": percent}
         return [text for name, value in known.items() if value is not None for text in (name, f"{value:g}")]
 
 

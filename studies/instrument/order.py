@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 import numpy
 
+from gradbench.results import BATCH_SECONDS
 from gradbench.worker import KEEP_PAGES
 from studies.instrument.lanes import comparison, lane
 
@@ -57,7 +58,7 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
     lanes = [lane(name, statement, setup="x = base") for name, statement in LANES.items()]
     shared = prepare(comparison("order", lanes, numel))
     batches = {each.name: ReadyLane(each, shared).batch for each in lanes}
-    calls = {name: calibrate(batch, 50e-6) for name, batch in batches.items()}
+    calls = {name: calibrate(batch, BATCH_SECONDS) for name, batch in batches.items()}
     dice = random.Random(seed)
     names = list(batches)
     times: dict[tuple[str, str], list[float]] = defaultdict(list)

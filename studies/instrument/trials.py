@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradbench import run
 from gradbench.plan import Comparison, Lane, Plan, Request, Role
-from gradbench.results import Allocator, Options
+from gradbench.results import BATCH_SECONDS, Allocator, Options
 from studies.instrument.lanes import comparison, lane, repeated
 
 # The statements that are held against themselves: from 50 ns to half a millisecond.
@@ -58,7 +58,7 @@ class Trial:
     slice: float
     budget: float | None = None
     allocator: Allocator = "keep"
-    batch_seconds: float = 50e-6
+    batch_seconds: float = BATCH_SECONDS
 
 
 def measure(trial: Trial, output: Path) -> None:
@@ -98,7 +98,7 @@ def same() -> Trial:
     )
 
 
-def known(batch_seconds: float = 50e-6) -> Trial:
+def known(batch_seconds: float = BATCH_SECONDS) -> Trial:
     """Lanes of k and k + 1 repetitions of one call: the true ratio is (k + 1) / k."""
     cases = {
         "flag": ("x.requires_grad_()", (1, 2, 5, 10, 20, 50)),
