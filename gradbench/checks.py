@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy
 import torch
 
 from gradbench.lane import ReadyLane
@@ -24,7 +23,7 @@ def check_lane(ready: ReadyLane, comparison: Comparison) -> torch.Tensor | None:
     before = None if x is None else x.detach().clone()
     version = 0 if x is None else x._version
     try:
-        y = ready.run()
+        y, holds = ready.run_and_hold()
     finally:
         left = _restore_modes()
         # By value too, since a write through .data is in no version counter. All lanes read this storage.
@@ -35,15 +34,19 @@ def check_lane(ready: ReadyLane, comparison: Comparison) -> torch.Tensor | None:
                 x.detach().copy_(before)
     if left:
         raise CheckFailed(f"expected {left} to be as it was before the statement; it was left changed")
-    if written:
+    if written and not ready.lane.writes:
         raise CheckFailed("expected the values of x to be as they were; the statement wrote to x")
+    if ready.lane.writes and not written:
+        raise CheckFailed("expected the statement to write to x; the values of x are as they were")
+    if not holds:
+        raise CheckFailed(f"expected after the statement: {ready.lane.holds}; it does not hold")
     if x is None:
         return None
     _same("x.requires_grad after the statement", expect.input_requires_grad, x.requires_grad)
     if expect.grad_enabled_inside is not None:
         _same("grad mode inside", expect.grad_enabled_inside, ready.run_probe())
     if expect.result_requires_grad is None:
-        return None
+        return y if isinstance(y, torch.Tensor) and ready.lane.result else None
     if not isinstance(y, torch.Tensor):
         raise CheckFailed(f"expected the statement to leave a tensor in y; got {type(y).__name__}")
     _same("y.requires_grad", expect.result_requires_grad, y.requires_grad)
@@ -72,9 +75,9 @@ def _restore_modes() -> str:
     return " and ".join(left)
 
 
-def check_answer(y: torch.Tensor, answer: numpy.ndarray[Any, Any], comparison: Comparison) -> None:
-    """Hold a result against the workload's answer in float64; raises CheckFailed."""
-    _close(y, torch.from_numpy(answer), comparison)
+def check_answer(y: torch.Tensor, answer: torch.Tensor, comparison: Comparison) -> None:
+    """Hold a result against its expected answer in float64; raises CheckFailed."""
+    _close(y, answer, comparison)
 
 
 def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison) -> None:
@@ -97,6 +100,12 @@ def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> N
         return
     allowed = comparison.tolerance
     got, wanted = (each.detach().to("cpu", torch.float64) for each in (y, expected))
+    if comparison.normwise:
+        worst = float((got - wanted).norm() / wanted.norm().clamp(min=1e-300))
+        if not worst <= allowed:
+            error = f"a relative error of at most {allowed:.2g} in the norm, got {worst:.2g}"
+            raise CheckFailed(f"values of y: expected {error}")
+        return
     # Near zero an absolute error of a thousandth of the tolerance is allowed.
     worst = float(((got - wanted).abs() / wanted.abs().clamp(min=1e-3)).max())
     if not worst <= allowed:

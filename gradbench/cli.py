@@ -149,7 +149,7 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
             results = runs.resume(folder, goal, progress)
     else:
         goal = runs.make_goal(preset, passes, budget, precision)
-        request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed)
+        request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, preset)
         now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
         options = Options(preset, threads, allocator, timeout)
         command = shlex.join(["gradbench", *sys.argv[1:]])
@@ -230,6 +230,25 @@ def export(results: Path | None, form: str, output: Path | None) -> None:
         output.write_text(text)
     except OSError as error:
         raise RequestError(f"--output {output}: cannot be written: {error.strerror}") from None
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--json", "as_json", is_flag=True, help="For programs: what was seen, with the code that saw it."
+)
+def traits(results: Path | None, as_json: bool) -> None:
+    """What each method does to tensors, observed here, or as it was observed in RESULTS."""
+    import msgspec
+
+    from gradbench.listing import observe
+    from gradbench.results import read_results
+    from gradbench.traits import as_text
+
+    found = observe() if results is None else read_results(results).observations
+    if results is not None and not found:
+        raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
+    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found))
 
 
 @cli.command("list")

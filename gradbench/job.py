@@ -8,13 +8,14 @@ import msgspec
 
 from gradbench.environment import Environment
 from gradbench.plan import Comparison
-from gradbench.results import BATCH_SECONDS, Failure, Memory, Visit
+from gradbench.results import BATCH_SECONDS, Failure, Memory, Timeline, Visit
+from gradbench.traits import Observation
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One comparison to visit, for a slice of `seconds`."""
+    """One comparison to visit, for a slice of `seconds`; or, without one, to observe what the methods do."""
 
-    comparison: Comparison
+    comparison: Comparison | None
     seconds: float
 
 
@@ -42,9 +43,9 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
-    """The worker is done with a comparison and waits for the next task."""
-
-    comparison: str
+    """The worker is done with a task and waits for the next."""
 
 
-Message = Union[Ready, Finish, Visit, Memory, Failure]  # noqa: UP007 -- msgspec on 3.10
+Message = Union[  # noqa: UP007 -- msgspec on 3.10
+    Ready, Finish, Visit, Memory, Timeline, Observation, Failure
+]  # fmt: skip

@@ -6,12 +6,14 @@ import ast
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import repeat
 from typing import Any
 
 import numpy
 import torch
 
+from gradbench import answers
 from gradbench.plan import Comparison, Lane
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
@@ -30,6 +32,23 @@ def batch(n, {names}):
     return clock() - started
 """
 
+# A call that needs something made for it, as a backward needs its forward, is timed by itself; the clock is
+# read twice a call, as in the empty loop of the same comparison. What the call leaves is released outside.
+_FED_BATCH = """\
+def batch(n, {names}):
+{first_feed}
+{first}
+    {made} = None
+    taken = 0
+    for _ in repeat(None, n):
+{feed}
+        started = clock()
+{statement}
+        taken += clock() - started
+        {made} = None
+    return taken
+"""
+
 Batch = Callable[[int], int]
 
 
@@ -37,7 +56,8 @@ class ReadyLane:
     """A lane that has been set up: its names, and its batch.
 
     Attributes:
-        batch: runs the statement once, and then n times by the clock; returns nanoseconds.
+        batch: runs the statement once, and then n times by the clock; returns nanoseconds. What feeds it
+            runs before each call, and is not in them.
     """
 
     def __init__(self, lane: Lane, shared: dict[str, Any]) -> None:
@@ -45,24 +65,34 @@ class ReadyLane:
         self.lane = lane
         self._names: dict[str, Any] = {"torch": torch, **shared}
         exec(compile(lane.setup, f"<setup of {lane.name}>", "exec"), self._names)
+        self._feed = compile(lane.feed, f"<feed of {lane.name}>", "exec")
         self._statement = compile(lane.statement, f"<{lane.name}>", "exec")
+        self._parts = _parts(lane.result)
+        self._made = self._stored(lane.feed) | self._stored(lane.statement)
         self.batch = self._make_batch()
 
-    def _make_batch(self) -> Batch:
-        read = [name for name in self._statement.co_names if name in self._names and name != "torch"]
+    def _stored(self, code: str) -> set[str]:
+        """The names that code makes anew."""
         stored = {
             node.id
-            for node in ast.walk(ast.parse(self.lane.statement))
+            for node in ast.walk(ast.parse(code))
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
         }
-        source = _BATCH.format(
-            names=", ".join(f"{name}={name}" for name in read),
-            made=" = ".join(sorted(stored - self._names.keys() | {"y"})),
-            first=textwrap.indent(self.lane.statement, " " * 4),
-            statement=textwrap.indent(self.lane.statement, " " * 8),
+        return stored - self._names.keys()
+
+    def _make_batch(self) -> Batch:
+        lane = self.lane
+        read = dict.fromkeys((*self._feed.co_names, *self._statement.co_names))
+        source = (_FED_BATCH if lane.feed else _BATCH).format(
+            names=", ".join(f"{name}={name}" for name in read if name in self._names and name != "torch"),
+            made=" = ".join(sorted(self._made | {"y"})),
+            first_feed=textwrap.indent(lane.feed, " " * 4),
+            first=textwrap.indent(lane.statement, " " * 4),
+            feed=textwrap.indent(lane.feed, " " * 8),
+            statement=textwrap.indent(lane.statement, " " * 8),
         )
         names = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
-        exec(compile(source, f"<batch of {self.lane.name}>", "exec"), names)
+        exec(compile(source, f"<batch of {lane.name}>", "exec"), names)
         batch: Batch = names["batch"]
         return batch
 
@@ -71,14 +101,53 @@ class ReadyLane:
         """The lane's own x; None where it has none (the empty loop)."""
         return self._names.get("x")
 
+    def feed(self) -> dict[str, Any]:
+        """The names that one call of the statement starts from, with what is made for it."""
+        names = {name: value for name, value in self._names.items() if name != "y"}
+        exec(self._feed, names)
+        return names
+
     def run(self) -> Any:
-        """Execute the statement once; return its `y`, or None where it makes none.
+        """Execute the statement once; return its result, or None where it makes none.
 
         What else the statement names is gone afterwards, as the locals of a function are.
         """
-        names = {name: value for name, value in self._names.items() if name != "y"}
+        return self._result(self._execute(self.feed()))
+
+    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]:
+        """Execute the statement on what `feed` made; return what its result is made of, and nothing else.
+
+        Unlike `run` this computes nothing after the statement.
+        """
+        names = self._execute(dict(fed))
+        return [eval(part, names) for part in self._parts]
+
+    def run_and_hold(self) -> tuple[Any, bool]:
+        """As `run`; also whether what the lane promises holds."""
+        names = self._execute(self.feed())
+        return self._result(names), not self.lane.holds or bool(eval(self.lane.holds, names))
+
+    def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
         exec(self._statement, names)
-        return names.get("y")
+        # A control alone makes none.
+        names.setdefault("y", None)
+        return names
+
+    def _result(self, names: dict[str, Any]) -> Any:
+        return eval(self.lane.result, names) if self.lane.result else None
+
+    def run_by_line(self, within: Callable[[int], AbstractContextManager[Any]]) -> tuple[list[str], Any]:
+        """Execute the statement line by line, each within a context of its own.
+
+        Returns the lines (a block is one), and what must be held for the result to live on.
+        """
+        names = self.feed()
+        lines = [ast.unparse(node) for node in ast.parse(self.lane.statement).body]
+        codes = [compile(line, f"<{self.lane.name}, line {i}>", "exec") for i, line in enumerate(lines)]
+        for number, code in enumerate(codes):
+            with within(number):
+                exec(code, names)
+        return lines, names
 
     def run_probe(self) -> Any:
         """Execute the probe; return the grad mode that it saw."""
@@ -87,18 +156,57 @@ class ReadyLane:
         return names["y"]
 
 
+def _parts(expression: str) -> list[str]:
+    """The names, and the attributes of names, that an expression is made of.
+
+    >>> _parts("x.grad / 2"), _parts("torch.cat(y)"), _parts("x.detach().clone()")
+    (['x.grad'], ['y'], ['x'])
+    """
+    found = []
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
+                look(node.func.value)
+            for each in node.args:
+                look(each)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            found.append(ast.unparse(node))
+        else:
+            for child in ast.iter_child_nodes(node):
+                look(child)
+
+    if expression:
+        look(ast.parse(expression, mode="eval").body)
+    return found
+
+
+def _is_module(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "torch"
+
+
 def prepare(comparison: Comparison) -> dict[str, Any]:
-    """The inputs that all lanes of a comparison share: `base`, and what the workload names."""
-    names: dict[str, Any] = {"torch": torch}
-    exec(compile(comparison.prepare, f"<inputs of {comparison.id}>", "exec"), names)
-    return {name: value for name, value in names.items() if isinstance(value, torch.Tensor)}
+    """The names that all lanes of a comparison share: `base`, and what the workload makes and imports."""
+    names: dict[str, Any] = {}
+    exec(compile(f"import torch\n{comparison.prepare}", f"<inputs of {comparison.id}>", "exec"), names)
+    return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 
-def expected_answer(comparison: Comparison, shared: dict[str, Any]) -> numpy.ndarray[Any, Any]:
-    """The workload's answer, from NumPy in float64."""
-    names: dict[str, Any] = {
-        name: value.detach().to("cpu", torch.float64).numpy() for name, value in shared.items()
-    }
+def expected_answer(comparison: Comparison, lane: Lane, shared: dict[str, Any]) -> torch.Tensor | None:
+    """What a lane should leave, from NumPy in float64; None where it leaves nothing to compare."""
+    answer = comparison.answer if lane.answer is None else lane.answer
+    if not answer or not lane.result:
+        return None
+    names = {name: _in_numpy(value) for name, value in shared.items()}
     names["x"] = names.pop("base")
-    answer: numpy.ndarray[Any, Any] = eval(comparison.answer, {"numpy": numpy, **names})
-    return answer
+    value = eval(answer, {"numpy": numpy, "answers": answers, **names})
+    return torch.from_numpy(numpy.asarray(value, dtype=numpy.float64))
+
+
+def _in_numpy(value: Any) -> Any:
+    """Tensors in float64, modules as a dict of such arrays; whatever else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", torch.float64).numpy()
+    if isinstance(value, torch.nn.Module):
+        return {name: _in_numpy(tensor) for name, tensor in value.state_dict().items()}
+    return value

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from gradbench.errors import RequestError
 from gradbench.methods import METHODS, REFERENCE
 from gradbench.plan import DTYPES
-from gradbench.workloads import WORKLOADS
+from gradbench.traits import Observation
+from gradbench.workloads import PRESETS, WORKLOADS, Workload
 
 
 def as_data(devices: bool) -> dict[str, Any]:
@@ -25,20 +27,35 @@ def as_data(devices: bool) -> dict[str, Any]:
             }
             for method in METHODS
         ],
-        "workloads": [
-            {
-                "name": workload.name,
-                "title": workload.title,
-                "shows": workload.shows,
-                "sizes": dict(workload.sizes),
-            }
-            for workload in WORKLOADS
-        ],
+        "workloads": [_workload(parts) for parts in _by_name().values()],
         "dtypes": list(DTYPES),
     }
     if devices:
         data["devices"] = _devices()
     return data
+
+
+def _by_name() -> dict[str, list[Workload]]:
+    named: dict[str, list[Workload]] = {}
+    for workload in WORKLOADS:
+        named.setdefault(workload.name, []).append(workload)
+    return named
+
+
+def _workload(parts: list[Workload]) -> dict[str, Any]:
+    first = parts[0]
+    return {
+        "name": first.name,
+        "title": first.title.partition(":")[0],
+        "parts": [each.part for each in parts if each.part],
+        "shows": " ".join(dict.fromkeys(each.shows for each in parts)),
+        "sizes": dict(first.sizes),
+        "presets": [name for name in PRESETS if any(each.presets[name] for each in parts)],
+        "ways": [
+            {"name": way.name, "label": way.label, "effect": way.effect, "source": way.source}
+            for way in {way.name: way for each in parts for way in each.ways}.values()
+        ],
+    }
 
 
 def _devices() -> list[str]:
@@ -47,6 +64,19 @@ def _devices() -> list[str]:
 
     with WorkerProcess(Job(0, "memory", 0, 1), 0, 0, "system") as worker:
         return list(worker.ready().environment.devices)
+
+
+def observe() -> list[Observation]:
+    """What the methods do to tensors on this machine, seen by a process of its own. Raises RequestError."""
+    from gradbench.job import Job, Task
+    from gradbench.worker import WorkerLost, WorkerProcess
+
+    with WorkerProcess(Job(0, "memory", 0, 1), 0, 0, "system") as worker:
+        worker.ready()
+        try:
+            return [each for each in worker.visit(Task(None, 0.0), 120.0) if isinstance(each, Observation)]
+        except WorkerLost as lost:
+            raise RequestError(f"the methods could not be observed: {lost}; run it again") from None
 
 
 def as_text(data: dict[str, Any]) -> str:
@@ -60,10 +90,11 @@ def as_text(data: dict[str, Any]) -> str:
     for row in data["methods"]:
         name = row["name"] + (" (reference)" if row["reference"] else "")
         methods.add_row(name, row["label"], row["since"], row["effect"])
-    workloads = Table("workload", "small", "medium", "large", "what it shows", title="Workloads")
+    workloads = Table("workload", "small", "medium", "large", "what it shows", "from", title="Workloads")
     workloads.title_justify = "left"
     for row in data["workloads"]:
-        workloads.add_row(row["name"], *(f"{row['sizes'][size]:,}" for size in row["sizes"]), row["shows"])
+        sizes = (f"{row['sizes'][size]:,}" for size in row["sizes"])
+        workloads.add_row(row["name"], *sizes, row["shows"], row["presets"][0])
     console.print(methods, workloads)
     console.print("Sizes are elements of x; --size also takes a number or a sweep. Dtypes: ", end="")
     console.print(", ".join(data["dtypes"]) + ".")

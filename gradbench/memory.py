@@ -6,15 +6,17 @@ release and carry the size in bytes. What the graph keeps is seen through saved-
 
 from __future__ import annotations
 
+import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.lane import ReadyLane
-from gradbench.results import Memory
+from gradbench.results import Memory, Stretch, Timeline
 
 SOURCE = "torch.profiler memory events"
 
@@ -28,8 +30,10 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
 
     Each figure is taken twice; raises Unrepeatable when the two differ.
     """
-    ready.run()
-    first, second = _allocations(ready), _allocations(ready)
+    # A module of an earlier lane that waits for the collector would be released in the middle of this one.
+    gc.collect()
+    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
+    _, first, second = (_allocations(ready) for _ in range(3))
     if first != second:
         raise Unrepeatable(f"two executions allocated {first} and {second} bytes; expected the same")
     events, own = second
@@ -52,21 +56,73 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
 
 
 def _allocations(ready: ReadyLane) -> tuple[list[int], int]:
-    """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result."""
+    """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result.
+
+    What is made for the statement is made before it, under the same profiler, so that its release by the
+    statement is seen; it is held until the end.
+    """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        y = ready.run()
+        with record_function(_FEED):
+            fed = ready.feed()
+        kept = ready.run_and_keep(fed)
+    (begun,) = _ends(profiler, _FEED).values()
+    own, x = 0, ready.x
+    if x is not None:
+        storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in _tensors(kept)}
+        storages.pop(x.untyped_storage().data_ptr(), None)
+        own = sum(storage.nbytes() for storage in storages.values())
+    return [size for time, size in _events(profiler) if time > begun], own
+
+
+def _tensors(kept: Any) -> Iterator[torch.Tensor]:
+    if isinstance(kept, torch.Tensor):
+        yield kept
+    elif isinstance(kept, list | tuple):
+        for each in kept:
+            yield from _tensors(each)
+
+
+def _events(profiler: profile) -> list[tuple[int, int]]:
+    """The time in nanoseconds and the size of each allocation and release, in order."""
     events = [
         (event.start_ns(), event.nbytes())
         for event in profiler.profiler.kineto_results.events()
         if event.name() == "[memory]"
     ]
     # The stable sort keeps the order of events within one nanosecond.
-    events.sort(key=lambda event: event[0])
-    own, x = 0, ready.x
-    if isinstance(y, torch.Tensor) and x is not None:
-        storage = y.untyped_storage()
-        own = storage.nbytes() if storage.data_ptr() != x.untyped_storage().data_ptr() else 0
-    return [size for _, size in events], own
+    return sorted(events, key=lambda event: event[0])
+
+
+# The names of ranges in a profile.
+_FEED = "gradbench feed"
+_LINE = "gradbench line "
+
+
+def _ends(profiler: profile, prefix: str) -> dict[str, int]:
+    """When each range ended whose name begins so, by the rest of its name."""
+    return {
+        event.name().removeprefix(prefix): event.start_ns() + event.duration_ns()
+        for event in profiler.profiler.kineto_results.events()
+        if event.name().startswith(prefix)
+    }
+
+
+def follow(ready: ReadyLane, comparison_id: str) -> Timeline:
+    """The bytes that are live through one execution, line by line; what the lines name is held to the end."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        lines, held = ready.run_by_line(lambda number: record_function(f"{_LINE}{number}"))
+    events = _events(profiler)
+    ends = _ends(profiler, _LINE)
+    del held
+    live, stretches, at = 0, [], 0
+    for number, line in enumerate(lines):
+        reached = []
+        while at < len(events) and (events[at][0] <= ends[str(number)] or number == len(lines) - 1):
+            live += events[at][1]
+            reached.append(live)
+            at += 1
+        stretches.append(Stretch(line, tuple(reached)))
+    return Timeline(comparison_id, ready.lane.name, tuple(stretches))
 
 
 class _Saved:
@@ -78,14 +134,17 @@ class _Saved:
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.storage = tensor.untyped_storage()
+        self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        self._place = tensor.storage_offset(), tensor.shape, tensor.stride()
 
-
-def _never_unpacked(saved: _Saved) -> torch.Tensor:
-    raise AssertionError("nothing runs backward while memory is measured")
+    def unpack(self) -> torch.Tensor:
+        """The tensor again, for a statement that runs backward."""
+        offset, shape, stride = self._place
+        return self._like.set_(self.storage, offset, shape, stride)
 
 
 def _saved(ready: ReadyLane) -> int:
-    """Bytes of the unique storages that the graph of the result keeps, the result still held."""
+    """Bytes of the unique storages that graphs keep after the statement, its result still held."""
     held: weakref.WeakSet[_Saved] = weakref.WeakSet()
 
     def pack(tensor: torch.Tensor) -> _Saved:
@@ -93,18 +152,20 @@ def _saved(ready: ReadyLane) -> int:
         held.add(saved)
         return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, _never_unpacked):
-        y: Any = ready.run()
+    with torch.autograd.graph.saved_tensors_hooks(pack, _Saved.unpack):
+        fed = ready.feed()
+        kept = ready.run_and_keep(fed)
     storages = {saved.storage.data_ptr(): saved.storage.nbytes() for saved in held}
-    del y
+    del kept, fed
     return sum(storages.values())
 
 
 def _resident(ready: ReadyLane) -> int:
     """Growth of the process's resident set over one execution, the result held, in whole pages."""
     process = psutil.Process()
+    fed = ready.feed()
     before = process.memory_info().rss
-    y: Any = ready.run()
+    kept = ready.run_and_keep(fed)
     after = process.memory_info().rss
-    del y
+    del kept, fed
     return after - before

@@ -31,6 +31,9 @@ class Method:
         alone: statement with no work in it, for the workload `control`; None where there is nothing to time.
         setup: lines run once per lane before timing, after `x` exists.
         setup_alone: as `setup`, for `alone`; None means the same lines.
+        setup_model: as `setup`, where the work goes through a `model` whose parameters are tracked; None
+            means the same lines.
+        on_input: it acts on the tensor that the work is done on; a model's parameters are out of its reach.
         tracks: whether the result of work under it requires gradients.
         inference: whether that result is an inference tensor.
         shares: whether the `y` of `alone` shares its storage with `x`; None where there is no `y`.
@@ -47,6 +50,8 @@ class Method:
     alone: str | None
     setup: str = ""
     setup_alone: str | None = None
+    setup_model: str | None = None
+    on_input: bool = False
     tracks: bool = False
     inference: bool = False
     shares: bool | None = None
@@ -76,6 +81,7 @@ METHODS: tuple[Method, ...] = (
         within="y = WORK(x)",
         alone="x.requires_grad_(False)",
         setup_alone="",
+        setup_model="model.requires_grad_(False)",
     ),
     Method(
         name="detach",
@@ -86,6 +92,7 @@ METHODS: tuple[Method, ...] = (
         since="0.1",
         within="y = WORK(x.detach())",
         alone="y = x.detach()",
+        on_input=True,
         shares=True,
     ),
     Method(
@@ -166,6 +173,7 @@ METHODS: tuple[Method, ...] = (
         since="0.1",
         within="y = WORK(x.data)",
         alone="y = x.data",
+        on_input=True,
         shares=True,
     ),
     Method(
@@ -177,6 +185,7 @@ METHODS: tuple[Method, ...] = (
         since="0.1",
         within="y = WORK(x.detach().clone())",
         alone="y = x.detach().clone()",
+        on_input=True,
         shares=False,
     ),
 )

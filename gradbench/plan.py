@@ -9,22 +9,24 @@ from __future__ import annotations
 import ast
 import difflib
 import math
-from collections.abc import Callable, Sequence
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
 
 from gradbench.errors import RequestError
 from gradbench.methods import METHODS, REFERENCE, Method
-from gradbench.sizes import CLASSES, parse_size, size_class
-from gradbench.workloads import WORKLOADS, Workload
+from gradbench.sizes import parse_size, size_class
+from gradbench.workloads import PRESETS, WORKLOADS, Way, Workload
 
 # By dtype its epsilon: twice the largest relative error of one rounding (IEEE 754; bfloat16 has 8 bits).
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 DTYPES = tuple(EPSILON)
 
-# The tensor that every lane starts from: a leaf that requires gradients, on the storage all lanes read.
-LEAF = "x = base.detach().requires_grad_()"
+# What a way may need of the machine, and the programs of which any one provides it.
+NEEDS = {"c compiler": ("cc", "gcc", "clang"), "c++ compiler": ("c++", "g++", "clang++")}
 
 Role = Literal["reference", "method", "twin", "twin_own_buffer", "empty"]
 
@@ -61,6 +63,13 @@ class Lane(msgspec.Struct, frozen=True):
         probe: code that leaves in `y` the grad mode that work under the method would see; empty where none.
         expect: what must hold before it is timed.
         source: the documentation of the method; empty for the instrument's own lanes.
+        effect: what it does, in a sentence.
+        feed: lines run before each call of the statement, outside the clock.
+        result: expression for what the statement leaves; empty where it leaves nothing to compare.
+        answer: NumPy expression of the expected result; None is the comparison's.
+        holds: expression that must be true once the statement has run; empty where none.
+        writes: the statement is meant to write to x.
+        counted: whether the source of the memory figures sees what it allocates.
     """
 
     name: str
@@ -71,10 +80,17 @@ class Lane(msgspec.Struct, frozen=True):
     probe: str
     expect: Expectation
     source: str = ""
+    effect: str = ""
+    feed: str = ""
+    result: str = "y"
+    answer: str | None = None
+    holds: str = ""
+    writes: bool = False
+    counted: bool = True
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One workload at one size, dtype and device, under all methods that fit it.
+    """One workload at one size, dtype and device, under all methods that fit it, or in its own ways.
 
     Attributes:
         id: unique in the plan.
@@ -83,7 +99,12 @@ class Comparison(msgspec.Struct, frozen=True):
         prepare: lines run once, making the storage `base` that every lane reads, and other inputs.
         answer: NumPy expression of the expected result; empty where nothing is computed.
         tolerance: relative error allowed.
-        skipped: methods left out, with the reason.
+        skipped: methods or ways left out, with the reason.
+        part: the part of the workload that is timed; empty where it is not in parts.
+        ways: the lanes are ways of this workload, and not the methods.
+        normwise: the tolerance is for the error of the whole result, in the Euclidean norm.
+        timeline: the bytes that are live are followed through the statement.
+        every: it is visited in every so many passes.
     """
 
     id: str
@@ -100,10 +121,28 @@ class Comparison(msgspec.Struct, frozen=True):
     tolerance: float
     lanes: tuple[Lane, ...]
     skipped: dict[str, str] = {}
+    part: str = ""
+    ways: bool = False
+    normwise: bool = False
+    timeline: bool = False
+    every: int = 1
+
+    @property
+    def reference(self) -> Lane:
+        """The lane that ratios are taken to."""
+        return next(lane for lane in self.lanes if lane.role == "reference")
+
+    @property
+    def name(self) -> str:
+        """The workload, and the part of it."""
+        return f"{self.workload}.{self.part}" if self.part else self.workload
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is to be measured; empty tuples ask for everything. The same request makes the same plan."""
+    """What is to be measured; empty tuples ask for all that the preset holds.
+
+    The same request makes the same plan on the same machine: a way may need a compiler.
+    """
 
     workloads: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -111,56 +150,125 @@ class Request(msgspec.Struct, frozen=True):
     device: str = "cpu"
     dtype: str = "float32"
     seed: int = 0
+    preset: str = "standard"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The comparisons of a run, in the order in which a report shows them."""
+    """The comparisons of a run, in the order in which a report shows them.
+
+    Attributes:
+        skipped: comparisons that were asked for and left out, by id, with the reason.
+    """
 
     comparisons: tuple[Comparison, ...]
+    skipped: dict[str, str] = {}
+
+    def due(self, number: int) -> list[Comparison]:
+        """The comparisons that pass `number` visits; in turn, those that are not visited in all."""
+        return [each for place, each in enumerate(self.comparisons) if (place + number) % each.every == 0]
 
 
 def make_plan(request: Request) -> Plan:
     """The plan for a request.
 
-    The reference is always measured, asked for or not: ratios are taken to it. Raises RequestError for
-    a name that does not exist.
+    Without sizes, each workload is measured at those of the preset; a workload asked for by name is
+    measured at least as a deeper preset would. The reference is always measured, asked for or not: ratios
+    are taken to it. Raises RequestError for a name that does not exist, or where nothing is left.
     """
     _choose("--dtype", (request.dtype,), DTYPES, str)
-    workloads = _choose("--workload", request.workloads, WORKLOADS, lambda workload: workload.name)
-    wanted = (*request.methods, REFERENCE) if request.methods else ()
-    methods = _choose("--method", wanted, METHODS, lambda method: method.name)
-    asked = [size for text in request.sizes or CLASSES for size in parse_size(text)]
-    comparisons = []
-    for workload in workloads:
-        shapes = {workload.shape(workload.sizes[size] if isinstance(size, str) else size) for size in asked}
-        comparisons += [_comparison(workload, shape, methods, request) for shape in sorted(shapes)]
-    return Plan(tuple(comparisons))
+    _choose("--preset", (request.preset,), PRESETS, str)
+    wanted = _choose("--workload", request.workloads, _names(each.name for each in WORKLOADS), str)
+    _choose("--method", request.methods, _names(_lane_names(WORKLOADS)), str)
+    comparisons: list[Comparison] = []
+    skipped: dict[str, str] = {}
+    for workload in WORKLOADS:
+        if workload.name not in wanted:
+            continue
+        for shape in _shapes(workload, request):
+            reason = _unfit(workload, math.prod(shape), request.dtype)
+            if reason:
+                skipped[_id(workload, math.prod(shape), request)] = reason
+                continue
+            comparison = _comparison(workload, shape, request)
+            # A method that this workload has no way for does not bring it into the plan.
+            if not (workload.ways and request.methods and not request.workloads) or any(
+                lane.role == "method" for lane in comparison.lanes
+            ):
+                comparisons.append(comparison)
+    if not comparisons:
+        reasons = "; ".join(f"{id}: {reason}" for id, reason in skipped.items())
+        raise RequestError(
+            "nothing to measure: expected at least one workload at a size, dtype and method that fit it; "
+            f"{reasons or 'no workload here has that method'}"
+        )
+    return Plan(tuple(comparisons), skipped)
 
 
-def _comparison(
-    workload: Workload, shape: tuple[int, ...], methods: Sequence[Method], request: Request
-) -> Comparison:
+def _names(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _lane_names(workloads: Sequence[Workload]) -> Iterator[str]:
+    yield from (method.name for method in METHODS)
+    yield from (way.name for workload in workloads for way in workload.ways)
+
+
+def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
+    """The shapes of x that are asked for, in order of size."""
+    depths = PRESETS[PRESETS.index(request.preset) :] if request.workloads else (request.preset,)
+    usual = next((classes for each in depths if (classes := workload.presets[each])), ())
+    if request.sizes:
+        if not usual:
+            return []
+        asked = [size for text in request.sizes for size in parse_size(text)]
+    else:
+        asked = list(usual)
+    shapes = {workload.shape(workload.sizes[size] if isinstance(size, str) else size) for size in asked}
+    return sorted(shapes, key=lambda shape: (math.prod(shape), shape))
+
+
+def _unfit(workload: Workload, numel: int, dtype: str) -> str:
+    """Why a workload is not measured at a size or dtype; empty where it is."""
+    if workload.largest is not None and numel > workload.largest:
+        return f"{numel:,} elements are more than the {workload.largest:,} that it is fit for"
+    if workload.dtypes and dtype not in workload.dtypes:
+        return f"it is measured in {' and '.join(workload.dtypes)}, not in {dtype}"
+    return ""
+
+
+def _id(workload: Workload, numel: int, request: Request) -> str:
+    name = f"{workload.name}.{workload.part}" if workload.part else workload.name
+    return f"{name}/{numel}/{request.dtype}/{request.device}"
+
+
+def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
     device, dtype = request.device, request.dtype
     numel = math.prod(shape)
     options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}
-    prepare = "\n".join(
-        [f"torch.manual_seed({request.seed})"]
-        + [f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()]
+    prepare = _lines(
+        workload.imports,
+        f"torch.manual_seed({request.seed})",
+        *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
+        workload.definitions,
     )
-    lanes: list[Lane] = []
-    skipped: dict[str, str] = {}
-    for method in methods:
-        if workload.work is None and method.alone is None:
-            skipped[method.name] = "there is no statement without work: it acts on, or through, an operation"
-            continue
-        lane = _lane(method, workload.work)
-        lanes.append(lane)
-        if lane.role == "reference":
-            lanes.extend(_twins(lane))
-    lanes.append(Lane("empty", "empty loop", "empty", "", "pass", "", Expectation()))
+    lanes, skipped = (_way_lanes if workload.ways else _method_lanes)(workload, request)
+    fed = any(lane.feed for lane in lanes)
+    lanes.append(
+        Lane(
+            "empty",
+            "empty loop",
+            "empty",
+            "",
+            "pass",
+            "",
+            Expectation(),
+            feed="pass" if fed else "",
+            result="",
+        )
+    )
     return Comparison(
-        id=f"{workload.name}/{numel}/{dtype}/{device}",
+        id=_id(workload, numel, request),
         workload=workload.name,
         title=workload.title,
         shows=workload.shows,
@@ -176,16 +284,47 @@ def _comparison(
         + workload.terms(shape) * min(EPSILON[dtype], EPSILON["float32"]),
         lanes=tuple(lanes),
         skipped=skipped,
+        part=workload.part,
+        ways=bool(workload.ways),
+        normwise=workload.normwise,
+        timeline=workload.timeline,
+        # Ten quick passes are few enough, and who names a workload wants it to be measured.
+        every=1 if request.workloads or request.preset == "quick" else workload.every,
     )
 
 
-def _lane(method: Method, work: str | None) -> Lane:
+def _method_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[str, str]]:
+    lanes: list[Lane] = []
+    skipped: dict[str, str] = {}
+    for method in METHODS:
+        if request.methods and method.name not in (*request.methods, REFERENCE):
+            continue
+        if workload.methods and method.name not in workload.methods:
+            continue
+        if workload.work is None and method.alone is None:
+            skipped[method.name] = "there is no statement without work: it acts on, or through, an operation"
+            continue
+        if workload.on_model and method.on_input:
+            skipped[method.name] = "it acts on the input, and the parameters are what is tracked"
+            continue
+        lane = _method_lane(method, workload)
+        lanes.append(lane)
+        if lane.role == "reference":
+            lanes.extend(_twins(lane))
+    return lanes, skipped
+
+
+def _method_lane(method: Method, workload: Workload) -> Lane:
+    work = workload.work
     if work is None:
         setup = method.setup if method.setup_alone is None else method.setup_alone
         statement, has_result = method.alone or "", method.shares is not None
         shares, asks_mode = method.shares, method.disables
     else:
-        setup, statement = fill(method.setup, work), fill(method.within, work)
+        template = method.setup
+        if workload.on_model and method.setup_model is not None:
+            template = method.setup_model
+        setup, statement = fill(template, work), fill(method.within, work)
         # With work, the flags of the result already show whether it was recorded.
         has_result, shares, asks_mode = True, False, False
     mode = "torch.is_grad_enabled()"
@@ -193,11 +332,11 @@ def _lane(method: Method, work: str | None) -> Lane:
         name=method.name,
         label=method.label,
         role="reference" if method.name == REFERENCE else "method",
-        setup=_lines(LEAF, setup),
+        setup=_lines(workload.leaf, workload.setup, setup),
         statement=statement,
         probe=_lines(fill(method.setup, mode), fill(method.within, mode)) if asks_mode else "",
         expect=Expectation(
-            input_requires_grad=method.name != REFERENCE,
+            input_requires_grad=method.name != REFERENCE and not workload.on_model,
             result_requires_grad=method.tracks if has_result else None,
             result_is_leaf=not method.tracks if has_result else None,
             result_inference=method.inference if has_result else None,
@@ -205,7 +344,72 @@ def _lane(method: Method, work: str | None) -> Lane:
             grad_enabled_inside=False if asks_mode else None,
         ),
         source=method.source,
+        effect=method.effect,
     )
+
+
+def _way_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[str, str]]:
+    lanes: list[Lane] = []
+    skipped: dict[str, str] = {}
+    for way in workload.ways:
+        asked = way.name in request.methods
+        if way.name != workload.reference and not asked:
+            if request.methods:
+                continue
+            if request.preset not in way.presets:
+                skipped[way.name] = f"only measured by --preset {way.presets[0]}, or by --method {way.name}"
+                continue
+        if way.needs and not any(map(shutil.which, NEEDS[way.needs])):
+            skipped[way.name] = f"there is no {way.needs} here: expected one of {', '.join(NEEDS[way.needs])}"
+            continue
+        if way.dtypes and request.dtype not in way.dtypes:
+            skipped[way.name] = f"it works in {' and '.join(way.dtypes)}, not in {request.dtype}"
+            continue
+        lane = _way_lane(way, workload)
+        lanes.append(lane)
+        if lane.role == "reference":
+            lanes.extend(_twins(lane))
+    return lanes, skipped
+
+
+def _way_lane(way: Way, workload: Workload) -> Lane:
+    statement = workload.statement if way.statement is None else way.statement
+    return Lane(
+        name=way.name,
+        label=way.label,
+        role="reference" if way.name == workload.reference else "method",
+        setup=_lines(workload.leaf, way.setup, insert(workload.setup, way.code)),
+        statement=insert(statement, way.code),
+        probe="",
+        expect=Expectation(),
+        source=way.source,
+        effect=way.effect,
+        feed=insert(workload.feed, way.code),
+        result=workload.result if way.result is None else way.result,
+        answer=way.answer,
+        holds=way.holds,
+        writes=workload.writes,
+        counted=way.counted,
+    )
+
+
+def insert(template: str, code: str) -> str:
+    """The template with `WAY` replaced by code, in the place and at the indentation of the word.
+
+    >>> print(insert("for x in xs:\\n    WAY", "y = x\\nz = y"))
+    for x in xs:
+        y = x
+        z = y
+    >>> insert("y = WAY", "f(x)")
+    'y = f(x)'
+    """
+    lines = []
+    for line in template.split("\n"):
+        if line.strip() == "WAY":
+            lines.append(textwrap.indent(code, line[: line.index("WAY")]))
+        else:
+            lines.append(line.replace("WAY", code))
+    return "\n".join(lines)
 
 
 def _twins(reference: Lane) -> list[Lane]:

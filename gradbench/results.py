@@ -1,8 +1,8 @@
 """The records of a run, and their file of JSON Lines.
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
-Failure and PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was
-interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+Timeline, Observation, Failure and PassEnd records, and a RunEnd for each time a run came to its end. A
+file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from gradbench.environment import Environment
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.plan import Plan, Request
 from gradbench.telemetry import Telemetry
+from gradbench.traits import Observation
 
 FORMAT = "gradbench-results"
 SCHEMA = 1
@@ -150,6 +151,21 @@ class Memory(msgspec.Struct, frozen=True, tag="memory"):
     source: str
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """A line of a statement, and the bytes live above its start after each allocation and release in it."""
+
+    code: str
+    live: tuple[int, ...]
+
+
+class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
+    """The bytes that are live during one execution of a lane, line by line."""
+
+    comparison: str
+    lane: str
+    stretches: tuple[Stretch, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """Something that was to be measured and was not.
 
@@ -188,7 +204,9 @@ class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
     reached: float | None = None
 
 
-Record = Union[Header, PassStart, Visit, Memory, Failure, PassEnd, RunEnd]  # noqa: UP007 -- msgspec on 3.10
+Record = Union[  # noqa: UP007 -- msgspec on 3.10
+    Header, PassStart, Visit, Memory, Timeline, Observation, Failure, PassEnd, RunEnd
+]  # fmt: skip
 
 
 @dataclass
@@ -206,6 +224,8 @@ class Results:
     passes: list[PassStart] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ends: list[PassEnd] = field(default_factory=list)
     runs: list[RunEnd] = field(default_factory=list)
@@ -219,6 +239,10 @@ class Results:
             self.visits.append(record)
         elif isinstance(record, Memory):
             self.memory.append(record)
+        elif isinstance(record, Timeline):
+            self.timelines.append(record)
+        elif isinstance(record, Observation):
+            self.observations.append(record)
         elif isinstance(record, Failure):
             self.failures.append(record)
         elif isinstance(record, PassStart):

@@ -218,6 +218,7 @@ class _Run:
     ) -> None:
         self._plan = plan
         self._seed = request.seed
+        self._observes = not request.workloads
         self._options = options
         self._goal = goal
         self._progress = progress
@@ -276,12 +277,15 @@ class _Run:
         total = self._goal.passes
         known = None
         if total is not None:
-            cut_off = sum(len(comparisons) for comparisons in todo.unfinished.values())
-            known = cut_off + (total - todo.first_pass + 1) * len(self._plan.comparisons)
+            known = sum(len(comparisons) for comparisons in todo.unfinished.values())
+            known += sum(len(self._plan.due(number)) for number in range(todo.first_pass, total + 1))
         memory = todo.memory if self._options.memory else []
         self._progress.begin(len(memory), known)
         if memory:
             self._pass(0, "memory", memory, None)
+        # A run of a few workloads asks about them, and not about all that the methods do.
+        if self._options.memory and self._observes and todo.observe:
+            self._observe()
         for number, comparisons in todo.unfinished.items():
             self._pass(number, "time", comparisons, self._unfinished_seconds(len(comparisons)))
         number = todo.first_pass
@@ -291,7 +295,7 @@ class _Run:
             if seconds is not None and seconds <= 0:
                 reason = "budget"
                 break
-            self._pass(number, "time", list(self._plan.comparisons), seconds)
+            self._pass(number, "time", self._plan.due(number), seconds)
             if self._goal.precision is not None and number >= FEWEST_FOR_PRECISION:
                 reached = self._reached()
                 if reached is not None and reached <= self._goal.precision:
@@ -322,7 +326,7 @@ class _Run:
         left = self._left()
         if left is None:
             return None
-        count = len(self._plan.comparisons)
+        count = len(self._plan.due(number))
         full = count * self._goal.slice
         if self._goal.passes is None:
             # At least five passes, so that an interval has degrees of freedom, then as many as fit.
@@ -384,6 +388,16 @@ class _Run:
             # What a pass costs besides its rounds, for the share of the budget of those to come.
             self._startup = max(0.5, took - timed)
 
+    def _observe(self) -> None:
+        """Have a fresh process observe what the methods do to tensors."""
+        with WorkerProcess(Job(0, "memory", self._seed % (1 << 32), 1), 0, 0, "system") as worker:
+            self._opened(worker.ready())
+            try:
+                for message in worker.visit(Task(None, 0.0), self._options.timeout):
+                    self._write(message)  # type: ignore[arg-type]
+            except WorkerLost as lost:
+                self._write(Failure(0, "traits", None, "traits", lost.kind, str(lost)))
+
     def _give_up(self, number: int, comparison: Comparison) -> None:
         self._write(
             Failure(number, comparison.id, None, "time", "given up", f"lost {GIVE_UP_AFTER} visits in a row")
@@ -426,6 +440,7 @@ class _Todo:
     def __init__(self, plan: Plan, old: Results | None) -> None:
         comparisons = list(plan.comparisons)
         self.memory = comparisons
+        self.observe = old is None or not old.observations
         self.unfinished: dict[int, list[Comparison]] = {}
         self.first_pass = 1
         if old is None:
@@ -448,7 +463,7 @@ class _Todo:
         ]
         started = [begun.number for begun in old.passes]
         for number in range(1, max(started, default=0) + 1):
-            missing = [c for c in comparisons if c.id not in done.get(number, set())]
+            missing = [c for c in plan.due(number) if c.id not in done.get(number, set())]
             if missing:
                 self.unfinished[number] = missing
         self.first_pass = max(started, default=0) + 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
@@ -16,7 +16,7 @@ import numpy
 
 from gradbench import stats
 from gradbench.plan import Comparison, Lane
-from gradbench.results import Failure, LaneTime, Memory, Results, Visit
+from gradbench.results import Failure, LaneTime, Memory, Results, Timeline, Visit
 from gradbench.stats import Interval
 
 # Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
@@ -71,6 +71,7 @@ class ComparisonSummary:
             the median method: with its scatter over passes, the run's correction and the twin's floor.
         empty: seconds per turn of the empty loop.
         failures: those that cost a whole visit.
+        timelines: by lane, where they were taken.
     """
 
     comparison: Comparison
@@ -81,6 +82,7 @@ class ComparisonSummary:
     visible: float | None
     empty: float | None
     failures: tuple[Failure, ...]
+    timelines: dict[str, Timeline] = field(default_factory=dict)
 
     def lane(self, name: str) -> LaneSummary | None:
         """The lane of that name."""
@@ -120,11 +122,24 @@ def summarise(results: Results) -> RunSummary:
     failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
     for failure in results.failures:
         failures[failure.comparison, failure.lane].append(failure)
-    loop = _loop(results.visits)
-    raw = [_raw(comparison, visits[comparison.id], loop) for comparison in results.header.plan.comparisons]
+    plan = results.header.plan.comparisons
+    # A loop that reads the clock at each turn is another loop.
+    loops = {
+        fed: _loop([visit for each in plan if _fed(each) == fed for visit in visits[each.id]])
+        for fed in (False, True)
+    }
+    raw = [_raw(comparison, visits[comparison.id], loops[_fed(comparison)]) for comparison in plan]
     real = _shown(raw)
     tests = max(1, sum(lane.role == "method" for each in raw for lane in each.comparison.lanes))
-    comparisons = tuple(_comparison(each, memory, failures, real, tests) for each in raw)
+    timelines: dict[str, dict[str, Timeline]] = defaultdict(dict)
+    for timeline in results.timelines:
+        timelines[timeline.comparison][timeline.lane] = timeline
+    comparisons = tuple(
+        replace(
+            _comparison(each, memory, failures, real, tests), timelines=timelines.get(each.comparison.id, {})
+        )
+        for each in raw
+    )
     twins = [
         abs(math.expm1(lane.ratio.map(math.log).mean))
         for comparison in comparisons
@@ -168,8 +183,13 @@ class _Raw:
     indistinct: set[str]
 
 
+def _fed(comparison: Comparison) -> bool:
+    """Whether each call is timed by itself, since something is made for it outside the clock."""
+    return any(lane.feed for lane in comparison.lanes)
+
+
 def _loop(visits: list[Visit]) -> float:
-    """Seconds per turn of the empty loop: the median over the run."""
+    """Seconds per turn of the empty loop: the median over the visits."""
     return float(numpy.median([v.lanes["empty"].seconds for v in visits if "empty" in v.lanes] or [0.0]))
 
 
@@ -416,6 +436,37 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
                 f"{end.reason} ended the run. Go on with --resume, the same --precision, a longer --budget."
             )
     return said
+
+
+@dataclass(frozen=True)
+class Split:
+    """The memory of a training step, in bytes above its start; None where there is no such line.
+
+    Attributes:
+        forward: most live at once before the backward.
+        kept: live when the backward begins.
+        backward: most live at once in the backward.
+        left: live at the end.
+    """
+
+    forward: int | None
+    kept: int | None
+    backward: int | None
+    left: int
+
+
+def split(timeline: Timeline) -> Split:
+    """A timeline's bytes before, at and in its backward."""
+    live = 0
+    forward: list[int] = []
+    kept = backward = None
+    for stretch in timeline.stretches:
+        if kept is None and ".backward(" in stretch.code:
+            kept, backward = live, max(stretch.live, default=live)
+        elif kept is None:
+            forward.extend(stretch.live)
+        live = stretch.live[-1] if stretch.live else live
+    return Split(max(forward, default=None), kept, backward, live)
 
 
 def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:

@@ -1,11 +1,13 @@
 """Each check fails on a lane, made by hand, that breaks one promise, and names what was expected and got."""
 
+import msgspec
 import pytest
 import torch
 
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
 from gradbench.lane import ReadyLane, expected_answer, prepare
-from gradbench.plan import LEAF, Expectation, Lane, Request, make_plan
+from gradbench.plan import Expectation, Lane, Request, make_plan
+from gradbench.workloads import LEAF
 
 (COMPARISON,) = make_plan(Request(workloads=("elementwise",), sizes=("8",))).comparisons
 
@@ -172,7 +174,7 @@ def test_a_lane_that_raises_with_grad_mode_off_does_not_leave_it_to_the_next():
 
 def answer_and_result():
     shared = prepare(COMPARISON)
-    return expected_answer(COMPARISON, shared), shared["base"] * 2.0
+    return expected_answer(COMPARISON, COMPARISON.reference, shared), shared["base"] * 2.0
 
 
 def spoilt(how):
@@ -236,3 +238,44 @@ def test_the_tolerance_is_relative_and_counts_in_roundings_of_the_dtype():
     check_answer(y.double() * (1 + 3.5 * rounding), answer, COMPARISON)
     with pytest.raises(CheckFailed):
         check_answer(y.double() * (1 + 4.5 * rounding), answer, COMPARISON)
+
+
+def test_an_error_of_the_whole_result_may_be_larger_in_one_element_than_one_of_that_element():
+    answer, y = answer_and_result()
+    normwise = msgspec.structs.replace(COMPARISON, normwise=True)
+    # The last element is a thousandth of the others, so its own error weighs as little.
+    answer[-1], y[-1] = 1e-3, 1e-3 * (1 + 1e-4)
+    with pytest.raises(CheckFailed, match="relative error"):
+        check_answer(y, answer, COMPARISON)
+    check_answer(y, answer, normwise)
+    for spoil in (y * (1 + 1e-5), y * float("nan"), -y):
+        with pytest.raises(CheckFailed, match="in the norm"):
+            check_answer(spoil, answer, normwise)
+
+
+def way(statement, **changes):
+    lane = Lane("made", "-", "method", LEAF, statement, "", Expectation(), **changes)
+    return ReadyLane(lane, prepare(COMPARISON))
+
+
+def test_a_way_whose_promise_does_not_hold_is_refused():
+    check_lane(way("y = x * 2", holds="y.requires_grad"), COMPARISON)
+    with pytest.raises(
+        CheckFailed, match=r"^expected after the statement: not y.requires_grad; it does not hold$"
+    ):
+        check_lane(way("y = x * 2", holds="not y.requires_grad"), COMPARISON)
+
+
+def test_a_way_that_is_meant_to_write_to_x_must_and_its_writing_is_undone():
+    ready = way("x.data += 1", writes=True, result="x.detach().clone()")
+    before = ready.x.detach().clone()
+    y = check_lane(ready, COMPARISON)
+    assert torch.equal(y, before + 1)
+    assert torch.equal(ready.x.detach(), before)
+    with pytest.raises(CheckFailed, match="expected the statement to write to x"):
+        check_lane(way("y = x + 1", writes=True), COMPARISON)
+
+
+def test_a_way_without_a_result_has_nothing_to_compare():
+    assert check_lane(way("y = x + 1", result=""), COMPARISON) is None
+    assert check_lane(way("y = x + 1"), COMPARISON) is not None

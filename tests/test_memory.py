@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from gradbench.lane import ReadyLane, prepare
-from gradbench.memory import Unrepeatable, measure_memory
+from gradbench.memory import Unrepeatable, follow, measure_memory
 from gradbench.methods import METHODS
-from gradbench.plan import LEAF, Expectation, Lane, Request, make_plan
+from gradbench.plan import Expectation, Lane, Request, make_plan
+from gradbench.summary import split
+from gradbench.workloads import LEAF
 
 FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")
 
@@ -181,3 +183,77 @@ def test_measuring_leaves_no_result_and_no_mode_behind():
     assert torch.equal(shared["base"], before)
     assert torch.is_grad_enabled()
     assert torch.exp(torch.ones(1, requires_grad=True)).grad_fn is not None
+
+
+def part_of(workload, part, size="small"):
+    comparisons = make_plan(Request(workloads=(workload,), sizes=(size,))).comparisons
+    (comparison,) = (each for each in comparisons if each.part == part)
+    shared = prepare(comparison)
+    return comparison, {lane.name: ReadyLane(lane, shared) for lane in comparison.lanes}
+
+
+def test_what_feeds_a_statement_is_not_counted_and_its_release_is():
+    comparison = comparison_of("control", "100")
+    # The feed makes two tensors; the statement lets go of one and makes one of half the size.
+    lane = Lane(
+        "made", "-", "method", LEAF, "a.clear()\ny = x.detach()[:50].clone()", "", Expectation(),
+        feed="a = [x.detach().clone()]\nb = x.detach().clone()",
+    )  # fmt: skip
+    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    assert (memory.allocated, memory.allocations) == (200, 1)
+    assert (memory.peak, memory.retained, memory.graph) == (0, -200, -400)
+
+
+def test_a_result_that_is_computed_for_the_check_alone_is_not_counted():
+    comparison = comparison_of("control", "100")
+    lane = Lane("made", "-", "method", LEAF, "z = x.detach()", "", Expectation(), result="z.clone()")
+    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    assert (memory.allocated, memory.peak, memory.retained) == (0, 0, 0)
+
+
+# Of the chain the graph saves x, its square (for the sine) and the result: 400 bytes each.
+def test_a_backward_that_retains_the_graph_keeps_what_it_saved():
+    comparison, ready = part_of("retain", "")
+    once, retain = (measure_memory(ready[name], comparison.id) for name in ("once", "retain"))
+    assert (once.saved, retain.saved) == (0, 1200)
+    # What is released is x² alone: x is the lane's, and the result is held by what fed the statement.
+    assert retain.retained - once.retained == 400
+
+
+def test_a_running_loss_with_its_history_keeps_what_every_step_saved():
+    comparison, ready = part_of("accumulate", "evaluation")
+    kept = {
+        name: measure_memory(ready[name], comparison.id).retained for name in ("tracked", "detach", "item")
+    }
+    # Each of 1,000 steps squares x, 400 bytes that its sine saves; the sum itself is 4.
+    assert kept == {"tracked": 1000 * 400 + 4, "detach": 4, "item": 4}
+
+
+def test_a_fused_function_keeps_at_most_one_tensor_beside_input_and_output():
+    comparison, ready = part_of("custom", "forward")
+    kept = {name: measure_memory(ready[name], comparison.id).graph for name in ready if name != "empty"}
+    assert kept["composed"] == 400
+    assert 0 <= kept["fused"] <= 400
+    assert 0 <= kept.get("fused_native", 0) <= 400
+
+
+def test_a_timeline_follows_the_bytes_line_by_line():
+    comparison = comparison_of("control", "100")
+    lane = Lane(
+        "made", "-", "method", LEAF,
+        "y = x.detach().clone()\nz = y.clone()\nwith torch.no_grad():\n    y = None\n    w = z.clone()", "",
+        Expectation(),
+    )  # fmt: skip
+    found = follow(ReadyLane(lane, prepare(comparison)), comparison.id)
+    assert [stretch.live for stretch in found.stretches] == [(400,), (800,), (400, 800)]
+    assert found.stretches[1].code == "z = y.clone()"
+
+
+def test_a_frozen_backbone_keeps_less_for_backward_than_one_that_is_trained():
+    comparison, ready = part_of("freeze", "training")
+    kept = {name: split(follow(ready[name], comparison.id)) for name in ("tracked", "no_grad", "detach")}
+    # The features of 8 samples, 256 float32 each, twice: after each of the two ReLUs.
+    hidden = 8 * 256 * 4
+    assert kept["tracked"].kept - kept["no_grad"].kept == hidden
+    assert kept["no_grad"].kept == kept["detach"].kept
+    assert kept["no_grad"].forward < kept["detach"].forward

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,13 +11,15 @@ import pytest
 
 from gradbench.errors import RequestError
 from gradbench.methods import METHODS, REFERENCE
-from gradbench.plan import DTYPES, Expectation, Plan, Request, fill, make_plan
+from gradbench.plan import DTYPES, Expectation, Plan, Request, fill, insert, make_plan
 from gradbench.sizes import CLASSES, size_class
-from gradbench.workloads import WORKLOADS
+from gradbench.workloads import PRESETS, WORKLOADS
 
-WORKLOAD_NAMES = [workload.name for workload in WORKLOADS]
+WORKLOAD_NAMES = list(dict.fromkeys(workload.name for workload in WORKLOADS))
 METHOD_NAMES = [method.name for method in METHODS]
-EVERYTHING = make_plan(Request())
+LANE_NAMES = list(dict.fromkeys([*METHOD_NAMES, *(way.name for each in WORKLOADS for way in each.ways)]))
+EVERYTHING_ASKED = Request()
+EVERYTHING = make_plan(EVERYTHING_ASKED)
 
 
 def names(comparison):
@@ -28,20 +31,116 @@ def roles(comparison):
 
 
 def test_nothing_named_means_everything_in_the_order_of_the_tables():
-    assert [(each.workload, each.size) for each in EVERYTHING.comparisons] == [
-        (workload, size) for workload in WORKLOAD_NAMES for size in CLASSES
+    assert [(each.workload, each.part, each.size) for each in EVERYTHING.comparisons] == [
+        (workload.name, workload.part, size)
+        for workload in WORKLOADS
+        for size in workload.presets[EVERYTHING_ASKED.preset]
     ]
     for each in EVERYTHING.comparisons:
         assert (each.dtype, each.device) == ("float32", "cpu")
 
 
-def test_every_method_is_in_every_comparison_or_is_left_out_with_a_reason():
+def test_every_method_is_in_every_comparison_of_methods_or_is_left_out_with_a_reason():
+    without_work = {method.name for method in METHODS if method.alone is None}
+    on_input = {method.name for method in METHODS if method.on_input}
     for comparison in EVERYTHING.comparisons:
+        (workload,) = (
+            each for each in WORKLOADS if (each.name, each.part) == (comparison.workload, comparison.part)
+        )
+        if workload.ways:
+            continue
         measured = [lane.name for lane in comparison.lanes if lane.role in ("reference", "method")]
-        assert sorted([*measured, *comparison.skipped]) == sorted(METHOD_NAMES)
+        assert sorted([*measured, *comparison.skipped]) == sorted(workload.methods or METHOD_NAMES)
         assert all(comparison.skipped.values())
-        without_work = {method.name for method in METHODS if method.alone is None}
-        assert set(comparison.skipped) == (without_work if comparison.workload == "control" else set())
+        expected = without_work if workload.work is None else on_input if workload.on_model else set()
+        assert set(comparison.skipped) == expected
+
+
+def test_every_way_is_in_every_comparison_of_ways_or_is_left_out_with_a_reason():
+    for comparison in EVERYTHING.comparisons:
+        if comparison.ways:
+            (workload,) = (
+                each for each in WORKLOADS if (each.name, each.part) == (comparison.workload, comparison.part)
+            )
+            measured = [lane.name for lane in comparison.lanes if lane.role in ("reference", "method")]
+            assert sorted([*measured, *comparison.skipped]) == sorted(way.name for way in workload.ways)
+            assert comparison.reference.name == workload.reference
+            assert all(comparison.skipped.values())
+
+
+def test_a_deeper_preset_measures_all_that_a_quicker_one_does():
+    plans = [{each.id for each in make_plan(Request(preset=preset)).comparisons} for preset in PRESETS]
+    assert plans[0] < plans[1] < plans[2]
+
+
+def test_a_workload_named_is_measured_even_where_its_preset_leaves_it_out():
+    assert not any(each.workload == "freeze" for each in make_plan(Request(preset="quick")).comparisons)
+    named = make_plan(Request(workloads=("freeze",), preset="quick")).comparisons
+    assert {each.part for each in named} == {"forward", "backward", "step", "training"}
+
+
+def test_a_way_that_needs_a_compiler_is_left_out_where_there_is_none(monkeypatch):
+    request = Request(workloads=("custom",), sizes=("small",), preset="thorough")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    for comparison in make_plan(request).comparisons:
+        assert "there is no c compiler here" in comparison.skipped["fused_native"]
+        assert "there is no c++ compiler here" in comparison.skipped["fused_compiled"]
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    for comparison in make_plan(request).comparisons:
+        assert not comparison.skipped
+
+
+def test_a_way_of_a_deeper_preset_is_measured_where_it_is_asked_for_by_name(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    plan = make_plan(Request(workloads=("custom",), methods=("fused_compiled",), sizes=("small",)))
+    for comparison in plan.comparisons:
+        assert names(comparison) == ["composed", "twin", "twin_own_buffer", "fused_compiled", "empty"]
+
+
+def test_a_method_brings_in_only_the_workloads_that_have_a_way_of_that_name():
+    planned = make_plan(Request(methods=("optimizer_fused",))).comparisons
+    assert {each.workload for each in planned if each.ways} == {"update"}
+
+
+def test_a_comparison_that_does_not_fit_is_left_out_with_a_reason():
+    plan = make_plan(Request(workloads=("accumulate", "chain"), sizes=("1e6",), preset="thorough"))
+    assert {each.workload for each in plan.comparisons} == {"chain"}
+    assert (
+        "1,000,000 elements are more than the 10,000"
+        in plan.skipped["accumulate.evaluation/1000000/float32/cpu"]
+    )
+    plan = make_plan(Request(workloads=("placement", "chain"), dtype="bfloat16"))
+    assert {each.workload for each in plan.comparisons} == {"chain"}
+    assert all("not in bfloat16" in why for why in plan.skipped.values())
+
+
+def test_a_request_of_which_nothing_is_left_is_refused_with_the_reasons():
+    with pytest.raises(RequestError, match=r"^nothing to measure: .*not in bfloat16"):
+        make_plan(Request(workloads=("placement",), dtype="bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "expected"),
+    [
+        ("y = WAY", "f(x)", "y = f(x)"),
+        ("WAY", "a = 1\nb = 2", "a = 1\nb = 2"),
+        ("for i in j:\n    WAY\nz", "a = 1\nb = 2", "for i in j:\n    a = 1\n    b = 2\nz"),
+        ("", "f(x)", ""),
+    ],
+)
+def test_a_way_takes_the_place_and_the_indentation_of_its_word(template, code, expected):
+    assert insert(template, code) == expected
+
+
+def test_every_lane_is_python():
+    for comparison in make_plan(Request(preset="thorough")).comparisons:
+        for lane in comparison.lanes:
+            for code in (comparison.prepare, lane.setup, lane.feed, lane.statement, lane.probe):
+                ast.parse(code)
+                assert "WAY" not in code
+                assert "WORK(" not in code
+            for expression in (lane.result, lane.holds):
+                assert not expression or ast.parse(expression, mode="eval")
 
 
 def test_names_are_unique():
@@ -59,7 +158,11 @@ def test_every_comparison_has_one_reference_one_of_each_twin_and_one_empty_loop(
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_the_reference_and_its_controls_are_measured_whatever_method_is_asked_for(method):
     for comparison in make_plan(Request(methods=(method,))).comparisons:
+        if comparison.ways:
+            continue
         asked = {method, REFERENCE} - set(comparison.skipped)
+        if comparison.workload == "break_even":
+            asked &= {"tracked", "requires_grad_false", "detach", "no_grad", "inference_mode"}
         assert set(names(comparison)) == asked | {"twin", "twin_own_buffer", "empty"}
         (reference,) = (lane for lane in comparison.lanes if lane.role == "reference")
         assert reference.name == REFERENCE
@@ -122,8 +225,8 @@ def test_the_same_request_makes_the_same_plan_in_any_process():
     [
         (Request(workloads=("chian",)), "--workload chian", WORKLOAD_NAMES, "chain"),
         (Request(workloads=("control", "matmull")), "--workload matmull", WORKLOAD_NAMES, "matmul"),
-        (Request(methods=("no_grd",)), "--method no_grd", METHOD_NAMES, "no_grad"),
-        (Request(methods=("no_grad", "inference")), "--method inference", METHOD_NAMES, "inference_mode"),
+        (Request(methods=("no_grd",)), "--method no_grd", LANE_NAMES, "no_grad"),
+        (Request(methods=("no_grad", "inference")), "--method inference", LANE_NAMES, "inference_mode"),
         (Request(dtype="float23"), "--dtype float23", DTYPES, "float32"),
     ],
     ids=["workload", "second workload", "method", "second method", "dtype"],
@@ -175,7 +278,7 @@ def test_a_lane_carries_the_label_and_the_source_of_its_method():
     known = {method.name: (method.label, method.source) for method in METHODS}
     for comparison in EVERYTHING.comparisons:
         for lane in comparison.lanes:
-            if lane.role in ("method", "reference"):
+            if lane.role in ("method", "reference") and not comparison.ways:
                 assert (lane.label, lane.source) == known[lane.name]
 
 

@@ -6,8 +6,8 @@ import io
 import pytest
 
 from gradbench.methods import METHODS
+from gradbench.plan import Request, make_plan
 from gradbench.results import read_results
-from gradbench.workloads import WORKLOADS
 
 
 @pytest.mark.slow
@@ -19,14 +19,16 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     results = read_results(folder)
     assert results.failures == []
     plan = results.header.plan.comparisons
-    assert {each.workload for each in plan} == {workload.name for workload in WORKLOADS}
+    assert {each.id for each in plan} == {each.id for each in make_plan(Request(preset="quick")).comparisons}
+    assert {each.method for each in results.observations} == {"", *(method.name for method in METHODS)}
     assert {lane.name for each in plan for lane in each.lanes} > {method.name for method in METHODS}
     numbers = {visit.number for visit in results.visits}
     assert {(visit.number, visit.comparison) for visit in results.visits} == {
         (number, each.id) for number in numbers for each in plan
     }
     page = (folder / "report.html").read_text()
-    assert all(f'id="{workload.name}"' in page for workload in WORKLOADS)
+    assert all(f'id="{each.workload}"' in page for each in plan)
+    assert "What each method does" in page
     assert "What could not be measured" not in page
     table = gradbench("export", cwd=tmp_path)
     times = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "time"]

@@ -681,3 +681,44 @@ def test_a_worker_in_a_long_visit_does_not_outlive_a_parent_that_was_killed(tmp_
         for worker in workers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
+
+
+WHOLE = Request(methods=("no_grad",), sizes=("small",))
+
+
+def test_a_comparison_is_visited_in_every_so_many_passes_in_its_turn(workers, measure_into, tmp_path):
+    results = measure_into(tmp_path / "run", WHOLE, passes=6)
+    visits = Counter(visit.comparison for visit in results.visits)
+    plan = results.header.plan
+    assert {each.every for each in plan.comparisons} == {1, 3}
+    assert visits == {each.id: 6 // each.every for each in plan.comparisons}
+    # They are spread over the passes, so that these are of one length.
+    counts = Counter(visit.number for visit in results.visits)
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_going_on_visits_only_what_is_due(workers, measure_into, tmp_path):
+    folder = tmp_path / "run"
+    results = measure_into(folder, WHOLE, passes=4)
+    path = folder / FILENAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-12]))
+    before = visited(results)
+    resumed = run.resume(folder, Goal(4, None, None, 0.1), QUIET)
+    assert visited(resumed) == before
+
+
+def test_who_names_a_workload_has_it_visited_in_every_pass():
+    assert {each.every for each in make_plan(Request(workloads=("freeze", "custom"))).comparisons} == {1}
+    assert {each.every for each in make_plan(Request(preset="quick")).comparisons} == {1}
+
+
+def test_the_methods_are_observed_once_in_a_run_of_everything(workers, measure_into, tmp_path):
+    folder = tmp_path / "run"
+    assert measure_into(folder, WHOLE, passes=1).observations == workers.observed
+    assert read_results(folder).observations == workers.observed
+    assert run.resume(folder, Goal(2, None, None, 0.1), QUIET).observations == workers.observed
+
+
+def test_a_run_of_named_workloads_does_not_observe_the_methods(workers, measure_into, tmp_path):
+    assert measure_into(tmp_path / "run", REQUEST, passes=1).observations == []

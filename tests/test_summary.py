@@ -5,8 +5,8 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.plan import Request
-from gradbench.results import Failure, PassStart, RunEnd
-from gradbench.summary import between, summarise, worst_precision
+from gradbench.results import Failure, PassStart, RunEnd, Stretch, Timeline
+from gradbench.summary import Split, between, split, summarise, worst_precision
 from gradbench.telemetry import Telemetry
 
 
@@ -219,3 +219,41 @@ def test_a_run_without_any_visit_is_summarised_as_unknown():
     summary = summarise(results({}, passes=0, request=Request(workloads=("control",))))
     assert {lane.verdict for each in summary.comparisons for lane in each.lanes} == {"cannot tell"}
     assert summary.twins == ()
+
+
+def a_timeline(*stretches):
+    return Timeline("c", "l", tuple(Stretch(code, live) for code, live in stretches))
+
+
+def test_the_memory_of_a_step_is_split_at_its_backward():
+    parts = split(
+        a_timeline(
+            ("y = f(x)", (4, 12, 8)), ("loss = y.sum()", (9,)), ("loss.backward()", (20, 5)), ("step()", ())
+        )
+    )
+    assert (parts.forward, parts.kept, parts.backward, parts.left) == (12, 9, 20, 5)
+
+
+def test_what_a_step_does_not_have_is_not_known_and_not_zero():
+    assert split(a_timeline(("y = f(x)", (4,)))) == Split(forward=4, kept=None, backward=None, left=4)
+    assert split(a_timeline(("loss.backward()", ()))) == Split(forward=None, kept=0, backward=0, left=0)
+
+
+def test_a_loop_that_reads_the_clock_is_judged_by_others_of_its_kind():
+    # 50 ns a turn is nothing odd where every call is timed by itself, and odd in a plain loop of 6 ns.
+    made = results({}, request=Request(workloads=("retain", "elementwise"), sizes=("small",)), empty=6e-9)
+    for visit in made.visits:
+        if visit.comparison.startswith("retain"):
+            slow = msgspec.structs.replace(visit.lanes["empty"], seconds=5e-8, log_ratio=math.log(0.05))
+            visit.lanes["empty"] = slow
+    (retain,) = (each for each in summarise(made).comparisons if each.comparison.workload == "retain")
+    assert retain.empty == pytest.approx(5e-8)
+    assert retain.lane("once").time.mean == pytest.approx(1e-6 + 6e-9 - 5e-8)
+
+
+def test_timelines_are_found_at_their_comparison():
+    made = results({})
+    id = made.header.plan.comparisons[0].id
+    made.add(Timeline(id, "no_grad", (Stretch("y = x", (1,)),)))
+    (comparison,) = summarise(made).comparisons
+    assert set(comparison.timelines) == {"no_grad"}

@@ -15,7 +15,7 @@ from gradbench.worker import KEEP_PAGES, WorkerLost, WorkerProcess
 
 JOB = Job(1, "time", 0, 3)
 READY = msgspec.json.encode(Ready(ENVIRONMENT, 0.5)).decode()
-FINISH = msgspec.json.encode(Finish("c")).decode()
+FINISH = msgspec.json.encode(Finish()).decode()
 UNTRACKED = Expectation(input_requires_grad=False, result_requires_grad=False, result_is_leaf=True)
 
 

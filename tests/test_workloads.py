@@ -14,50 +14,88 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
+from gradbench.errors import RequestError
 from gradbench.lane import ReadyLane, expected_answer, prepare
-from gradbench.methods import METHODS
-from gradbench.plan import DTYPES, Request, make_plan
+from gradbench.plan import DTYPES, NEEDS, Request, make_plan
 from gradbench.sizes import CLASSES, size_class
-from gradbench.workloads import WORKLOADS
+from gradbench.workloads import PRESETS, WORKLOADS
 from gradbench.workloads.matmul import square
 
 # As in a worker, unless it is told otherwise.
 torch.set_num_threads(1)
 
-each_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
-computing = [workload for workload in WORKLOADS if workload.work is not None]
+
+def called(workload):
+    return f"{workload.name}.{workload.part}"
+
+
+each_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=called)
+computing = [workload for workload in WORKLOADS if workload.answer is not None]
 
 
 @functools.lru_cache(maxsize=1)
-def measured(workload, size, dtype="float32"):
+def measured(workload, part, size, dtype="float32"):
     """A comparison, its inputs, and the checked result of its reference."""
-    (comparison,) = make_plan(Request(workloads=(workload,), sizes=(size,), dtype=dtype)).comparisons
+    request = Request(workloads=(workload,), sizes=(size,), dtype=dtype, preset="thorough")
+    if not (plan := planned(request, part)):
+        pytest.skip("the workload is not measured there")
+    (comparison,) = plan
     shared = prepare(comparison)
-    (reference,) = (lane for lane in comparison.lanes if lane.role == "reference")
-    y = check_lane(ReadyLane(reference, shared), comparison)
-    if y is not None:
-        check_answer(y, expected_answer(comparison, shared), comparison)
+    y = check_lane(ReadyLane(comparison.reference, shared), comparison)
+    answer = expected_answer(comparison, comparison.reference, shared)
+    if answer is not None:
+        check_answer(y, answer, comparison)
     return comparison, shared, y
+
+
+def planned(request, part):
+    try:
+        return [each for each in make_plan(request).comparisons if each.part == part]
+    except RequestError:
+        return []
 
 
 def check(lane, comparison, shared, reference):
     y = check_lane(ReadyLane(lane, shared), comparison)
-    if y is not None and reference is not None:
+    if lane.answer is not None:
+        check_answer(y, expected_answer(comparison, lane, shared), comparison)
+    elif y is not None and reference is not None:
         check_same(y, reference, comparison)
 
 
 def test_names_are_unique_and_can_be_typed():
-    names = [workload.name for workload in WORKLOADS]
+    names = [(workload.name, workload.part) for workload in WORKLOADS]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name, _ in names)
+    assert all(re.fullmatch(r"[a-z0-9_]*", part) for _, part in names)
+
+
+@each_workload
+def test_a_workload_of_parts_says_of_each_part_what_it_is(workload):
+    assert (": " in workload.title) == bool(workload.part)
+
+
+@each_workload
+def test_the_ways_of_a_workload_have_names_of_their_own_and_say_what_they_do(workload):
+    names = [way.name for way in workload.ways]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+    assert not names or workload.reference in names
+    for way in workload.ways:
+        assert re.fullmatch(r"[A-Z][^\n]*\.", way.effect)
+        assert way.label
+        assert not way.source or re.fullmatch(r"https://[a-z.]+/\S+", way.source)
+        assert not way.needs or way.needs in NEEDS
+        assert set(way.presets) <= set(PRESETS)
 
 
 @each_workload
 def test_a_row_says_what_it_is_and_what_it_shows(workload):
     assert workload.title
     assert re.fullmatch(r"[A-Z][^\n]*\.", workload.shows)
-    assert (workload.work is None) == (workload.answer is None)
+    assert workload.work is None or workload.answer is not None
     assert workload.work is None or "{x}" in workload.work
+    assert not (workload.work and workload.ways)
 
 
 @each_workload
@@ -68,51 +106,49 @@ def test_each_class_has_a_size_inside_it(workload):
         assert size_class(math.prod(workload.shape(numel))) == size
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 @pytest.mark.parametrize("size", CLASSES)
 @each_workload
-def test_every_method_keeps_its_promises(workload, size, method):
-    comparison, shared, reference = measured(workload.name, size)
-    lanes = [lane for lane in comparison.lanes if lane.name == method.name]
-    assert len(lanes) == (method.name not in comparison.skipped)
-    for lane in lanes:
-        check(lane, comparison, shared, reference)
-
-
-@pytest.mark.parametrize("size", CLASSES)
-@each_workload
-def test_the_twins_and_the_empty_loop_keep_theirs(workload, size):
-    comparison, shared, reference = measured(workload.name, size)
-    lanes = [lane for lane in comparison.lanes if lane.role not in ("method", "reference")]
-    assert len(lanes) == 3
-    for lane in lanes:
-        check(lane, comparison, shared, reference)
+def test_every_lane_keeps_its_promises(workload, size):
+    comparison, shared, reference = measured(workload.name, workload.part, size)
+    for lane in comparison.lanes:
+        if lane.name != "fused_compiled":
+            check(lane, comparison, shared, reference)
 
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "float32"])
 @pytest.mark.parametrize("size", CLASSES)
 @each_workload
-def test_every_method_keeps_its_promises_in_every_dtype(workload, size, dtype):
-    comparison, shared, reference = measured(workload.name, size, dtype)
+def test_every_lane_keeps_its_promises_in_every_dtype(workload, size, dtype):
+    comparison, shared, reference = measured(workload.name, workload.part, size, dtype)
     for lane in comparison.lanes:
-        check(lane, comparison, shared, reference)
+        if lane.name != "fused_compiled":
+            check(lane, comparison, shared, reference)
 
 
 @pytest.mark.parametrize("numel", ["1", "2"])
 @each_workload
-def test_every_method_keeps_its_promises_on_hardly_any_elements(workload, numel):
-    comparison, shared, reference = measured(workload.name, numel)
+def test_every_lane_keeps_its_promises_on_hardly_any_elements(workload, numel):
+    comparison, shared, reference = measured(workload.name, workload.part, numel)
     for lane in comparison.lanes:
-        check(lane, comparison, shared, reference)
+        if lane.name != "fused_compiled":
+            check(lane, comparison, shared, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["forward", "backward", "both"])
+def test_the_compiled_lane_keeps_its_promises(part):
+    comparison, shared, reference = measured("custom", part, "small")
+    (lane,) = (lane for lane in comparison.lanes if lane.name == "fused_compiled")
+    check(lane, comparison, shared, reference)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", CLASSES)
-@pytest.mark.parametrize("workload", computing, ids=lambda workload: workload.name)
+@pytest.mark.parametrize("workload", computing, ids=called)
 def test_half_of_the_answer_is_not_the_answer(workload, size, dtype):
-    comparison, shared, reference = measured(workload.name, size, dtype)
+    comparison, shared, reference = measured(workload.name, workload.part, size, dtype)
     with pytest.raises(CheckFailed, match="values of y"):
-        check_answer(reference * 0.5, expected_answer(comparison, shared), comparison)
+        check_answer(reference * 0.5, expected_answer(comparison, comparison.reference, shared), comparison)
 
 
 def test_the_answers_are_those_of_a_pocket_calculator():
@@ -124,7 +160,8 @@ def test_the_answers_are_those_of_a_pocket_calculator():
     }
     for name, answer in expected.items():
         comparison = make_plan(Request(workloads=(name,), sizes=("4",))).comparisons[0]
-        assert expected_answer(comparison, {"base": x, "w": w}) == pytest.approx(numpy.array(answer))
+        found = expected_answer(comparison, comparison.reference, {"base": x, "w": w})
+        assert found.numpy() == pytest.approx(numpy.array(answer))
 
 
 @settings(deadline=None)

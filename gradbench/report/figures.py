@@ -99,27 +99,42 @@ SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_fal
 
 def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
     """One workload over many sizes: the ratios of the best-known methods, with their intervals."""
+    return _curves(comparisons, [each.comparison.numel for each in comparisons], "elements of x")
+
+
+def operations(comparisons: Sequence[ComparisonSummary]) -> str:
+    """One control around more and more operations, at the smallest size that was measured."""
+    numel = min(each.comparison.numel for each in comparisons)
+    own = [each for each in comparisons if each.comparison.numel == numel]
+    return _curves(own, [int(each.comparison.part) for each in own], "operations under one control")
+
+
+def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str) -> str:
     with style():
         figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
         highest = 1.0
-        for index, name in enumerate(SWEPT):
+        first = comparisons[0].comparison
+        names: tuple[str, ...] = SWEPT
+        if first.ways:
+            names = tuple(lane.name for lane in first.lanes if lane.role == "method")[: len(SWEPT)]
+        for index, name in enumerate(names):
             points = [
-                (each.comparison.numel, lane.ratio)
-                for each in comparisons
+                (place, lane.ratio)
+                for place, each in zip(places, comparisons, strict=True)
                 if (lane := each.lane(name)) is not None and lane.ratio is not None
             ]
             if not points:
                 continue
             paint = COLOURS[f"line{index}"]
-            sizes = [numel for numel, _ in points]
+            sizes = [place for place, _ in points]
             means = [interval.mean for _, interval in points]
             highest = max(highest, *means)
             axes.plot(sizes, means, color=paint, linewidth=1.5, marker="o", markersize=3, label=name)
             bounded = [
-                (numel, each.low, each.high)
-                for numel, each in points
+                (place, each.low, each.high)
+                for place, each in points
                 if each.low is not None and each.high is not None
             ]
             if bounded:
@@ -128,9 +143,68 @@ def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
         if highest > 4:
             axes.set_yscale("log")
         _ratio_axis(axes.yaxis, highest > 4)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.axhline(1.0, color=COLOURS["faint"], linewidth=0.8)
-        axes.set_xlabel("elements of x")
+        axes.set_xlabel(label)
         axes.set_ylabel("time ÷ time of the reference")
         axes.grid(color=COLOURS["grid"], linewidth=0.5)
         axes.legend(frameon=False, fontsize=8, ncols=2)
-        return svg(figure, f"sweep {comparisons[0].comparison.workload}")
+        return svg(figure, f"curves {first.workload} {first.part}")
+
+
+# What a line of a training step is called under the axis, by what stands in it; the first that fits.
+_STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "zero_grad"), ("loss", "loss"))
+
+
+def timeline(comparison: ComparisonSummary) -> str:
+    """The bytes that are live through one execution: a line per lane, the lines of its code side by side."""
+    with style():
+        figure = Figure(figsize=(2 * WIDTH, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        scale, unit = _bytes_unit(comparison)
+        lanes = [lane.lane for lane in comparison.methods if lane.lane.name in comparison.timelines]
+        lanes = [lane for lane in lanes if lane.name != "copy"]
+        count = 0
+        for index, lane in enumerate(lanes):
+            stretches = comparison.timelines[lane.name].stretches
+            count = max(count, len(stretches))
+            # Each line of code is as wide as any other: lanes with more allocations stay comparable.
+            where, live = [0.0], [0.0]
+            for number, stretch in enumerate(stretches):
+                for step, value in enumerate(stretch.live):
+                    where.append(number + (step + 1) / (len(stretch.live) + 1))
+                    live.append(value / scale)
+            where.append(float(len(stretches)))
+            live.append(live[-1])
+            axes.step(
+                where, live, where="post", color=COLOURS[f"line{index % 6}"], linewidth=1.5, label=lane.name
+            )
+        named = comparison.timelines[lanes[0].name].stretches
+        axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
+        for number in range(1, count):
+            axes.axvline(number, color=COLOURS["grid"], linewidth=0.8)
+        axes.tick_params(axis="x", length=0)
+        axes.set_xlim(0, count)
+        axes.set_ylabel(f"live, {unit}")
+        axes.legend(frameon=False, fontsize=8)
+        return svg(figure, f"timeline {comparison.comparison.id}")
+
+
+def _stretch(code: str) -> str:
+    return next((name for part, name in _STRETCHES if part in code), "forward")
+
+
+def _bytes_unit(comparison: ComparisonSummary) -> tuple[float, str]:
+    highest = max(
+        (
+            value
+            for each in comparison.timelines.values()
+            for stretch in each.stretches
+            for value in stretch.live
+        ),
+        default=0,
+    )
+    return next(
+        ((scale, unit) for scale, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if highest >= scale),
+        (1.0, "B"),
+    )

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy
 
@@ -13,6 +14,12 @@ from gradbench import stats
 from gradbench.report import format
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
+
+# The comparisons of ways that are summed up at the top of the page; the others have their sections.
+HEADLINES = (
+    "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
+    "retain", "custom.both", "placement",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,14 +35,19 @@ def findings(summary: RunSummary) -> list[Finding]:
     by_workload: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in summary.comparisons:
         by_workload[each.comparison.workload].append(each)
-    alone = by_workload.pop("control", [])
-    in_place = list(by_workload.values())
+    under_methods = [each for each in summary.comparisons if not each.comparison.ways]
+    whole = [each for each in under_methods if not each.comparison.part]
+    alone = [each for each in whole if each.comparison.workload == "control"]
+    in_place = [each for each in whole if each.comparison.workload != "control"]
     asked: list[Callable[[], Finding | None]] = [
         lambda: _alone(alone),
         lambda: _price(alone, in_place),
         lambda: _recording(in_place),
-        lambda: _inference_mode(summary.comparisons),
-        lambda: _memory(summary.comparisons),
+        lambda: _break_even(by_workload["break_even"]),
+        lambda: _inference_mode(whole),
+        lambda: _memory(under_methods),
+        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.ways),
+        lambda: _yardstick(by_workload["custom"]),
         lambda: _floor(summary),
     ]
     return [found for ask in asked if (found := ask()) is not None]
@@ -72,14 +84,11 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
 
 
-def _price(
-    alone: Sequence[ComparisonSummary], in_place: Sequence[Sequence[ComparisonSummary]]
-) -> Finding | None:
+def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSummary]) -> Finding | None:
     """What no_grad() adds to work that is untracked anyway: the price that users pay."""
     known = [
         (each, lane)
-        for comparisons in in_place
-        for each in comparisons
+        for each in in_place
         if (lane := each.lane("no_grad")) is not None
         and lane.extra
         and lane.ratio
@@ -88,7 +97,7 @@ def _price(
     if not known:
         return None
     ratios = [lane.ratio.mean for _, lane in known if lane.ratio]
-    count = sum(len(comparisons) for comparisons in in_place)
+    count = len(in_place)
     told = f"In {len(known)} of {count} comparisons a" if len(known) < count else "A"
     sentence = (
         f"{told} no_grad() block around work takes {_span(ratios)} times as long as the same work with "
@@ -106,12 +115,11 @@ def _price(
     return Finding(f"{sentence}.", f"no_grad() ÷ requires_grad_(False): {listed}.")
 
 
-def _recording(in_place: Sequence[Sequence[ComparisonSummary]]) -> Finding | None:
+def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     """Whether a block around this work is dearer than the recording that it saves."""
     found = [
         (each, ratio)
-        for comparisons in in_place
-        for each in comparisons
+        for each in in_place
         if (ratio := between(each, "no_grad", "tracked")) is not None and ratio.low is not None
     ]
     if not found:
@@ -125,6 +133,109 @@ def _recording(in_place: Sequence[Sequence[ComparisonSummary]]) -> Finding | Non
     if open_:
         sentence += f"; in {open_} the two are not told apart"
     return Finding(f"{sentence}.", f"no_grad() ÷ tracked: {_listed(found)}.")
+
+
+def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    """From how many operations on a block is cheaper than recording."""
+    numels = {each.comparison.numel for each in comparisons}
+    found = [
+        (each, ratio)
+        for each in comparisons
+        if each.comparison.numel == min(numels)
+        and (ratio := between(each, "no_grad", "tracked")) is not None
+        and ratio.low is not None
+    ]
+    if not found:
+        return None
+    slower, faster = _told_apart(found, "no_grad", "tracked")
+    dearer = [int(each.comparison.part) for each in slower]
+    cheaper = [int(each.comparison.part) for each in faster]
+    parts = []
+    if dearer:
+        parts.append(f"dearer than recording them at up to {_operations(max(dearer))}")
+    if cheaper:
+        parts.append(f"cheaper from {_operations(min(cheaper))} on")
+    if not parts:
+        parts.append("not told apart from recording them")
+    listed = ", ".join(f"{format.ratio_with_ends(ratio)} at {each.comparison.part}" for each, ratio in found)
+    return Finding(
+        f"One no_grad() block around multiplications of {min(numels):,} elements is {' and '.join(parts)}.",
+        f"no_grad() ÷ tracked, by the number of operations: {listed}.",
+    )
+
+
+def _operations(count: int) -> str:
+    return f"{count} operation{'' if count == 1 else 's'}"
+
+
+_WORDS = {
+    "faster": "faster",
+    "slower": "slower",
+    "same": "the same within 1 %",
+    "cannot tell": "not told apart",
+}
+
+
+def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
+    """What the ways of one workload cost against each other, at the largest size that was measured."""
+    same = [
+        other.comparison.numel
+        for other in summary.comparisons
+        if other.comparison.name == each.comparison.name
+    ]
+    if each.comparison.numel != max(same) or each.comparison.name not in HEADLINES:
+        return None
+    lanes = [lane for lane in each.methods if lane.verdict in _WORDS and lane.ratio]
+    told = {
+        words: ", ".join(
+            f"{lane.lane.label} ({format.multiple(lane.ratio)})" for lane in lanes if lane.verdict == verdict
+        )
+        for verdict, words in _WORDS.items()
+    }
+    listed = "; ".join(f"{words}: {names}" for words, names in told.items() if names)
+    if not listed:
+        return None
+    sizes = [
+        f"at {other.comparison.numel:,} elements "
+        + ", ".join(
+            f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
+            for lane in other.methods
+            if lane.lane.role == "method"
+        )
+        for other in summary.comparisons
+        if other.comparison.name == each.comparison.name
+    ]
+    return Finding(
+        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, "
+        f"against {each.comparison.reference.label}: {listed}.",
+        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
+    )
+
+
+def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    """How far each form of the fused Function is from what moving its bytes costs."""
+    known = [
+        each for each in comparisons if (copy := each.lane("copy")) is not None and copy.ratio is not None
+    ]
+    if not known:
+        return None
+    each = max(known, key=lambda each: (each.comparison.numel, each.comparison.part == "both"))
+    found = [
+        (lane.lane.label, ratio)
+        for lane in each.methods
+        if lane.lane.name != "copy" and (ratio := between(each, lane.lane.name, "copy")) is not None
+    ]
+    if not found:
+        return None
+    label, nearest = min(found, key=lambda pair: pair[1].mean)
+    copy = each.lane("copy")
+    assert copy is not None
+    evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
+    return Finding(
+        f"Nearest to what memory allows, in {each.comparison.title} at {each.comparison.numel:,} elements, "
+        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes.",
+        f"Times relative to {copy.lane.label}: {evidence}.",
+    )
 
 
 def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:

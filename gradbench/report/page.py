@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gradbench.methods import METHODS
 from gradbench.plan import Comparison, Lane
 from gradbench.report import figures, format, template
 from gradbench.report.findings import findings
 from gradbench.report.template import put
 from gradbench.results import Results, read_results
-from gradbench.summary import LEAST_LOOPS, ComparisonSummary, LaneSummary, RunSummary, between, summarise
+from gradbench.summary import (
+    LEAST_LOOPS,
+    ComparisonSummary,
+    LaneSummary,
+    RunSummary,
+    between,
+    split,
+    summarise,
+)
+from gradbench.traits import characteristics
 
 # More sizes than this are read as a curve, not one by one.
 SWEEP = 4
@@ -32,45 +43,84 @@ def render(results: Results) -> str:
         "page.html",
         snippet=snippet,
         between=between,
+        split=split,
         summary=summary,
         header=results.header,
         findings=findings(summary),
-        glance=_glance(summary),
+        glanced=_glanced(summary),
+        glance=_glance(_glanced(summary)),
         workloads=_workloads(summary),
         failures=results.failures,
+        labels={method.name: method.label for method in METHODS},
+        characteristics=characteristics(results.observations),
+        observations=results.observations,
         machine=_machine(results),
         least_loops=LEAST_LOOPS,
     )
 
 
 def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
+    """By workload its title, its figure over sizes or operations, and its parts."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in summary.comparisons:
         grouped[each.comparison.workload].append(each)
+    skipped = summary.results.header.plan.skipped
     return [
         {
             "name": name,
-            "title": comparisons[0].comparison.title,
-            "shows": comparisons[0].comparison.shows,
-            "skipped": comparisons[0].comparison.skipped,
-            "sweep": figures.sweep(comparisons) if len(comparisons) > SWEEP else None,
-            "comparisons": [
-                {"summary": each, "figure": figures.ratios(each), "words": _words(each)}
-                for each in comparisons
-            ],
+            "title": comparisons[0].comparison.title.partition(":")[0],
+            "sweep": figures.operations(comparisons) if name == "break_even" else None,
+            "parts": _parts(comparisons),
+            "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
         }
         for name, comparisons in grouped.items()
     ]
 
 
-def _glance(summary: RunSummary) -> list[tuple[str, list[LaneSummary | None]]]:
-    """Per method its label and its lane in each comparison, None where it does not fit; [] if too wide."""
-    if len(summary.comparisons) > GLANCE:
-        return []
+def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        grouped[each.comparison.part].append(each)
+    said: set[str] = set()
+    parts = []
+    for name, own in grouped.items():
+        first = own[0].comparison
+        # A sentence that holds for all parts stands once.
+        shows = "" if first.shows in said else first.shows
+        said.add(first.shows)
+        parts.append(
+            {
+                "name": name,
+                "title": first.title.partition(": ")[2],
+                "shows": shows,
+                "skipped": first.skipped,
+                "sweep": figures.sweep(own) if len(own) > SWEEP else None,
+                "comparisons": [
+                    {
+                        "summary": each,
+                        "figure": figures.ratios(each),
+                        "words": _words(each),
+                        "timeline": figures.timeline(each) if each.timelines else None,
+                    }
+                    for each in own
+                ],
+            }
+        )
+    return parts
+
+
+def _glanced(summary: RunSummary) -> list[ComparisonSummary]:
+    """The comparisons of the table at a glance: all methods, each workload as a whole; none if too many."""
+    found = [each for each in summary.comparisons if not each.comparison.ways and not each.comparison.part]
+    return [] if len(found) > GLANCE else found
+
+
+def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[str, list[LaneSummary | None]]]:
+    """Per method its label and its lane in each comparison, None where it does not fit."""
     # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
-    ordered = sorted(summary.comparisons, key=lambda each: -len(each.methods))
+    ordered = sorted(comparisons, key=lambda each: -len(each.methods))
     labels = {lane.lane.name: lane.lane.label for each in ordered for lane in each.methods}
-    return [(label, [each.lane(name) for each in summary.comparisons]) for name, label in labels.items()]
+    return [(label, [each.lane(name) for each in comparisons]) for name, label in labels.items()]
 
 
 def _words(comparison: ComparisonSummary) -> str:
@@ -78,14 +128,23 @@ def _words(comparison: ComparisonSummary) -> str:
     listed = [
         f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}" for lane in comparison.methods if lane.ratio
     ]
-    return "Time relative to requires_grad_(False), with 95 % intervals: " + "; ".join(listed)
+    label = comparison.comparison.reference.label
+    return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
 
 
 def snippet(comparison: Comparison, lane: Lane) -> str:
     """A lane as a program that can be pasted and run."""
     return "\n".join(
         part
-        for part in ("import torch", "", comparison.prepare, lane.setup, "", lane.statement)
+        for part in (
+            "import torch",
+            "",
+            comparison.prepare,
+            lane.setup,
+            "",
+            *([] if lane.feed in ("", "pass") else ["# before each call, not timed", lane.feed, "# timed"]),
+            lane.statement,
+        )
         if part or part == ""
     )
 

@@ -1,13 +1,31 @@
-"""The workloads: what is computed under a method.
+"""The workloads: what is computed, under a method or in ways of its own.
 
 To add one, add a row to a family's file (or a new file to `WORKLOADS` here).
 """
 
 from __future__ import annotations
 
-from gradbench.workloads import control, matmul, pointwise
-from gradbench.workloads.workload import Workload
+from gradbench.workloads import (
+    control,
+    custom,
+    evaluation,
+    keeping,
+    matmul,
+    placement,
+    pointwise,
+    training,
+)
+from gradbench.workloads.workload import LEAF, PRESETS, Way, Workload
 
-WORKLOADS: tuple[Workload, ...] = (*control.WORKLOADS, *pointwise.WORKLOADS, *matmul.WORKLOADS)
+WORKLOADS: tuple[Workload, ...] = (
+    *control.WORKLOADS,
+    *pointwise.WORKLOADS,
+    *matmul.WORKLOADS,
+    *evaluation.WORKLOADS,
+    *training.WORKLOADS,
+    *keeping.WORKLOADS,
+    *custom.WORKLOADS,
+    *placement.WORKLOADS,
+)
 
-__all__ = ["WORKLOADS", "Workload"]
+__all__ = ["LEAF", "PRESETS", "WORKLOADS", "Way", "Workload"]

@@ -1,6 +1,38 @@
-"""Operations element by element."""
+"""Operations element by element, under each method."""
 
-from gradbench.workloads.workload import Workload
+from gradbench.workloads.workload import Way, Workload, at
+
+CHAIN = "torch.exp(torch.sin({x} ** 2))"
+CHAIN_ANSWER = "numpy.exp(numpy.sin(x ** 2))"
+# Each of the three operations rounds, and exp and sin carry the error of their argument on.
+CHAIN_ROUNDINGS = 16.0
+
+_CHAIN = CHAIN.format(x="x")
+
+# How many operations run under one control: the workload `break_even`, in part by preset.
+OPERATIONS = (1, 2, 3, 5, 10, 30, 100)
+_USUAL = (1, 2, 5, 10, 100)
+
+
+def _break_even(operations: int) -> Workload:
+    return Workload(
+        name="break_even",
+        part=str(operations),
+        title=f"one control around several operations: {operations}",
+        shows="How many operations a block must hold before it is cheaper to enter it than to record them.",
+        definitions=(
+            f"def operations(x):\n    for _ in range({operations}):\n        x = x * 0.9\n    return x"
+        ),
+        methods=("tracked", "requires_grad_false", "detach", "no_grad", "inference_mode"),
+        work="operations({x})",
+        answer=f"x * 0.9 ** {operations}",
+        # Each product rounds, by half an epsilon at most.
+        roundings=4.0 + operations / 2,
+        normwise=True,
+        every=3,
+        presets=at(standard="small" if operations in _USUAL else "", thorough="small medium"),
+    )
+
 
 WORKLOADS = (
     Workload(
@@ -15,9 +47,56 @@ WORKLOADS = (
         title="a chain of three operations, exp(sin(x²))",
         shows="Three operations under one control: recording costs per operation, entering a block costs "
         "once. Only recording keeps intermediate results alive.",
-        work="torch.exp(torch.sin({x} ** 2))",
-        answer="numpy.exp(numpy.sin(x ** 2))",
-        # Each of the three operations rounds, and exp and sin carry the error of their argument on.
-        roundings=16.0,
+        work=CHAIN,
+        answer=CHAIN_ANSWER,
+        roundings=CHAIN_ROUNDINGS,
+    ),
+    *(_break_even(operations) for operations in OPERATIONS),
+    Workload(
+        name="mixed",
+        title="detach() inside no_grad()",
+        shows="Whether detaching a result that is not tracked anyway is worth anything.",
+        answer=CHAIN_ANSWER,
+        roundings=CHAIN_ROUNDINGS,
+        every=3,
+        presets=at(standard="small large"),
+        ways=(
+            Way(
+                name="requires_grad_false",
+                label="requires_grad_(False)",
+                effect="The input is not tracked: nothing is recorded, nothing is switched.",
+                setup="x.requires_grad_(False)",
+                code=f"y = {_CHAIN}",
+                holds="not y.requires_grad",
+            ),
+            Way(
+                name="tracked",
+                label="tracked (no control)",
+                effect="Everything is recorded.",
+                code=f"y = {_CHAIN}",
+                holds="y.requires_grad",
+            ),
+            Way(
+                name="detach",
+                label="detach() after",
+                effect="Everything is recorded, and the result is detached.",
+                code=f"y = {_CHAIN}.detach()",
+                holds="not y.requires_grad",
+            ),
+            Way(
+                name="no_grad",
+                label="no_grad()",
+                effect="One block around the work.",
+                code=f"with torch.no_grad():\n    y = {_CHAIN}",
+                holds="not y.requires_grad",
+            ),
+            Way(
+                name="mixed",
+                label="no_grad() and detach() inside",
+                effect="The guide's combination: the block, and the result detached in it.",
+                code=f"with torch.no_grad():\n    y = {_CHAIN}.detach()",
+                holds="not y.requires_grad",
+            ),
+        ),
     ),
 )

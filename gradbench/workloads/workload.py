@@ -1,9 +1,17 @@
-"""What a workload is."""
+"""What a workload is, and what a way of doing it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from gradbench.methods import REFERENCE
+from gradbench.sizes import CLASSES
+
+PRESETS = ("quick", "standard", "thorough")
+
+# The tensor that every lane starts from: a leaf that requires gradients, on the storage all lanes read.
+LEAF = "x = base.detach().requires_grad_()"
 
 
 def vector(numel: int) -> tuple[int, ...]:
@@ -11,34 +19,126 @@ def vector(numel: int) -> tuple[int, ...]:
     return (numel,)
 
 
+def at(
+    *, quick: str = "", standard: str = "", thorough: str = "small medium large"
+) -> dict[str, tuple[str, ...]]:
+    """By preset, the classes of size that a workload is measured at, each given as words.
+
+    >>> at(standard="small")["quick"], at(standard="small")["standard"]
+    ((), ('small',))
+    """
+    return {
+        "quick": tuple(quick.split()),
+        "standard": tuple(standard.split()),
+        "thorough": tuple(thorough.split()),
+    }
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of doing what a workload is about, where that is not a choice among the methods.
+
+    Attributes:
+        name: unique in its workload; a method's name where the way is that method put to this use.
+        label: the way as a user names it.
+        effect: what it does, in a sentence.
+        source: the documentation of it; empty where there is none but the code.
+        code: what stands for `WAY` in the workload's setup, feed and statement.
+        setup: lines run once, after the workload's leaf and before its setup.
+        statement: what is timed, where it is not the workload's.
+        holds: expression that must be true once the statement has run: what the way promises.
+        result: expression to hold against the answer; None is the workload's.
+        answer: NumPy expression of the expected result; None is the workload's.
+        needs: what must be on the machine: a key of `gradbench.plan.NEEDS`; empty for nothing.
+        counted: whether the source of the memory figures sees what it allocates.
+        dtypes: those that it works in; empty for all.
+        presets: those that measure it without being asked by name.
+    """
+
+    name: str
+    label: str
+    effect: str
+    code: str = ""
+    source: str = ""
+    setup: str = ""
+    statement: str | None = None
+    holds: str = ""
+    result: str | None = None
+    answer: str | None = None
+    needs: str = ""
+    counted: bool = True
+    dtypes: tuple[str, ...] = ()
+    presets: tuple[str, ...] = PRESETS
+
+
 @dataclass(frozen=True)
 class Workload:
-    """What is computed under a method, with its expected answer.
+    """What is computed, with its expected answer: under each method, or in ways of its own.
 
     Code is Python text, as in `gradbench.methods`. Values are drawn uniformly from [0, 1).
 
     Attributes:
-        name: stable identifier.
-        title: what it is, in a few words.
+        name: stable identifier; workloads of one name are parts of one, chosen together.
+        part: which part of it is timed, where there are several: forward, backward, step.
+        title: what it is, in a few words; of a part, what is common to all parts, a colon, and the part.
         shows: what its figures tell, in a sentence.
-        work: expression computed on the tensor `{x}`; None where nothing is computed.
-        answer: the same in NumPy, on `x` (and what `inputs` names) as float64 arrays; None likewise.
-        inputs: further tensors, by name: an expression in which `{shape}` and `{options}` are filled in.
+        work: expression computed on the tensor `{x}` under each method; None where nothing is computed, or
+            where `ways` say what is.
+        ways: its lanes, in place of the methods.
+        reference: the way, or the method, that ratios are taken to.
+        answer: the result in NumPy, on `x` (and what `inputs` names) as float64 arrays, modules as a dict of
+            arrays, and `answers` (`gradbench.answers`); None where there is none.
+        inputs: further names: an expression in which `{shape}` and `{options}` are filled in.
+        imports: lines before everything else.
+        definitions: lines after the inputs.
+        leaf: lines that make the lane's own `x`.
+        methods: those that it is measured under; empty for all that fit.
+        on_model: the work goes through a `model` whose parameters are what is tracked.
+        setup: lines run once per lane.
+        feed: lines run before each call, outside the clock.
+        statement: what is timed, with `WAY` where the ways differ.
+        result: expression, once the statement has run, that is held against the answer.
+        writes: the statement is meant to write to x.
+        timeline: the bytes that are live are followed through the statement, line by line.
+        normwise: the error is that of the whole result, in the Euclidean norm, not of each element.
         roundings: the relative error allowed for what is rounded to the dtype, in its epsilons.
         terms: for the shape of x, how many terms are added up for one element of the result.
         sizes: the representative number of elements for each class of size.
+        largest: the greatest number of elements that it is fit for; None for no limit.
+        dtypes: those that it is fit for; empty for all.
+        presets: by preset, the classes of size at which it is measured without being asked by name.
+        every: it is visited in every so many passes, where it is measured without being asked by name.
         shape: the shape of x for a wanted number of elements.
     """
 
     name: str
     title: str
     shows: str
+    part: str = ""
     work: str | None = None
+    ways: tuple[Way, ...] = ()
+    reference: str = REFERENCE
     answer: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    imports: str = ""
+    definitions: str = ""
+    leaf: str = LEAF
+    methods: tuple[str, ...] = ()
+    on_model: bool = False
+    setup: str = ""
+    feed: str = ""
+    statement: str = "WAY"
+    result: str = "y"
+    writes: bool = False
+    timeline: bool = False
+    normwise: bool = False
     roundings: float = 4.0
     terms: Callable[[tuple[int, ...]], int] = lambda shape: 0
     sizes: Mapping[str, int] = field(
         default_factory=lambda: {"small": 100, "medium": 10_000, "large": 1_000_000}
     )
+    largest: int | None = None
+    dtypes: tuple[str, ...] = ()
+    presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))
+    every: int = 1
     shape: Callable[[int], tuple[int, ...]] = vector

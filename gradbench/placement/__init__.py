@@ -1,0 +1,52 @@
+"""One neuron that predicts placement from CGPA, by gradient descent: in NumPy by hand, and twice in PyTorch.
+
+The three predictors have one interface and take the same steps; torch is imported when one that needs it is
+first asked for.
+
+>>> predictor = NumpyPlacementPredictor().fit(CGPA, PLACED)
+>>> low, high = predictor.predict([5.0, 7.5])
+>>> bool(low < high)
+True
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gradbench.placement.data import CGPA, COHORT_BIAS, COHORT_WEIGHT, PLACED, make_cohort
+from gradbench.placement.predictor import PlacementPredictor
+from gradbench.placement.scratch import NumpyPlacementPredictor, binary_cross_entropy, sigmoid
+
+if TYPE_CHECKING:
+    from gradbench.placement.tensors import (
+        ModulePlacementPredictor,
+        TensorPlacementPredictor,
+        clamped_loss,
+    )
+
+__all__ = [
+    "CGPA",
+    "COHORT_BIAS",
+    "COHORT_WEIGHT",
+    "PLACED",
+    "ModulePlacementPredictor",
+    "NumpyPlacementPredictor",
+    "PlacementPredictor",
+    "TensorPlacementPredictor",
+    "binary_cross_entropy",
+    "clamped_loss",
+    "make_cohort",
+    "sigmoid",
+]
+
+_WITH_TORCH = {"ModulePlacementPredictor", "TensorPlacementPredictor", "clamped_loss"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module("gradbench.placement.tensors"), name)
+    # The next look finds it without coming here.
+    globals()[name] = value
+    return value

@@ -1,0 +1,769 @@
+"""What each method does to tensors, as questions that real tensors answer, and the words for the answers.
+
+A probe is Python text that stands by itself: a reader can paste what was run. It leaves what it saw in
+the dict `seen`. In a probe of the methods the line `WAY` stands for the method around the work.
+
+To add a question, add a row to `PROBES`. The words of a table come from `seen` alone, by the rules below,
+and no rule knows the name of a method.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gradbench.methods import METHODS, Method
+from gradbench.plan import fill, insert
+
+Value = bool | int | float | str | None
+
+_NOTES = "https://docs.pytorch.org/docs/stable/notes/autograd.html"
+_TORCH = "https://docs.pytorch.org/docs/stable/generated/torch."
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question, and the code that answers it.
+
+    Attributes:
+        id: stable identifier, unique in the table; the trait of its observations.
+        question: what is asked, in a sentence.
+        source: the documentation that says what to expect.
+        code: Python text that leaves what it saw in `seen`.
+        work: expression for the work done on `{x}` under a method; None for a question about no method.
+    """
+
+    id: str
+    question: str
+    source: str
+    code: str
+    work: str | None = None
+
+    def asks(self, method: Method) -> str:
+        """The code for one method, with the method's own lines in the place of `WAY`."""
+        return insert(self.code, fill(f"{method.setup}\n{method.within}", self.work or "{x}"))
+
+
+class Observation(msgspec.Struct, frozen=True, tag="observation"):
+    """What one probe saw.
+
+    Attributes:
+        trait: id of the probe.
+        question: what was asked.
+        code: what was run, whole.
+        method: name of the method; empty for a question about no method.
+        seen: observed values by name; sizes are in bytes.
+        error: why nothing was seen, in a line; empty where the probe came to its end.
+    """
+
+    trait: str
+    question: str
+    code: str
+    method: str = ""
+    seen: dict[str, Value] = {}
+    error: str = ""
+
+
+# What a probe may use to go on after an error that is itself an answer.
+_ATTEMPT = """
+def attempt(name, action):
+    try:
+        action()
+        seen[name] = True
+    except RuntimeError as error:
+        seen[name] = False
+        seen[name + "_says"] = str(error).partition(". ")[0]
+"""
+
+_START = """\
+import torch
+
+seen = {}
+x = torch.ones(3, requires_grad=True)
+"""
+
+_PROFILE = """\
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+def held(profiler):
+    events = profiler.profiler.kineto_results.events()
+    return [event.nbytes() for event in events if event.name() == "[memory]"]
+
+seen = {}
+"""
+
+PROBES: tuple[Probe, ...] = (
+    Probe(
+        id="persistence",
+        question="Is an operation recorded inside and afterwards, on x and on what the method hands on?",
+        source=_NOTES + "#locally-disabling-gradient-computation",
+        work="inside({x})",
+        code=_START
+        + """
+def inside(given):
+    seen["given_inside"] = (given * 2.0).requires_grad
+    seen["x_inside"] = (x * 2.0).requires_grad
+    return given
+
+WAY
+seen["x_after"] = (x * 2.0).requires_grad
+seen["result_after"] = (y * 2.0).requires_grad
+with torch.enable_grad():
+    seen["x_under_enable_grad"] = (x * 2.0).requires_grad
+    seen["result_under_enable_grad"] = (y * 2.0).requires_grad
+""",
+    ),
+    Probe(
+        id="reversibility",
+        question="Is tracking back by itself, by enable_grad() inside, by requires_grad_(True) later?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html",
+        work="inside({x})",
+        code=_START
+        + _ATTEMPT
+        + """
+def inside(given):
+    seen["given_inside"] = (given * 2.0).requires_grad
+    with torch.enable_grad():
+        seen["given_under_enable_grad"] = (given * 2.0).requires_grad
+    return given
+
+WAY
+seen["x_by_itself"] = (x * 2.0).requires_grad
+seen["result_by_itself"] = (y * 2.0).requires_grad
+attempt("switched_on", lambda: y.requires_grad_(True))
+attempt("backward", lambda: (y * 2.0).sum().backward())
+seen["result_gets_gradient"] = y.grad is not None
+seen["x_gets_gradient"] = x.grad is not None
+""",
+    ),
+    Probe(
+        id="scope",
+        question="Does it reach x, another tensor, a leaf made inside, and a thread started inside?",
+        source=_NOTES + "#locally-disabling-gradient-computation",
+        work="inside({x})",
+        code="import threading\n\n"
+        + _START
+        + """\
+w = torch.ones(3, requires_grad=True)
+
+def other_thread():
+    seen["other_in_thread"] = (w * 2.0).requires_grad
+
+def inside(given):
+    seen["given"] = (given * 2.0).requires_grad
+    seen["x"] = (x * 2.0).requires_grad
+    seen["other"] = (w * 2.0).requires_grad
+    leaf = torch.ones(3, requires_grad=True)
+    seen["leaf_made_inside_requires_grad"] = leaf.requires_grad
+    seen["leaf_made_inside"] = (leaf * 2.0).requires_grad
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    thread.join()
+    return given
+
+WAY
+seen["result"] = (y * 2.0).requires_grad
+seen["other_after"] = (w * 2.0).requires_grad
+""",
+    ),
+    Probe(
+        id="memory",
+        question="How many bytes does the control alone allocate for 1,000,000 elements of float32?",
+        source="https://docs.pytorch.org/docs/stable/tensor_view.html",
+        work="{x}",
+        code=_PROFILE
+        + """
+# What a first execution sets up belongs to no method.
+for _ in range(3):
+    x, y = torch.ones(1_000_000, requires_grad=True), None
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        WAY
+    sizes = held(profiler)
+seen["allocated"] = sum(size for size in sizes if size > 0)
+seen["kept"] = sum(sizes)
+""",
+    ),
+    Probe(
+        id="graph",
+        question="How many bytes does autograd keep beside the result of exp and sin on 1,000,000 elements?",
+        source=_NOTES + "#saved-tensors",
+        work="{x}.exp().sin()",
+        code=_PROFILE
+        + """
+# What a first execution sets up belongs to no method.
+for _ in range(3):
+    x, y = torch.ones(1_000_000, requires_grad=True), None
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        WAY
+    sizes = held(profiler)
+seen["result"] = y.untyped_storage().nbytes()
+seen["kept"] = sum(sizes) - seen["result"]
+""",
+    ),
+    Probe(
+        id="objects",
+        question="Which Python objects of torch's types does it add: inside, and afterwards with y held?",
+        source="https://docs.python.org/3/library/gc.html#gc.get_objects",
+        work="inside({x})",
+        code="import gc\nfrom collections import Counter\n\n"
+        + _START
+        + """\
+y = None
+
+def alive():
+    return Counter(map(type, gc.get_objects()))
+
+def named(added):
+    of_torch = {each: count for each, count in added.items() if str(each.__module__).startswith("torch")}
+    return ", ".join(sorted(f"{count} {each.__name__}" for each, count in of_torch.items()))
+
+def inside(given):
+    seen["inside"] = named(alive() - before)
+    return given
+
+gc.collect()
+before = alive()
+WAY
+seen["afterwards"] = named(alive() - before)
+seen["result_is_x"] = y is x
+""",
+    ),
+    Probe(
+        id="write",
+        question="Does what it hands on share the storage of x, and does autograd notice a write through it?",
+        source="https://github.com/pytorch/pytorch/issues/6990",
+        work="{x}",
+        code=_START
+        + _ATTEMPT
+        + """
+recorded = x.sin().sum()  # its backward needs the values of x
+WAY
+version = x._version
+seen["shares_storage"] = y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+with torch.no_grad():
+    y.fill_(2.0)
+seen["seen_in_x"] = bool((x == 2.0).all())
+seen["version_counted"] = x._version > version
+attempt("backward", recorded.backward)
+seen["gradient"] = None if x.grad is None else float(x.grad[0])
+seen["wrong_gradient"] = x.grad is not None and not torch.allclose(x.grad, torch.ones(3).cos())
+""",
+    ),
+    Probe(
+        id="result",
+        question="What can be done afterwards with a tensor that was computed under it?",
+        source=_TORCH + "autograd.grad_mode.inference_mode.html",
+        work="{x} * 2.0",
+        code=_START
+        + _ATTEMPT
+        + """
+w = torch.ones(3, requires_grad=True)
+WAY
+seen["history"] = y.grad_fn is not None
+seen["inference"] = y.is_inference()
+attempt("saved_for_backward", lambda: (w * y).sum().backward())
+attempt("version_counter", lambda: y._version)
+attempt("viewed", lambda: y.view(-1))
+attempt("written", lambda: y.add_(1.0))
+attempt("tracked_again", lambda: y.requires_grad_(True))
+attempt("clone_tracked", lambda: y.clone().requires_grad_(True))
+""",
+    ),
+    Probe(
+        id="view",
+        question="Does a view of x made under it pass gradients to x afterwards, and can it be written to?",
+        source=_TORCH + "autograd.grad_mode.inference_mode.html",
+        work="{x}.view(-1)",
+        code=_START
+        + _ATTEMPT
+        + """
+WAY
+seen["requires_grad"] = y.requires_grad
+seen["history"] = y.grad_fn is not None
+attempt("backward", lambda: (y * 2.0).sum().backward())
+seen["x_gets_gradient"] = x.grad is not None
+attempt("written", lambda: y.fill_(2.0))
+seen["seen_in_x"] = bool((x == 2.0).all())
+""",
+    ),
+    Probe(
+        id="earlier",
+        question="Does it reach what was recorded on x before?",
+        source=_NOTES,
+        work="inside({x})",
+        code=_START
+        + _ATTEMPT
+        + """
+recorded = (x * 2.0).sum()
+
+def inside(given):
+    attempt("backward_inside", lambda: recorded.backward(retain_graph=True))
+    seen["gradient_inside"] = x.grad is not None
+    x.grad = None
+    return given
+
+WAY
+attempt("backward_after", recorded.backward)
+seen["gradient_after"] = x.grad is not None
+""",
+    ),
+    Probe(
+        id="on_result",
+        question="Can it be used on a result that was recorded, and does its origin still get gradients?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html",
+        work="{x}",
+        code="""\
+import torch
+
+seen = {}
+origin = torch.ones(3, requires_grad=True)
+x = origin * 1.0
+"""
+        + _ATTEMPT
+        + """
+def control():
+    WAY
+
+attempt("accepted", control)
+seen["x_still_tracked"] = x.requires_grad
+attempt("backward", lambda: (x * 2.0).sum().backward())
+seen["origin_gets_gradient"] = origin.grad is not None
+""",
+    ),
+    Probe(
+        id="zero_grad",
+        question="Do gradients add up unless they are cleared?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
+        code="""\
+import torch
+
+seen = {}
+x = torch.tensor(2.0, requires_grad=True)
+optimizer = torch.optim.SGD([x], lr=0.1)
+(x * x).backward()
+seen["after_one_backward"] = x.grad.item()
+(x * x).backward()
+seen["after_two"] = x.grad.item()
+optimizer.zero_grad()
+seen["none_after_zero_grad"] = x.grad is None
+(x * x).backward()
+seen["after_zero_grad_and_one"] = x.grad.item()
+""",
+    ),
+    Probe(
+        id="retain_graph",
+        question="Is retain_graph=True needed for a second backward, and what does it keep in memory?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
+        code=_PROFILE
+        + _ATTEMPT
+        + """
+x = torch.ones(1_000_000, requires_grad=True)
+
+def kept_after_backward(retain):
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        loss = x.exp().sin().sum()
+        loss.backward(retain_graph=retain)
+        x.grad = None
+    return loss, sum(held(profiler)) - loss.untyped_storage().nbytes()
+
+for _ in range(2):
+    loss, seen["kept_without"] = kept_after_backward(False)
+attempt("second_without", loss.backward)
+loss, seen["kept_with"] = kept_after_backward(True)
+attempt("second_with", loss.backward)
+""",
+    ),
+    Probe(
+        id="freeze",
+        question="Does requires_grad_(False) freeze a layer, and let gradients through to the one before?",
+        source=_NOTES + "#setting-requires-grad",
+        code="""\
+import torch
+
+seen = {}
+torch.manual_seed(0)
+first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+data = torch.rand(8, 4)
+second.requires_grad_(False)
+before = second.weight.clone(), first.weight.detach().clone()
+optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
+second(first(data)).sum().backward()
+optimizer.step()
+seen["frozen_gets_gradient"] = second.weight.grad is not None
+seen["frozen_changed"] = not torch.equal(second.weight, before[0])
+seen["layer_before_gets_gradient"] = first.weight.grad is not None
+seen["layer_before_changed"] = not torch.equal(first.weight, before[1])
+second.requires_grad_(True)
+second(first(data)).sum().backward()
+seen["unfrozen_gets_gradient"] = second.weight.grad is not None
+# The other way to leave the layer out cuts what comes before it off, too.
+with torch.no_grad():
+    y = second(first(data))
+seen["recorded_under_no_grad"] = y.requires_grad
+""",
+    ),
+    Probe(
+        id="target",
+        question="Does a training target by detach() or no_grad() keep its value and pass no gradient on?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html",
+        code="""\
+import torch
+
+seen = {}
+torch.manual_seed(0)
+model, teacher = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+data = torch.rand(8, 4)
+
+def teacher_gets_gradient(target):
+    teacher.zero_grad()
+    (model(data) - target).square().sum().backward()
+    return teacher.weight.grad is not None
+
+tracked, detached = teacher(data), teacher(data).detach()
+with torch.no_grad():
+    under_no_grad = teacher(data)
+seen["same_value_detached"] = torch.equal(tracked, detached)
+seen["same_value_no_grad"] = torch.equal(tracked, under_no_grad)
+seen["gradient_tracked"] = teacher_gets_gradient(tracked)
+seen["gradient_detached"] = teacher_gets_gradient(detached)
+seen["gradient_no_grad"] = teacher_gets_gradient(under_no_grad)
+""",
+    ),
+    Probe(
+        id="inference",
+        question="Does no_grad() give the same predictions without a graph, and does it do what eval() does?",
+        source=_NOTES + "#evaluation-mode-nn-module-eval",
+        code="""\
+import torch
+
+seen = {}
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Dropout(0.5))
+data = torch.rand(8, 64)
+with torch.no_grad():
+    seen["dropout_still_drops"] = not torch.equal(model(data), model(data))
+model.eval()
+recorded = model(data)
+seen["eval_alone_builds_a_graph"] = recorded.grad_fn is not None
+with torch.no_grad():
+    y = model(data)
+seen["no_grad_builds_a_graph"] = y.grad_fn is not None
+seen["same_predictions"] = torch.equal(recorded, y)
+""",
+    ),
+    Probe(
+        id="components",
+        question="What do requires_grad, grad_fn and backward() hold on a leaf and on a result?",
+        source=_NOTES + "#how-autograd-encodes-the-history",
+        code="""\
+import torch
+
+seen = {}
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = torch.tensor([3.0, 4.0], requires_grad=True)
+z = x * y
+seen["leaf_grad_fn"] = x.grad_fn is not None
+seen["result_requires_grad"] = z.requires_grad
+seen["result_grad_fn"] = type(z.grad_fn).__name__
+z.sum().backward()
+seen["gradient_of_x_is_y"] = torch.equal(x.grad, y)
+seen["gradient_of_y_is_x"] = torch.equal(y.grad, x)
+""",
+    ),
+    Probe(
+        id="square",
+        question="What is dy/dx of y = x² at 2 and at 3?",
+        source=_NOTES,
+        code="""\
+import torch
+
+seen = {}
+for at in (2.0, 3.0):
+    x = torch.tensor(at, requires_grad=True)
+    (x ** 2).backward()
+    seen[f"at_{at:g}"] = x.grad.item()
+""",
+    ),
+    Probe(
+        id="sin_square",
+        question="What is dz/dx of z = sin(x²) at 2, beside cos(x²) · 2x?",
+        source=_NOTES,
+        code="""\
+import math
+
+import torch
+
+seen = {}
+x = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+torch.sin(x ** 2).backward()
+seen["gradient"] = x.grad.item()
+seen["by_formula"] = math.cos(2.0 ** 2) * 2 * 2.0
+seen["agree"] = math.isclose(seen["gradient"], seen["by_formula"], rel_tol=1e-12)
+""",
+    ),
+    Probe(
+        id="exp_sin_square",
+        question="What is du/dx of u = exp(sin(x²)) at 2, beside exp(sin(x²)) · cos(x²) · 2x?",
+        source=_NOTES,
+        code="""\
+import math
+
+import torch
+
+seen = {}
+x = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+torch.exp(torch.sin(x ** 2)).backward()
+seen["gradient"] = x.grad.item()
+seen["by_formula"] = math.exp(math.sin(2.0 ** 2)) * math.cos(2.0 ** 2) * 2 * 2.0
+seen["agree"] = math.isclose(seen["gradient"], seen["by_formula"], rel_tol=1e-12)
+""",
+    ),
+    Probe(
+        id="as_written",
+        question="Does the class as the guide writes it, without torch's Function as its base, have apply()?",
+        source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+        code="""\
+import torch
+
+seen = {}
+
+class AutogradFunction:
+    def save_for_backward(self, *args):
+        self.saved_tensors = args
+
+def gradient_at_2(base):
+    class Square(base):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            (x,) = ctx.saved_tensors
+            return 2 * x * grad_output
+
+    x = torch.tensor(2.0, requires_grad=True)
+    Square.apply(x).backward()
+    return x.grad.item()
+
+try:
+    gradient_at_2(AutogradFunction)
+    seen["as_written"] = "runs"
+except AttributeError as error:
+    seen["as_written"] = f"AttributeError: {error}"
+seen["gradient_with_the_base_of_torch"] = gradient_at_2(torch.autograd.Function)
+""",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Words for what was seen, where every value that `when` names was seen so."""
+
+    words: str
+    when: Mapping[str, Value]
+
+
+def _rules(names: str, *rows: tuple[str, str]) -> tuple[Rule, ...]:
+    """Rules over the same names; a row is the words and, by name, a `+` for true or a `-` for false."""
+    keys = names.split()
+    return tuple(
+        Rule(words, {key: sign == "+" for key, sign in zip(keys, signs.split(), strict=True)})
+        for words, signs in rows
+    )
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "persistence": _rules(
+        "given_inside x_inside x_after result_after x_under_enable_grad result_under_enable_grad",
+        ("nothing is switched off", "+ + + + + +"),
+        ("until changed", "- - - - - -"),
+        ("until grad mode is switched back", "- - - - + +"),
+        ("until the block is left", "- - + + + +"),
+        ("as long as the new tensor lives", "- + + - + -"),
+        ("as long as the new tensor lives; the work before it is recorded", "+ + + - + -"),
+    ),
+    "reversibility": _rules(
+        "given_inside given_under_enable_grad x_by_itself result_by_itself switched_on backward "
+        "result_gets_gradient x_gets_gradient",
+        ("nothing to reverse", "+ + + + + + + +"),
+        ("by requires_grad_(True) on the same tensor", "- - - - + + + +"),
+        ("by itself; inside by enable_grad()", "- + + + + + + +"),
+        ("by itself; not inside by enable_grad()", "- - + + + + + +"),
+        ("x was never cut off; the new tensor only as a leaf of its own", "- - + - + + + -"),
+        ("x was never cut off; the result only as a leaf of its own", "+ + + - + + + -"),
+    ),
+    "scope": _rules(
+        "given x other other_in_thread leaf_made_inside result other_after",
+        ("nothing", "+ + + + + + +"),
+        ("this tensor", "- - + + + - +"),
+        ("the new tensor", "- + + + + - +"),
+        ("the new tensor, made of the result", "+ + + + + - +"),
+        ("all operations inside, in this thread", "- - - + - + +"),
+        ("all operations inside, in threads started there too", "- - - - - + +"),
+    ),
+    "write": _rules(
+        "shares_storage seen_in_x version_counted backward wrong_gradient",
+        ("shows in x; backward refuses", "+ + + - -"),
+        ("shows in x, unnoticed: wrong gradient", "+ + - + +"),
+        ("does not reach x", "- - - + -"),
+    ),
+    "result": _rules(
+        "history inference saved_for_backward version_counter viewed written tracked_again clone_tracked",
+        ("with history", "+ - + + + + + +"),
+        ("ordinary, without history", "- - + + + + + +"),
+        ("inference tensor: not for backward, writes or tracking; its clone is", "- + - - + - - +"),
+    ),
+    "view": _rules(
+        "requires_grad history backward x_gets_gradient written seen_in_x",
+        ("gradient reaches x; refuses a write", "+ + + + - -"),
+        ("requires_grad, but no gradient reaches x; refuses a write", "+ - + - - -"),
+        ("not tracked; a write shows in x", "- - - - + +"),
+        ("not tracked; a write does not reach x", "- - - - + -"),
+    ),
+    "earlier": _rules(
+        "backward_inside gradient_inside backward_after gradient_after",
+        ("untouched", "+ + + +"),
+        ("x gets no gradient from it", "+ - + -"),
+        ("no backward inside", "- - + +"),
+    ),
+    "on_result": _rules(
+        "accepted x_still_tracked backward origin_gets_gradient",
+        ("accepted; its origin keeps its gradient", "+ + + +"),
+        ("refused", "- + + +"),
+    ),
+}
+
+
+def words(trait: str, seen: Mapping[str, Value]) -> str:
+    """What was seen, in the words of the first rule that fits; `other: ...` with all of it where none does.
+
+    Raises KeyError for a trait that has no words: what the probes of no method saw is shown as it is.
+    """
+    if trait in _COUNTED:
+        said = _COUNTED[trait](seen)
+    else:
+        fits = (r.words for r in RULES[trait] if all(seen.get(key) is value for key, value in r.when.items()))
+        said = next(fits, None)
+    return said or "other: " + ", ".join(f"{key}={value}" for key, value in seen.items())
+
+
+def _bytes(name: str) -> Callable[[Mapping[str, Value]], str | None]:
+    def count(seen: Mapping[str, Value]) -> str | None:
+        counted = seen.get(name)
+        if not isinstance(counted, int):
+            return None
+        return f"{counted:,} B" if counted else "none"
+
+    return count
+
+
+def _objects(seen: Mapping[str, Value]) -> str | None:
+    inside, kept = seen.get("inside"), seen.get("afterwards")
+    if not (isinstance(inside, str) and isinstance(kept, str)):
+        return None
+    return (inside or "none") if inside == kept else f"inside: {inside or 'none'}; kept: {kept or 'none'}"
+
+
+_COUNTED = {"memory": _bytes("allocated"), "graph": _bytes("kept"), "objects": _objects}
+
+
+class Characteristics(msgspec.Struct, frozen=True):
+    """One method's row, in words; None where nothing was asked.
+
+    Attributes:
+        method: name of the method.
+        persistence: how long it holds.
+        memory: new storage of the control alone, in bytes, at 1,000,000 elements of float32.
+        graph: bytes that autograd keeps beside the result of two operations on as many.
+        reversibility: how tracking comes back.
+        scope: what is no longer recorded.
+        objects: Python objects of torch's types that it adds.
+        write: what a write through the tensor that it hands on does.
+        result: what a tensor computed under it is good for.
+        view: what a write through a view made under it does afterwards.
+        earlier: what becomes of a graph recorded before.
+        on_result: whether it takes a tensor that is no leaf.
+    """
+
+    method: str
+    persistence: str | None = None
+    memory: str | None = None
+    graph: str | None = None
+    reversibility: str | None = None
+    scope: str | None = None
+    objects: str | None = None
+    write: str | None = None
+    result: str | None = None
+    view: str | None = None
+    earlier: str | None = None
+    on_result: str | None = None
+
+
+def characteristics(observations: Iterable[Observation]) -> list[Characteristics]:
+    """A row for each method that was observed, in the order of the observations."""
+    rows: dict[str, dict[str, str]] = {}
+    for each in observations:
+        if each.method and each.trait in Characteristics.__struct_fields__:
+            said = f"failed: {each.error}" if each.error else words(each.trait, each.seen)
+            rows.setdefault(each.method, {})[each.trait] = said
+    return [Characteristics(method, **row) for method, row in rows.items()]
+
+
+_TABLES = (
+    ("How long, how far, and back", ("persistence", "scope", "reversibility")),
+    ("Memory and objects", ("memory", "graph", "objects", "write")),
+    ("Tensors made before and under it", ("result", "view", "earlier", "on_result")),
+)
+_HEADS = {
+    "memory": "new storage",
+    "graph": "kept by the graph",
+    "objects": "additional objects",
+    "write": "a write through it",
+    "result": "a result computed under it",
+    "view": "a view made under it",
+    "earlier": "a graph made before",
+    "on_result": "on a result",
+}
+
+
+def as_data(observations: Sequence[Observation]) -> dict[str, Any]:
+    """The characteristics of each method, and all that was seen, as plain data."""
+    data = {"characteristics": characteristics(observations), "observations": list(observations)}
+    plain: dict[str, Any] = msgspec.to_builtins(data)
+    return plain
+
+
+def as_text(observations: Sequence[Observation]) -> str:
+    """The tables for a terminal: the characteristics of each method, then what the other probes saw."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    text = io.StringIO()
+    console = Console(file=text, width=110, highlight=False, markup=False)
+    rows = characteristics(observations)
+    labels = {method.name: method.label for method in METHODS}
+    for title, columns in _TABLES:
+        method = Column("method", overflow="fold")
+        heads = (_HEADS.get(each, each) for each in columns)
+        table = Table(method, *heads, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(
+                labels.get(row.method, row.method), *(getattr(row, each) or "—" for each in columns)
+            )
+        if rows:
+            console.print(table)
+    general = [each for each in observations if not each.method]
+    if general:
+        table = Table("question", "seen", title="Beside the methods", title_justify="left")
+        for each in general:
+            table.add_row(each.question, each.error or "\n".join(f"{k}: {v}" for k, v in each.seen.items()))
+        console.print(table)
+    return text.getvalue().rstrip()

@@ -1,0 +1,109 @@
+"""Custom autograd Functions: exp(sin(x²)) from three of them, from one, and from PyTorch's own operations."""
+
+from dataclasses import replace
+
+from gradbench.workloads.pointwise import CHAIN_ANSWER, CHAIN_ROUNDINGS
+from gradbench.workloads.workload import Way, Workload, at
+
+_GRADIENT = f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x"
+
+
+def _copies(count: int) -> tuple[Way]:
+    """The yardstick: the bytes that must move at least, moved by copies, of which each moves two tensors.
+
+    Forward reads x and writes the result; backward reads x, the result and its gradient, and writes one.
+    """
+    return (
+        Way(
+            name="copy",
+            label=f"{count} cop{'y' if count == 1 else 'ies'} of x (a yardstick)",
+            effect="What it takes to move the bytes that this must read and write at least.",
+            source="https://docs.pytorch.org/docs/stable/generated/torch.clone.html",
+            code="x",
+            statement="\n".join(["y = x.detach().clone()"] * count),
+            result="y",
+            answer="x",
+        ),
+    )
+
+
+_FORWARD = Workload(
+    name="custom",
+    part="forward",
+    title="exp(sin(x²)) from custom autograd Functions: forward",
+    shows="What a Function written in Python costs per call, and what fusing three into one gives back.",
+    imports="from gradbench.functions import Exp, Sin, Square, exp_sin_square",
+    inputs={"g": "torch.ones({shape}, {options})"},
+    reference="composed",
+    statement="y = WAY",
+    answer=CHAIN_ANSWER,
+    roundings=CHAIN_ROUNDINGS,
+    every=3,
+    presets=at(standard="small large"),
+    ways=(
+        Way(
+            name="composed",
+            label="three Functions",
+            effect="Square, Sin and Exp, each a torch.autograd.Function, one after another.",
+            source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+            code="Exp.apply(Sin.apply(Square.apply(x)))",
+        ),
+        Way(
+            name="native",
+            label="torch's own operations",
+            effect="The same from torch.exp, torch.sin and a power.",
+            code="torch.exp(torch.sin(x ** 2))",
+        ),
+        Way(
+            name="fused",
+            label="one fused Function",
+            effect="One Function whose forward and backward are written together, in eager PyTorch.",
+            code="exp_sin_square(x)",
+        ),
+        Way(
+            name="fused_native",
+            label="one fused Function, in C",
+            effect="The same Function in C, built on demand.",
+            code='exp_sin_square(x, form="native")',
+            needs="c compiler",
+        ),
+        Way(
+            name="fused_compiled",
+            label="one fused Function, torch.compile",
+            effect="The same, compiled by torch.compile; the compilation itself is not timed.",
+            source="https://docs.pytorch.org/docs/stable/generated/torch.compile.html",
+            code='exp_sin_square(x, form="compiled")',
+            needs="c++ compiler",
+            presets=("thorough",),
+        ),
+        *_copies(1),
+    ),
+)
+
+_COMPUTING = tuple(way for way in _FORWARD.ways if way.name != "copy")
+
+WORKLOADS = (
+    _FORWARD,
+    replace(
+        _FORWARD,
+        part="backward",
+        title="exp(sin(x²)) from custom autograd Functions: backward",
+        feed="x.grad = None\ny = WAY",
+        statement="y.backward(g)",
+        result="x.grad",
+        answer=_GRADIENT,
+        ways=(*_COMPUTING, *_copies(2)),
+    ),
+    replace(
+        _FORWARD,
+        part="both",
+        title="exp(sin(x²)) from custom autograd Functions: forward and backward",
+        feed="x.grad = None",
+        statement="y = WAY\ny.backward(g)",
+        timeline=True,
+        result="x.grad",
+        answer=_GRADIENT,
+        ways=(*_COMPUTING, *_copies(3)),
+        presets=at(quick="small", standard="small large"),
+    ),
+)
