@@ -227,7 +227,7 @@ class ExpSinSquare(_Pointwise):
 
 # Up to so many elements the calls cost more than the arithmetic.
 _FEW = 1024
-# For each thread, as many elements of a few tensors stay in the last cache; smaller pieces cost more in calls.
+# For each thread, as many elements of a few tensors stay in the last cache; smaller pieces mean more calls.
 _PIECE = 2**19
 
 _Tensors = tuple[torch.Tensor, ...]

@@ -252,7 +252,9 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
         workload.definitions,
     )
-    lanes, skipped = (_way_lanes if workload.ways else _method_lanes)(workload, request)
+    lanes, skipped = (
+        _way_lanes(workload, request, numel) if workload.ways else _method_lanes(workload, request)
+    )
     fed = any(lane.feed for lane in lanes)
     lanes.append(
         Lane(
@@ -348,7 +350,7 @@ def _method_lane(method: Method, workload: Workload) -> Lane:
     )
 
 
-def _way_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[str, str]]:
+def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[Lane], dict[str, str]]:
     lanes: list[Lane] = []
     skipped: dict[str, str] = {}
     for way in workload.ways:
@@ -361,6 +363,9 @@ def _way_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[s
                 continue
         if way.needs and not any(map(shutil.which, NEEDS[way.needs])):
             skipped[way.name] = f"there is no {way.needs} here: expected one of {', '.join(NEEDS[way.needs])}"
+            continue
+        if numel < way.least:
+            skipped[way.name] = f"it is a way of its own from {way.least:,} elements on"
             continue
         if way.dtypes and request.dtype not in way.dtypes:
             skipped[way.name] = f"it works in {' and '.join(way.dtypes)}, not in {request.dtype}"

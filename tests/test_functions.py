@@ -169,6 +169,14 @@ def test_a_gradient_of_any_layout(form, size, make):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_gradient_that_is_transposed(form):
+    x = sample(1500, torch.float32).detach().view(30, 50)
+    g = torch.linspace(-2, 2, 1500).view(50, 30).t()
+    _, d = value_and_gradient(FUSED[form], x, g)
+    torch.testing.assert_close(d, value_and_gradient(FUSED[form], x, g.contiguous())[1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", FLOATING)
 def test_beyond_all_bounds_as_the_chain_of_torch(form, dtype):
     largest = torch.finfo(dtype).max ** 0.5
@@ -254,23 +262,31 @@ def test_the_fused_function_keeps_input_output_and_at_most_one_more(form, size, 
     assert len(more) <= (form == "eager" or size == 1 or dtype in (torch.float16, torch.bfloat16))
 
 
-def peaks(function, x):
-    """The most bytes live at once, without x: in forward, and in forward and backward."""
-    g = torch.ones_like(x)
+def peak(run):
+    """The most bytes live at once of what is allocated by a call, its result held."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        held = run()
+    events = [
+        (event.start_ns(), event.nbytes())
+        for event in profiler.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
+    del held
+    sizes = [size for _, size in sorted(events, key=lambda event: event[0])]
+    return max(itertools.accumulate(sizes))
 
-    def peak(run):
-        x.grad = None
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-            held = run()
-        events = [
-            (event.start_ns(), event.nbytes())
-            for event in profiler.profiler.kineto_results.events()
-            if event.name() == "[memory]"
-        ]
-        del held
-        x.grad = None
-        sizes = [size for _, size in sorted(events, key=lambda event: event[0])]
-        return max(itertools.accumulate(sizes))
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", SIZES)
+def test_without_a_gradient_there_is_only_the_result(form, size):
+    x = sample(SIZES[size], torch.float32).detach()
+    FUSED[form](x)
+    assert peak(lambda: FUSED[form](x)) <= x.untyped_storage().nbytes() + 16
+
+
+def peaks(function, x):
+    """The peaks of forward, and of forward and backward."""
+    g = torch.ones_like(x)
 
     def both():
         y = function(x)
@@ -279,6 +295,7 @@ def peaks(function, x):
 
     function(x).backward(g)
     gc.collect()
+    x.grad = None
     return peak(lambda: function(x)), peak(both)
 
 

@@ -80,7 +80,7 @@ def test_a_workload_named_is_measured_even_where_its_preset_leaves_it_out():
 
 
 def test_a_way_that_needs_a_compiler_is_left_out_where_there_is_none(monkeypatch):
-    request = Request(workloads=("custom",), sizes=("small",), preset="thorough")
+    request = Request(workloads=("custom",), sizes=("large",), preset="thorough")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for comparison in make_plan(request).comparisons:
         assert "there is no c compiler here" in comparison.skipped["fused_native"]
@@ -92,9 +92,14 @@ def test_a_way_that_needs_a_compiler_is_left_out_where_there_is_none(monkeypatch
 
 def test_a_way_of_a_deeper_preset_is_measured_where_it_is_asked_for_by_name(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    plan = make_plan(Request(workloads=("custom",), methods=("fused_compiled",), sizes=("small",)))
+    plan = make_plan(Request(workloads=("custom",), methods=("fused_compiled",), sizes=("large",)))
     for comparison in plan.comparisons:
         assert names(comparison) == ["composed", "twin", "twin_own_buffer", "fused_compiled", "empty"]
+
+
+def test_a_way_that_is_another_below_some_size_is_left_out_there():
+    (forward, *_) = make_plan(Request(workloads=("custom",), sizes=("small",), preset="thorough")).comparisons
+    assert "from 32,768 elements on" in forward.skipped["fused_compiled"]
 
 
 def test_a_method_brings_in_only_the_workloads_that_have_a_way_of_that_name():

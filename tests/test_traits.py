@@ -130,7 +130,7 @@ def test_no_words_hang_on_the_name_of_a_method(trait):
 
 
 def test_a_row_holds_what_was_asked_and_says_what_failed():
-    general = observation("zero_grad", "", {"after_one_backward": 4.0})
+    general = observation("memory", "", {"allocated": 16})
     rows = characteristics(
         [
             observation("memory", "b", {"allocated": 8}),

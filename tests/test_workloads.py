@@ -137,7 +137,7 @@ def test_every_lane_keeps_its_promises_on_hardly_any_elements(workload, numel):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["forward", "backward", "both"])
 def test_the_compiled_lane_keeps_its_promises(part):
-    comparison, shared, reference = measured("custom", part, "small")
+    comparison, shared, reference = measured("custom", part, "large")
     (lane,) = (lane for lane in comparison.lanes if lane.name == "fused_compiled")
     check(lane, comparison, shared, reference)
 

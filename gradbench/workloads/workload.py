@@ -52,6 +52,7 @@ class Way:
         needs: what must be on the machine: a key of `gradbench.plan.NEEDS`; empty for nothing.
         counted: whether the source of the memory figures sees what it allocates.
         dtypes: those that it works in; empty for all.
+        least: the number of elements from which it is a way of its own.
         presets: those that measure it without being asked by name.
     """
 
@@ -68,6 +69,7 @@ class Way:
     needs: str = ""
     counted: bool = True
     dtypes: tuple[str, ...] = ()
+    least: int = 0
     presets: tuple[str, ...] = PRESETS
 
 
