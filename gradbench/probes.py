@@ -32,9 +32,9 @@ def observe_traits(
 
 
 def _observe(asked: Observation) -> Observation:
-    # A probe starts from the modes of a fresh process. These guards are left after the names of the probe
-    # are gone: a guard of its own, left open, would put its modes back whenever it happened to be collected.
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+    # Leaving inference mode sets grad mode, too: a probe starts from the modes of a fresh process, and both
+    # are put back on the way out.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         try:
             return msgspec.structs.replace(asked, seen=_seen(asked))
         except Exception as error:
@@ -48,4 +48,5 @@ def _seen(asked: Observation) -> dict[str, Value]:
         exec(compile(asked.code, f"<probe {asked.trait} {asked.method}>", "exec"), names)  # noqa: S102
         return msgspec.convert(names["seen"], dict[str, Value])
     finally:
+        # A guard that the probe left open puts its modes back when it is collected: now, and not later.
         names.clear()

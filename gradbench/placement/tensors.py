@@ -19,7 +19,7 @@ def clamped_loss(logits: Tensor, placed: Tensor) -> Tensor:
     To show what is wrong with it, not to be trained on: in float32 1 - 1e-15 is 1, so that nothing keeps
     the probability from 1. From a logit of about 17 the loss is infinite where y is 0 and, by 0 times
     infinity, NaN where y is 1, which is the right answer. Below a logit of -34.5, in float64 on both sides,
-    it stands still, and its gradient is 0.
+    it stands still, and its gradient is 0; from -89, in float64 -710, e^-z overflows: the gradient is NaN.
 
     >>> clamped_loss(torch.tensor([20.0]), torch.tensor([0.0]))
     tensor(inf)
