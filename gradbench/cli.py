@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -249,6 +250,24 @@ def traits(results: Path | None, as_json: bool) -> None:
     if results is not None and not found:
         raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
     click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found))
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option("--id", "ids", multiple=True, callback=_names, metavar="ID", help="Only this claim.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: each verdict with its cases.")
+def claims(results: Path | None, ids: list[str], as_json: bool) -> None:
+    """What is said of gradient control, and whether RESULTS (default: the newest run) bear it out."""
+    from gradbench.claims import verdicts
+    from gradbench.claims.text import as_data, as_text
+    from gradbench.results import read_results
+    from gradbench.summary import summarise
+
+    found = verdicts(summarise(read_results(results or _newest())), ids)
+    if as_json:
+        click.echo(json.dumps(as_data(found), indent=2))
+    else:
+        click.echo(as_text(found, max(80, min(160, shutil.get_terminal_size((110, 24)).columns))))
 
 
 @cli.command("list")

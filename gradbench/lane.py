@@ -91,10 +91,15 @@ class ReadyLane:
             feed=textwrap.indent(lane.feed, " " * 8),
             statement=textwrap.indent(lane.statement, " " * 8),
         )
-        names = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
-        exec(compile(source, f"<batch of {lane.name}>", "exec"), names)
-        batch: Batch = names["batch"]
+        self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
+        exec(compile(source, f"<batch of {lane.name}>", "exec"), self._around)
+        batch: Batch = self._around["batch"]
         return batch
+
+    def close(self) -> None:
+        """Let go of all that the lane holds: functions and their globals hold each other."""
+        self._names.clear()
+        self._around.clear()
 
     @property
     def x(self) -> torch.Tensor | None:

@@ -6,7 +6,6 @@ release and carry the size in bytes. What the graph keeps is seen through saved-
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -30,8 +29,6 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
 
     Each figure is taken twice; raises Unrepeatable when the two differ.
     """
-    # A module of an earlier lane that waits for the collector would be released in the middle of this one.
-    gc.collect()
     # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
     _, first, second = (_allocations(ready) for _ in range(3))
     if first != second:

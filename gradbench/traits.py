@@ -524,6 +524,57 @@ seen["agree"] = math.isclose(seen["gradient"], seen["by_formula"], rel_tol=1e-12
 """,
     ),
     Probe(
+        id="predictors",
+        question="Do the predictors from scratch and in PyTorch come to the same parameters?",
+        source=_NOTES,
+        code="""\
+from gradbench.placement import (
+    CGPA, PLACED, ModulePlacementPredictor, NumpyPlacementPredictor, TensorPlacementPredictor
+)
+
+seen = {}
+kinds = (NumpyPlacementPredictor, TensorPlacementPredictor, ModulePlacementPredictor)
+fitted = [kind(learning_rate=0.1, epochs=1000).fit(CGPA, PLACED) for kind in kinds]
+found = [(float(each.weight), float(each.bias), float(each.losses[-1])) for each in fitted]
+seen["weight"], seen["bias"], seen["loss"] = found[0]
+seen["largest_difference"] = max(abs(a - b) for other in found[1:] for a, b in zip(found[0], other))
+""",
+    ),
+    Probe(
+        id="training",
+        question="Do 1,000 epochs at 0.1 on the five samples lower the loss, and tell 7.5 from 5.0?",
+        source=_NOTES,
+        code="""\
+from gradbench.placement import CGPA, PLACED, TensorPlacementPredictor
+
+seen = {}
+predictor = TensorPlacementPredictor(learning_rate=0.1, epochs=1000).fit(CGPA, PLACED)
+seen["first_loss"], seen["last_loss"] = float(predictor.losses[0]), float(predictor.losses[-1])
+seen["at_7_5"], seen["at_5"] = (float(each) for each in predictor.predict([7.5, 5.0]))
+""",
+    ),
+    Probe(
+        id="clamped_loss",
+        question="Is the loss of a probability clamped by 1e-15 finite in float32, far from the answer?",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html",
+        code="""\
+import math
+
+import torch
+
+from gradbench.placement import binary_cross_entropy, clamped_loss
+
+seen = {}
+logit, placed = torch.tensor([20.0], requires_grad=True), torch.tensor([0.0])
+clamped = clamped_loss(logit, placed)
+clamped.backward()
+seen["exact"] = 20.0 + math.log1p(math.exp(-20.0))
+seen["from_logits"] = float(binary_cross_entropy(logit.detach().numpy(), placed.numpy()))
+seen["clamped"], seen["gradient"] = str(clamped.item()), str(logit.grad.item())
+seen["clamped_is_finite"] = math.isfinite(clamped.item()) and math.isfinite(logit.grad.item())
+""",
+    ),
+    Probe(
         id="as_written",
         question="Does the class as the guide writes it, without torch's Function as its base, have apply()?",
         source="https://docs.pytorch.org/docs/stable/notes/extending.html",

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from synthetic import ENVIRONMENT, header, memory, results
 
+from gradbench import format
 from gradbench.errors import RequestError
 from gradbench.plan import Request
-from gradbench.report import format
 from gradbench.report.findings import findings
 from gradbench.report.page import render, snippet, write_report
 from gradbench.results import Failure, Results, Writer

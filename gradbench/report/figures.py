@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from gradbench.format import ratio_places
 from gradbench.report.drawing import COLOURS, WIDTH, style, svg
-from gradbench.report.format import ratio_places
 from gradbench.summary import ComparisonSummary, LaneSummary
 
 

@@ -10,8 +10,7 @@ from functools import partial
 
 import numpy
 
-from gradbench import stats
-from gradbench.report import format
+from gradbench import format, stats
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
 

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gradbench import format
+from gradbench.claims import WORDS, verdicts
+from gradbench.claims.text import counted
 from gradbench.methods import METHODS
 from gradbench.plan import Comparison, Lane
-from gradbench.report import figures, format, template
+from gradbench.report import figures, template
 from gradbench.report.findings import findings
 from gradbench.report.template import put
 from gradbench.results import Results, read_results
@@ -39,6 +42,7 @@ def write_report(results: Path, output: Path) -> None:
 def render(results: Results) -> str:
     """The page as text."""
     summary = summarise(results)
+    judgements = verdicts(summary)
     return template.render(
         "page.html",
         snippet=snippet,
@@ -47,6 +51,9 @@ def render(results: Results) -> str:
         summary=summary,
         header=results.header,
         findings=findings(summary),
+        judgements=judgements,
+        counted=counted(judgements),
+        words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
         glanced=_glanced(summary),
         glance=_glance(_glanced(summary)),
         workloads=_workloads(summary),

@@ -8,8 +8,8 @@ from typing import Any
 
 import jinja2
 
+from gradbench import format
 from gradbench.errors import RequestError
-from gradbench.report import format
 
 
 def render(template: str, *folders: Path, **values: Any) -> str:

@@ -82,6 +82,21 @@ _FORWARD = Workload(
     ),
 )
 
+_ONCE = Way(
+    name="once_differentiable",
+    label="three Functions, once_differentiable",
+    effect="The same three, their backwards marked as not to be differentiated again.",
+    source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+    setup="""\
+from torch.autograd.function import once_differentiable
+class OnceSquare(Square):
+    backward = staticmethod(once_differentiable(Square.backward))
+class OnceSin(Sin):
+    backward = staticmethod(once_differentiable(Sin.backward))
+class OnceExp(Exp):
+    backward = staticmethod(once_differentiable(Exp.backward))""",
+    code="OnceExp.apply(OnceSin.apply(OnceSquare.apply(x)))",
+)
 _COMPUTING = tuple(way for way in _FORWARD.ways if way.name != "copy")
 
 WORKLOADS = (
@@ -94,7 +109,7 @@ WORKLOADS = (
         statement="y.backward(g)",
         result="x.grad",
         answer=_GRADIENT,
-        ways=(*_COMPUTING, *_copies(2)),
+        ways=(*_COMPUTING, _ONCE, *_copies(2)),
     ),
     replace(
         _FORWARD,

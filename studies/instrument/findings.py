@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradbench.report import format
+from gradbench import format
 from gradbench.report.findings import Finding
 
 

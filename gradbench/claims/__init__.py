@@ -1,0 +1,31 @@
+"""Claims about gradient control, and their verdicts: from a results file alone, without torch.
+
+To add a claim, add a row to `guide` or `folklore`: what it says, who says so, and the question to ask.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from gradbench.claims import folklore, guide
+from gradbench.claims.claim import WORDS, Case, Claim, Judgement, judge
+from gradbench.errors import RequestError
+from gradbench.summary import RunSummary
+
+CLAIMS: tuple[Claim, ...] = (*guide.CLAIMS, *folklore.CLAIMS)
+
+__all__ = ["CLAIMS", "WORDS", "Case", "Claim", "Judgement", "judge", "verdicts"]
+
+
+def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
+    """The verdicts on the claims of these ids, or on all. Raises RequestError for an id that there is not."""
+    known = {claim.id: claim for claim in CLAIMS}
+    for each in ids:
+        if each not in known:
+            near = difflib.get_close_matches(each, known, 1, 0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RequestError(
+                f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
+            )
+    return [judge(claim, summary) for claim in CLAIMS if not ids or claim.id in ids]

@@ -1,0 +1,272 @@
+"""The questions that claims ask of results. Each finds the cases that it can, and says what they show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from gradbench import format
+from gradbench.claims.claim import Case, Question
+from gradbench.stats import Interval
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
+from gradbench.traits import Observation, Value
+
+# A difference below this is none: a tenth of the smallest difference that is commonly claimed.
+MARGIN = 0.01
+ANY = 0.0, math.inf
+FASTER = 0.0, 1 / (1 + MARGIN)
+NOT_SLOWER = 0.0, 1 + MARGIN
+SAME = 1 / (1 + MARGIN), 1 + MARGIN
+SLOWER = 1 + MARGIN, math.inf
+
+
+def within(interval: Interval | None, low: float, high: float) -> bool | None:
+    """Whether a figure lies between two bounds: by its interval; None where that reaches across one.
+
+    >>> within(Interval(1.2, 1.18, 1.22, 10), 1.1, 1.3), within(Interval(1.2, 1.0, 1.4, 10), 1.1, 1.3)
+    (True, None)
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    if low <= interval.low and interval.high <= high:
+        return True
+    return False if interval.high < low or interval.low > high else None
+
+
+def more_passes(interval: Interval | None, low: float, high: float) -> int | None:
+    """How many more passes should take the interval off the bound that it reaches across.
+
+    Its width falls with the root of the number of passes. None where its middle is on the bound, or where
+    there is no interval.
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    mean = math.log(interval.mean)
+    gaps = [abs(mean - math.log(bound)) for bound in (low, high) if 0 < bound < math.inf]
+    half = math.log(interval.high / interval.low) / 2
+    if not gaps or min(gaps) < half / 30:
+        return None
+    return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
+
+
+def _where(each: ComparisonSummary) -> str:
+    return f"{each.comparison.name} at {each.comparison.numel:,} elements"
+
+
+def comparisons(
+    summary: RunSummary, names: Sequence[str], sizes: Sequence[str] = ()
+) -> Iterator[ComparisonSummary]:
+    """The comparisons of these workloads (or parts, as `freeze.training`) at these classes of size."""
+    for each in summary.comparisons:
+        own = each.comparison
+        if (own.name in names or own.workload in names) and (not sizes or own.size in sizes):
+            yield each
+
+
+def ratio(
+    names: Sequence[str], one: str, other: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
+) -> Question:
+    """Is the time of one lane to that of another between these bounds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            found = between(each, one, other)
+            a, b = each.lane(one), each.lane(other)
+            if found is None or a is None or b is None:
+                continue
+            says = f"{a.lane.label} takes {format.ratio_with_ends(found)} times as long as {b.lane.label}"
+            holds = within(found, *bounds)
+            passes = None if holds is not None else more_passes(found, *bounds)
+            cases.append(Case(_where(each), holds, f"{says} in {_where(each)}", passes))
+        return cases
+
+    return ask
+
+
+def best(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
+    """Is no rival faster than the method, by more than a margin?"""
+    return every(*(ratio(names, method, rival, NOT_SLOWER, sizes) for rival in rivals if rival != method))
+
+
+def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
+    """Does no rival peak at fewer bytes than the method?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            own = each.lane(method)
+            peaks = {
+                lane.lane.label: lane.memory.peak
+                for name in rivals
+                if name != method and (lane := each.lane(name)) is not None and lane.memory is not None
+            }
+            if own is None or own.memory is None or not peaks:
+                continue
+            least = min(peaks, key=lambda label: peaks[label])
+            cases.append(
+                Case(
+                    _where(each),
+                    own.memory.peak <= peaks[least],
+                    f"{own.lane.label} peaks at {format.size(own.memory.peak)} and {least} at "
+                    f"{format.size(peaks[least])} in {_where(each)}",
+                )
+            )
+        return cases
+
+    return ask
+
+
+def seconds(
+    names: Sequence[str], method: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
+) -> Question:
+    """Is the time of a call between these bounds, in seconds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            lane = each.lane(method)
+            if lane is None or lane.time is None:
+                continue
+            holds = within(lane.time, *bounds)
+            says = f"{lane.lane.label} takes {format.seconds(lane.time.mean)} in {_where(each)}"
+            passes = None if holds is not None else more_passes(lane.time, *bounds)
+            cases.append(Case(_where(each), holds, says, passes))
+        return cases
+
+    return ask
+
+
+def grows(
+    label: str,
+    names: Sequence[str],
+    method: str,
+    exponents: tuple[float, float],
+    of: Callable[[LaneSummary], Interval | None] = lambda lane: lane.time,
+) -> Question:
+    """Does a cost grow with a power of the number of elements between these, over the sizes measured?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        found = {
+            each.comparison.numel: cost
+            for each in comparisons(summary, names)
+            if (lane := each.lane(method)) is not None and (cost := of(lane)) is not None and cost.mean > 0
+        }
+        if len(found) < 2:
+            return []
+        few, many = min(found), max(found)
+        exponent = _exponent(found[few], found[many], math.log(many / few))
+        says = (
+            f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "
+            f"{format.seconds(found[many].mean)} at {many:,}, "
+            f"{format.significant(found[many].mean / found[few].mean)} times for {many / few:,.0f} times the "
+            "elements"
+        )
+        return [Case(label, within(exponent, *exponents), says)]
+
+    return ask
+
+
+def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
+    """The power of the number of elements, between the ends of both intervals."""
+    middle = math.log(last.mean / first.mean) / steps
+    ends = [end for end in (first.low, first.high, last.low, last.high) if end is not None and end > 0]
+    if len(ends) < 4:
+        return Interval(middle, None, None, first.count)
+    least, most, low, high = ends
+    return Interval(middle, math.log(low / most) / steps, math.log(high / least) / steps, first.count)
+
+
+def memory(
+    names: Sequence[str],
+    one: str,
+    field: str,
+    bounds: tuple[float, float],
+    other: str = "",
+    sizes: Sequence[str] = (),
+) -> Question:
+    """Is a figure of memory (in bytes, or relative to that of another lane) between these bounds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            a, b = each.lane(one), each.lane(other) if other else None
+            if a is None or a.memory is None or (other and (b is None or b.memory is None)):
+                continue
+            value = getattr(a.memory, field)
+            says = f"{a.lane.label}: {field} {format.size(value)}"
+            if b is not None and b.memory is not None:
+                base = getattr(b.memory, field)
+                says += f", against {format.size(base)} of {b.lane.label}"
+                if base == 0:
+                    continue
+                value /= base
+            cases.append(Case(_where(each), bounds[0] <= value <= bounds[1], f"{says} in {_where(each)}"))
+        return cases
+
+    return ask
+
+
+def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str) -> Question:
+    """Was a trait seen as expected? `says` is filled in with what was seen."""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        for each in summary.results.observations:
+            if (each.trait, each.method) == (trait, method):
+                return [_seen(each, expected, says)]
+        return []
+
+    return ask
+
+
+def _seen(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:
+    where = f"{each.trait} of {each.method}" if each.method else each.trait
+    if each.error:
+        return Case(where, None, f"the probe failed: {each.error}")
+    try:
+        return Case(where, bool(expected(each.seen)), says.format(**each.seen))
+    except KeyError as missing:
+        return Case(where, None, f"the probe saw nothing of {missing}")
+
+
+def every(*questions: Question) -> Question:
+    """All of these at once: where one fails the whole does; a place is a case once, with all its figures."""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        places: dict[str, list[Case]] = {}
+        for question in questions:
+            for case in question(summary):
+                places.setdefault(case.where, []).append(case)
+        merged = []
+        for where, cases in places.items():
+            holds = _all([case.holds for case in cases])
+            wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
+            says = "; ".join(case.says for case in cases)
+            merged.append(Case(where, holds, says, max(wanted) if holds is None and wanted else None))
+        return merged
+
+    return ask
+
+
+def _all(known: Sequence[bool | None]) -> bool | None:
+    if False in known:
+        return False
+    return None if None in known else True
+
+
+def each_of(*questions: Question) -> Question:
+    """These side by side: the claim may hold in one and not in another."""
+    return lambda summary: [case for question in questions for case in question(summary)]
+
+
+def whole(*questions: Question) -> Question:
+    """All of these as one case, whatever their places."""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        found = [question(summary) for question in questions]
+        if not all(found):
+            return []
+        cases = [case for each in found for case in each]
+        return [Case("all", _all([case.holds for case in cases]), "; ".join(case.says for case in cases))]
+
+    return ask
