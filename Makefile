@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test check setup instrument clean
+.PHONY: report test check setup instrument publish clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET)
@@ -24,6 +24,10 @@ check: $(READY)
 instrument: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,study]"
 	$(BIN)/python -m studies.instrument
+
+# The newest run, or RUN=folder, into reports/ and the README's table.
+publish: $(READY)
+	$(BIN)/python -m studies.publish $(RUN)
 
 setup: $(READY)
 

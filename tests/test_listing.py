@@ -40,8 +40,15 @@ def test_the_data_holds_every_row_of_the_tables():
     data = json.loads(json.dumps(as_data(devices=False)))
     assert [row["name"] for row in data["methods"]] == [method.name for method in METHODS]
     assert [row["name"] for row in data["methods"] if row["reference"]] == [REFERENCE]
-    assert [row["name"] for row in data["workloads"]] == [workload.name for workload in WORKLOADS]
-    assert [row["sizes"] for row in data["workloads"]] == [dict(workload.sizes) for workload in WORKLOADS]
+    first = {workload.name: workload for workload in reversed(WORKLOADS)}
+    rows = {row["name"]: row for row in data["workloads"]}
+    assert list(rows) == list(dict.fromkeys(workload.name for workload in WORKLOADS))
+    for name, row in rows.items():
+        assert row["sizes"] == dict(first[name].sizes)
+        own = [workload for workload in WORKLOADS if workload.name == name]
+        assert row["parts"] == [workload.part for workload in own if workload.part]
+        ways = {way.name for workload in own for way in workload.ways}
+        assert {way["name"] for way in row["ways"]} == ways
     assert data["dtypes"] == list(DTYPES)
     assert "devices" not in data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradbench.claims.claim import Claim
 from gradbench.claims.questions import FASTER, SAME, best, each_of, memory, observed, ratio, seconds
 
-_MARGIN = "1 %, a tenth of the smallest difference that is commonly claimed"
+_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
 _EXACT = "none: bytes are counted exactly"
 _SEEN = "none: it is seen or not"
 _EVALUATION = ("inference", "attention")

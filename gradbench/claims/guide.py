@@ -20,7 +20,7 @@ GUIDED = ("requires_grad_false", "detach", "no_grad")
 # The work that stands for "an operation": one, three, and a product of matrices.
 OPERATIONS = ("elementwise", "chain", "matmul")
 
-_MARGIN = "1 %, a tenth of the smallest difference that the guide claims"
+_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
 _EXACT = "none: bytes are counted exactly"
 _SEEN = "none: it is seen or not"
 _FIVE = "5 percentage points: the guide gives its ratios with a ~ and two digits"

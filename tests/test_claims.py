@@ -1,0 +1,489 @@
+"""Claims: a verdict follows the data and nothing else, for every claim."""
+
+import json
+import math
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import results
+
+from gradbench.claims import CLAIMS, WORDS, verdicts
+from gradbench.claims.claim import Case, Claim, judge
+from gradbench.claims.questions import each_of, every, more_passes, within
+from gradbench.claims.text import as_data, as_text, counted
+from gradbench.errors import RequestError
+from gradbench.plan import Request
+from gradbench.results import Memory
+from gradbench.stats import Interval
+from gradbench.summary import summarise
+from gradbench.traits import Observation
+
+CLAIM = {claim.id: claim for claim in CLAIMS}
+FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+
+
+def world(workloads=(), ratios=None, memory=None, seen=None, grows=0.0, scatter=0.0005, passes=12):
+    """Results whose truth is known.
+
+    Args:
+        workloads: those that were measured, at every size.
+        ratios: of a lane's time to the reference; 1 where not named.
+        memory: by lane, bytes for every figure, or a dict of them.
+        seen: by trait, what was observed of every method (and of none).
+        grows: every time grows with this power of the number of elements.
+    """
+    known = {each.partition(".")[0] for each in workloads}
+    request = Request(workloads=tuple(sorted(known)) or ("control",), preset="thorough")
+    made = results(ratios or {}, request=request, scatter=scatter, passes=passes)
+    numels = {each.id: each.numel for each in made.header.plan.comparisons}
+    for visit in made.visits:
+        factor = (numels[visit.comparison] / 100) ** grows
+        for name, lane in visit.lanes.items():
+            if name != "empty":
+                seconds = (lane.seconds - 1e-8) * factor + 1e-8
+                visit.lanes[name] = msgspec.structs.replace(lane, seconds=seconds)
+        base = 1e-6 * factor + 1e-8
+        for name, lane in visit.lanes.items():
+            log = math.log(lane.seconds / base)
+            visit.lanes[name] = msgspec.structs.replace(lane, log_ratio=log)
+    for comparison in made.header.plan.comparisons:
+        for lane in comparison.lanes:
+            given_ = (memory or {}).get(lane.name, 100)
+            fields = given_ if isinstance(given_, dict) else dict.fromkeys(FIELDS, given_)
+            fields = {**dict.fromkeys(FIELDS, 100), **fields}
+            made.add(Memory(comparison.id, lane.name, **fields, resident=None, source="by hand"))
+    for trait, values in (seen or {}).items():
+        for method in ("", "requires_grad_false", "detach", "no_grad", "data"):
+            made.add(Observation(trait, "?", "code", method, values))
+    return made
+
+
+def verdict(id, **truth):
+    claim = CLAIM[id]
+    return judge(claim, summarise(world(claim.workloads, **truth)))
+
+
+WRITE = {"seen_in_x": True, "version_counted": False}
+FROZEN = {"layer_before_gets_gradient": True}
+# For each claim: what makes it true everywhere, and what makes it false everywhere.
+TRUTH = {
+    "time.order": ({"ratios": {"detach": 1.2, "no_grad": 1.5}}, {"ratios": {"detach": 1.2, "no_grad": 1.1}}),
+    "time.linear.requires_grad_false": ({"grows": 1.0}, {"grows": 0.0}),
+    "time.linear.detach": (
+        {"grows": 1.0, "ratios": {"detach": 1.5}},
+        {"grows": 0.0, "ratios": {"detach": 1.5}},
+    ),
+    "time.linear.no_grad": (
+        {"grows": 1.0, "ratios": {"no_grad": 1.5}},
+        {"grows": 0.0, "ratios": {"no_grad": 1.5}},
+    ),
+    "overhead.detach.copy": (
+        {"ratios": {"detach": 2.0, "detach_clone": 2.0}},
+        {"ratios": {"detach": 1.1, "detach_clone": 2.0}, "memory": {"detach": 0}},
+    ),
+    "overhead.no_grad.context": (
+        {"grows": 0.0, "ratios": {"no_grad": 1.5}},
+        {"grows": 0.5, "ratios": {"no_grad": 1.5}},
+    ),
+    "overhead.requires_grad_false.minimal": (
+        {"ratios": {"detach": 1.2, "no_grad": 1.1}},
+        {"ratios": {"detach": 0.9, "no_grad": 1.1}},
+    ),
+    "ratio.detach": ({"ratios": {"detach": 1.2}}, {"ratios": {"detach": 3.6}}),
+    "ratio.no_grad": ({"ratios": {"no_grad": 1.1}}, {"ratios": {"no_grad": 1.4}}),
+    "memory.requires_grad_false.none": (
+        {"memory": {"requires_grad_false": 0}},
+        {"memory": {"requires_grad_false": 4}},
+    ),
+    "memory.no_grad.none": ({"memory": {"no_grad": 0}}, {"memory": {"no_grad": 4}}),
+    "memory.detach.new": (
+        {"memory": {"detach": 400}, "seen": {"objects": {"result_is_x": False, "afterwards": ""}}},
+        {"memory": {"detach": 0}, "seen": {"objects": {"result_is_x": True, "afterwards": ""}}},
+    ),
+    "duration.requires_grad_false": (
+        {"seen": {"persistence": {"x_after": False, "x_under_enable_grad": False}}},
+        {"seen": {"persistence": {"x_after": True, "x_under_enable_grad": True}}},
+    ),
+    "duration.detach": (
+        {"seen": {"persistence": {"result_after": False, "x_after": True}}},
+        {"seen": {"persistence": {"result_after": True, "x_after": True}}},
+    ),
+    "duration.no_grad": (
+        {"seen": {"persistence": {"x_inside": False, "x_after": True}}},
+        {"seen": {"persistence": {"x_inside": False, "x_after": False}}},
+    ),
+    "objects.requires_grad_false": (
+        {"seen": {"objects": {"inside": "", "afterwards": "", "result_is_x": True}}},
+        {"seen": {"objects": {"inside": "", "afterwards": "1 Tensor", "result_is_x": False}}},
+    ),
+    "objects.detach": (
+        {"seen": {"objects": {"afterwards": "1 Tensor"}}},
+        {"seen": {"objects": {"afterwards": ""}}},
+    ),
+    "objects.no_grad": (
+        {"seen": {"objects": {"inside": "1 no_grad"}}},
+        {"seen": {"objects": {"inside": ""}}},
+    ),
+    "best.small": ({"ratios": {"detach": 1.2, "no_grad": 1.1}}, {"ratios": {"detach": 1.2, "no_grad": 0.9}}),
+    "best.medium": (
+        {"ratios": {"detach": 1.2, "no_grad": 0.9}},
+        {"ratios": {"detach": 1.2, "no_grad": 1.1}},
+    ),
+    "best.large.single": (
+        {"ratios": {"detach": 1.2, "no_grad": 1.1}},
+        {"ratios": {"detach": 0.9, "no_grad": 1.1}},
+    ),
+    "best.large.many": (
+        {"ratios": {"detach": 1.2, "no_grad": 0.9}},
+        {"ratios": {"detach": 1.2, "no_grad": 1.1}},
+    ),
+    "best.large.view": (
+        {"ratios": {"detach": 0.9, "no_grad": 1.2}},
+        {"ratios": {"detach": 1.3, "no_grad": 1.2}},
+    ),
+    "tip.in_place": (
+        {"memory": {"detach": 200, "requires_grad_false": 100}},
+        {"memory": {"detach": {"allocated": 0, "peak": 100}, "requires_grad_false": 100}},
+    ),
+    "tip.batch": (
+        {"ratios": {"detach": 1.2}, "memory": {"no_grad": 50}},
+        {"ratios": {"no_grad": 1.2}, "memory": {"no_grad": 50}},
+    ),
+    "tip.mixed": ({"ratios": {"no_grad": 1.1, "requires_grad_false": 1.0}}, {"ratios": {"mixed": 1.2}}),
+    "trait.requires_grad_false.persistence": (
+        {"seen": {"persistence": {"x_after": False}}},
+        {"seen": {"persistence": {"x_after": True}}},
+    ),
+    "trait.requires_grad_false.memory": (
+        {"memory": {"tracked": 200}},
+        {"memory": {"tracked": 100}},
+    ),
+    "trait.requires_grad_false.reversibility": (
+        {"seen": {"reversibility": {"switched_on": True, "x_gets_gradient": True}}},
+        {"seen": {"reversibility": {"switched_on": True, "x_gets_gradient": False}}},
+    ),
+    "trait.requires_grad_false.scope": (
+        {"seen": {"scope": {"x": False, "other": True}}},
+        {"seen": {"scope": {"x": False, "other": False}}},
+    ),
+    "trait.detach.persistence": (
+        {"seen": {"objects": {"result_is_x": False}}},
+        {"seen": {"objects": {"result_is_x": True}}},
+    ),
+    "trait.detach.memory": (
+        {"seen": {"memory": {"allocated": 4000000}}},
+        {"seen": {"memory": {"allocated": 0}}},
+    ),
+    "trait.detach.reversibility": (
+        {"seen": {"reversibility": {"switched_on": True, "x_gets_gradient": False}}},
+        {"seen": {"reversibility": {"switched_on": True, "x_gets_gradient": True}}},
+    ),
+    "trait.detach.scope": (
+        {"seen": {"scope": {"given": False, "x": True, "other": True}}},
+        {"seen": {"scope": {"given": False, "x": False, "other": True}}},
+    ),
+    "trait.no_grad.persistence": (
+        {"seen": {"persistence": {"x_inside": False, "x_after": True}}},
+        {"seen": {"persistence": {"x_inside": True, "x_after": True}}},
+    ),
+    "trait.no_grad.memory": (
+        {"memory": {"no_grad": {"allocated": 0, "retained": 100}, "tracked": 100}},
+        {"memory": {"no_grad": {"allocated": 4, "retained": 100}, "tracked": 200}},
+    ),
+    "trait.no_grad.reversibility": (
+        {"seen": {"reversibility": {"x_by_itself": True}}},
+        {"seen": {"reversibility": {"x_by_itself": False}}},
+    ),
+    "trait.no_grad.scope": (
+        {"seen": {"scope": {"x": False, "other": False, "other_in_thread": False}}},
+        {"seen": {"scope": {"x": False, "other": True, "other_in_thread": True}}},
+    ),
+    "use.freeze": (
+        {"seen": {"freeze": {"frozen_gets_gradient": False, "frozen_changed": False, **FROZEN}}},
+        {"seen": {"freeze": {"frozen_gets_gradient": False, "frozen_changed": True, **FROZEN}}},
+    ),
+    "use.target": (
+        {
+            "seen": {
+                "target": {"same_value_detached": True, "gradient_detached": False, "gradient_tracked": True}
+            }
+        },
+        {
+            "seen": {
+                "target": {"same_value_detached": True, "gradient_detached": True, "gradient_tracked": True}
+            }
+        },
+    ),
+    "use.inference": (
+        {"seen": {"inference": {"same_predictions": True, "no_grad_builds_a_graph": False}}},
+        {"seen": {"inference": {"same_predictions": False, "no_grad_builds_a_graph": False}}},
+    ),
+    "guide.inference_memory": ({"memory": {"tracked": 150}}, {"memory": {"tracked": 100}}),
+    "guide.zero_grad": (
+        {
+            "seen": {
+                "zero_grad": {"after_one_backward": 4.0, "after_two": 8.0, "after_zero_grad_and_one": 4.0}
+            }
+        },
+        {
+            "seen": {
+                "zero_grad": {"after_one_backward": 4.0, "after_two": 4.0, "after_zero_grad_and_one": 4.0}
+            }
+        },
+    ),
+    "guide.retain_graph": (
+        {"seen": {"retain_graph": {"second_without": False, "second_with": True, "kept_with": 4}}},
+        {"seen": {"retain_graph": {"second_without": True, "second_with": True, "kept_with": 4}}},
+    ),
+    "guide.unneeded_graph": ({"ratios": {"tracked": 1.3}}, {"ratios": {"tracked": 0.9, "no_grad": 1.1}}),
+    "autograd.square": (
+        {"seen": {"square": {"at_2": 4.0, "at_3": 6.0}}},
+        {"seen": {"square": {"at_2": 4.0, "at_3": 9.0}}},
+    ),
+    "autograd.sin_square": (
+        {"seen": {"sin_square": {"agree": True, "gradient": 1.0, "by_formula": 1.0}}},
+        {"seen": {"sin_square": {"agree": False, "gradient": 1.0, "by_formula": 2.0}}},
+    ),
+    "autograd.exp_sin_square": (
+        {"seen": {"exp_sin_square": {"agree": True, "gradient": 1.0, "by_formula": 1.0}}},
+        {"seen": {"exp_sin_square": {"agree": False, "gradient": 1.0, "by_formula": 2.0}}},
+    ),
+    "autograd.as_written": (
+        {"seen": {"as_written": {"as_written": "4.0", "gradient_with_the_base_of_torch": 4.0}}},
+        {
+            "seen": {
+                "as_written": {"as_written": "AttributeError: no", "gradient_with_the_base_of_torch": 4.0}
+            }
+        },
+    ),
+    "loss.same": (
+        {"seen": {"predictors": {"largest_difference": 1e-6}}},
+        {"seen": {"predictors": {"largest_difference": 1e-2}}},
+    ),
+    "loss.scratch_slower": ({"ratios": {"numpy": 1.5}}, {"ratios": {"numpy": 0.2}}),
+    "train.stable": (
+        {
+            "seen": {
+                "clamped_loss": {"clamped_is_finite": True, "clamped": "2", "exact": 2.0, "from_logits": 2.0}
+            }
+        },
+        {
+            "seen": {
+                "clamped_loss": {
+                    "clamped_is_finite": False,
+                    "clamped": "inf",
+                    "exact": 2.0,
+                    "from_logits": 2.0,
+                }
+            }
+        },
+    ),
+    "train.learns": (
+        {"seen": {"training": {"first_loss": 0.7, "last_loss": 0.4, "at_7_5": 0.7, "at_5": 0.3}}},
+        {"seen": {"training": {"first_loss": 0.7, "last_loss": 0.4, "at_7_5": 0.45, "at_5": 0.3}}},
+    ),
+    "folk.inference_mode.faster": ({"ratios": {"inference_mode": 0.9}}, {"ratios": {"inference_mode": 1.0}}),
+    "folk.inference_mode.five_percent": (
+        {"ratios": {"inference_mode": 0.95}},
+        {"ratios": {"inference_mode": 1.0}},
+    ),
+    "folk.inference_mode.no_difference": (
+        {"ratios": {"inference_mode": 1.0}},
+        {"ratios": {"inference_mode": 1.05}},
+    ),
+    "folk.no_grad.halves_memory": ({"memory": {"tracked": 200}}, {"memory": {"tracked": 120}}),
+    "folk.freeze.same": ({}, {"ratios": {"no_grad": 1.1}, "memory": {"no_grad": 120}}),
+    "folk.detach_features.same": ({}, {"ratios": {"detach": 1.1}, "memory": {"detach": 120}}),
+    "folk.data.faster": ({"ratios": {"data": 0.9}}, {"ratios": {"data": 1.0}}),
+    "folk.data.safe": (
+        {"seen": {"write": {"wrong_gradient": False, **WRITE}}},
+        {"seen": {"write": {"wrong_gradient": True, **WRITE}}},
+    ),
+    "folk.zero_grad.set_to_none": ({"ratios": {"set_to_zero": 1.5}}, {"ratios": {"set_to_zero": 0.9}}),
+    "folk.once_differentiable": (
+        {"ratios": {"once_differentiable": 0.9}},
+        {"ratios": {"once_differentiable": 1.1}},
+    ),
+    "folk.no_grad.is_eval": (
+        {"seen": {"inference": {"dropout_still_drops": False}}},
+        {"seen": {"inference": {"dropout_still_drops": True}}},
+    ),
+    "folk.running_loss": (
+        {"memory": {"tracked": 400, "detach": 0, "item": 0}},
+        {"memory": {"tracked": 0, "detach": 4, "item": 4}},
+    ),
+    "folk.optimizer.fused": ({"ratios": {"optimizer_fused": 0.5}}, {"ratios": {"optimizer_fused": 1.5}}),
+    "folk.set_grad_enabled.same": ({}, {"ratios": {"set_grad_enabled_false": 0.5}}),
+    "folk.no_grad.microseconds": ({"ratios": {"no_grad": 1.6}}, {"ratios": {"no_grad": 5.0}}),
+}
+
+
+def test_every_claim_has_its_truth_here():
+    assert set(TRUTH) == set(CLAIM)
+    assert len(CLAIM) == len(CLAIMS)
+
+
+def test_every_claim_of_the_guide_is_there():
+    sections = set(
+        """
+        time.order time.linear.requires_grad_false time.linear.detach time.linear.no_grad
+        overhead.detach.copy overhead.no_grad.context overhead.requires_grad_false.minimal
+        memory.requires_grad_false.none memory.no_grad.none memory.detach.new
+        duration.requires_grad_false duration.detach duration.no_grad ratio.detach ratio.no_grad
+        best.small best.medium best.large.single best.large.many best.large.view tip.in_place
+        tip.batch tip.mixed use.freeze use.target use.inference guide.inference_memory
+        guide.zero_grad guide.retain_graph guide.unneeded_graph autograd.square autograd.sin_square
+        autograd.exp_sin_square autograd.as_written loss.same loss.scratch_slower train.stable
+        train.learns
+        """.split()  # noqa: SIM905 -- forty quoted names would fill a page
+    )
+    for method in ("requires_grad_false", "detach", "no_grad"):
+        sections |= {f"objects.{method}"}
+        sections |= {
+            f"trait.{method}.{trait}" for trait in ("persistence", "memory", "reversibility", "scope")
+        }
+    assert sections <= set(CLAIM)
+    repeated = [claim for claim in CLAIMS if claim.source.startswith("https://")]
+    assert len(repeated) >= 10
+    assert {claim.id for claim in repeated}.isdisjoint(sections)
+
+
+@pytest.mark.parametrize("id", sorted(TRUTH))
+def test_a_claim_that_holds_is_supported_and_one_that_fails_is_refuted(id):
+    holds, fails = TRUTH[id]
+    supported, refuted = verdict(id, **holds), verdict(id, **fails)
+    assert (supported.verdict, supported.takes) == ("supported", ""), supported.evidence
+    assert (refuted.verdict, refuted.takes) == ("refuted", ""), refuted.evidence
+    assert supported.evidence
+    assert supported.evidence != refuted.evidence
+
+
+TIMED = sorted(id for id, (holds, _) in TRUTH.items() if "ratios" in holds and "grows" not in holds)
+
+
+@pytest.mark.parametrize("id", TIMED)
+def test_a_claim_about_time_is_not_resolved_by_noise(id):
+    found = verdict(id, **{**TRUTH[id][0], "scatter": 1.0, "passes": 5})
+    assert found.verdict in ("unresolved", "depends")
+    assert any(case.holds is None for case in found.cases)
+
+
+@pytest.mark.parametrize("id", sorted(TRUTH))
+def test_a_claim_of_which_nothing_was_measured_says_what_would_measure_it(id):
+    found = judge(CLAIM[id], summarise(results({}, passes=0)))
+    if found.verdict == "unresolved":
+        pytest.skip("memory or time of its workload is in the empty run")
+    assert found.verdict == "not measured"
+    assert "a run with" in found.takes
+
+
+@pytest.mark.parametrize("id", sorted(id for id, claim in CLAIM.items() if not claim.workloads))
+def test_a_probe_that_failed_leaves_its_claim_open(id):
+    (trait,) = TRUTH[id][0]["seen"]
+    made = world()
+    for method in ("", "requires_grad_false", "detach", "no_grad", "data"):
+        made.add(Observation(trait, "?", "code", method, {}, "RuntimeError: broken"))
+    found = judge(CLAIM[id], summarise(made))
+    assert found.verdict == "unresolved"
+    assert "the probe failed: RuntimeError: broken" in found.evidence
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_row_says_what_is_claimed_by_whom_and_what_counts(claim):
+    assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", claim.id)
+    assert re.fullmatch(r"\S[^\n]*\.", claim.says)
+    assert claim.source.startswith(("the guide, ", "https://"))
+    assert claim.tolerance
+
+
+def a_claim(*cases):
+    return Claim("a.b", "It is so.", "the guide, X", lambda summary: list(cases), "none", ("chain",))
+
+
+NOTHING = summarise(results({}, passes=1))
+known = st.sampled_from([True, False, None])
+
+
+@given(st.lists(known, min_size=1, max_size=8))
+def test_the_verdict_is_that_of_all_cases_together(holds):
+    found = judge(a_claim(*(Case(str(i), each, f"figure {i}") for i, each in enumerate(holds))), NOTHING)
+    expected = {
+        frozenset([True]): "supported",
+        frozenset([False]): "refuted",
+        frozenset([None]): "unresolved",
+        frozenset([True, None]): "unresolved",
+        frozenset([False, None]): "unresolved",
+    }.get(frozenset(holds), "depends")
+    assert found.verdict == expected
+    assert all(f"figure {i}" in found.evidence for i in range(len(holds)))
+    assert bool(found.takes) == (expected == "unresolved")
+
+
+def test_what_is_open_says_how_many_more_passes_it_takes():
+    found = judge(a_claim(Case("here", None, "x", 7), Case("there", None, "y", 31)), NOTHING)
+    assert found.takes == "about 31 more passes, for here, there"
+
+
+@given(st.floats(0.2, 5.0), st.floats(1e-3, 1.0), st.floats(0.2, 5.0), st.floats(1e-3, 1.0))
+def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
+    interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
+    high = low * (1 + width)
+    found = within(interval, low, high)
+    if found is True:
+        assert low <= interval.low
+        assert interval.high <= high
+    elif found is False:
+        assert interval.high < low or interval.low > high
+    else:
+        assert any(interval.low <= bound <= interval.high for bound in (low, high))
+
+
+@given(st.floats(0.5, 2.0), st.floats(1e-3, 0.3), st.integers(3, 100))
+def test_the_passes_asked_for_would_take_the_interval_off_the_bound(mean, half, count):
+    interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), count)
+    more = more_passes(interval, 0.0, 1.0)
+    if within(interval, 0.0, 1.0) is None and more is not None:
+        narrower = half * math.sqrt(count / (count + more))
+        assert abs(math.log(mean)) >= narrower * (1 - 1e-9)
+
+
+def test_questions_at_once_fail_where_one_does_and_side_by_side_stay_apart():
+    good, bad, open_ = (
+        (lambda summary, holds=holds: [Case("here", holds, "x")]) for holds in (True, False, None)
+    )
+    assert [case.holds for case in every(good, bad)(NOTHING)] == [False]
+    assert [case.holds for case in every(good, open_)(NOTHING)] == [None]
+    assert [case.holds for case in every(good, good)(NOTHING)] == [True]
+    assert [case.holds for case in each_of(good, bad)(NOTHING)] == [True, False]
+
+
+def test_an_id_that_there_is_not_is_refused_with_the_nearest():
+    with pytest.raises(RequestError, match=r"--id time\.ordr: .*did you mean time\.order\?"):
+        verdicts(NOTHING, ["time.ordr"])
+    assert [each.claim.id for each in verdicts(NOTHING, ["ratio.detach"])] == ["ratio.detach"]
+
+
+def test_the_text_and_the_data_hold_every_verdict():
+    found = verdicts(summarise(world(("control", "elementwise"), ratios={"detach": 1.2})))
+    text = as_text(found, 110)
+    assert all(each.claim.id in text for each in found)
+    assert counted(found) in text
+    data = json.loads(json.dumps(as_data(found)))
+    assert [(row["id"], row["verdict"]) for row in data] == [(each.claim.id, each.verdict) for each in found]
+    assert sum(
+        int(count) for count in re.findall(r"(\d+) (?:" + "|".join(WORDS) + ")", counted(found))
+    ) == len(found)
+
+
+def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, small_run, tmp_path):
+    plain = gradbench("claims", small_run, "--id", "ratio.no_grad,time.linear.detach", cwd=tmp_path)
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert "ratio.no_grad" in plain.stdout
+    data = json.loads(gradbench("claims", small_run, "--json", cwd=tmp_path).stdout)
+    assert {row["id"] for row in data} == set(CLAIM)
+    wrong = gradbench("claims", small_run, "--id", "nothing.such", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
