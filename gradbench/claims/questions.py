@@ -14,7 +14,6 @@ from gradbench.traits import Observation, Value
 # A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
 # minutes resolve at a million elements.
 MARGIN = 0.02
-ANY = 0.0, math.inf
 FASTER = 0.0, 1 / (1 + MARGIN)
 NOT_SLOWER = 0.0, 1 + MARGIN
 SAME = 1 / (1 + MARGIN), 1 + MARGIN
@@ -258,16 +257,3 @@ def _all(known: Sequence[bool | None]) -> bool | None:
 def each_of(*questions: Question) -> Question:
     """These side by side: the claim may hold in one and not in another."""
     return lambda summary: [case for question in questions for case in question(summary)]
-
-
-def whole(*questions: Question) -> Question:
-    """All of these as one case, whatever their places."""
-
-    def ask(summary: RunSummary) -> list[Case]:
-        found = [question(summary) for question in questions]
-        if not all(found):
-            return []
-        cases = [case for each in found for case in each]
-        return [Case("all", _all([case.holds for case in cases]), "; ".join(case.says for case in cases))]
-
-    return ask

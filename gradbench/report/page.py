@@ -12,7 +12,8 @@ from gradbench.claims import WORDS, verdicts
 from gradbench.claims.text import counted
 from gradbench.methods import METHODS
 from gradbench.plan import Comparison, Lane
-from gradbench.report import figures, template
+from gradbench.report import figures, guide, template
+from gradbench.report.advice import advice
 from gradbench.report.findings import findings
 from gradbench.report.template import put
 from gradbench.results import Results, read_results
@@ -55,6 +56,8 @@ def render(results: Results) -> str:
         judgements=judgements,
         counted=counted(judgements),
         measured={each.comparison.workload for each in summary.comparisons},
+        advice=advice(summary),
+        tables=guide.tables(summary),
         words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
         glanced=_glanced(summary),
         glance=_glance(_glanced(summary)),

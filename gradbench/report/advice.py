@@ -1,0 +1,93 @@
+"""What should I use? For each purpose, what the figures of this run say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradbench import format
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
+
+# What people want to do, and the workloads that show it.
+PURPOSES = (
+    ("Keep one tensor out of the graph", ("elementwise",)),
+    ("Keep several operations out of the graph", ("chain",)),
+    ("Evaluate a model", ("inference", "attention")),
+    ("Evaluate batch after batch", ("batch",)),
+    ("Train a head on a frozen backbone", ("freeze.training",)),
+    ("Make a training target", ("target",)),
+    ("Write to parameters", ("update",)),
+    ("Clear gradients", ("zero_grad.step",)),
+    ("Add up a loss", ("accumulate.evaluation",)),
+)
+
+# Without control, and what stands beside as a measure, are no answers.
+NO_ANSWER = ("tracked", "copy")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a run says for one purpose at one size.
+
+    Attributes:
+        where: the workload and its size.
+        use: the fastest, and those that are not shown to be slower.
+        gain: what the dearest answer costs against them.
+        memory: which of them peaks lowest, where they differ.
+    """
+
+    purpose: str
+    workload: str
+    where: str
+    use: str
+    gain: str
+    memory: str
+
+
+def advice(summary: RunSummary) -> list[Advice]:
+    """The advice for each purpose that this run measured, by size; nothing where no rank could be given."""
+    unsafe = {
+        each.method
+        for each in summary.results.observations
+        if each.trait == "write" and each.seen.get("wrong_gradient") is True
+    }
+    return [
+        found
+        for purpose, names in PURPOSES
+        for each in summary.comparisons
+        if each.comparison.name in names and (found := _advice(purpose, each, unsafe)) is not None
+    ]
+
+
+def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str]) -> Advice | None:
+    lanes = [
+        lane
+        for lane in each.methods
+        if lane.lane.name not in NO_ANSWER and lane.rank is not None and lane.time
+    ]
+    if not lanes:
+        return None
+    least = min(lane.rank for lane in lanes if lane.rank is not None)
+    best = [lane for lane in lanes if lane.rank == least]
+    worst = max(lanes, key=_seconds)
+    fastest = min(best, key=_seconds)
+    times = _seconds(worst) / _seconds(fastest)
+    names = [lane.lane.label + (" (unsafe: see traits)" if lane.lane.name in unsafe else "") for lane in best]
+    peaks = {lane.lane.label: lane.memory.peak for lane in lanes if lane.memory is not None}
+    memory = ""
+    if peaks and min(peaks.values()) < max(peaks.values()):
+        most = max(peaks, key=lambda label: peaks[label])
+        memory = (
+            f"{most} peaks at {format.size(peaks[most])}, the lowest at {format.size(min(peaks.values()))}"
+        )
+    return Advice(
+        purpose=purpose,
+        workload=each.comparison.workload,
+        where=f"{each.comparison.name}, {each.comparison.numel:,} elements",
+        use=", ".join(names),
+        gain="" if worst in best else f"{worst.lane.label} takes {format.significant(times)} times as long",
+        memory=memory,
+    )
+
+
+def _seconds(lane: LaneSummary) -> float:
+    return lane.time.mean if lane.time else float("inf")

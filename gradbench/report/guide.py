@@ -1,0 +1,180 @@
+"""The guide's own tables, with what was measured in place of what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gradbench import format
+from gradbench.claims.guide import GUIDED
+from gradbench.stats import Interval
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
+from gradbench.traits import Characteristics, characteristics
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the guide, regenerated.
+
+    Attributes:
+        name: short, for files.
+        title: as the guide names it.
+        columns: their heads; the first is that of the rows' names.
+        rows: cells, as many as there are columns.
+        note: how to read it.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
+def tables(summary: RunSummary) -> list[Table]:
+    """The guide's tables from the figures of a run; those of which nothing was measured are left out."""
+    made = (_time(summary), _memory(summary), _speed(summary), _implications(summary), _comparison(summary))
+    return [table for table in made if table is not None and any(any(row[1:]) for row in table.rows)]
+
+
+def _found(summary: RunSummary, name: str) -> list[ComparisonSummary]:
+    return [each for each in summary.comparisons if each.comparison.name == name]
+
+
+def _label(summary: RunSummary, method: str) -> str:
+    lanes = (lane for each in summary.comparisons for lane in each.methods if not each.comparison.ways)
+    return next((lane.lane.label for lane in lanes if lane.lane.name == method), method)
+
+
+def _time(summary: RunSummary) -> Table | None:
+    alone, around = _found(summary, "control"), _found(summary, "elementwise")
+    if not alone:
+        return None
+    ends = (alone[0], alone[-1])
+    places = [each for each in around if each.comparison.numel in {end.comparison.numel for end in ends}]
+
+    def row(method: str) -> tuple[str, ...]:
+        cells = [_seconds(each.lane(method), lambda lane: lane.time) for each in ends]
+        cells += [_seconds(each.lane(method), _added) for each in places]
+        return (_label(summary, method), *cells)
+
+    return Table(
+        "time",
+        "Time Complexity",
+        (
+            "method",
+            *(f"alone, {each.comparison.numel:,} elements" for each in ends),
+            *(f"adds to x * 2, {each.comparison.numel:,}" for each in places),
+        ),
+        tuple(row(method) for method in GUIDED),
+        "The guide calls all three linear, and detach() a copy.",
+    )
+
+
+def _added(lane: LaneSummary) -> Interval | None:
+    """What a lane takes above the reference; of the reference itself that is no figure."""
+    return None if lane.verdict == "reference" else lane.extra
+
+
+def _seconds(lane: LaneSummary | None, of: Callable[[LaneSummary], Interval | None]) -> str:
+    found = None if lane is None else of(lane)
+    return "" if found is None else format.seconds(found.mean)
+
+
+def _memory(summary: RunSummary) -> Table | None:
+    alone = _found(summary, "control")
+    known = {row.method: row for row in characteristics(summary.results.observations)}
+    if not alone:
+        return None
+    last = alone[-1]
+
+    def row(method: str) -> tuple[str, ...]:
+        lane = last.lane(method)
+        allocated = "" if lane is None or lane.memory is None else format.size(lane.memory.allocated)
+        own = known.get(method, Characteristics(method))
+        return (_label(summary, method), allocated, own.persistence or "", own.objects or "")
+
+    return Table(
+        "memory",
+        "Memory Usage",
+        ("method", f"allocated at {last.comparison.numel:,} elements", "duration", "additional objects"),
+        tuple(row(method) for method in GUIDED),
+        "The guide says none, a new tensor, none; permanent, permanent, temporary.",
+    )
+
+
+def _speed(summary: RunSummary) -> Table | None:
+    shown = [
+        each
+        for name in ("control", "elementwise", "chain")
+        for each in _found(summary, name)
+        if each.comparison.size in ("small", "large")
+    ]
+    if not shown:
+        return None
+
+    def cell(each: ComparisonSummary, method: str) -> str:
+        lane = each.lane(method)
+        if lane is None or lane.ratio is None:
+            return ""
+        return "1" if lane.verdict == "reference" else format.ratio_with_ends(lane.ratio)
+
+    return Table(
+        "speed",
+        "Operation Speed Comparison",
+        ("method", *(f"{each.comparison.name}, {each.comparison.numel:,}" for each in shown)),
+        tuple((_label(summary, method), *(cell(each, method) for each in shown)) for method in GUIDED),
+        "Time relative to requires_grad_(False), with 95 % intervals. The guide says 1, 1.2 and 1.1.",
+    )
+
+
+_CHOICES = {
+    "small": "requires_grad_(False)",
+    "medium": "torch.no_grad()",
+    "large": "it depends on the operations",
+}
+
+
+def _implications(summary: RunSummary) -> Table | None:
+    wanted = ("elementwise", "chain", "matmul", "inference")
+    names = [name for name in wanted if any(best_of(each, GUIDED) for each in _found(summary, name))]
+    if not names:
+        return None
+
+    def cell(name: str, size: str) -> str:
+        own = [each for each in _found(summary, name) if each.comparison.size == size]
+        return "; ".join(best_of(each, GUIDED) for each in own)
+
+    return Table(
+        "implications",
+        "Practical Implications",
+        ("size", "the guide's choice", *names),
+        tuple((size, choice, *(cell(name, size) for name in names)) for size, choice in _CHOICES.items()),
+        "Of the three, those that no other is shown to be faster than.",
+    )
+
+
+def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
+    """Of these lanes, those that no other of them is shown to be faster than; empty where none has a rank."""
+    lanes = [lane for name in names if (lane := each.lane(name)) is not None and lane.rank is not None]
+    least = min((lane.rank for lane in lanes if lane.rank is not None), default=None)
+    return ", ".join(lane.lane.label for lane in lanes if lane.rank == least)
+
+
+def _comparison(summary: RunSummary) -> Table | None:
+    known = {row.method: row for row in characteristics(summary.results.observations)}
+    if not known:
+        return None
+
+    def row(method: str) -> tuple[str, ...]:
+        own = known.get(method, Characteristics(method))
+        cells = (own.scope, own.persistence, own.reversibility, own.memory, own.graph)
+        return (_label(summary, method), *(cell or "" for cell in cells))
+
+    return Table(
+        "comparison",
+        "Comparison Table",
+        ("method", "scope", "persistence", "reversibility", "new storage", "kept by the graph"),
+        tuple(row(method) for method in GUIDED),
+        "By observation. The guide calls them efficient, a new allocation, and very efficient.",
+    )
