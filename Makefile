@@ -7,18 +7,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test check setup instrument publish clean
+.PHONY: report test check browser setup instrument publish clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET)
 
-test: check
+test: check browser
 	$(BIN)/python -m pytest
 
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The tests of the page want Chromium; where it cannot be installed they say that they were skipped.
+browser:
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null \
+	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes chromium > /dev/null; } \
+	|| echo "no Chromium here, and none installed: the tests of the page are skipped"
 
 # The study of the instrument itself: an hour, and reports/instrument/ is made anew.
 instrument: $(READY)
