@@ -150,15 +150,18 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
     Raises:
         ValueError: there is no such form.
     """
-    function: type[ExpSinSquare] = ExpSinSquare
     if form == "native":
-        function = _Native if _suits_native(x) else ExpSinSquare
+        if _suits_native(x):
+            return _Native.apply(x)
     elif form == "compiled":
-        function = _Compiled if _suits_compiled(x) else ExpSinSquare
+        if _suits_compiled(x):
+            return _Compiled.apply(x)
     elif form != "eager":
         raise ValueError(f"form: expected 'eager', 'native' or 'compiled', got {form!r}")
     # A compilation around this fuses the operations by itself, and does best with them as they are.
-    return ExpSinSquare.plain(x) if _compiling() else function.apply(x)
+    if _compiling() or _transformed() or not x.is_floating_point():
+        return ExpSinSquare.plain(x)
+    return _fused(x)
 
 
 def native_available() -> bool:
@@ -224,6 +227,9 @@ class ExpSinSquare(_Pointwise):
         (d,) = _in_pieces(step, 1, *saved, g)
         return d
 
+
+# What ExpSinSquare.apply comes to once it has asked: a call less, where there are few elements.
+_fused: Callable[[torch.Tensor], torch.Tensor] = super(torch.autograd.Function, ExpSinSquare).apply
 
 # Up to so many elements the calls cost more than the arithmetic.
 _FEW = 1024
