@@ -224,9 +224,19 @@ def _seen(each: Observation, expected: Callable[[dict[str, Value]], bool], says:
     if each.error:
         return Case(where, None, f"the probe failed: {each.error}")
     try:
-        return Case(where, bool(expected(each.seen)), says.format(**each.seen))
+        shown = {name: _shown(value) for name, value in each.seen.items()}
+        return Case(where, bool(expected(each.seen)), says.format(**shown))
     except KeyError as missing:
         return Case(where, None, f"the probe saw nothing of {missing}")
+
+
+def _shown(value: Value) -> str:
+    """An observed value as a reader reads it; numbers with four digits, or whole."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "nothing" if value in ("", None) else str(value)
 
 
 def every(*questions: Question) -> Question:
