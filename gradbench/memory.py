@@ -6,8 +6,10 @@ release and carry the size in bytes. What the graph keeps is seen through saved-
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -52,13 +54,26 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
     )
 
 
+@contextmanager
+def _profiled() -> Iterator[profile]:
+    """The profiler, with the collector off: what it releases of others would be counted among this lane's."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            yield profiler
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _allocations(ready: ReadyLane) -> tuple[list[int], int]:
     """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result.
 
     What is made for the statement is made before it, under the same profiler, so that its release by the
     statement is seen; it is held until the end.
     """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with _profiled() as profiler:
         with record_function(_FEED):
             fed = ready.feed()
         kept = ready.run_and_keep(fed)
@@ -106,7 +121,7 @@ def _ends(profiler: profile, prefix: str) -> dict[str, int]:
 
 def follow(ready: ReadyLane, comparison_id: str) -> Timeline:
     """The bytes that are live through one execution, line by line; what the lines name is held to the end."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with _profiled() as profiler:
         lines, held = ready.run_by_line(lambda number: record_function(f"{_LINE}{number}"))
     events = _events(profiler)
     ends = _ends(profiler, _LINE)

@@ -4,6 +4,7 @@ A float32 tensor of N elements is 4N bytes, the unit of the tables below. What t
 backward is what PyTorch's tools/autograd/derivatives.yaml names in the formula of each operation.
 """
 
+import gc
 import itertools
 
 import pytest
@@ -257,3 +258,31 @@ def test_a_frozen_backbone_keeps_less_for_backward_than_one_that_is_trained():
     assert kept["tracked"].kept - kept["no_grad"].kept == hidden
     assert kept["no_grad"].kept == kept["detach"].kept
     assert kept["no_grad"].forward < kept["detach"].forward
+
+
+def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
+    class Held:
+        """Holds a tensor, and itself, so that only the collector releases it."""
+
+        def __init__(self):
+            self.me, self.tensor = self, torch.empty(1000)
+
+    comparison = comparison_of("control", "100")
+    # Each call leaves garbage, and would have the collector run if it were on.
+    lane = Lane(
+        "made",
+        "-",
+        "method",
+        LEAF,
+        "Held()\nz = [[] for _ in range(5000)]\ny = x.detach()",
+        "",
+        Expectation(),
+    )
+    before = gc.get_threshold()
+    gc.set_threshold(100, 1, 1)
+    try:
+        memory = measure_memory(ReadyLane(lane, {**prepare(comparison), "Held": Held}), comparison.id)
+    finally:
+        gc.set_threshold(*before)
+    assert gc.isenabled()
+    assert (memory.allocated, memory.allocations, memory.retained) == (4000, 1, 4000)

@@ -110,7 +110,10 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
                 "comparisons": [
                     {
                         "summary": each,
-                        "figure": figures.ratios(each),
+                        # A figure that a curve stands for is not drawn.
+                        "figure": ""
+                        if len(own) > SWEEP or own[0].comparison.workload == "break_even"
+                        else figures.ratios(each),
                         "words": _words(each),
                         "timeline": figures.timeline(each) if each.timelines else None,
                     }
