@@ -25,7 +25,8 @@ def rows(summary: RunSummary) -> Iterator[Row]:
         for lane in each.lanes:
             yield _time_row(each.comparison, lane)
             for metric in MEMORY_METRICS:
-                value = None if lane.memory is None else getattr(lane.memory, metric)
+                known = lane.memory is not None and (metric != "graph" or lane.lane.keeps_graph)
+                value = getattr(lane.memory, metric) if known else None
                 unit = "1" if metric == "allocations" else "B"
                 yield _row(each.comparison, lane, metric, unit, value)
 

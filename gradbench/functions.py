@@ -161,12 +161,21 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
     # A compilation around this fuses the operations by itself, and does best with them as they are.
     if _compiling() or _transformed() or not x.is_floating_point():
         return ExpSinSquare.plain(x)
+    if not _recording():
+        # Nothing is kept for a backward.
+        (u,) = _in_pieces(_value, 1, x)
+        return u
     return _fused(x)
 
 
 def native_available() -> bool:
     """Whether the form "native" is possible: with a C compiler, and fused multiply-add. Builds it at need."""
     return native.kernels() is not None
+
+
+def compiled_available() -> bool:
+    """Whether the form "compiled" is possible: torch.compile compiles here. Compiles at need, for seconds."""
+    return _compiled() is not None
 
 
 def _derivative(x: torch.Tensor) -> torch.Tensor:
@@ -237,7 +246,7 @@ _FEW = 1024
 _PIECE = 2**19
 
 _Tensors = tuple[torch.Tensor, ...]
-_ZERO, _ONE, _MINUS_TWO = torch.tensor(0.0), torch.tensor(1.0), torch.tensor(-2.0)
+_ZERO, _ONE, _MINUS_TWO = torch.tensor([0.0, 1.0, -2.0], device="cpu").unbind()
 _LOG2_E = math.log2(math.e)
 
 

@@ -88,6 +88,11 @@ class Lane(msgspec.Struct, frozen=True):
     writes: bool = False
     counted: bool = True
 
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether what its statement leaves beside its result is the graph's, and no gradient's."""
+        return not self.feed and not any(part in self.statement for part in (".backward(", ".step("))
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """One workload at one size, dtype and device, under all methods that fit it, or in its own ways.

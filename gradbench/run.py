@@ -296,7 +296,8 @@ class _Run:
                 reason = "budget"
                 break
             self._pass(number, "time", self._plan.due(number), seconds)
-            if self._goal.precision is not None and number >= FEWEST_FOR_PRECISION:
+            visited = number // max(each.every for each in self._plan.comparisons)
+            if self._goal.precision is not None and visited >= FEWEST_FOR_PRECISION:
                 reached = self._reached()
                 if reached is not None and reached <= self._goal.precision:
                     reason = "precision"
@@ -393,7 +394,8 @@ class _Run:
         with WorkerProcess(Job(0, "memory", self._seed % (1 << 32), 1), 0, 0, "system") as worker:
             self._opened(worker.ready())
             try:
-                for message in worker.visit(Task(None, 0.0), self._options.timeout):
+                # All or none: a part of them would keep the rest from being asked for again.
+                for message in list(worker.visit(Task(None, 0.0), self._options.timeout)):
                     self._write(message)  # type: ignore[arg-type]
             except WorkerLost as lost:
                 self._write(Failure(0, "traits", None, "traits", lost.kind, str(lost)))
@@ -459,7 +461,9 @@ class _Todo:
             c
             for c in comparisons
             if c.id not in done.get(0, set())
-            and any((c.id, lane.name) not in seen for lane in c.lanes if lane.role != "empty")
+            and any(
+                (c.id, lane.name) not in seen for lane in c.lanes if lane.role != "empty" and lane.counted
+            )
         ]
         started = [begun.number for begun in old.passes]
         for number in range(1, max(started, default=0) + 1):

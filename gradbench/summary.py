@@ -382,15 +382,16 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
     """What a reader must know before believing the figures, each with what to do about it."""
     said = []
     passes = min((comparison.passes for comparison in comparisons), default=0)
+    wanted = 2 * FEW_PASSES * max((each.comparison.every for each in comparisons), default=1)
     if passes < 2:
         said.append(
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
-            "Go on with --resume --passes 10."
+            f"Go on with --resume --passes {wanted}."
         )
     elif passes < FEW_PASSES:
         said.append(
-            f"Only {passes} passes: intervals are wide, and effects of the layout of a process are little "
-            "sampled. For a decision use --preset standard, or go on with --resume --passes 20."
+            f"Only {passes} passes visited some of this: intervals are wide, and effects of the layout of a "
+            f"process are little sampled. For a decision go on with --resume --passes {wanted}."
         )
     told = [visit.telemetry for visit in results.visits]
     busy = [each.others for each in told if each.others is not None]

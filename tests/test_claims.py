@@ -312,7 +312,7 @@ TRUTH = {
         {"seen": {"inference": {"dropout_still_drops": True}}},
     ),
     "folk.running_loss": (
-        {"memory": {"tracked": 400, "detach": 0, "item": 0}},
+        {"memory": {"tracked": 4000, "detach": 0, "item": 0}},
         {"memory": {"tracked": 0, "detach": 4, "item": 4}},
     ),
     "folk.optimizer.fused": ({"ratios": {"optimizer_fused": 0.5}}, {"ratios": {"optimizer_fused": 1.5}}),

@@ -595,7 +595,7 @@ _IMPLEMENTATIONS = (
             lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
             "after 1,000 epochs in float32 they differ by {largest_difference} at most",
         ),
-        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7, in another order of operations",
+        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; gradients stand in the parameters",
     ),
     Claim(
         id="loss.scratch_slower",

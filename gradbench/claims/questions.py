@@ -49,6 +49,12 @@ def more_passes(interval: Interval | None, low: float, high: float) -> int | Non
     return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
 
 
+def _more(each: ComparisonSummary, interval: Interval | None, bounds: tuple[float, float]) -> int | None:
+    """As `more_passes`, of a comparison that not every pass visits."""
+    visits = more_passes(interval, *bounds)
+    return None if visits is None else visits * each.comparison.every
+
+
 def _where(each: ComparisonSummary) -> str:
     return f"{each.comparison.name} at {each.comparison.numel:,} elements"
 
@@ -77,7 +83,7 @@ def ratio(
                 continue
             says = f"{a.lane.label} takes {format.ratio_with_ends(found)} times as long as {b.lane.label}"
             holds = within(found, *bounds)
-            passes = None if holds is not None else more_passes(found, *bounds)
+            passes = None if holds is not None else _more(each, found, bounds)
             cases.append(Case(_where(each), holds, f"{says} in {_where(each)}", passes))
         return cases
 
@@ -130,7 +136,7 @@ def seconds(
                 continue
             holds = within(lane.time, *bounds)
             says = f"{lane.lane.label} takes {format.seconds(lane.time.mean)} in {_where(each)}"
-            passes = None if holds is not None else more_passes(lane.time, *bounds)
+            passes = None if holds is not None else _more(each, lane.time, bounds)
             cases.append(Case(_where(each), holds, says, passes))
         return cases
 
@@ -193,6 +199,8 @@ def memory(
             a, b = each.lane(one), each.lane(other) if other else None
             if a is None or a.memory is None or (other and (b is None or b.memory is None)):
                 continue
+            if field == "graph" and not a.lane.keeps_graph:
+                continue
             value = getattr(a.memory, field)
             says = f"{a.lane.label}: {field} {format.size(value)}"
             if b is not None and b.memory is not None:
@@ -240,13 +248,19 @@ def _shown(value: Value) -> str:
 
 
 def every(*questions: Question) -> Question:
-    """All of these at once: where one fails the whole does; a place is a case once, with all its figures."""
+    """All of these at once: where one fails the whole does; a place is a case once, with all its figures.
+
+    Where one of them found nothing at all, the others alone do not make the claim true.
+    """
 
     def ask(summary: RunSummary) -> list[Case]:
         places: dict[str, list[Case]] = {}
-        for question in questions:
-            for case in question(summary):
-                places.setdefault(case.where, []).append(case)
+        found = [question(summary) for question in questions]
+        for case in (case for each in found for case in each):
+            places.setdefault(case.where, []).append(case)
+        if not all(found):
+            for where, cases in places.items():
+                cases.append(Case(where, None, "the rest of it was not measured"))
         merged = []
         for where, cases in places.items():
             holds = _all([case.holds for case in cases])

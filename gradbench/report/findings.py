@@ -213,8 +213,11 @@ def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
 
 def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """How far each form of the fused Function is from what moving its bytes costs."""
+    # Of few elements a copy is the price of a call, and no measure of memory.
     known = [
-        each for each in comparisons if (copy := each.lane("copy")) is not None and copy.ratio is not None
+        each
+        for each in comparisons
+        if each.comparison.size == "large" and (copy := each.lane("copy")) is not None and copy.ratio
     ]
     if not known:
         return None
@@ -232,7 +235,8 @@ def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
     return Finding(
         f"Nearest to what memory allows, in {each.comparison.title} at {each.comparison.numel:,} elements, "
-        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes.",
+        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes, from cache where "
+        "they fit.",
         f"Times relative to {copy.lane.label}: {evidence}.",
     )
 

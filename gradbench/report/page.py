@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,11 @@ def render(results: Results) -> str:
         glance=_glance(_glanced(summary)),
         workloads=_workloads(summary),
         failures=results.failures,
+        left_out={
+            id: why
+            for id, why in results.header.plan.skipped.items()
+            if re.split(r"[./]", id)[0] not in {each.comparison.workload for each in summary.comparisons}
+        },
         labels={method.name: method.label for method in METHODS},
         characteristics=characteristics(results.observations),
         observations=results.observations,

@@ -32,7 +32,8 @@ _FORWARD = Workload(
     part="forward",
     title="exp(sin(x²)) from custom autograd Functions: forward",
     shows="What a Function written in Python costs per call, and what fusing three into one gives back.",
-    imports="from gradbench.functions import Exp, Sin, Square, exp_sin_square",
+    imports="from gradbench.functions import (\n    Exp, Sin, Square, compiled_available, exp_sin_square, "
+    "native_available\n)",
     inputs={"g": "torch.ones({shape}, {options})"},
     reference="composed",
     statement="y = WAY",
@@ -65,6 +66,8 @@ _FORWARD = Workload(
             label="one fused Function, in C",
             effect="The same Function in C, built on demand.",
             code='exp_sin_square(x, form="native")',
+            # Where it cannot be built the eager form runs, which must not be shown under this name.
+            holds="native_available()",
             needs="c compiler",
         ),
         Way(
@@ -73,6 +76,7 @@ _FORWARD = Workload(
             effect="The same, compiled by torch.compile; the compilation itself is not timed.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.compile.html",
             code='exp_sin_square(x, form="compiled")',
+            holds="compiled_available()",
             needs="c++ compiler",
             # Below that, calling compiled code costs more than it gives back, and the eager form runs.
             least=32_768,

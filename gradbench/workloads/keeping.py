@@ -48,7 +48,9 @@ _ACCUMULATE = Workload(
             effect="The value is taken out as a Python number; on a GPU this waits for the device.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.item.html",
             code="total += loss.item()",
-            holds="not total.requires_grad",
+            statement=f"total = 0.0\n{_LOOP}",
+            result="torch.tensor(total, dtype=x.dtype)",
+            holds="isinstance(total, float)",
         ),
         Way(
             name="no_grad",
@@ -60,6 +62,12 @@ _ACCUMULATE = Workload(
     ),
 )
 
+
+def _trained(statement: str) -> str:
+    """The same loop with a backward in each step."""
+    return statement.replace("WAY", "loss.backward()\n    WAY")
+
+
 _AGAIN = f"x.grad = None\ny = {_CHAIN}"
 
 WORKLOADS = (
@@ -70,7 +78,11 @@ WORKLOADS = (
         title=f"a running loss over {STEPS:,} steps: each with its backward",
         shows="The same where backward has released what each step saved: what is left of the history.",
         feed="x.grad = None",
-        statement=_ACCUMULATE.statement.replace("WAY", "loss.backward()\n    WAY"),
+        statement=_trained(_ACCUMULATE.statement),
+        ways=tuple(
+            replace(way, statement=None if way.statement is None else _trained(way.statement))
+            for way in _ACCUMULATE.ways
+        ),
         presets=at(thorough="small"),
     ),
     Workload(

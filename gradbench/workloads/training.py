@@ -259,9 +259,9 @@ _ZERO_GRAD = Workload(
     imports=f"import torch.nn.functional as F\n{MODEL}",
     inputs=_FREEZE.inputs,
     leaf=_FREEZE.leaf,
-    setup="optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
-    "gradients = [torch.ones_like(parameter) for parameter in model.parameters()]",
-    feed="for parameter, gradient in zip(model.parameters(), gradients):\n    parameter.grad = gradient",
+    setup="optimizer = torch.optim.SGD(model.parameters(), lr=0.1)",
+    # Gradients that nothing else holds, so that to clear them is to release them.
+    feed="for parameter in model.parameters():\n    parameter.grad = torch.ones_like(parameter)",
     statement="WAY",
     result="",
     reference="set_to_none",
