@@ -460,6 +460,35 @@ def test_questions_at_once_fail_where_one_does_and_side_by_side_stay_apart():
     assert [case.holds for case in each_of(good, bad)(NOTHING)] == [True, False]
 
 
+def test_what_is_in_part_not_measured_is_not_true_for_the_rest():
+    good = lambda summary: [Case("here", True, "figures")]  # noqa: E731
+    bad = lambda summary: [Case("here", False, "figures")]  # noqa: E731
+    nothing = lambda summary: []  # noqa: E731
+    assert [case.holds for case in every(good, nothing)(NOTHING)] == [None]
+    assert [case.holds for case in every(bad, nothing)(NOTHING)] == [False]
+    assert every(nothing, nothing)(NOTHING) == []
+
+
+def test_without_memory_a_claim_on_speed_and_memory_is_open():
+    claim = CLAIM["best.small"]
+    made = world(claim.workloads, **TRUTH["best.small"][0])
+    made.memory.clear()
+    assert judge(claim, summarise(made)).verdict == "unresolved"
+
+
+def test_passes_are_asked_for_by_visits_that_they_make():
+    made = world(("placement",), ratios={"numpy": 1.0}, scatter=0.05)
+    once = judge(CLAIM["loss.scratch_slower"], summarise(made))
+    comparisons = tuple(msgspec.structs.replace(each, every=3) for each in made.header.plan.comparisons)
+    plan = msgspec.structs.replace(made.header.plan, comparisons=comparisons)
+    made.header = msgspec.structs.replace(made.header, plan=plan)
+    thrice = judge(CLAIM["loss.scratch_slower"], summarise(made))
+    assert [case.passes for case in thrice.cases] == [
+        None if case.passes is None else 3 * case.passes for case in once.cases
+    ]
+    assert any(case.passes for case in once.cases)
+
+
 def test_an_id_that_there_is_not_is_refused_with_the_nearest():
     with pytest.raises(RequestError, match=r"--id time\.ordr: .*did you mean time\.order\?"):
         verdicts(NOTHING, ["time.ordr"])

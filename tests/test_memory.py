@@ -286,3 +286,12 @@ def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
         gc.set_threshold(*before)
     assert gc.isenabled()
     assert (memory.allocated, memory.allocations, memory.retained) == (4000, 1, 4000)
+
+
+def test_the_fused_function_keeps_nothing_for_a_backward_that_cannot_come():
+    comparison, _ = part_of("custom", "forward")
+    lane = Lane(
+        "made", "-", "method", LEAF, "with torch.no_grad():\n    y = exp_sin_square(x)", "", Expectation()
+    )
+    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    assert (memory.allocated, memory.allocations) == (400, 1)

@@ -722,3 +722,23 @@ def test_the_methods_are_observed_once_in_a_run_of_everything(workers, measure_i
 
 def test_a_run_of_named_workloads_does_not_observe_the_methods(workers, measure_into, tmp_path):
     assert measure_into(tmp_path / "run", REQUEST, passes=1).observations == []
+
+
+def test_a_precision_is_not_believed_before_ten_visits_of_each_comparison(
+    workers, measure_into, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "worst_precision", lambda results: 1e-6)
+    results = measure_into(tmp_path / "run", WHOLE, goal=Goal(None, 5000.0, 0.01, 0.1))
+    assert results.runs[-1].reason == "precision"
+    assert max(begun.number for begun in results.passes) == 30
+
+
+def test_what_the_profiler_does_not_see_is_not_asked_for_again(workers, measure_into, tmp_path):
+    folder = tmp_path / "run"
+    request = Request(("placement",), (), ("small",))
+    first = measure_into(folder, request, passes=2)
+    made = len(first.memory)
+    path = folder / FILENAME
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"lane":"numpy"' not in line]
+    path.write_bytes(b"".join(kept))
+    assert len(resume(folder, 3).memory) == made - 1
