@@ -140,7 +140,7 @@ class Comparison(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The workload, and the part of it."""
-        return f"{self.workload}.{self.part}" if self.part else self.workload
+        return _name(self.workload, self.part)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -241,9 +241,12 @@ def _unfit(workload: Workload, numel: int, dtype: str) -> str:
     return ""
 
 
+def _name(workload: str, part: str) -> str:
+    return f"{workload}.{part}" if part else workload
+
+
 def _id(workload: Workload, numel: int, request: Request) -> str:
-    name = f"{workload.name}.{workload.part}" if workload.part else workload.name
-    return f"{name}/{numel}/{request.dtype}/{request.device}"
+    return f"{_name(workload.name, workload.part)}/{numel}/{request.dtype}/{request.device}"
 
 
 def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:

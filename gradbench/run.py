@@ -448,7 +448,7 @@ class _Todo:
         if old is None:
             return
         # A visit is over when it is there, or when it or its reference failed.
-        reference = {c.id: lane.name for c in comparisons for lane in c.lanes if lane.role == "reference"}
+        reference = {c.id: c.reference.name for c in comparisons}
         done: dict[int, set[str]] = {}
         for visit in old.visits:
             done.setdefault(visit.number, set()).add(visit.comparison)

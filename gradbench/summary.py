@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -82,7 +83,7 @@ class ComparisonSummary:
     visible: float | None
     empty: float | None
     failures: tuple[Failure, ...]
-    timelines: dict[str, Timeline] = field(default_factory=dict)
+    timelines: dict[str, Timeline]
 
     def lane(self, name: str) -> LaneSummary | None:
         """The lane of that name."""
@@ -135,9 +136,7 @@ def summarise(results: Results) -> RunSummary:
     for timeline in results.timelines:
         timelines[timeline.comparison][timeline.lane] = timeline
     comparisons = tuple(
-        replace(
-            _comparison(each, memory, failures, real, tests), timelines=timelines.get(each.comparison.id, {})
-        )
+        _comparison(each, memory, failures, timelines.get(each.comparison.id, {}), real, tests)
         for each in raw
     )
     twins = [
@@ -267,6 +266,7 @@ def _comparison(
     raw: _Raw,
     memory: dict[tuple[str, str], Memory],
     failures: dict[tuple[str, str | None], list[Failure]],
+    timelines: dict[str, Timeline],
     real: set[tuple[str, str]],
     tests: int,
 ) -> ComparisonSummary:
@@ -313,6 +313,7 @@ def _comparison(
         visible=_visible(raw, floor, tests),
         empty=float(numpy.median(empties)) if empties else None,
         failures=tuple(failures.get((id, None), ())),
+        timelines=timelines,
     )
 
 
@@ -468,6 +469,13 @@ def split(timeline: Timeline) -> Split:
             forward.extend(stretch.live)
         live = stretch.live[-1] if stretch.live else live
     return Split(max(forward, default=None), kept, backward, live)
+
+
+def leaders(lanes: Iterable[LaneSummary]) -> list[LaneSummary]:
+    """Of these lanes, those of the least rank; none where none has a rank."""
+    ranked = [lane for lane in lanes if lane.rank is not None]
+    least = min((lane.rank for lane in ranked if lane.rank is not None), default=None)
+    return [lane for lane in ranked if lane.rank == least]
 
 
 def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from gradbench.claims.claim import Claim
-from gradbench.claims.questions import FASTER, SAME, best, each_of, every, memory, observed, ratio, seconds
+from gradbench.claims.questions import (
+    AS_SEEN,
+    BY_MARGIN,
+    EXACTLY,
+    FASTER,
+    SAME,
+    best,
+    each_of,
+    every,
+    memory,
+    observed,
+    ratio,
+    seconds,
+)
 from gradbench.workloads.keeping import STEPS
 
-_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
-_EXACT = "none: bytes are counted exactly"
-_SEEN = "none: it is seen or not"
 _EVALUATION = ("inference", "attention")
 _EVERYWHERE = ("control", "elementwise", "chain", "matmul", *_EVALUATION)
 
@@ -18,7 +28,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="inference_mode() is faster than no_grad().",
         source="https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html",
         question=ratio(_EVERYWHERE, "inference_mode", "no_grad", FASTER),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=_EVERYWHERE,
     ),
     Claim(
@@ -34,7 +44,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="For a whole model inference_mode() and no_grad() take the same time.",
         source="https://github.com/huggingface/transformers/pull/13667",
         question=ratio(_EVALUATION, "inference_mode", "no_grad", SAME),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=_EVALUATION,
     ),
     Claim(
@@ -72,7 +82,7 @@ CLAIMS: tuple[Claim, ...] = (
         says=".data is faster than detach().",
         source="https://github.com/pytorch/pytorch/issues/6990",
         question=ratio(("control", "elementwise", "chain", "matmul"), "data", "detach", FASTER),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("control", "elementwise", "chain", "matmul"),
     ),
     Claim(
@@ -86,14 +96,14 @@ CLAIMS: tuple[Claim, ...] = (
             "a write through it is seen in x: {seen_in_x}, counted for autograd: {version_counted}; the "
             "gradient is wrong without a word: {wrong_gradient}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="folk.zero_grad.set_to_none",
         says="zero_grad(set_to_none=True) is faster than filling gradients with zeros.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
         question=ratio(("zero_grad",), "set_to_none", "set_to_zero", FASTER),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("zero_grad",),
     ),
     Claim(
@@ -101,7 +111,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="once_differentiable speeds up the backward of a custom Function.",
         source="https://docs.pytorch.org/docs/stable/notes/extending.html",
         question=ratio(("custom.backward",), "once_differentiable", "composed", FASTER),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("custom",),
     ),
     Claim(
@@ -114,7 +124,7 @@ CLAIMS: tuple[Claim, ...] = (
             lambda seen: not seen["dropout_still_drops"],
             "dropout still drops under no_grad(): {dropout_still_drops}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="folk.running_loss",
@@ -125,7 +135,7 @@ CLAIMS: tuple[Claim, ...] = (
             memory(("accumulate.evaluation",), "detach", "graph", (0, 0)),
             memory(("accumulate.evaluation",), "item", "graph", (0, 0)),
         ),
-        tolerance=f"{_EXACT}; every step's graph is a number of 4 bytes at least",
+        tolerance=f"{EXACTLY}; every step's graph is a number of 4 bytes at least",
         workloads=("accumulate",),
     ),
     Claim(
@@ -136,7 +146,7 @@ CLAIMS: tuple[Claim, ...] = (
             best(("update",), "optimizer_fused", ("optimizer", "optimizer_foreach")),
             best(("update",), "optimizer_foreach", ("optimizer",)),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("update",),
     ),
     Claim(
@@ -144,7 +154,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="set_grad_enabled(False) and no_grad() cost the same.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.set_grad_enabled.html",
         question=ratio(("control", "elementwise", "chain"), "set_grad_enabled_false", "no_grad", SAME),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("control", "elementwise", "chain"),
     ),
     Claim(

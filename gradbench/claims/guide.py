@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gradbench.claims.claim import Claim
 from gradbench.claims.questions import (
+    AS_SEEN,
+    BY_MARGIN,
+    EXACTLY,
     FASTER,
     SLOWER,
     best,
@@ -20,9 +23,6 @@ GUIDED = ("requires_grad_false", "detach", "no_grad")
 # The work that stands for "an operation": one, three, and a product of matrices.
 OPERATIONS = ("elementwise", "chain", "matmul")
 
-_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
-_EXACT = "none: bytes are counted exactly"
-_SEEN = "none: it is seen or not"
 _FIVE = "5 percentage points: the guide gives its ratios with a ~ and two digits"
 _LINEAR = (
     "an exponent of 0.8 to 1.2 of the number of elements: a cost that is proportional has 1, one that does "
@@ -73,7 +73,7 @@ _TIME = (
             ratio(("control", *OPERATIONS), "detach", "requires_grad_false", SLOWER, ("small",)),
             ratio(("control", *OPERATIONS), "no_grad", "detach", SLOWER, ("small",)),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("control", *OPERATIONS),
     ),
     _linear("requires_grad_false", "requires_grad_(False)"),
@@ -112,7 +112,7 @@ _TIME = (
         says="requires_grad_(False) has the least overhead of the three.",
         source="the guide, Time Complexity",
         question=best(("control", *OPERATIONS), "requires_grad_false", GUIDED),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("control", *OPERATIONS),
     ),
     _slower("detach", "detach()", 20),
@@ -125,7 +125,7 @@ _MEMORY = (
         says="requires_grad_(False) allocates nothing.",
         source="the guide, Memory Usage",
         question=memory(("control",), "requires_grad_false", "allocated", (0, 0)),
-        tolerance=_EXACT,
+        tolerance=EXACTLY,
         workloads=("control",),
     ),
     Claim(
@@ -133,7 +133,7 @@ _MEMORY = (
         says="no_grad() allocates nothing.",
         source="the guide, Memory Usage",
         question=memory(("control",), "no_grad", "allocated", (0, 0)),
-        tolerance=_EXACT,
+        tolerance=EXACTLY,
         workloads=("control",),
     ),
     Claim(
@@ -149,7 +149,7 @@ _MEMORY = (
             ),
             memory(("control",), "detach", "allocated", (1, float("inf"))),
         ),
-        tolerance=f"{_EXACT}; object and storage are two questions",
+        tolerance=f"{EXACTLY}; object and storage are two questions",
         workloads=("control",),
     ),
     Claim(
@@ -162,7 +162,7 @@ _MEMORY = (
             lambda seen: not seen["x_after"] and not seen["x_under_enable_grad"],
             "x is tracked afterwards: {x_after}, under enable_grad(): {x_under_enable_grad}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="duration.detach",
@@ -174,7 +174,7 @@ _MEMORY = (
             lambda seen: not seen["result_after"],
             "operations on the new tensor are tracked afterwards: {result_after}, on x: {x_after}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="duration.no_grad",
@@ -186,7 +186,7 @@ _MEMORY = (
             lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
             "x is tracked inside: {x_inside}, afterwards: {x_after}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="objects.requires_grad_false",
@@ -198,7 +198,7 @@ _MEMORY = (
             lambda seen: not seen["inside"] and not seen["afterwards"] and bool(seen["result_is_x"]),
             "added: {afterwards}; it returns x itself: {result_is_x}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="objects.detach",
@@ -207,7 +207,7 @@ _MEMORY = (
         question=observed(
             "objects", "detach", lambda seen: seen["afterwards"] == "1 Tensor", "added: {afterwards}"
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="objects.no_grad",
@@ -219,7 +219,7 @@ _MEMORY = (
             lambda seen: seen["inside"] == "1 no_grad",
             "added inside: {inside}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
 )
 
@@ -232,7 +232,7 @@ _IMPLICATIONS = (
             best(OPERATIONS, "requires_grad_false", GUIDED, ("small",)),
             smallest(OPERATIONS, "requires_grad_false", GUIDED, ("small",)),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=OPERATIONS,
     ),
     Claim(
@@ -243,7 +243,7 @@ _IMPLICATIONS = (
             best(OPERATIONS, "no_grad", GUIDED, ("medium",)),
             smallest(OPERATIONS, "no_grad", GUIDED, ("medium",)),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=OPERATIONS,
     ),
     Claim(
@@ -251,7 +251,7 @@ _IMPLICATIONS = (
         says="Above 100,000 elements requires_grad_(False) is the best choice for a single tensor.",
         source="the guide, Practical Implications",
         question=best(("elementwise",), "requires_grad_false", GUIDED, ("large",)),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("elementwise",),
     ),
     Claim(
@@ -259,7 +259,7 @@ _IMPLICATIONS = (
         says="Above 100,000 elements no_grad() is the best choice for several operations.",
         source="the guide, Practical Implications",
         question=best(("chain", "inference"), "no_grad", GUIDED, ("large",)),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("chain", "inference"),
     ),
     Claim(
@@ -267,7 +267,7 @@ _IMPLICATIONS = (
         says="Above 100,000 elements detach() is the best choice for view operations.",
         source="the guide, Practical Implications",
         question=best(("view",), "detach", GUIDED, ("large",)),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("view",),
     ),
     Claim(
@@ -278,7 +278,7 @@ _IMPLICATIONS = (
             memory(("control",), "detach", "allocated", (1, float("inf"))),
             memory(("elementwise",), "requires_grad_false", "peak", (0.0, 0.99), "detach"),
         ),
-        tolerance=f"{_EXACT}; to save is to peak at 1 % less at least",
+        tolerance=f"{EXACTLY}; to save is to peak at 1 % less at least",
         workloads=("control", "elementwise"),
     ),
     Claim(
@@ -289,7 +289,7 @@ _IMPLICATIONS = (
             ratio(("batch",), "no_grad", "detach", FASTER),
             memory(("batch",), "no_grad", "peak", (0.0, 0.99), "detach"),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("batch",),
     ),
     Claim(
@@ -297,7 +297,7 @@ _IMPLICATIONS = (
         says="detach() inside no_grad() is the optimal combination.",
         source="the guide, Performance Tips",
         question=best(("mixed", "batch"), "mixed", ("no_grad", "requires_grad_false")),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("mixed", "batch"),
     ),
 )
@@ -313,14 +313,14 @@ _TRAITS = (
             lambda seen: not seen["x_after"],
             "operations on x are recorded afterwards: {x_after}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.requires_grad_false.memory",
         says="requires_grad_(False) reduces the use of memory.",
         source="the guide, requires_grad_(False): Key Characteristics",
         question=memory(("chain",), "requires_grad_false", "retained", (0.0, 0.99), "tracked"),
-        tolerance=_EXACT,
+        tolerance=EXACTLY,
         workloads=("chain",),
     ),
     Claim(
@@ -333,7 +333,7 @@ _TRAITS = (
             lambda seen: bool(seen["switched_on"]) and bool(seen["x_gets_gradient"]),
             "switched on again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.requires_grad_false.scope",
@@ -345,7 +345,7 @@ _TRAITS = (
             lambda seen: not seen["x"] and bool(seen["other"]),
             "recorded on x: {x}, on another tensor: {other}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.detach.persistence",
@@ -354,7 +354,7 @@ _TRAITS = (
         question=observed(
             "objects", "detach", lambda seen: not seen["result_is_x"], "it returns x itself: {result_is_x}"
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.detach.memory",
@@ -366,7 +366,7 @@ _TRAITS = (
             lambda seen: int(seen["allocated"] or 0) > 0,
             "bytes allocated for 1,000,000 elements: {allocated}",
         ),
-        tolerance=_EXACT,
+        tolerance=EXACTLY,
     ),
     Claim(
         id="trait.detach.reversibility",
@@ -378,7 +378,7 @@ _TRAITS = (
             lambda seen: not seen["x_gets_gradient"],
             "the new tensor can be tracked again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.detach.scope",
@@ -390,7 +390,7 @@ _TRAITS = (
             lambda seen: not seen["given"] and bool(seen["x"]) and bool(seen["other"]),
             "recorded on the new tensor: {given}, on x: {x}, on another: {other}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.no_grad.persistence",
@@ -402,7 +402,7 @@ _TRAITS = (
             lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
             "x is tracked inside: {x_inside}, afterwards: {x_after}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.no_grad.memory",
@@ -425,7 +425,7 @@ _TRAITS = (
             lambda seen: bool(seen["x_by_itself"]),
             "x is tracked again by itself: {x_by_itself}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="trait.no_grad.scope",
@@ -445,7 +445,7 @@ _TRAITS = (
                 "recorded in a thread started inside: {other_in_thread}",
             ),
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
 )
 
@@ -461,7 +461,7 @@ _PRACTICES = (
             "the frozen layer gets a gradient: {frozen_gets_gradient}, changes: {frozen_changed}; the layer "
             "before it gets one: {layer_before_gets_gradient}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="use.target",
@@ -474,7 +474,7 @@ _PRACTICES = (
             "same value: {same_value_detached}; the teacher gets a gradient: {gradient_detached} "
             "(tracked: {gradient_tracked})",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="use.inference",
@@ -486,14 +486,14 @@ _PRACTICES = (
             lambda seen: bool(seen["same_predictions"]) and not seen["no_grad_builds_a_graph"],
             "same predictions: {same_predictions}; a graph is built: {no_grad_builds_a_graph}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="guide.inference_memory",
         says="no_grad() makes evaluation use less memory.",
         source="the guide, A Comprehensive Guide",
         question=memory(("inference", "attention"), "no_grad", "peak", (0.0, 0.99), "tracked"),
-        tolerance=_EXACT,
+        tolerance=EXACTLY,
         workloads=("inference", "attention"),
     ),
     Claim(
@@ -510,7 +510,7 @@ _PRACTICES = (
             "after one backward {after_one_backward}, after two {after_two}, after zero_grad() and one more "
             "{after_zero_grad_and_one}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="guide.retain_graph",
@@ -523,7 +523,7 @@ _PRACTICES = (
             "a second backward works without it: {second_without}, with it: {second_with}; it keeps "
             "{kept_with} bytes for 1,000,000 elements",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="guide.unneeded_graph",
@@ -533,7 +533,7 @@ _PRACTICES = (
             ratio(OPERATIONS, "requires_grad_false", "tracked", FASTER),
             ratio((*OPERATIONS, "inference"), "no_grad", "tracked", FASTER),
         ),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=(*OPERATIONS, "inference"),
     ),
 )
@@ -583,7 +583,7 @@ _IMPLEMENTATIONS = (
             "as written: {as_written}; with torch.autograd.Function as its base the gradient is "
             "{gradient_with_the_base_of_torch}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="loss.same",
@@ -602,7 +602,7 @@ _IMPLEMENTATIONS = (
         says="The version from scratch performs worse.",
         source="the guide, Advantages and Trade-offs",
         question=ratio(("placement",), "numpy", "tensors", SLOWER),
-        tolerance=_MARGIN,
+        tolerance=BY_MARGIN,
         workloads=("placement",),
     ),
     Claim(
@@ -616,7 +616,7 @@ _IMPLEMENTATIONS = (
             "at a logit of 20 and a target of 0, in float32, the clamped loss is {clamped}, the exact loss "
             "{exact}; from logits it is {from_logits}",
         ),
-        tolerance=_SEEN,
+        tolerance=AS_SEEN,
     ),
     Claim(
         id="train.learns",

@@ -14,6 +14,12 @@ from gradbench.traits import Observation, Value
 # A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
 # minutes resolve at a million elements.
 MARGIN = 0.02
+
+# What counts as agreement, where several claims share it.
+BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
+EXACTLY = "none: bytes are counted exactly"
+AS_SEEN = "none: it is seen or not"
+
 FASTER = 0.0, 1 / (1 + MARGIN)
 NOT_SLOWER = 0.0, 1 + MARGIN
 SAME = 1 / (1 + MARGIN), 1 + MARGIN
@@ -49,10 +55,12 @@ def more_passes(interval: Interval | None, low: float, high: float) -> int | Non
     return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
 
 
-def _more(each: ComparisonSummary, interval: Interval | None, bounds: tuple[float, float]) -> int | None:
-    """As `more_passes`, of a comparison that not every pass visits."""
-    visits = more_passes(interval, *bounds)
-    return None if visits is None else visits * each.comparison.every
+def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
+    """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
+    holds = within(interval, *bounds)
+    visits = None if holds is not None else more_passes(interval, *bounds)
+    passes = None if visits is None else visits * each.comparison.every
+    return Case(_where(each), holds, f"{says} in {_where(each)}", passes)
 
 
 def _where(each: ComparisonSummary) -> str:
@@ -82,9 +90,7 @@ def ratio(
             if found is None or a is None or b is None:
                 continue
             says = f"{a.lane.label} takes {format.ratio_with_ends(found)} times as long as {b.lane.label}"
-            holds = within(found, *bounds)
-            passes = None if holds is not None else _more(each, found, bounds)
-            cases.append(Case(_where(each), holds, f"{says} in {_where(each)}", passes))
+            cases.append(_case(each, found, bounds, says))
         return cases
 
     return ask
@@ -134,10 +140,8 @@ def seconds(
             lane = each.lane(method)
             if lane is None or lane.time is None:
                 continue
-            holds = within(lane.time, *bounds)
-            says = f"{lane.lane.label} takes {format.seconds(lane.time.mean)} in {_where(each)}"
-            passes = None if holds is not None else _more(each, lane.time, bounds)
-            cases.append(Case(_where(each), holds, says, passes))
+            says = f"{lane.lane.label} takes {format.seconds(lane.time.mean)}"
+            cases.append(_case(each, lane.time, bounds, says))
         return cases
 
     return ask

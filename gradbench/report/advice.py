@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
 
 # What people want to do, and the workloads that show it.
 PURPOSES = (
@@ -66,8 +66,7 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str]) -> Advice |
     ]
     if not lanes:
         return None
-    least = min(lane.rank for lane in lanes if lane.rank is not None)
-    best = [lane for lane in lanes if lane.rank == least]
+    best = leaders(lanes)
     worst = max(lanes, key=_seconds)
     fastest = min(best, key=_seconds)
     times = _seconds(worst) / _seconds(fastest)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradbench import format
 from gradbench.claims.guide import GUIDED
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
 from gradbench.traits import Characteristics, characteristics
 
 
@@ -156,9 +156,8 @@ def _implications(summary: RunSummary) -> Table | None:
 
 def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
     """Of these lanes, those that no other of them is shown to be faster than; empty where none has a rank."""
-    lanes = [lane for name in names if (lane := each.lane(name)) is not None and lane.rank is not None]
-    least = min((lane.rank for lane in lanes if lane.rank is not None), default=None)
-    return ", ".join(lane.lane.label for lane in lanes if lane.rank == least)
+    lanes = (lane for name in names if (lane := each.lane(name)) is not None)
+    return ", ".join(lane.lane.label for lane in leaders(lanes))
 
 
 def _comparison(summary: RunSummary) -> Table | None:

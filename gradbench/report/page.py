@@ -45,6 +45,8 @@ def render(results: Results) -> str:
     """The page as text."""
     summary = summarise(results)
     judgements = verdicts(summary)
+    glanced = _glanced(summary)
+    measured = {each.comparison.workload for each in summary.comparisons}
     return template.render(
         "page.html",
         snippet=snippet,
@@ -56,18 +58,18 @@ def render(results: Results) -> str:
         findings=findings(summary),
         judgements=judgements,
         counted=counted(judgements),
-        measured={each.comparison.workload for each in summary.comparisons},
+        measured=measured,
         advice=advice(summary),
         tables=guide.tables(summary),
         words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
-        glanced=_glanced(summary),
-        glance=_glance(_glanced(summary)),
+        glanced=glanced,
+        glance=_glance(glanced),
         workloads=_workloads(summary),
         failures=results.failures,
         left_out={
             id: why
             for id, why in results.header.plan.skipped.items()
-            if re.split(r"[./]", id)[0] not in {each.comparison.workload for each in summary.comparisons}
+            if re.split(r"[./]", id)[0] not in measured
         },
         labels={method.name: method.label for method in METHODS},
         characteristics=characteristics(results.observations),

@@ -6,6 +6,11 @@ WIDTH = 64
 BATCHES = 16
 
 MODEL = "from gradbench.models import MLP, share"
+CLASSES = 10
+PERCEPTRON = f"MLP({WIDTH}, 256, {CLASSES}).to({{options}})"
+# Each lane has parameters of its own on the storage that all share.
+MODEL_LEAF = "x = base.detach()\nmodel = share(model)"
+SIZES = {"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH}
 MLP_ANSWER = "answers.mlp(x, model)"
 # Three layers, each rounded, and in each the error of the one before.
 MLP_ROUNDINGS = 8.0
@@ -25,14 +30,14 @@ WORKLOADS = (
         shows="What evaluation under each method costs in time and keeps in memory, where the parameters are "
         "what is tracked.",
         imports=MODEL,
-        inputs={"model": "MLP(64, 256, 10).to({options})"},
-        leaf="x = base.detach()\nmodel = share(model)",
+        inputs={"model": PERCEPTRON},
+        leaf=MODEL_LEAF,
         on_model=True,
         work="model({x})",
         answer=MLP_ANSWER,
         normwise=True,
         roundings=MLP_ROUNDINGS,
-        sizes={"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH},
+        sizes=SIZES,
         every=3,
         presets=at(standard="small large"),
         shape=rows,
@@ -43,7 +48,7 @@ WORKLOADS = (
         shows="The same for a block whose operations are many and whose intermediate results are large.",
         imports="from gradbench.models import TransformerBlock, share",
         inputs={"model": "TransformerBlock(64, 4).to({options})"},
-        leaf="x = base.detach()\nmodel = share(model)",
+        leaf=MODEL_LEAF,
         on_model=True,
         work="model({x})",
         answer="answers.transformer_block(x, model, 4)",
@@ -59,14 +64,14 @@ WORKLOADS = (
         title=f"evaluating {BATCHES} batches, one after another",
         shows="One block around a loop, against a block, or a detach(), for every result.",
         imports=MODEL,
-        inputs={"model": "MLP(64, 256, 10).to({options})"},
-        leaf="x = base.detach()\nmodel = share(model)",
+        inputs={"model": PERCEPTRON},
+        leaf=MODEL_LEAF,
         setup=f"parts = x.chunk({BATCHES})",
         result="torch.cat(y)",
         answer=MLP_ANSWER,
         normwise=True,
         roundings=MLP_ROUNDINGS,
-        sizes={"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH},
+        sizes=SIZES,
         every=3,
         presets=at(standard="small large"),
         shape=rows,

@@ -2,11 +2,18 @@
 
 from dataclasses import replace
 
-from gradbench.workloads.evaluation import MLP_ANSWER, MLP_ROUNDINGS, MODEL, WIDTH, rows
+from gradbench.workloads.evaluation import (
+    CLASSES,
+    MLP_ANSWER,
+    MLP_ROUNDINGS,
+    MODEL,
+    MODEL_LEAF,
+    PERCEPTRON,
+    SIZES,
+    rows,
+)
 from gradbench.workloads.workload import LEAF, Way, Workload, at
 
-_SIZES = {"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH}
-_CLASSES = 10
 _NO_GRADIENTS = "for parameter in model.parameters():\n    parameter.grad = None\n"
 # A step writes to the parameters, so each lane has its own.
 _OWN_MODEL = "x = base.detach()\nmodel = copy.deepcopy(model)"
@@ -21,16 +28,16 @@ _FREEZE = Workload(
     shows="Three ways to keep a backbone as it is while a head is trained: whether they cost the same.",
     imports=f"import copy\nimport torch.nn.functional as F\n{MODEL}",
     inputs={
-        "model": f"MLP({WIDTH}, 256, {_CLASSES}).to({{options}})",
-        "labels": f"torch.arange({{shape}}[0]) % {_CLASSES}",
+        "model": PERCEPTRON,
+        "labels": f"torch.arange({{shape}}[0]) % {CLASSES}",
     },
-    leaf="x = base.detach()\nmodel = share(model)",
+    leaf=MODEL_LEAF,
     statement=f"WAY\n{_LOSS}",
     result="loss",
     answer=f"answers.cross_entropy({MLP_ANSWER}, labels)",
     normwise=True,
     roundings=2 * MLP_ROUNDINGS,
-    sizes=_SIZES,
+    sizes=SIZES,
     every=3,
     presets=at(standard="medium"),
     shape=rows,
@@ -130,11 +137,11 @@ _USES = (
         "backward together.",
         imports=f"import torch.nn.functional as F\n{MODEL}",
         inputs={
-            "model": f"MLP({WIDTH}, 256, {_CLASSES}).to({{options}})",
-            "teacher": f"MLP({WIDTH}, 256, {_CLASSES}).to({{options}})",
-            "reward": f"torch.rand(({{shape}}[0], {_CLASSES}), {{options}})",
+            "model": PERCEPTRON,
+            "teacher": PERCEPTRON,
+            "reward": f"torch.rand(({{shape}}[0], {CLASSES}), {{options}})",
         },
-        leaf="x = base.detach()\nmodel = share(model)\nteacher = share(teacher)",
+        leaf=f"{MODEL_LEAF}\nteacher = share(teacher)",
         feed="for parameter in (*model.parameters(), *teacher.parameters()):\n    parameter.grad = None",
         statement="WAY\nloss = (model(x) - target).pow(2).mean()\nloss.backward()",
         result="model.head.bias.grad",
@@ -143,7 +150,7 @@ _USES = (
         normwise=True,
         roundings=2 * MLP_ROUNDINGS,
         terms=lambda shape: shape[0],
-        sizes=_SIZES,
+        sizes=SIZES,
         every=3,
         presets=at(standard="medium"),
         shape=rows,
@@ -265,7 +272,7 @@ _ZERO_GRAD = Workload(
     statement="WAY",
     result="",
     reference="set_to_none",
-    sizes=_SIZES,
+    sizes=SIZES,
     every=3,
     presets=at(standard="small"),
     shape=rows,
@@ -305,7 +312,6 @@ WORKLOADS = (
         title="clearing the gradients of a model: with the forward and backward that follow",
         shows="What clearing does to the backward that follows: into nothing a gradient is moved, into zeros "
         "it is added.",
-        setup="optimizer = torch.optim.SGD(model.parameters(), lr=0.1)",
         feed="",
         statement=f"WAY\nfeatures = model.backbone(x)\n{_LOSS}\nloss.backward()",
         result="loss",
