@@ -25,7 +25,8 @@ RUNS = Path("runs")
 def cli() -> None:
     """What each way of controlling gradients in PyTorch costs, in time and memory, on this machine.
 
-    Exit codes: 0 done; 2 the request was wrong; 3 ended early, and says what is kept.
+    Exit codes: 0 done; 1 done, and something is worse (compare, versus); 2 the request was wrong; 3 ended
+    early, and says what is kept.
     """
 
 
@@ -204,9 +205,19 @@ def _report(results: Path, output: Path) -> None:
     help="Where to write it.  [default: report.html beside the results]",
 )
 def report(results: Path | None, output: Path | None) -> None:
-    """Build the HTML report again, from RESULTS (default: the newest run in runs/)."""
+    """Build the HTML report again, from RESULTS (default: the newest run in runs/) of `run` or `versus`."""
     from gradbench.results import locate
+    from gradbench.versus.records import is_trial, read_trial
 
+    if results is not None and is_trial(results):
+        from gradbench.report.versus import write_versus
+        from gradbench.versus.judge import judge
+
+        trial = read_trial(results)
+        page = output or trial.path.parent / "report.html"
+        write_versus(judge(trial), page)
+        click.echo(f"report: {page}")
+        return
     path = locate(results or _newest())
     _report(path, output or path.parent / "report.html")
 
@@ -267,7 +278,218 @@ def claims(results: Path | None, ids: list[str], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_data(found), indent=2))
     else:
-        click.echo(as_text(found, max(80, min(160, shutil.get_terminal_size((110, 24)).columns))))
+        click.echo(as_text(found, _width()))
+
+
+def _width() -> int:
+    """Columns of the terminal, within what tables are fit for."""
+    return max(80, min(160, shutil.get_terminal_size((110, 24)).columns))
+
+
+@cli.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--margin",
+    type=float,
+    default=5.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="A change of a ratio within this is none.",
+)
+@click.option("--all", "everything", is_flag=True, help="Every lane, and not only those that changed.")
+@click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, for a comment on a change, for programs.",
+)
+@click.pass_context
+def compare(
+    context: click.Context, old: Path, new: Path, margin: float, everything: bool, force: bool, form: str
+) -> None:
+    """What became slower or larger from OLD to NEW, two results files (or folders of runs).
+
+    Ratios to the reference and exact bytes are compared, with correction for the number of lanes.
+
+    Exit codes: 0 nothing is worse; 1 something became slower or larger; 2 the runs cannot be compared.
+    """
+    from gradbench.compare.changes import compare as compared_runs
+    from gradbench.compare.text import as_data, as_markdown, as_text
+    from gradbench.results import read_results
+
+    found = compared_runs(read_results(old), read_results(new), _margin(margin), force)
+    if form == "json":
+        click.echo(json.dumps(as_data(found), indent=2))
+    elif form == "markdown":
+        click.echo(as_markdown(found, everything))
+    else:
+        click.echo(as_text(found, _width(), everything))
+    if found.worse:
+        context.exit(1)
+
+
+def _margin(percent: float) -> float:
+    """A margin given in per cent, as a fraction. Raises RequestError."""
+    if not 0 < percent < 100:
+        raise RequestError(f"--margin {percent:g}: expected per cent, above 0 and below 100")
+    return percent / 100
+
+
+@cli.command()
+@click.argument("one", metavar="A")
+@click.argument("other", metavar="B")
+@click.option(
+    "--workload",
+    "workloads",
+    multiple=True,
+    callback=_names,
+    metavar="NAME",
+    help="Only this workload.  [default: a few that are quick]",
+)
+@click.option("--method", "methods", multiple=True, callback=_names, metavar="NAME", help="Only this method.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    callback=_names,
+    metavar="SIZE",
+    help="small, medium, large, or a number of elements.  [default: small]",
+)
+@click.option("--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.")
+@click.option(
+    "--statement", metavar="CODE", help="Measure this code instead; what it leaves in y is its result."
+)
+@click.option("--setup", default="", metavar="CODE", help="Run once before --statement.")
+@click.option(
+    "--margin",
+    type=float,
+    default=2.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="A change of time within this is none.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wall time; less where every lane is decided before.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(1, 10_000),
+    default=90,
+    show_default=True,
+    metavar="N",
+    help="At most so many pairs of fresh processes.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Intra-op threads of torch."
+)
+@click.option(
+    "--allocator",
+    type=click.Choice(["keep", "system"]),
+    default="keep",
+    show_default=True,
+    help="As for run.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of every random order, and of the data.",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    callback=_timeout,
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process that says nothing for so long counts as hung.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the trial.  [default: runs/versus-<time>]",
+)
+@click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: every lane with its outcome.")
+@click.pass_context
+def versus(
+    context: click.Context,
+    one: str,
+    other: str,
+    workloads: list[str],
+    methods: list[str],
+    sizes: list[str],
+    dtype: str,
+    statement: str | None,
+    setup: str,
+    margin: float,
+    budget: float,
+    pairs: int,
+    threads: int,
+    allocator: Any,
+    seed: int,
+    timeout: float,
+    output: Path | None,
+    with_report: bool,
+    as_json: bool,
+) -> None:
+    """Is B slower than A, or does it keep more memory?
+
+    A and B are Python interpreters (or folders of virtual environments), each with torch and
+    torch-gradbench; or git revisions of the repository in this folder, or folders of sources, which are
+    imported before all that this interpreter has. Both sides take turns of 10 ms on one processor, in pairs
+    of fresh processes, until every lane is decided or the budget is used.
+
+    Exit codes: 0 nothing is worse in B; 1 something is slower or larger; 2 the request was wrong; 3 ended
+    early, and says what is kept.
+    """
+    from gradbench.plan import Request
+    from gradbench.versus.cells import planned, written
+    from gradbench.versus.judge import judge
+    from gradbench.versus.progress import make_watcher
+    from gradbench.versus.records import Options
+    from gradbench.versus.sides import open_sides
+    from gradbench.versus.text import as_data, as_text
+    from gradbench.versus.trial import measure
+
+    within = _margin(margin)
+    if not 10 <= budget < 1e7:
+        raise RequestError(f"--budget {budget:g}: expected seconds, from 10 to 1e7; one pair takes several")
+    if statement is None:
+        if setup:
+            raise RequestError("--setup: expected together with --statement, which it is run for")
+        request = Request(tuple(workloads), tuple(methods), tuple(sizes), "cpu", dtype, seed, "quick")
+        comparisons = planned(request)
+    elif workloads or methods or sizes:
+        raise RequestError("--statement: is measured alone; leave out --workload, --method and --size")
+    else:
+        comparisons = (written(setup, statement),)
+    options = Options(within, budget, pairs, threads, allocator, timeout, seed)
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    command = shlex.join(["gradbench", *sys.argv[1:]])
+    folder = output or RUNS / f"versus-{now}"
+    with open_sides(one, other) as sides, make_watcher() as watcher:
+        trial = measure(folder, sides, comparisons, options, command, watcher)
+    judged = judge(trial)
+    click.echo(json.dumps(as_data(judged), indent=2) if as_json else as_text(judged, _width()))
+    if with_report:
+        from gradbench.report.versus import write_versus
+
+        write_versus(judged, folder / "report.html")
+        click.echo(f"report: {folder / 'report.html'}", err=as_json)
+    if judged.worse:
+        context.exit(1)
 
 
 @cli.command("list")

@@ -24,22 +24,43 @@ class Job(msgspec.Struct, frozen=True):
 
     Attributes:
         number: of the pass.
+        kind: what the worker does: count bytes, time each visit by itself, or take turns with another.
         seed: of the random orders in this process.
         batch_seconds: what a batch should take.
     """
 
     number: int
-    kind: Literal["memory", "time"]
+    kind: Literal["memory", "time", "turns"]
     seed: int
     threads: int
     batch_seconds: float = BATCH_SECONDS
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The worker has imported torch."""
+    """The worker has imported torch, under this version of gradbench."""
 
     environment: Environment
     import_seconds: float
+    gradbench: str = ""
+
+
+class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
+    """The worker's lanes stand ready; `calls` in a batch, by lane, are what it would choose alone."""
+
+    calls: dict[str, int]
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """It is this worker's turn: rounds of these lanes for so many seconds; no lane ends the visit."""
+
+    calls: dict[str, int] = {}
+    seconds: float = 0.0
+
+
+class Turned(msgspec.Struct, frozen=True, tag="turned"):
+    """A turn is over: by lane the median over its rounds of the seconds per call, the loop included."""
+
+    seconds: dict[str, float]
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -47,5 +68,5 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, Finish, Visit, Memory, Timeline, Observation, Failure
+    Ready, Calibrated, Turned, Finish, Visit, Memory, Timeline, Observation, Failure
 ]  # fmt: skip

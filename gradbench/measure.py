@@ -31,9 +31,10 @@ import msgspec  # noqa: E402
 import numpy  # noqa: E402
 import torch  # noqa: E402
 
+from gradbench import __version__  # noqa: E402
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
 from gradbench.environment import observe  # noqa: E402
-from gradbench.job import Finish, Job, Message, Ready, Task  # noqa: E402
+from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
 from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
 from gradbench.plan import Comparison  # noqa: E402
 from gradbench.results import Failure, LaneTime, Visit  # noqa: E402
@@ -66,9 +67,11 @@ def _run(ready: ReadyLane, n: int) -> int:
 class Worker:
     """Answers tasks until its input ends."""
 
-    def __init__(self, job: Job, output: BinaryIO) -> None:
+    def __init__(self, job: Job, output: BinaryIO, source: BinaryIO) -> None:
+        """Write messages to `output`; turns, where the job is to take turns, come in on `source`."""
         self._job = job
         self._output = output
+        self._source = source
         self._random = random.Random(job.seed)
         torch.set_num_threads(job.threads)
 
@@ -91,9 +94,12 @@ class Worker:
             lanes = built = self._build(comparison)
             if self._job.kind == "memory":
                 self._memory(comparison, lanes)
-            while lanes and self._job.kind == "time":
+            while lanes and self._job.kind != "memory":
                 try:
-                    self._time(comparison, lanes, task.seconds, started)
+                    if self._job.kind == "turns":
+                        self._turns(lanes)
+                    else:
+                        self._time(comparison, lanes, task.seconds, started)
                     break
                 except LaneFailed as failed:
                     self._fail(comparison, failed.ready.lane.name, "time", failed.error)
@@ -180,7 +186,7 @@ class Worker:
         calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
         watch = Watch()
         begun = time.perf_counter()
-        times = self._rounds(lanes, calls, begun + seconds)
+        times = self._rounds(lanes, calls, begun + seconds, FEWEST_ROUNDS)
         ended = time.perf_counter()
         telemetry = watch.read()
         lane_times, error = summarise([ready.lane.role for ready in lanes], calls, times)
@@ -197,11 +203,28 @@ class Worker:
             )
         )
 
-    def _rounds(self, lanes: list[ReadyLane], calls: list[int], until: float) -> numpy.ndarray[Any, Any]:
+    def _turns(self, lanes: list[ReadyLane]) -> None:
+        """Time the lanes whenever it is this worker's turn, with the calls that it is told."""
+        own = [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+        self.say(Calibrated({ready.lane.name: n for ready, n in zip(lanes, own, strict=True)}))
+        decoder = msgspec.json.Decoder(Turn)
+        while (turn := decoder.decode(self._source.readline())).calls:
+            taken = [ready for ready in lanes if ready.lane.name in turn.calls]
+            calls = [turn.calls[ready.lane.name] for ready in taken]
+            # The other worker has had the caches since.
+            for ready, n in zip(taken, calls, strict=True):
+                _run(ready, n)
+            times = self._rounds(taken, calls, time.perf_counter() + turn.seconds, 1)
+            seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
+            self.say(Turned({r.lane.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
+
+    def _rounds(
+        self, lanes: list[ReadyLane], calls: list[int], until: float, fewest: int
+    ) -> numpy.ndarray[Any, Any]:
         """Nanoseconds of each batch: one row a round, one column a lane. Raises LaneFailed."""
         places = list(enumerate(zip(lanes, calls, strict=True)))
         rows: list[list[int]] = []
-        while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
+        while len(rows) < fewest or time.perf_counter() < until:
             self._random.shuffle(places)
             row = [0] * len(places)
             for place, (ready, n) in places:
@@ -279,11 +302,11 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    worker = Worker(job, output)
+    worker = Worker(job, output, sys.stdin.buffer)
     # What is there now stays: without this every collection walks all of torch, 0.1 s each.
     gc.collect()
     gc.freeze()
-    worker.say(Ready(observe(), time.perf_counter() - _STARTED))
+    worker.say(Ready(observe(), time.perf_counter() - _STARTED, __version__))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)

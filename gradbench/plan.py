@@ -28,7 +28,7 @@ DTYPES = tuple(EPSILON)
 # What a way may need of the machine, and the programs of which any one provides it.
 NEEDS = {"c compiler": ("cc", "gcc", "clang"), "c++ compiler": ("c++", "g++", "clang++")}
 
-Role = Literal["reference", "method", "twin", "twin_own_buffer", "empty"]
+Role = Literal["reference", "method", "twin", "twin_own_buffer", "empty", "yardstick"]
 
 
 class Expectation(msgspec.Struct, frozen=True):

@@ -8,13 +8,13 @@ file without RunEnd was interrupted, and is valid. Times are in seconds, memory 
 from __future__ import annotations
 
 import errno
+import functools
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Union
+from typing import Any, Literal, Union
 
 import msgspec
 
@@ -260,7 +260,16 @@ _GZIP = b"\x1f\x8b"
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Record)
+
+
+def new_folder(output: Path) -> None:
+    """Raise RequestError where a folder holds something already: nothing is overwritten."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        what = "another run" if (output / FILENAME).exists() else "other files"
+        raise RequestError(
+            f"--output {output}: expected a new or empty folder; it holds {what}; name another folder"
+            + (", or add --resume to go on with a run" if what == "another run" else "")
+        )
 
 
 def locate(path: Path) -> Path:
@@ -277,7 +286,51 @@ def read_results(path: Path) -> Results:
     An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted.
     Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours.
     """
-    path = locate(path)
+    lines = read_lines(locate(path), FORMAT, SCHEMA)
+    results = Results(lines.path, lines.decode(1, Header), cut_off=lines.cut_off, length=lines.length)
+    results.compressed = lines.compressed
+    for number in range(2, lines.count + 1):
+        try:
+            results.add(lines.decode(number, Record))
+        except ResultsFileError as error:
+            where = f" (line {number})" if "second header" in str(error) else ""
+            raise ResultsFileError(f"{error}{where}") from None
+    return results
+
+
+class Lines:
+    """The finished lines of a file of records, counted from 1.
+
+    Attributes:
+        cut_off, length, compressed: as in `Results`.
+    """
+
+    def __init__(self, path: Path, content: bytes, compressed: bool) -> None:
+        self.path = path
+        self.length = content.rfind(b"\n") + 1
+        self.cut_off = len(content) - self.length
+        self.compressed = compressed
+        self._lines = content[: self.length].splitlines()
+        self.count = len(self._lines)
+
+    def decode(self, number: int, kind: Any) -> Any:
+        """One line as a record of this kind. Raises ResultsFileError."""
+        try:
+            return _decoder_of(kind).decode(self._lines[number - 1])
+        except _UNDECODABLE as error:
+            raise ResultsFileError(f"{self.path}: line {number} is corrupt: {error}") from None
+
+
+@functools.cache
+def _decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def read_lines(path: Path, format: str, schema: int) -> Lines:
+    """The lines of a file of records whose first names this format and schema; compressed by gzip or not.
+
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not of the format.
+    """
     try:
         content = path.read_bytes()
         compressed = content.startswith(_GZIP)
@@ -287,45 +340,23 @@ def read_results(path: Path) -> Results:
         raise ResultsFileError(f"{path}: is compressed and corrupt: {error}") from None
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
-    whole = content.rfind(b"\n") + 1
-    lines = content[:whole].splitlines()
-    if not lines:
-        raise ResultsFileError(f"{path}: expected a gradbench results file; it has no complete line")
-    results = Results(path, _header(path, lines[0]), cut_off=len(content) - whole, length=whole)
-    results.compressed = compressed
-    for number, record in _records(path, lines[1:]):
-        try:
-            results.add(record)
-        except ResultsFileError as error:
-            raise ResultsFileError(f"{error} (line {number})") from None
-    return results
-
-
-def _header(path: Path, line: bytes) -> Header:
-    foreign = f"{path}: expected a gradbench results file; its first line is not a header of one"
+    lines = Lines(path, content, compressed)
+    name = format.replace("-", " ")
+    if not lines.count:
+        raise ResultsFileError(f"{path}: expected a {name} file; it has no complete line")
+    foreign = f"{path}: expected a {name} file; its first line is not a header of one"
     try:
-        start = msgspec.json.decode(line)
-    except _UNDECODABLE:
+        start = lines.decode(1, Any)
+    except ResultsFileError:
         raise ResultsFileError(foreign) from None
-    if not isinstance(start, dict) or start.get("format") != FORMAT:
+    if not isinstance(start, dict) or start.get("format") != format:
         raise ResultsFileError(foreign)
-    if start.get("schema") != SCHEMA:
+    if start.get("schema") != schema:
         raise ResultsFileError(
-            f"{path}: has schema {start.get('schema')}, this gradbench reads schema {SCHEMA}; "
+            f"{path}: has schema {start.get('schema')}, this gradbench reads schema {schema}; "
             f"use the version that wrote it ({start.get('gradbench')})"
         )
-    try:
-        return msgspec.json.decode(line, type=Header)
-    except _UNDECODABLE as error:
-        raise ResultsFileError(f"{path}: line 1 is corrupt: {error}") from None
-
-
-def _records(path: Path, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
-    for number, line in enumerate(lines, start=2):
-        try:
-            yield number, _decoder.decode(line)
-        except _UNDECODABLE as error:
-            raise ResultsFileError(f"{path}: line {number} is corrupt: {error}") from None
+    return lines
 
 
 class Writer:
@@ -353,7 +384,7 @@ class Writer:
             self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: msgspec.Struct) -> None:
         """Append one record; it survives a kill of this process from here on."""
         self._file.write(_encoder.encode(record) + b"\n")
         self._file.flush()

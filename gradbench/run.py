@@ -34,6 +34,7 @@ from gradbench.results import (
     Visit,
     Writer,
     locate,
+    new_folder,
     read_results,
 )
 from gradbench.summary import worst_precision
@@ -143,12 +144,7 @@ def start(
     Raises RequestError before anything is written when the request cannot be met, and EndedEarly when
     the run was interrupted, with its finished visits kept.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        what = "another run" if (output / FILENAME).exists() else "other files"
-        raise RequestError(
-            f"--output {output}: expected a new or empty folder; it holds {what}; "
-            "name another folder, or add --resume to go on with a run"
-        )
+    new_folder(output)
     plan = plan or make_plan(request)
     run = _Run(plan, request, options, goal, progress)
 

@@ -44,6 +44,20 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     return Interval(mean, mean - reach, mean + reach, count)
 
 
+def difference(values: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Welch's interval on the difference of the means of two independent samples of two or more (1947)."""
+    errors = [float(numpy.var(each, ddof=1)) / len(each) for each in (values, others)]
+    mean = float(numpy.mean(values)) - float(numpy.mean(others))
+    total = sum(errors)
+    if total == 0:
+        return Interval(mean, mean, mean, len(values) + len(others))
+    freedom = total**2 / sum(
+        error**2 / (len(each) - 1) for error, each in zip(errors, (values, others), strict=True)
+    )
+    reach = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
+    return Interval(mean, mean - reach, mean + reach, len(values) + len(others))
+
+
 def smallest_visible(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
     """The mean that a two-sided t-test on so many values, scattered like these, finds in 80 % of cases.
 

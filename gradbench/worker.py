@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from gradbench.errors import RequestError
-from gradbench.job import Finish, Job, Message, Ready, Task
+from gradbench.job import Finish, Job, Message, Ready, Task, Turn
 from gradbench.results import Allocator
 
 # torch may come from a cold network disk; a visit may not take that long.
@@ -64,6 +64,7 @@ class WorkerProcess:
         }
         if allocator == "keep":
             environment |= KEEP_PAGES
+        self._python = python
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
         self._process = subprocess.Popen(
             [python, "-c", _START],
@@ -92,7 +93,7 @@ class WorkerProcess:
             self._lines.put(line)
         self._lines.put(None)
 
-    def _send(self, message: Job | Task) -> None:
+    def _send(self, message: Job | Task | Turn) -> None:
         assert self._process.stdin is not None
         # A dead worker is noticed where its answer is awaited, with its last words.
         with contextlib.suppress(BrokenPipeError):
@@ -129,7 +130,8 @@ class WorkerProcess:
             message = self._hear(START_TIMEOUT)
         except WorkerLost as lost:
             raise RequestError(
-                f"a measuring process could not start: {lost}; check `{sys.executable} -c 'import torch'`"
+                f"a measuring process could not start: {lost}; "
+                f"check `{self._python} -c 'import gradbench.measure'`"
             ) from None
         assert isinstance(message, Ready)
         return message
@@ -139,13 +141,25 @@ class WorkerProcess:
 
         Raises WorkerLost when it dies, or when the whole visit takes longer than `timeout` seconds.
         """
-        self._send(task)
-        until = time.monotonic() + timeout
-        while True:
-            message = self._hear(max(0.0, until - time.monotonic()))
+        for message in self.ask(task, timeout):
             if isinstance(message, Finish):
                 return
             yield message
+
+    def ask(self, request: Task | Turn, timeout: float) -> Iterator[Message]:
+        """Send it a request; yield what it says, for as long as it is listened to.
+
+        Raises WorkerLost when it dies, or is still listened to after `timeout` seconds.
+        """
+        self._send(request)
+        until = time.monotonic() + timeout
+        while True:
+            yield self._hear(max(0.0, until - time.monotonic()))
+
+    def bind(self, processor: int) -> None:
+        """Have it run on this processor alone (Linux)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(self._process.pid, {processor})
 
     def kill(self) -> None:
         """End it now, and whatever it started, which may still live when it does not."""

@@ -25,7 +25,7 @@ def visit(comparison, kind="time", seconds=0.01, seed=0, batch_seconds=BATCH):
     output = io.BytesIO()
     threads = torch.get_num_threads()
     try:
-        Worker(Job(7, kind, seed, 1, batch_seconds), output).visit(Task(comparison, seconds))
+        Worker(Job(7, kind, seed, 1, batch_seconds), output, io.BytesIO()).visit(Task(comparison, seconds))
     finally:
         torch.set_num_threads(threads)
     return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]

@@ -12,10 +12,10 @@ from gradbench import format
 from gradbench.claims import WORDS, verdicts
 from gradbench.claims.text import counted
 from gradbench.methods import METHODS
-from gradbench.plan import Comparison, Lane
 from gradbench.report import figures, guide, template
 from gradbench.report.advice import advice
 from gradbench.report.findings import findings
+from gradbench.report.snippet import snippet
 from gradbench.report.template import put
 from gradbench.results import Results, read_results
 from gradbench.summary import (
@@ -153,23 +153,6 @@ def _words(comparison: ComparisonSummary) -> str:
     ]
     label = comparison.comparison.reference.label
     return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
-
-
-def snippet(comparison: Comparison, lane: Lane) -> str:
-    """A lane as a program that can be pasted and run."""
-    return "\n".join(
-        part
-        for part in (
-            "import torch",
-            "",
-            comparison.prepare,
-            lane.setup,
-            "",
-            *([] if lane.feed in ("", "pass") else ["# before each call, not timed", lane.feed, "# timed"]),
-            lane.statement,
-        )
-        if part or part == ""
-    )
 
 
 def _machine(results: Results) -> list[tuple[str, str]]:

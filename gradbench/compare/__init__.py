@@ -1,0 +1,1 @@
+"""What became slower or larger between two results files of one machine."""

@@ -1,0 +1,199 @@
+"""What changed between two results files: ratios, with intervals and correction, and exact bytes.
+
+Ratios to the reference of the same comparison are compared, and not times: a shared machine drifts by 1.6x
+within seconds, and two runs are minutes or months apart. Each run's intervals are over its own passes, and
+what differs between two runs of the same code is in neither; so a change counts where its whole interval,
+corrected for the number of lanes, is beyond a margin. METHODOLOGY.md says what runs of the same code differ
+by.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+
+from gradbench import stats
+from gradbench.errors import RequestError
+from gradbench.growth import Growth, growths, larger
+from gradbench.plan import Comparison, Lane
+from gradbench.results import Results
+from gradbench.stats import Interval
+from gradbench.summary import ComparisonSummary, LaneSummary, summarise
+
+# Of a results file, what must be the same for its ratios to be comparable: a name, and where it is found.
+MUST_MATCH = ("machine", "processor", "cpus", "threads", "allocator", "batch_seconds")
+# What may be what is being compared, and is told.
+MAY_DIFFER = ("gradbench", "torch", "torch_git", "python", "numpy", "system", "libc")
+
+Outcome = Literal["slower", "faster", "same", "cannot tell", "other code", "gone", "new"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One lane in both runs.
+
+    Attributes:
+        old, new: the ratio to the reference in each run, with its 95 % interval; None where it is not known.
+        change: new ratio ÷ old ratio, with the interval that all lanes together hold in 99 of 100 cases.
+        outcome: `slower` and `faster` have that whole interval beyond the margin; `same` has its own 95 %
+            interval within it; `other code`: what was timed is not the same text.
+    """
+
+    comparison: Comparison
+    lane: Lane
+    outcome: Outcome
+    old: Interval | None
+    new: Interval | None
+    change: Interval | None
+    grown: tuple[Growth, ...]
+
+    @property
+    def larger(self) -> bool:
+        """Whether the new run has more in any figure of memory."""
+        return larger(self.grown)
+
+    @property
+    def worse(self) -> bool:
+        """Whether the lane became slower or larger."""
+        return self.outcome == "slower" or self.larger
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two runs, compared.
+
+    Attributes:
+        told: what differs between the runs and may be what is compared, in words.
+        forced: what must not differ and does; it was asked for by force.
+    """
+
+    old: Results
+    new: Results
+    margin: float
+    changes: tuple[Change, ...]
+    told: tuple[str, ...]
+    forced: tuple[str, ...]
+
+    @property
+    def worse(self) -> list[Change]:
+        """The lanes that became slower or larger."""
+        return [each for each in self.changes if each.worse]
+
+
+def compare(old: Results, new: Results, margin: float, force: bool = False) -> Compared:
+    """Compare two runs; `margin` is the change of a ratio, as a fraction, within which it is none.
+
+    Raises RequestError where the runs were measured on machines or in ways that do not compare, unless it
+    is forced, and where they have no lane in common.
+    """
+    forced = _differing(old, new, MUST_MATCH)
+    if forced and not force:
+        raise RequestError(
+            f"{old.path} and {new.path} cannot be compared: expected the same {', '.join(MUST_MATCH)}; "
+            f"got {'; '.join(forced)}; measure both on one machine, or add --force"
+        )
+    a = {each.comparison.id: each for each in summarise(old).comparisons}
+    b = {each.comparison.id: each for each in summarise(new).comparisons}
+    changes: list[Change] = []
+    for id in [*a, *(id for id in b if id not in a)]:
+        changes.extend(_lanes(a.get(id), b.get(id)))
+    if not any(each.outcome not in ("gone", "new") for each in changes):
+        raise RequestError(
+            f"{old.path} and {new.path} cannot be compared: they have no lane in common; "
+            "measure both with the same --workload, --size, --dtype and --device"
+        )
+    return Compared(
+        old, new, margin, tuple(_judged(changes, margin, a, b)), tuple(_differing(old, new, MAY_DIFFER)),
+        tuple(forced),
+    )  # fmt: skip
+
+
+def _fact(results: Results, name: str) -> object:
+    header = results.header
+    if name == "gradbench":
+        return header.gradbench
+    holder = header.options if hasattr(header.options, name) else header.environment
+    return getattr(holder, name)
+
+
+def _differing(old: Results, new: Results, names: tuple[str, ...]) -> list[str]:
+    return [
+        f"{name} {_fact(old, name)} and {_fact(new, name)}"
+        for name in names
+        if _fact(old, name) != _fact(new, name)
+    ]
+
+
+def _lanes(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list[Change]:
+    """The lanes of one comparison, as yet without a judgement."""
+    held = old or new
+    assert held is not None
+    found = []
+    names = {lane.lane.name: lane for each in (old, new) if each for lane in each.methods}
+    for name, lane in names.items():
+        one = old.lane(name) if old else None
+        other = new.lane(name) if new else None
+        outcome: Outcome = "cannot tell"
+        if one is None:
+            outcome = "new"
+        elif other is None:
+            outcome = "gone"
+        elif old and new and _code(old.comparison, one) != _code(new.comparison, other):
+            outcome = "other code"
+        grown = growths(one.memory, other.memory) if outcome == "cannot tell" and one and other else ()
+        ratios = [None if each is None or _is_reference(each) else each.ratio for each in (one, other)]
+        found.append(Change(held.comparison, lane.lane, outcome, ratios[0], ratios[1], None, grown))
+    return found
+
+
+def _is_reference(lane: LaneSummary) -> bool:
+    return lane.lane.role == "reference"
+
+
+def _code(comparison: Comparison, lane: LaneSummary) -> tuple[str, ...]:
+    """What was timed, and what its ratio was taken to."""
+    reference = comparison.reference
+    return (
+        comparison.prepare,
+        *(part for each in (lane.lane, reference) for part in (each.setup, each.feed, each.statement)),
+    )
+
+
+def _judged(
+    changes: list[Change],
+    margin: float,
+    old: dict[str, ComparisonSummary],
+    new: dict[str, ComparisonSummary],
+) -> list[Change]:
+    """The changes with their intervals and outcomes; references have neither, since all is taken to them."""
+    tested: dict[int, tuple[list[float], list[float]]] = {}
+    for place, each in enumerate(changes):
+        if each.outcome != "cannot tell" or each.lane.role == "reference":
+            continue
+        logs = []
+        for side in (old, new):
+            lane = side[each.comparison.id].lane(each.lane.name)
+            logs.append(list(lane.log_ratios.values()) if lane and lane.ratio else [])
+        if all(len(values) >= 2 for values in logs):
+            tested[place] = (logs[0], logs[1])
+    confidence = 1 - stats.FAMILY / max(1, len(tested))
+    reach = math.log1p(margin)
+    judged = list(changes)
+    for place, (before, after) in tested.items():
+        each = changes[place]
+        joint = stats.difference(after, before, confidence)
+        own = stats.difference(after, before)
+        outcome: Outcome = "cannot tell"
+        if joint.low is not None and joint.low > reach:
+            outcome = "slower"
+        elif joint.high is not None and joint.high < -reach:
+            outcome = "faster"
+        elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
+            outcome = "same"
+        judged[place] = Change(
+            each.comparison, each.lane, outcome, each.old, each.new, joint.map(numpy.exp), each.grown
+        )
+    return judged

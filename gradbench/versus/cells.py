@@ -1,0 +1,93 @@
+"""What a trial of two sides measures: comparisons of the plan, or a statement of the user's."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gradbench.errors import RequestError
+from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+
+# What people choose between, at the size where a control costs most; a trial of more takes longer.
+USUAL_WORKLOADS = ("control", "elementwise", "chain", "custom", "inference")
+USUAL_METHODS = ("tracked", "detach", "no_grad", "inference_mode")
+
+# The same work whatever is compared: it is done by the C library, of which a machine has one, through ctypes,
+# which no side brings with it. About 10 µs in the first cache.
+_YARDSTICK_SETUP = """\
+import ctypes
+yardstick_scan = (ctypes.cdll.msvcrt if __import__("os").name == "nt" else ctypes.CDLL(None)).strspn
+yardstick_text, yardstick_set = b"a" * 8_192, b"abc"
+"""
+YARDSTICK = Lane(
+    name="yardstick",
+    label="yardstick",
+    role="yardstick",
+    setup=_YARDSTICK_SETUP,
+    statement="yardstick_scan(yardstick_text, yardstick_set)",
+    probe="",
+    expect=Expectation(),
+    effect="The same work on both sides, by the C library: what it differs by, the machine gave the sides.",
+    result="",
+    counted=False,
+)
+
+
+def planned(request: Request) -> tuple[Comparison, ...]:
+    """The comparisons of a request as a trial measures them; without workloads, those that are usual.
+
+    Raises RequestError as `make_plan` does.
+    """
+    usual = not request.workloads
+    if usual:
+        request = msgspec.structs.replace(request, workloads=USUAL_WORKLOADS)
+    if not request.sizes:
+        request = msgspec.structs.replace(request, sizes=("small",))
+    narrowed = usual and not request.methods
+    return tuple(_cell(each, narrowed) for each in make_plan(request).comparisons)
+
+
+def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
+    """The comparison without the lanes that only serve ratios within one process, and with the yardstick."""
+    lanes = [lane for lane in comparison.lanes if lane.role in ("reference", "method")]
+    # A copy is a measure for the others, and the two sides have the yardstick.
+    lanes = [lane for lane in lanes if lane.name != "copy"]
+    if narrowed and not comparison.ways:
+        lanes = [lane for lane in lanes if lane.role == "reference" or lane.name in USUAL_METHODS]
+    feed = "pass" if any(lane.feed for lane in lanes) else ""
+    yardstick = msgspec.structs.replace(YARDSTICK, feed=feed)
+    return msgspec.structs.replace(comparison, lanes=(*lanes, yardstick), every=1)
+
+
+def written(setup: str, statement: str) -> Comparison:
+    """A statement of the user's as a comparison with one lane. Raises RequestError where it is no Python."""
+    for name, code in (("--setup", setup), ("--statement", statement)):
+        try:
+            compile(code, name, "exec")
+        except (SyntaxError, ValueError) as error:
+            raise RequestError(f"{name}: expected Python code; {error}") from None
+    if not statement.strip():
+        raise RequestError("--statement: expected Python code; it is empty")
+    lane = Lane(
+        name="statement",
+        label="statement",
+        role="reference",
+        setup="",
+        statement=statement,
+        probe="",
+        expect=Expectation(),
+    )
+    return Comparison(
+        id="statement",
+        workload="statement",
+        title="your statement",
+        shows="",
+        size="",
+        numel=0,
+        shape=(),
+        dtype="",
+        device="cpu",
+        prepare=setup,
+        answer="",
+        tolerance=0.0,
+        lanes=(lane, YARDSTICK),
+    )

@@ -1,0 +1,185 @@
+"""What a trial shows: for each lane whether B is slower, faster or the same, and what it keeps in memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+
+from gradbench import stats
+from gradbench.growth import Growth, growths, larger
+from gradbench.plan import Comparison, Lane
+from gradbench.results import Memory
+from gradbench.stats import Interval
+from gradbench.versus.records import Name, SideFailure, Trial
+
+# A trial is looked at after so many pairs, and ends where every lane is decided. Each look may be the last,
+# so each has an equal part of the chance of a false alarm, as has the one when the budget is used up.
+LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
+LEVEL = stats.FAMILY / (len(LOOKS) + 1)
+
+Outcome = Literal["slower", "faster", "same", "cannot tell", "failed"]
+
+
+@dataclass(frozen=True)
+class LaneOutcome:
+    """One lane on both sides.
+
+    Attributes:
+        ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed.
+        seconds: median time per call on A and on B, the loop included.
+        outcome: `slower` and `faster` are shown against chance over all lanes and looks, and not within the
+            margin; `same` has its whole interval within the margin.
+        grown: what differs in memory.
+    """
+
+    comparison: Comparison
+    lane: Lane
+    outcome: Outcome
+    ratio: Interval | None
+    seconds: tuple[float, float] | None
+    grown: tuple[Growth, ...]
+    failures: tuple[SideFailure, ...]
+
+    @property
+    def larger(self) -> bool:
+        """Whether B does more to memory than A in any figure."""
+        return larger(self.grown)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trial, judged.
+
+    Attributes:
+        lanes: in the order of the plan, without the yardstick.
+        yardstick: time of B ÷ time of A of the same work on both sides, over all comparisons.
+        lost: failures that cost a whole visit.
+    """
+
+    trial: Trial
+    lanes: tuple[LaneOutcome, ...]
+    yardstick: Interval | None
+    lost: tuple[SideFailure, ...]
+    pairs: int
+
+    @property
+    def worse(self) -> list[LaneOutcome]:
+        """The lanes in which B is slower, or does more to memory."""
+        return [each for each in self.lanes if each.outcome == "slower" or each.larger]
+
+    @property
+    def better(self) -> list[LaneOutcome]:
+        """The lanes in which B is faster or does less to memory, and is not worse."""
+        return [
+            each
+            for each in self.lanes
+            if (each.outcome == "faster" or each.grown) and not each.larger and each.outcome != "slower"
+        ]
+
+
+def judge(trial: Trial) -> Judged:
+    """Judge what is there so far."""
+    keys = [(c, lane) for c in trial.header.comparisons for lane in c.lanes if lane.role != "yardstick"]
+    logs = _log_ratios(trial)
+    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs)
+    margin = math.log1p(trial.header.options.margin)
+    lanes = []
+    for comparison, lane in keys:
+        key = (comparison.id, lane.name)
+        found = stats.interval(list(logs.get(key, {}).values()))
+        failures = tuple(
+            each
+            for each in trial.failures
+            if each.failure.comparison == comparison.id and each.failure.lane == lane.name
+        )
+        lanes.append(
+            LaneOutcome(
+                comparison=comparison,
+                lane=lane,
+                outcome=_outcome(found, key in shown, margin, bool(failures)),
+                ratio=None if found is None else found.map(math.exp),
+                seconds=_seconds(trial, key),
+                grown=_grown(trial, key),
+                failures=failures,
+            )
+        )
+    return Judged(
+        trial=trial,
+        lanes=tuple(lanes),
+        yardstick=_yardstick(trial),
+        lost=tuple(each for each in trial.failures if each.failure.lane is None),
+        pairs=len({visit.number for visit in trial.visits}),
+    )
+
+
+def decided(judged: Judged) -> bool:
+    """Whether more pairs could not change what is said of any lane that can be measured."""
+    timed = [each for each in judged.lanes if each.outcome != "failed"]
+    return bool(timed) and all(each.outcome != "cannot tell" for each in timed)
+
+
+def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
+    """By comparison and lane, and by pair: the log-ratio of B to A.
+
+    Where the two processes were not bound to one processor, in multiples of the yardstick: their processors
+    may not have had the same speed.
+    """
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for visit in trial.visits:
+        base = 0.0 if trial.header.pinned else visit.lanes["yardstick"].log_ratio
+        for name, lane in visit.lanes.items():
+            found.setdefault((visit.comparison, name), {})[visit.number] = lane.log_ratio - base
+    return found
+
+
+def _shown(
+    trial: Trial, keys: list[tuple[str, str]], logs: dict[tuple[str, str], dict[int, float]]
+) -> set[tuple[str, str]]:
+    """The lanes that differ, after Holm's correction over all of them, at the level of one look."""
+    numbers = sorted({visit.number for visit in trial.visits})
+    if not numbers or not keys:
+        return set()
+    columns = [[logs.get(key, {}).get(number, math.nan) for number in numbers] for key in keys]
+    adjusted = stats.holm(stats.p_values(numpy.array(columns).T))
+    return {key for key, p in zip(keys, adjusted, strict=True) if p < LEVEL}
+
+
+def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -> Outcome:
+    if found is None:
+        return "failed" if failed else "cannot tell"
+    if found.low is None or found.high is None:
+        return "cannot tell"
+    if -margin <= found.low and found.high <= margin:
+        return "same"
+    if shown:
+        return "slower" if found.mean > 0 else "faster"
+    return "cannot tell"
+
+
+def _seconds(trial: Trial, key: tuple[str, str]) -> tuple[float, float] | None:
+    times = [
+        visit.lanes[key[1]] for visit in trial.visits if visit.comparison == key[0] and key[1] in visit.lanes
+    ]
+    if not times:
+        return None
+    return float(numpy.median([each.a for each in times])), float(numpy.median([each.b for each in times]))
+
+
+def _grown(trial: Trial, key: tuple[str, str]) -> tuple[Growth, ...]:
+    sides: dict[Name, Memory] = {
+        each.side: each.memory for each in trial.memory if (each.memory.comparison, each.memory.lane) == key
+    }
+    return growths(sides.get("A"), sides.get("B"))
+
+
+def _yardstick(trial: Trial) -> Interval | None:
+    """Over pairs; in each the mean over its comparisons."""
+    by_pair: dict[int, list[float]] = {}
+    for visit in trial.visits:
+        if "yardstick" in visit.lanes:
+            by_pair.setdefault(visit.number, []).append(visit.lanes["yardstick"].log_ratio)
+    found = stats.interval([sum(each) / len(each) for each in by_pair.values()])
+    return None if found is None else found.map(math.exp)

@@ -1,0 +1,52 @@
+"""What a trial shows while it goes on: a line after each pair on a terminal, nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gradbench.growth import in_words
+from gradbench.versus.judge import judge
+from gradbench.versus.records import Trial
+from gradbench.versus.text import where
+from gradbench.versus.trial import Watcher
+
+
+@contextmanager
+def make_watcher() -> Iterator[Watcher]:
+    """A line on standard error where that is a terminal; silence where it is not."""
+    if not sys.stderr.isatty():
+        yield Watcher()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    with Live(console=console, transient=True) as live:
+        yield _Line(live)
+
+
+class _Line(Watcher):
+    def __init__(self, live: object) -> None:
+        from rich.live import Live
+
+        assert isinstance(live, Live)
+        self._live = live
+        live.update("starting both sides")
+
+    def began(self, trial: Trial) -> None:
+        # Bytes are exact: what they say need not wait for the clock.
+        for each in judge(trial).lanes:
+            if each.grown:
+                self._live.console.print(f"memory: {where(each)}: {in_words(each.grown)}")
+        self._live.update("memory counted; timing")
+
+    def paired(self, trial: Trial, elapsed: float) -> None:
+        judged = judge(trial)
+        counts = ", ".join(
+            f"{sum(each.outcome == word for each in judged.lanes)} {word}"
+            for word in ("slower", "faster", "same", "cannot tell")
+        )
+        budget = trial.header.options.budget
+        self._live.update(f"pair {len(trial.pairs)}, {elapsed:.0f} of at most {budget:.0f} s: {counts}")

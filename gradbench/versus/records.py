@@ -1,0 +1,201 @@
+"""The records of a trial of two sides, and their file of JSON Lines.
+
+The first line is the Header; then come, as they happened, a SideMemory for each lane on each side, PairStart,
+PairVisit and SideFailure records, and an End for a trial that came to its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Union
+
+import msgspec
+
+from gradbench.environment import Environment
+from gradbench.errors import RequestError, ResultsFileError
+from gradbench.plan import Comparison
+from gradbench.results import BATCH_SECONDS, Allocator, Failure, Memory, read_lines
+
+FORMAT = "gradbench-versus"
+SCHEMA = 1
+FILENAME = "versus.jsonl"
+
+# The two sides: what there is, and what is held against it.
+Name = Literal["A", "B"]
+NAMES: tuple[Name, Name] = ("A", "B")
+
+
+class SideFacts(msgspec.Struct, frozen=True):
+    """One side as it was measured.
+
+    Attributes:
+        label: how a report names it.
+        gradbench: the version of gradbench that measured there.
+    """
+
+    label: str
+    gradbench: str
+    environment: Environment
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What was asked of a trial, as far as it decides what is measured and said.
+
+    Attributes:
+        margin: a change of time within this fraction is none.
+        budget: seconds of wall time.
+        pairs: at most so many pairs of processes.
+        slice: seconds per side and visit.
+        turn: seconds of one turn.
+    """
+
+    margin: float
+    budget: float
+    pairs: int
+    threads: int = 1
+    allocator: Allocator = "keep"
+    timeout: float = 120.0
+    seed: int = 0
+    slice: float = 0.12
+    turn: float = 0.01
+    batch_seconds: float = BATCH_SECONDS
+
+
+class Header(msgspec.Struct, frozen=True, tag="header"):
+    """The first line.
+
+    Attributes:
+        sides: A and B.
+        pinned: both processes of a pair run on one processor, so that its speed is common to both.
+    """
+
+    format: str
+    schema: int
+    gradbench: str
+    created: str
+    command: str
+    options: Options
+    sides: tuple[SideFacts, SideFacts]
+    comparisons: tuple[Comparison, ...]
+    pinned: bool
+
+
+class SideMemory(msgspec.Struct, frozen=True, tag="side_memory"):
+    """The bytes of one execution of a lane, on one side."""
+
+    side: Name
+    memory: Memory
+
+
+class SideFailure(msgspec.Struct, frozen=True, tag="side_failure"):
+    """Something that was to be measured on one side and was not."""
+
+    side: Name
+    failure: Failure
+
+
+class PairStart(msgspec.Struct, frozen=True, tag="pair_start"):
+    """Two fresh processes began, one on each side.
+
+    Attributes:
+        processor: that both are bound to; None where they are not.
+    """
+
+    number: int
+    seconds: float
+    processor: int | None
+
+
+class PairTime(msgspec.Struct, frozen=True):
+    """One lane in one visit of a pair.
+
+    Attributes:
+        calls: in a batch, the same on both sides.
+        a, b: median over the turns of the seconds per call, the loop included.
+        log_ratio: median over pairs of turns of log(time of B / time of A in the turn beside it).
+    """
+
+    calls: int
+    a: float
+    b: float
+    log_ratio: float
+
+
+class PairVisit(msgspec.Struct, frozen=True, tag="pair_visit"):
+    """One comparison, measured by both processes of a pair in turn; `turns` is how many each had."""
+
+    number: int
+    comparison: str
+    turns: int
+    lanes: dict[str, PairTime]
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """The trial came to its end: every lane was decided, or the budget or the pairs were used up."""
+
+    reason: Literal["decided", "budget", "pairs"]
+    seconds: float
+
+
+Record = Union[  # noqa: UP007 -- msgspec on 3.10
+    SideMemory, SideFailure, PairStart, PairVisit, End
+]  # fmt: skip
+
+
+@dataclass
+class Trial:
+    """A trial's file, read.
+
+    Attributes:
+        cut_off: bytes of an unfinished last line that were left out.
+    """
+
+    path: Path
+    header: Header
+    memory: list[SideMemory] = field(default_factory=list)
+    failures: list[SideFailure] = field(default_factory=list)
+    pairs: list[PairStart] = field(default_factory=list)
+    visits: list[PairVisit] = field(default_factory=list)
+    end: End | None = None
+    cut_off: int = 0
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        if isinstance(record, SideMemory):
+            self.memory.append(record)
+        elif isinstance(record, SideFailure):
+            self.failures.append(record)
+        elif isinstance(record, PairStart):
+            self.pairs.append(record)
+        elif isinstance(record, PairVisit):
+            self.visits.append(record)
+        else:
+            self.end = record
+
+
+def is_trial(path: Path) -> bool:
+    """Whether a path is the folder of a trial, or the file of one by its name."""
+    return (path / FILENAME).is_file() or (path / f"{FILENAME}.gz").is_file() or FILENAME in path.name
+
+
+def read_trial(path: Path) -> Trial:
+    """Read a trial's file, compressed by gzip or not (or the one in its folder).
+
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours, and
+    RequestError where there is none.
+    """
+    if path.is_dir():
+        found = [each for name in (FILENAME, f"{FILENAME}.gz") if (each := path / name).is_file()]
+        path = found[0] if found else path / FILENAME
+    if not path.is_file():
+        raise RequestError(f"{path}: expected the file or the folder of `gradbench versus`; there is none")
+    lines = read_lines(path, FORMAT, SCHEMA)
+    trial = Trial(path, lines.decode(1, Header), cut_off=lines.cut_off)
+    for number in range(2, lines.count + 1):
+        trial.add(lines.decode(number, Record))
+    known = {each.id for each in trial.header.comparisons}
+    for visit in trial.visits:
+        if visit.comparison not in known:
+            raise ResultsFileError(f"{path}: visits {visit.comparison}, which is not in its plan")
+    return trial

@@ -1,0 +1,153 @@
+"""What a trial says, for a terminal and for programs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gradbench import format
+from gradbench.growth import in_words
+from gradbench.versus.judge import Judged, LaneOutcome
+from gradbench.versus.records import NAMES, SideFacts
+
+
+def described(facts: SideFacts) -> str:
+    """A side in words: what the user called it, and what it is."""
+    environment = facts.environment
+    return f"{facts.label} (torch {environment.torch}, Python {environment.python})"
+
+
+def sentence(judged: Judged) -> str:
+    """What was found, in a sentence or two."""
+    options = judged.trial.header.options
+    timed = [each for each in judged.lanes if each.ratio is not None]
+    counts = {
+        outcome: sum(each.outcome == outcome for each in judged.lanes)
+        for outcome in ("slower", "faster", "same", "cannot tell", "failed")
+    }
+    said = [f"{counts['slower']} slower", f"{counts['faster']} faster"]
+    said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
+    said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
+    larger = sum(each.larger for each in judged.lanes)
+    smaller = sum(bool(each.grown) and not each.larger for each in judged.lanes)
+    memory = "memory is the same to the byte"
+    if larger or smaller:
+        memory = f"memory is larger in {larger} and smaller in {smaller}"
+    return f"B against A in {len(timed)} lanes, {judged.pairs} pairs: {', '.join(said)}; {memory}."
+
+
+def control(judged: Judged) -> str:
+    """What the yardstick says of the trial itself."""
+    if judged.yardstick is None:
+        return ""
+    how = (
+        "both processes of a pair ran on one processor"
+        if judged.trial.header.pinned
+        else "the processes of a pair were not bound to one processor, and ratios are net of the yardstick"
+    )
+    return f"The yardstick, the same work on both sides, came out at {_ratio(judged.yardstick)}: {how}."
+
+
+def notes(judged: Judged) -> list[str]:
+    """What keeps the trial from saying more, and what to do about it."""
+    said = []
+    open_ = [each for each in judged.lanes if each.outcome == "cannot tell"]
+    if open_:
+        said.append(
+            f"{len(open_)} lanes are open after {judged.pairs} pairs: give more time with --budget, or fewer "
+            "lanes with --workload and --method."
+        )
+    failed = [each for each in judged.lanes if each.failures]
+    if failed or judged.lost:
+        first = (judged.lost or failed[0].failures)[0]
+        said.append(
+            f"{len(failed)} lanes failed and {len(judged.lost)} visits were lost; the first, on side "
+            f"{first.side}: {first.failure.message}"
+        )
+    if judged.trial.end is None:
+        said.append("The trial was interrupted; what had been measured is shown.")
+    return said
+
+
+def where(each: LaneOutcome) -> str:
+    """The comparison of a lane, and the lane."""
+    if not each.comparison.numel:
+        return each.lane.name
+    return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.lane.name}"
+
+
+def as_text(judged: Judged, width: int) -> str:
+    """The outcome as a table of this many columns, what stands out first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    text = io.StringIO()
+    console = Console(file=text, width=width, highlight=False, markup=False)
+    for name, facts in zip(NAMES, judged.trial.header.sides, strict=True):
+        console.print(f"{name}: {described(facts)}")
+    table = Table("lane", "A", "B", "B ÷ A (95 %)", "time", "memory")
+    for each in ordered(judged.lanes):
+        a, b = each.seconds or (None, None)
+        table.add_row(
+            where(each),
+            format.seconds(a),
+            format.seconds(b),
+            _ratio(each.ratio),
+            each.outcome,
+            in_words(each.grown),
+        )
+    console.print(table)
+    for line in (sentence(judged), control(judged), *notes(judged)):
+        if line:
+            console.print(line)
+    return text.getvalue().rstrip()
+
+
+def _ratio(interval: Any) -> str:
+    return format.ratio_with_ends(interval)
+
+
+def ordered(lanes: Sequence[LaneOutcome]) -> list[LaneOutcome]:
+    """Worse lanes first, then better ones, then the rest; in the order of the plan among themselves."""
+
+    def place(each: LaneOutcome) -> int:
+        if each.outcome == "slower" or each.larger:
+            return 0
+        if each.outcome == "faster" or each.grown:
+            return 1
+        return 2 if each.outcome in ("failed", "cannot tell") else 3
+
+    return sorted(lanes, key=place)
+
+
+def as_data(judged: Judged) -> dict[str, Any]:
+    """The outcome as plain data: seconds, bytes, and ratios with their 95 % intervals."""
+    header = judged.trial.header
+    return {
+        "sides": [
+            {"name": name, "label": facts.label, "torch": facts.environment.torch,
+             "python": facts.environment.python, "gradbench": facts.gradbench}
+            for name, facts in zip(NAMES, header.sides, strict=True)
+        ],
+        "margin": header.options.margin,
+        "pairs": judged.pairs,
+        "ended": judged.trial.end.reason if judged.trial.end else None,
+        "worse": bool(judged.worse),
+        "yardstick": msgspec.to_builtins(judged.yardstick),
+        "lanes": [
+            {
+                "comparison": each.comparison.id,
+                "lane": each.lane.name,
+                "outcome": each.outcome,
+                "ratio": msgspec.to_builtins(each.ratio),
+                "seconds": each.seconds,
+                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown},
+                "failures": sorted({f"{one.side}: {one.failure.message}" for one in each.failures}),
+            }
+            for each in judged.lanes
+        ],
+        "lost": [f"{one.side}: {one.failure.message}" for one in judged.lost],
+    }  # fmt: skip

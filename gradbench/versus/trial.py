@@ -1,0 +1,341 @@
+"""Measuring two sides against each other: pairs of fresh processes that take turns on one processor.
+
+    for each pair (two fresh processes, one on each side, new hash seeds, padded environments):
+        bind both to one processor, drawn anew
+        for each comparison, in random order:
+            build the lanes on both sides; choose one n per lane for both
+            until the slice of time is used:
+                A and B, in random order: rounds of all lanes for 10 ms
+            keep per lane the median over turns of log(time of B / time of A)
+
+The machine's drift is slow against a turn, so it cancels between turns that stand beside each other, and
+absolute times can be compared. What is left is what each process drew by its start (METHODOLOGY.md has the
+figures); so the pair is the unit of replication.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+import os
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from gradbench import __version__
+from gradbench.errors import EndedEarly, RequestError
+from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
+from gradbench.plan import Comparison
+from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
+from gradbench.versus.judge import LOOKS, decided, judge
+from gradbench.versus.records import (
+    FILENAME,
+    FORMAT,
+    NAMES,
+    SCHEMA,
+    End,
+    Header,
+    Name,
+    Options,
+    PairStart,
+    PairTime,
+    PairVisit,
+    Record,
+    SideFacts,
+    SideFailure,
+    SideMemory,
+    Trial,
+)
+from gradbench.versus.sides import Side
+from gradbench.worker import WorkerLost, WorkerProcess
+
+# A comparison that lost this many visits is not tried again.
+GIVE_UP_AFTER = 3
+
+
+class Watcher:
+    """Told what a trial finds while it goes on; this one keeps quiet."""
+
+    def began(self, trial: Trial) -> None:
+        """Both sides stand, and the bytes of all lanes are counted."""
+
+    def paired(self, trial: Trial, elapsed: float) -> None:
+        """A pair ended, so many seconds after the trial began."""
+
+
+def can_bind(threads: int) -> bool:
+    """Whether both processes of a pair can share one processor without harm."""
+    return threads == 1 and hasattr(os, "sched_setaffinity")
+
+
+def measure(
+    output: Path,
+    sides: tuple[Side, Side],
+    comparisons: tuple[Comparison, ...],
+    options: Options,
+    command: str,
+    watcher: Watcher,
+) -> Trial:
+    """Measure two sides into a new folder, until every lane is decided or the budget is used.
+
+    Raises RequestError before anything is written when a side cannot be measured, and EndedEarly when
+    the trial was interrupted, with the pairs it has kept.
+    """
+    new_folder(output)
+    trial = _Measuring(output, sides, comparisons, options, command, watcher)
+    try:
+        return trial.go()
+    except KeyboardInterrupt:
+        raise trial.ended_early("interrupted") from None
+    except OSError as error:
+        raise trial.ended_early(f"cannot go on: {error.strerror or error}") from None
+    except RequestError as error:
+        if trial.trial is None:
+            raise
+        raise trial.ended_early(str(error)) from None
+    finally:
+        trial.close()
+
+
+class _Measuring:
+    def __init__(
+        self,
+        output: Path,
+        sides: tuple[Side, Side],
+        comparisons: tuple[Comparison, ...],
+        options: Options,
+        command: str,
+        watcher: Watcher,
+    ) -> None:
+        self._began = time.monotonic()
+        self._output = output
+        self._sides = sides
+        self._comparisons = comparisons
+        self._options = options
+        self._command = command
+        self._watcher = watcher
+        self._dice = random.Random(options.seed)
+        self._pinned = can_bind(options.threads)
+        self._processors = sorted(os.sched_getaffinity(0)) if self._pinned else []
+        self._writer: Writer | None = None
+        self._lost: dict[str, int] = {}
+        # Lanes that raised while they were timed: the others go on without them.
+        self._fallen: set[tuple[str, str]] = set()
+        self.trial: Trial | None = None
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def ended_early(self, why: str) -> EndedEarly:
+        if self.trial is None:
+            return EndedEarly(f"{why} before anything was measured; nothing was written")
+        return EndedEarly(
+            f"{why}; {len(self.trial.pairs)} pairs are kept in {self.trial.path}; "
+            f"see them with: gradbench report {self._output}"
+        )
+
+    def go(self) -> Trial:
+        self._count_bytes()
+        assert self.trial is not None
+        self._watcher.began(self.trial)
+        longest = 0.0
+        number = 0
+        while True:
+            reason = self._done(number, longest)
+            if reason is not None:
+                self._write(End(reason, self._elapsed()))
+                return self.trial
+            number += 1
+            begun = time.monotonic()
+            self._pair(number)
+            longest = max(longest, time.monotonic() - begun)
+            self._watcher.paired(self.trial, self._elapsed())
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _done(self, pairs: int, longest: float) -> Literal["decided", "budget", "pairs"] | None:
+        assert self.trial is not None
+        if pairs in LOOKS and decided(judge(self.trial)):
+            return "decided"
+        if pairs >= self._options.pairs:
+            return "pairs"
+        # The first pair is made whatever the budget; without it there is nothing to say.
+        if pairs and self._elapsed() + longest > self._options.budget:
+            return "budget"
+        if not self._left():
+            return "pairs"
+        return None
+
+    def _left(self) -> list[Comparison]:
+        return [each for each in self._comparisons if self._lost.get(each.id, 0) < GIVE_UP_AFTER]
+
+    def _write(self, record: Record) -> None:
+        assert self._writer is not None
+        assert self.trial is not None
+        self._writer.write(record)
+        self.trial.add(record)
+
+    def _count_bytes(self) -> None:
+        """Start a process on each side, begin the file with what they are, and count bytes in both."""
+        with self._processes(0, "memory", "system") as workers:
+            ready = [worker.ready() for worker in workers]
+            self._open(ready)
+            for name, worker in zip(NAMES, workers, strict=True):
+                for comparison in self._comparisons:
+                    try:
+                        for message in worker.visit(Task(comparison, 0.0), self._options.timeout):
+                            self._hear(name, message)
+                    except WorkerLost as lost:
+                        self._write(
+                            SideFailure(name, Failure(0, comparison.id, None, "memory", lost.kind, str(lost)))
+                        )
+                        break
+
+    def _open(self, ready: list[Ready]) -> None:
+        facts = [
+            SideFacts(side.label, each.gradbench, each.environment)
+            for side, each in zip(self._sides, ready, strict=True)
+        ]
+        created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        header = Header(
+            FORMAT, SCHEMA, __version__, created, self._command, self._options,
+            (facts[0], facts[1]), self._comparisons, self._pinned,
+        )  # fmt: skip
+        path = self._output / FILENAME
+        try:
+            self._output.mkdir(parents=True, exist_ok=True)
+            self._writer = Writer(path)
+        except OSError as error:
+            raise RequestError(f"--output {self._output}: cannot be written: {error.strerror}") from None
+        self._writer.write(header)
+        self.trial = Trial(path, header)
+
+    def _hear(self, name: Name, message: Message) -> None:
+        """Write what a side says besides its times."""
+        if isinstance(message, Memory):
+            self._write(SideMemory(name, message))
+        elif isinstance(message, Failure):
+            self._write(SideFailure(name, message))
+            if message.lane is not None and message.stage == "time":
+                self._fallen.add((message.comparison, message.lane))
+
+    @contextlib.contextmanager
+    def _processes(
+        self, number: int, kind: Literal["memory", "turns"], allocator: Allocator
+    ) -> Iterator[list[WorkerProcess]]:
+        """A fresh process on each side."""
+        dice, options = self._dice, self._options
+        with contextlib.ExitStack() as stack:
+            workers = []
+            for side in self._sides:
+                job = Job(number, kind, dice.getrandbits(32), options.threads, options.batch_seconds)
+                hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
+                worker = WorkerProcess(job, hash_seed, padding, allocator, side.python)
+                workers.append(stack.enter_context(worker))
+            yield workers
+
+    def _pair(self, number: int) -> None:
+        begun = time.monotonic()
+        with self._processes(number, "turns", self._options.allocator) as workers:
+            for worker in workers:
+                worker.ready()
+            processor = None
+            if self._pinned:
+                processor = self._dice.choice(self._processors)
+                for worker in workers:
+                    worker.bind(processor)
+            self._write(PairStart(number, time.monotonic() - begun, processor))
+            order = self._left()
+            self._dice.shuffle(order)
+            for comparison in order:
+                try:
+                    self._visit(number, comparison, workers)
+                except _SideLost as lost:
+                    self._lost[comparison.id] = self._lost.get(comparison.id, 0) + 1
+                    failure = Failure(number, comparison.id, None, "time", lost.why.kind, str(lost.why))
+                    self._write(SideFailure(lost.name, failure))
+                    # What is left of the pair has lost its partner; the next pair begins afresh.
+                    return
+
+    def _visit(self, number: int, comparison: Comparison, workers: list[WorkerProcess]) -> None:
+        two = [_Partner(name, worker, self) for name, worker in zip(NAMES, workers, strict=True)]
+        offers = [each.ask(Task(comparison, 0.0), self._options.timeout) for each in two]
+        calls = {}
+        if all(isinstance(offer, Calibrated) for offer in offers):
+            calls = self._agreed(comparison, offers)  # type: ignore[arg-type]
+        if set(calls) - {"yardstick"}:
+            self._take_turns(number, comparison, two, calls)
+        for partner in two:
+            partner.dismiss(self._options.timeout)
+
+    def _agreed(self, comparison: Comparison, offers: list[Calibrated]) -> dict[str, int]:
+        """The calls in a batch, the same on both sides: what differs must not be their number."""
+        a, b = (offer.calls for offer in offers)
+        return {
+            lane.name: max(1, round(math.sqrt(a[lane.name] * b[lane.name])))
+            for lane in comparison.lanes
+            if lane.name in a and lane.name in b and (comparison.id, lane.name) not in self._fallen
+        }
+
+    def _take_turns(
+        self, number: int, comparison: Comparison, two: list[_Partner], calls: dict[str, int]
+    ) -> None:
+        turns: dict[Name, list[dict[str, float]]] = {"A": [], "B": []}
+        turn = Turn(calls, self._options.turn)
+        until = time.monotonic() + 2 * self._options.slice
+        while len(turns["A"]) < 2 or time.monotonic() < until:
+            first = self._dice.randrange(2)
+            for partner in (two[first], two[1 - first]):
+                said = partner.ask(turn, self._options.timeout)
+                if not isinstance(said, Turned):
+                    return
+                turns[partner.name].append(said.seconds)
+        lanes = {}
+        for lane, n in calls.items():
+            a, b = ([each[lane] for each in turns[name]] for name in NAMES)
+            log_ratio = statistics.median(math.log(y / x) for x, y in zip(a, b, strict=True))
+            lanes[lane] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
+        self._write(PairVisit(number, comparison.id, len(turns["A"]), lanes))
+
+
+class _SideLost(Exception):
+    def __init__(self, name: Name, why: WorkerLost) -> None:
+        super().__init__(str(why))
+        self.name = name
+        self.why = why
+
+
+class _Partner:
+    """One process of a pair, in one visit."""
+
+    def __init__(self, name: Name, worker: WorkerProcess, measuring: _Measuring) -> None:
+        self.name = name
+        self._worker = worker
+        self._measuring = measuring
+        self._waits_for_turn = False
+
+    def ask(self, request: Task | Turn, timeout: float) -> Calibrated | Turned | Finish:
+        """Send a request, write what the process says beside the answer, and return that. Raises _SideLost.
+
+        A lane that raises in its turn is left out by the process, which then offers the others anew.
+        """
+        try:
+            for message in self._worker.ask(request, timeout):
+                if isinstance(message, Calibrated | Turned | Finish):
+                    self._waits_for_turn = not isinstance(message, Finish)
+                    return message
+                self._measuring._hear(self.name, message)
+        except WorkerLost as lost:
+            raise _SideLost(self.name, lost) from None
+        raise AssertionError("a process answers or is lost")
+
+    def dismiss(self, timeout: float) -> None:
+        """End the visit on this side."""
+        if self._waits_for_turn:
+            self.ask(Turn(), timeout)
