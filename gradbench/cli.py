@@ -451,8 +451,8 @@ def versus(
     imported before all that this interpreter has. Both sides take turns of 10 ms on one processor, in pairs
     of fresh processes, until every lane is decided or the budget is used.
 
-    Exit codes: 0 nothing is worse in B; 1 something is slower or larger; 2 the request was wrong; 3 ended
-    early, and says what is kept.
+    Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
+    3 ended early, and says what is kept.
     """
     from gradbench.plan import Request
     from gradbench.versus.cells import planned, written

@@ -13,7 +13,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradbench.job import Job, Message, Task
+from gradbench import measure
+from gradbench.job import Job, Message, Task, Turn
 from gradbench.measure import FEWEST_ROUNDS, Worker, calibrate, level, summarise
 from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
 from gradbench.results import Failure, Memory, Visit
@@ -297,3 +298,54 @@ def test_a_statement_that_leaves_grad_mode_changed_is_a_failure_and_does_no_harm
     assert (failure.lane, failure.kind) == ("b", "check")
     assert set(found.lanes) == {"a", "c"}
     assert torch.is_grad_enabled()
+
+
+def take_turns(comparison, *turns):
+    """What a worker says when it is told to take these turns, and then to end."""
+    output, source = io.BytesIO(), io.BytesIO()
+    for turn in (*turns, Turn()):
+        source.write(msgspec.json.encode(turn) + b"\n")
+    source.seek(0)
+    Worker(Job(7, "turns", 0, torch.get_num_threads()), output, source).visit(Task(comparison, 0.0))
+    assert source.read() == b""
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+def test_a_worker_that_takes_turns_offers_its_calls_and_times_the_lanes_that_it_is_told():
+    comparison = planned("tracked")
+    offer, first, second = take_turns(
+        comparison, Turn({"tracked": 3, "requires_grad_false": 2}, 0.001), Turn({"tracked": 1}, 0.001)
+    )
+    assert offer.calls.keys() == {lane.name for lane in comparison.lanes}
+    assert first.seconds.keys() == {"tracked", "requires_grad_false"}
+    assert second.seconds.keys() == {"tracked"}
+    assert all(0 < each < 0.1 for turn in (first, second) for each in turn.seconds.values())
+
+
+def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_told(monkeypatch):
+    asked = []
+
+    def run(ready, n):
+        asked.append((ready.lane.name, n))
+        return n * {"tracked": 2_000, "requires_grad_false": 1_000}.get(ready.lane.name, 500)
+
+    monkeypatch.setattr(measure, "_run", run)
+    _, turn = take_turns(planned("tracked"), Turn({"tracked": 7, "requires_grad_false": 4}, 0.0))
+    assert turn.seconds == {"tracked": pytest.approx(2e-6), "requires_grad_false": pytest.approx(1e-6)}
+    # Once without the clock, since the other worker has had the caches, and once with it.
+    assert sorted(asked[-4:]) == [("requires_grad_false", 4)] * 2 + [("tracked", 7)] * 2
+
+
+def test_a_lane_that_raises_in_its_turn_is_left_out_and_the_others_are_offered_anew(monkeypatch):
+    real, calls = measure._run, []
+
+    def run(ready, n):
+        if ready.lane.name == "tracked" and n == 99:
+            raise measure.LaneFailed(ready, ValueError("in its turn"))
+        calls.append(ready.lane.name)
+        return real(ready, n)
+
+    monkeypatch.setattr(measure, "_run", run)
+    offer, failure, again = take_turns(planned("tracked"), Turn({"tracked": 99}, 0.001))
+    assert (failure.lane, failure.message) == ("tracked", "ValueError: in its turn")
+    assert again.calls.keys() == offer.calls.keys() - {"tracked"}

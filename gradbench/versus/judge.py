@@ -48,6 +48,16 @@ class LaneOutcome:
         """Whether B does more to memory than A in any figure."""
         return larger(self.grown)
 
+    @property
+    def broken(self) -> bool:
+        """Whether it fails in B and not in A."""
+        return {each.side for each in self.failures} == {"B"}
+
+    @property
+    def worse(self) -> bool:
+        """Whether B is slower, does more to memory, or fails where A does not."""
+        return self.outcome == "slower" or self.larger or self.broken
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -67,17 +77,8 @@ class Judged:
 
     @property
     def worse(self) -> list[LaneOutcome]:
-        """The lanes in which B is slower, or does more to memory."""
-        return [each for each in self.lanes if each.outcome == "slower" or each.larger]
-
-    @property
-    def better(self) -> list[LaneOutcome]:
-        """The lanes in which B is faster or does less to memory, and is not worse."""
-        return [
-            each
-            for each in self.lanes
-            if (each.outcome == "faster" or each.grown) and not each.larger and each.outcome != "slower"
-        ]
+        """The lanes that are worse in B."""
+        return [each for each in self.lanes if each.worse]
 
 
 def judge(trial: Trial) -> Judged:

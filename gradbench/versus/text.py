@@ -60,12 +60,15 @@ def notes(judged: Judged) -> list[str]:
             f"{len(open_)} lanes are open after {judged.pairs} pairs: give more time with --budget, or fewer "
             "lanes with --workload and --method."
         )
+    broken = [where(each) for each in judged.lanes if each.broken]
+    if broken:
+        said.append(f"Fails in B and not in A: {', '.join(broken)}.")
     failed = [each for each in judged.lanes if each.failures]
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"{len(failed)} lanes failed and {len(judged.lost)} visits were lost; the first, on side "
-            f"{first.side}: {first.failure.message}"
+            f"{len(failed)} lane{'' if len(failed) == 1 else 's'} failed, {len(judged.lost)} visits were lost; "
+            f"the first, on side {first.side}: {first.failure.message}"
         )
     if judged.trial.end is None:
         said.append("The trial was interrupted; what had been measured is shown.")
@@ -114,7 +117,7 @@ def ordered(lanes: Sequence[LaneOutcome]) -> list[LaneOutcome]:
     """Worse lanes first, then better ones, then the rest; in the order of the plan among themselves."""
 
     def place(each: LaneOutcome) -> int:
-        if each.outcome == "slower" or each.larger:
+        if each.worse:
             return 0
         if each.outcome == "faster" or each.grown:
             return 1

@@ -1,0 +1,32 @@
+"""What differs between the memory of a lane in two places."""
+
+import msgspec
+import pytest
+
+from gradbench.growth import EXACT, Growth, growths, in_words, larger
+from gradbench.results import Memory
+
+BEFORE = Memory("c", "lane", 800, 2, 800, 400, 0, 400, 4096, "by hand")
+
+
+@pytest.mark.parametrize("figure", EXACT)
+def test_every_exact_figure_is_compared_to_the_byte(figure):
+    after = msgspec.structs.replace(BEFORE, **{figure: getattr(BEFORE, figure) + 64})
+    (found,) = growths(BEFORE, after)
+    assert found == Growth(figure, getattr(BEFORE, figure), getattr(BEFORE, figure) + 64)
+    assert larger([found])
+    assert not larger(growths(after, BEFORE))
+
+
+def test_the_resident_set_is_noise_and_not_compared():
+    assert growths(BEFORE, msgspec.structs.replace(BEFORE, resident=10**9)) == ()
+
+
+def test_what_is_not_known_has_not_changed():
+    assert growths(None, BEFORE) == growths(BEFORE, None) == ()
+
+
+def test_growths_are_told_in_bytes_and_in_numbers_of_allocations():
+    after = msgspec.structs.replace(BEFORE, saved=464, allocations=3)
+    assert in_words(growths(BEFORE, after)) == "2 to 3 allocations, saved 400 B to 464 B"
+    assert in_words(()) == "the same"

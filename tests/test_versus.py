@@ -1,0 +1,422 @@
+"""Two sides measured against each other: what is said of them, and how they are measured."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy
+import pytest
+from synthetic import ENVIRONMENT
+
+from gradbench.errors import EndedEarly, RequestError, ResultsFileError
+from gradbench.plan import Request
+from gradbench.report.versus import write_versus
+from gradbench.results import Failure, Memory, Writer
+from gradbench.versus import text
+from gradbench.versus.cells import USUAL_METHODS, YARDSTICK, planned, written
+from gradbench.versus.judge import LEVEL, LOOKS, decided, judge
+from gradbench.versus.records import (
+    FORMAT,
+    SCHEMA,
+    End,
+    Header,
+    Options,
+    PairStart,
+    PairTime,
+    PairVisit,
+    SideFacts,
+    SideFailure,
+    SideMemory,
+    Trial,
+    read_trial,
+)
+from gradbench.versus.sides import Side, open_sides
+from gradbench.versus.trial import Watcher, measure
+
+REQUEST = Request(workloads=("elementwise",), sizes=("small",), preset="quick")
+
+
+def trial(factors=None, pairs=18, scatter=0.015, pinned=True, machine=0.0, seed=0, margin=0.02):
+    """A trial whose lanes have these true ratios of B to A; those not named are 1.
+
+    Each pair scatters each lane's log-ratio by `scatter`, and all lanes of a pair alike by `machine`.
+    """
+    comparisons = planned(REQUEST)
+    facts = SideFacts("old", "0.1", ENVIRONMENT), SideFacts("new", "0.2", ENVIRONMENT)
+    options = Options(margin, 60.0, 90)
+    made = Trial(
+        Path("versus.jsonl"),
+        Header(
+            FORMAT, SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts, comparisons, pinned
+        ),
+    )
+    dice = numpy.random.default_rng(seed)
+    for number in range(1, pairs + 1):
+        made.add(PairStart(number, 1.0, 0))
+        for comparison in comparisons:
+            common = dice.normal(0.0, machine)
+            lanes = {}
+            for lane in comparison.lanes:
+                own = 0.0 if lane.role == "yardstick" else dice.normal(0.0, scatter)
+                log = math.log((factors or {}).get(lane.name, 1.0)) + own + common
+                lanes[lane.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
+            made.add(PairVisit(number, comparison.id, 12, lanes))
+    made.add(End("pairs", 60.0))
+    return made
+
+
+def outcomes(made):
+    return {each.lane.name: each.outcome for each in judge(made).lanes}
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.05, "slower"), (0.95, "faster"), (1.0, "same")])
+def test_a_change_of_five_per_cent_is_found_and_no_change_is_the_same(factor, outcome):
+    found = outcomes(trial({"no_grad": factor}, pairs=27))
+    assert found.pop("no_grad") == outcome
+    assert set(found.values()) <= {"same", "cannot tell"}
+
+
+def test_a_change_within_the_margin_is_the_same_however_well_it_is_shown():
+    made = trial({"no_grad": 1.01}, pairs=90, scatter=0.002)
+    assert outcomes(made)["no_grad"] == "same"
+    assert outcomes(trial({"no_grad": 1.01}, pairs=90, scatter=0.002, margin=0.005))["no_grad"] == "slower"
+
+
+def test_few_pairs_and_much_scatter_decide_nothing():
+    assert set(outcomes(trial({"no_grad": 1.05}, pairs=3, scatter=0.1)).values()) == {"cannot tell"}
+    assert set(outcomes(trial(pairs=1)).values()) == {"cannot tell"}
+
+
+def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_different():
+    alarms = 0
+    for seed in range(300):
+        # As in a trial, all looks until the end count, whatever is said at the last.
+        made = trial(pairs=27, seed=seed)
+        for look in (*[each for each in LOOKS if each < 27], 27):
+            part = trial(pairs=0)
+            for visit in made.visits:
+                if visit.number <= look:
+                    part.add(visit)
+            if any(each.outcome in ("slower", "faster") for each in judge(part).lanes):
+                alarms += 1
+                break
+    # At a rate of 1 in 100 more than 9 of 300 come once in a thousand times.
+    assert alarms <= 9
+    assert LEVEL * (len(LOOKS) + 1) == pytest.approx(0.01)
+
+
+def test_unbound_processes_are_compared_in_multiples_of_the_yardstick():
+    """Their processors may differ in speed, which bound ones cannot."""
+    noisy = {"pairs": 27, "scatter": 0.005, "machine": 0.1}
+    assert outcomes(trial({"no_grad": 1.05}, pinned=False, **noisy))["no_grad"] == "slower"
+    assert outcomes(trial({"no_grad": 1.05}, pinned=True, **noisy))["no_grad"] == "cannot tell"
+    assert "net of the yardstick" in text.control(judge(trial(pinned=False)))
+
+
+def test_the_yardstick_says_what_the_machine_gave_the_two_sides():
+    judged = judge(trial(machine=0.01))
+    assert judged.yardstick.low < 1 < judged.yardstick.high
+    assert all(each.lane.role != "yardstick" for each in judged.lanes)
+
+
+def bytes_of(made, side, lane, **changed):
+    comparison = made.header.comparisons[0]
+    known = Memory(comparison.id, lane, 400, 1, 400, 400, 0, 400, 4096, "by hand")
+    made.add(SideMemory(side, msgspec.structs.replace(known, **changed)))
+
+
+def test_sixty_four_bytes_more_are_told_before_anything_is_timed():
+    made = trial(pairs=0)
+    bytes_of(made, "A", "tracked")
+    bytes_of(made, "B", "tracked", saved=464)
+    (worse,) = judge(made).worse
+    assert worse.lane.name == "tracked"
+    assert "saved 400 B to 464 B" in text.as_text(judge(made), 140)
+
+
+def test_fewer_bytes_are_told_and_are_not_worse():
+    made = trial(pairs=0)
+    bytes_of(made, "A", "tracked", saved=464)
+    bytes_of(made, "B", "tracked")
+    assert judge(made).worse == []
+    assert "smaller in 1" in text.sentence(judge(made))
+
+
+@pytest.mark.parametrize(("side", "worse"), [("B", True), ("A", False)])
+def test_a_lane_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side, worse):
+    made = trial(pairs=0)
+    comparison = made.header.comparisons[0]
+    made.add(SideFailure(side, Failure(1, comparison.id, "tracked", "check", "raised", "ValueError: no")))
+    judged = judge(made)
+    assert {each.lane.name: each.outcome for each in judged.lanes}["tracked"] == "failed"
+    assert bool(judged.worse) == worse
+    assert "ValueError: no" in text.as_text(judged, 140)
+
+
+def test_a_trial_is_decided_once_nothing_is_open():
+    assert not decided(judge(trial(pairs=5)))
+    assert decided(judge(trial(pairs=90, scatter=0.005)))
+    assert not decided(judge(trial(pairs=0)))
+
+
+def test_the_usual_trial_is_of_small_tensors_and_of_what_people_choose_between():
+    found = planned(Request(preset="quick"))
+    assert {each.size for each in found} == {"small"}
+    by_methods = [each for each in found if not each.ways]
+    names = {lane.name for each in by_methods for lane in each.lanes}
+    assert names == {*USUAL_METHODS, "requires_grad_false", "yardstick"}
+    assert all(each.lanes[-1].name == YARDSTICK.name for each in found)
+    assert {each.workload for each in found} >= {"control", "elementwise", "custom"}
+
+
+def test_a_named_workload_is_measured_under_all_its_methods():
+    (found,) = planned(REQUEST)
+    assert {"set_grad_enabled_false", "detach_clone"} < {lane.name for lane in found.lanes}
+    assert not {"twin", "empty"} & {lane.name for lane in found.lanes}
+
+
+@pytest.mark.parametrize(("setup", "statement"), [("", "y = ("), ("import (", "pass"), ("", "  ")])
+def test_a_statement_that_is_no_python_is_one_line(setup, statement):
+    with pytest.raises(RequestError, match="expected Python code") as caught:
+        written(setup, statement)
+    assert "\n" not in str(caught.value)
+
+
+# Sides
+
+
+def test_a_word_is_an_interpreter_an_environment_or_a_folder_of_sources(tmp_path):
+    (tmp_path / "sources").mkdir()
+    with open_sides(sys.executable, sys.prefix) as (one, other):
+        assert Path(one.python).samefile(sys.executable)
+        assert Path(other.python).samefile(sys.executable)
+        assert one.label == other.label == Path(sys.prefix).name
+    with open_sides(str(tmp_path / "sources"), "python3") as (one, other):
+        assert one.label == "sources in sources"
+        assert other.label == "python3"
+        made = Path(one.python)
+        assert made.exists()
+    assert not made.exists()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository whose two revisions differ in what `thing.work()` does; the folder that we stand in."""
+    folder = tmp_path / "repository"
+    (folder / "src").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+
+    git("init", "--quiet")
+    for tag, body in (("fast", "sum(range(300))"), ("slow", "sum(range(450))")):
+        (folder / "src" / "thing.py").write_text(f"def work():\n    return {body}\n")
+        git("add", "--all")
+        git("commit", "--quiet", "--message", tag)
+        git("tag", tag)
+    return folder
+
+
+def worktrees():
+    done = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repository):
+    with open_sides("fast", "slow") as sides:
+        for side, number in zip(sides, ("300", "450"), strict=True):
+            code = "import inspect, thing, torch, gradbench; print(inspect.getsource(thing.work))"
+            done = subprocess.run([side.python, "-c", code], capture_output=True, text=True, check=True)
+            assert number in done.stdout
+            assert side.label.startswith(side.label.split()[0])
+        assert len(worktrees()) == 3
+    assert len(worktrees()) == 1
+
+
+def test_a_word_that_means_nothing_is_one_line(repository):
+    with (
+        pytest.raises(RequestError, match=r"nowhere: expected a Python interpreter.*revision") as caught,
+        open_sides("fast", "nowhere"),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    assert len(worktrees()) == 1
+
+
+def test_a_file_that_cannot_be_executed_is_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("no interpreter")
+    with (
+        pytest.raises(RequestError, match="cannot be executed"),
+        open_sides(str(tmp_path / "notes.txt"), "python3"),
+    ):
+        pass
+
+
+# Measuring
+
+
+def sources(folder, body):
+    folder.mkdir()
+    (folder / "thing.py").write_text(f"import torch\n\ndef work(x):\n    {body}\n")
+    return str(folder)
+
+
+SETUP = "import torch; from thing import work; x = torch.rand(100, requires_grad=True)"
+
+
+@pytest.fixture(scope="module")
+def found(gradbench, tmp_path_factory):
+    """A real trial of two folders of sources: B does half as much again, and its graph keeps more."""
+    folder = tmp_path_factory.mktemp("versus")
+    a = sources(folder / "a", "return x * 2 + 0 * sum(range(400))")
+    b = sources(folder / "b", "return (x * x) * 2 + 0 * sum(range(800))")
+    done = gradbench(
+        "versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", "--pairs", "5",
+        "--output", "trial", "--json", cwd=folder,
+    )  # fmt: skip
+    return folder, done
+
+
+def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
+    _, done = found
+    assert done.returncode == 1, done.stderr
+    data = json.loads(done.stdout)
+    (lane,) = data["lanes"]
+    assert lane["outcome"] == "slower"
+    assert 1.2 < lane["ratio"]["mean"] < 4
+    before, after = lane["memory"]["saved"]
+    assert after > before
+    assert [side["label"] for side in data["sides"]] == ["sources in a", "sources in b"]
+    assert data["yardstick"]["mean"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_real_trial_has_a_page_that_can_be_built_again(found, gradbench):
+    folder, _ = found
+    page = (folder / "trial" / "report.html").read_text()
+    assert "y = work(x)" in page
+    assert "slower" in page
+    again = gradbench("report", "trial", "--output", "again.html", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "again.html").read_text() == page
+
+
+def test_both_processes_of_a_pair_take_as_many_turns_of_as_many_calls(found):
+    folder, _ = found
+    kept = read_trial(folder / "trial")
+    assert len(kept.visits) == len(kept.pairs) == 5
+    assert all(visit.turns >= 2 for visit in kept.visits)
+    assert {each.processor is not None for each in kept.pairs} == {kept.header.pinned}
+    assert kept.end.reason in ("decided", "pairs")
+
+
+def test_a_trial_is_not_written_over_another(found, gradbench):
+    folder, _ = found
+    done = gradbench("versus", "a", "b", "--statement", "pass", "--output", "trial", cwd=folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected a new or empty folder" in done.stderr
+
+
+class Interrupted(Watcher):
+    def paired(self, trial, elapsed):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
+    side = Side("here", sys.executable)
+    cells = (written("", "sum(range(10))"),)
+    with pytest.raises(EndedEarly, match="1 pairs are kept"):
+        measure(tmp_path / "t", (side, side), cells, Options(0.02, 60.0, 5), "versus", Interrupted())
+    kept = read_trial(tmp_path / "t")
+    assert len(kept.visits) == 1
+    assert kept.end is None
+    assert any("interrupted" in note for note in text.notes(judge(kept)))
+
+
+def test_a_statement_that_ends_its_process_is_a_failure_and_the_trial_ends(tmp_path):
+    side = Side("here", sys.executable)
+    cells = (written("import os", "os._exit(3)"),)
+    kept = measure(tmp_path / "t", (side, side), cells, Options(0.02, 60.0, 9), "versus", Watcher())
+    assert kept.visits == []
+    assert "exit code 3" in text.as_text(judge(kept), 200)
+    assert len(kept.pairs) < 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere", "python3"], "nowhere: expected a Python interpreter"),
+        (["A", "A"], "ModuleNotFoundError: No module named 'torch'"),
+        (["python3", "python3", "--margin", "0"], "--margin 0: expected per cent"),
+        (["python3", "python3", "--budget", "nan"], "--budget nan: expected seconds"),
+        (["python3", "python3", "--setup", "pass"], "--setup: expected together with --statement"),
+        (["python3", "python3", "--statement", "pass", "--size", "10"], "leave out --workload"),
+        (["python3", "python3", "--workload", "nothing"], "nothing"),
+    ],
+)
+def test_a_request_that_is_wrong_is_one_line_and_leaves_nothing(gradbench, tmp_path, arguments, says):
+    without = tmp_path / "A"
+    without.write_text(f"#!{sys.executable} -S\nraise ModuleNotFoundError(\"No module named 'torch'\")\n")
+    without.chmod(0o755)
+    done = gradbench("versus", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gradbench: error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+# The file
+
+
+def saved(made, folder):
+    folder.mkdir(exist_ok=True)
+    writer = Writer(folder / "versus.jsonl")
+    for record in (made.header, *made.memory, *made.pairs, *made.visits, *made.failures, made.end):
+        writer.write(record)
+    writer.close()
+    return folder
+
+
+def test_a_trial_is_read_as_it_was_written(tmp_path):
+    made = trial({"no_grad": 1.1})
+    bytes_of(made, "A", "tracked")
+    kept = read_trial(saved(made, tmp_path))
+    assert (kept.header, kept.visits, kept.memory, kept.end) == (
+        made.header,
+        made.visits,
+        made.memory,
+        made.end,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no complete line"),
+        (b'{"format":"gradbench-results"}\n', "first line is not a header"),
+        (b'{"format":"gradbench-versus","schema":99,"gradbench":"9"}\n', "schema 99"),
+        (b"\x1f\x8bnonsense", "compressed and corrupt"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, content, says):
+    path = tmp_path / "versus.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ResultsFileError, match=says) as caught:
+        read_trial(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_page_escapes_what_a_file_says(tmp_path):
+    made = trial()
+    label = "<script>alert(1)</script>"
+    sides = (SideFacts(label, "0", ENVIRONMENT), made.header.sides[1])
+    made.header = msgspec.structs.replace(made.header, sides=sides, command=label)
+    write_versus(judge(made), tmp_path / "report.html")
+    assert label not in (tmp_path / "report.html").read_text()
