@@ -241,3 +241,10 @@ def test_published_runs_compare_with_themselves_as_the_same():
         assert not found.worse
         assert {each.outcome for each in found.changes} <= {"same", "cannot tell"}
         json.dumps(as_data(found))
+
+
+def test_intervals_of_two_passes_that_reach_beyond_all_numbers_are_told_without_a_warning():
+    found = compare(results(OLD, passes=2, scatter=2.0), results(OLD, passes=2, scatter=2.0, seed=1), 0.05)
+    assert set(outcomes(found).values()) == {"cannot tell"}
+    json.dumps(as_data(found), allow_nan=False)
+    as_text(found, 140, True)

@@ -13,8 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy
-
 from gradbench import stats
 from gradbench.errors import RequestError
 from gradbench.growth import Growth, growths, larger
@@ -162,6 +160,11 @@ def _code(comparison: Comparison, lane: LaneSummary) -> tuple[str, ...]:
     )
 
 
+def _factor(log: float) -> float:
+    """From a logarithm to a factor; intervals of two or three passes may reach beyond all numbers."""
+    return math.exp(min(log, 700.0))
+
+
 def _judged(
     changes: list[Change],
     margin: float,
@@ -194,6 +197,6 @@ def _judged(
         elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
             outcome = "same"
         judged[place] = Change(
-            each.comparison, each.lane, outcome, each.old, each.new, joint.map(numpy.exp), each.grown
+            each.comparison, each.lane, outcome, each.old, each.new, joint.map(_factor), each.grown
         )
     return judged
