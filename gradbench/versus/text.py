@@ -67,7 +67,7 @@ def notes(judged: Judged) -> list[str]:
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"{len(failed)} lane{'' if len(failed) == 1 else 's'} failed, {len(judged.lost)} visits were lost; "
+            f"Lanes that failed: {len(failed)}; visits that were lost: {len(judged.lost)}; "
             f"the first, on side {first.side}: {first.failure.message}"
         )
     if judged.trial.end is None:
