@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -238,6 +239,15 @@ def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repo
             assert side.label.startswith(side.label.split()[0])
         assert len(worktrees()) == 3
     assert len(worktrees()) == 1
+
+
+def test_a_program_of_the_same_name_does_not_hide_a_revision(repository, tmp_path, monkeypatch):
+    program = tmp_path / "HEAD"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with open_sides("HEAD", "fast") as (one, _):
+        assert one.label.startswith("HEAD (")
 
 
 def test_a_word_that_means_nothing_is_one_line(repository):

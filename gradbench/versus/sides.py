@@ -29,7 +29,7 @@ class Side:
 def open_sides(one: str, other: str) -> Iterator[tuple[Side, Side]]:
     """The sides that two words mean; environments that had to be made are gone afterwards.
 
-    A word is an interpreter (a path, or a name on PATH), the folder of a virtual environment, a folder of
+    A word is an interpreter (a path, or a name on PATH that begins with python or pypy), the folder of a virtual environment, a folder of
     sources, or a git revision of the repository that the user stands in. Sources, of a folder or of a
     revision, are put before everything else that this interpreter imports, in an environment of their own:
     both sides then differ in these sources alone.
@@ -70,7 +70,8 @@ def _interpreter(word: str) -> str | None:
             )
         # Not resolved: an environment's interpreter is a link, and knows its environment by the link's name.
         return str(path.absolute())
-    return None if path.is_dir() else shutil.which(word)
+    # Other names may be a program as well as a revision: HEAD is one of both.
+    return shutil.which(word) if word.startswith(("python", "pypy")) and not path.is_dir() else None
 
 
 def _environment_name(word: str) -> str:

@@ -1,0 +1,60 @@
+"""The study as one command: `python -m studies.releases ENVIRONMENT ENVIRONMENT …`.
+
+Each environment has its own release of torch, and this gradbench; the first is what the others are held
+against. The last two are also held against each other, so that it can be seen whether the figures add up.
+Trials go into reports/releases/data, beside those that are there; without environments the page alone is
+made again, by `python -m studies.publish`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from gradbench.cli import main as gradbench
+from gradbench.versus.records import FILENAME
+
+DATA = Path("reports/releases/data")
+
+
+@click.command()
+@click.argument("environments", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
+@click.option("--budget", type=float, default=300.0, show_default=True, help="Seconds for each trial.")
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
+def main(environments: tuple[str, ...], budget: float, data: Path) -> None:
+    """Hold releases of torch against the first of them, in environments of their own."""
+    if len(environments) < 2:
+        raise click.UsageError("expected two environments or more")
+    trials = [(environments[0], other) for other in environments[1:]]
+    if len(environments) > 2:
+        trials.append((environments[-2], environments[-1]))
+    for one, other in trials:
+        name = f"{Path(one).name}-to-{Path(other).name}"
+        click.echo(name, err=True)
+        trial(one, other, budget, data / name)
+
+
+def trial(one: str, other: str, budget: float, folder: Path) -> None:
+    """One trial, its data compressed into a folder. Raises FileExistsError where it has data already."""
+    copy = folder / f"{FILENAME}.gz"
+    if copy.exists():
+        raise FileExistsError(f"{copy}: expected no data; move it away to measure anew")
+    with TemporaryDirectory() as temporary:
+        output = Path(temporary) / "trial"
+        # As a user would type it, and as the trial then says that it was made.
+        sys.argv = ["gradbench", "versus", one, other, "--budget", f"{budget:g}", "--no-report"]
+        try:
+            gradbench([*sys.argv[1:], "--output", str(output)])
+        except SystemExit as ended:
+            if ended.code not in (0, 1):
+                raise
+        folder.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(gzip.compress((output / FILENAME).read_bytes(), mtime=0))
+
+
+if __name__ == "__main__":
+    main()
