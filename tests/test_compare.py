@@ -153,6 +153,14 @@ def test_other_code_is_not_compared(role, part):
     assert not found.worse
 
 
+def test_other_inputs_are_other_code():
+    old, new = results(OLD), results({"no_grad": 9.0}, seed=1)
+    plan = new.header.plan
+    inputs = tuple(msgspec.structs.replace(each, prepare="base = other") for each in plan.comparisons)
+    new = altered(new, plan=msgspec.structs.replace(plan, comparisons=inputs))
+    assert set(outcomes(compare(old, new, 0.05)).values()) == {"other code"}
+
+
 def test_lanes_that_only_one_run_has_are_told_and_are_no_change():
     both = Request(workloads=("elementwise",), sizes=("small", "medium"))
     found = compare(results(OLD), results(OLD, request=both, seed=1), 0.05)

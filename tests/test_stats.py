@@ -97,3 +97,16 @@ def test_columns_that_differ_are_ranked_and_those_that_may_be_equal_share_a_rank
 
 def test_a_single_column_is_first():
     assert stats.ranks(numpy.zeros((5, 1))) == [1]
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.999])
+def test_the_difference_of_two_samples_is_welchs(confidence):
+    values, others = [1.0, 1.3, 0.9, 1.2, 1.1], [0.2, 0.9, 1.6]
+    found = stats.difference(values, others, confidence)
+    known = scipy_stats.ttest_ind(values, others, equal_var=False).confidence_interval(confidence)
+    assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+    assert found.mean == pytest.approx(0.2)
+
+
+def test_samples_without_scatter_differ_for_certain():
+    assert stats.difference([2.0, 2.0], [1.0, 1.0]) == stats.Interval(1.0, 1.0, 1.0, 4)

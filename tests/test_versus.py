@@ -12,6 +12,7 @@ import numpy
 import pytest
 from synthetic import ENVIRONMENT
 
+from gradbench import stats
 from gradbench.errors import EndedEarly, RequestError, ResultsFileError
 from gradbench.plan import Request
 from gradbench.report.versus import write_versus
@@ -107,6 +108,24 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
     # At a rate of 1 in 100 more than 9 of 300 come once in a thousand times.
     assert alarms <= 9
     assert LEVEL * (len(LOOKS) + 1) == pytest.approx(0.01)
+
+
+def test_a_lane_must_stand_against_chance_over_all_lanes():
+    """A p that would do for one lane does not for the ten that were looked at."""
+    logs = [0.03 + 0.012 * (-1) ** place * place for place in range(8)]
+    p = float(stats.p_values(numpy.array([logs]).T)[0])
+    made = trial(pairs=0)
+    (comparison,) = made.header.comparisons
+    lanes = [lane.name for lane in comparison.lanes]
+    scale = 1.0
+    while p > LEVEL / 2:
+        scale *= 0.9
+        p = float(stats.p_values(numpy.array([[0.03 + scale * (log - 0.03) for log in logs]]).T)[0])
+    assert LEVEL / (len(lanes) - 1) < p < LEVEL
+    for number, log in enumerate(logs, start=1):
+        own = dict.fromkeys(lanes, (-1) ** number * 0.05) | {"no_grad": 0.03 + scale * (log - 0.03)}
+        made.add(PairVisit(number, comparison.id, 9, {n: PairTime(9, 1.0, 1.0, x) for n, x in own.items()}))
+    assert outcomes(made)["no_grad"] == "cannot tell"
 
 
 def test_unbound_processes_are_compared_in_multiples_of_the_yardstick():
@@ -219,6 +238,8 @@ def repository(tmp_path, monkeypatch):
     git("init", "--quiet")
     for tag, body in (("fast", "sum(range(300))"), ("slow", "sum(range(450))")):
         (folder / "src" / "thing.py").write_text(f"def work():\n    return {body}\n")
+        # Also installed where the tests run: a revision's own goes before it.
+        (folder / "src" / "jinja2.py").write_text(f"mine = {tag!r}\n")
         git("add", "--all")
         git("commit", "--quiet", "--message", tag)
         git("tag", tag)
@@ -233,10 +254,12 @@ def worktrees():
 def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repository):
     with open_sides("fast", "slow") as sides:
         for side, number in zip(sides, ("300", "450"), strict=True):
-            code = "import inspect, thing, torch, gradbench; print(inspect.getsource(thing.work))"
+            # gradbench and torch are this interpreter's.
+            code = "import inspect, jinja2, thing, torch, gradbench; print(inspect.getsource(thing.work), jinja2.mine)"
             done = subprocess.run([side.python, "-c", code], capture_output=True, text=True, check=True)
-            assert number in done.stdout
-            assert side.label.startswith(side.label.split()[0])
+            source, _, own = done.stdout.strip().rpartition(" ")
+            assert number in source
+            assert side.label.startswith(f"{own} (")
         assert len(worktrees()) == 3
     assert len(worktrees()) == 1
 
