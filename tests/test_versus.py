@@ -255,7 +255,8 @@ def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repo
     with open_sides("fast", "slow") as sides:
         for side, number in zip(sides, ("300", "450"), strict=True):
             # gradbench and torch are this interpreter's.
-            code = "import inspect, jinja2, thing, torch, gradbench; print(inspect.getsource(thing.work), jinja2.mine)"
+            code = "import inspect, jinja2, thing, torch, gradbench; "
+            code += "print(inspect.getsource(thing.work), jinja2.mine)"
             done = subprocess.run([side.python, "-c", code], capture_output=True, text=True, check=True)
             source, _, own = done.stdout.strip().rpartition(" ")
             assert number in source
