@@ -1,7 +1,7 @@
 """Which cells of gradbench's plan asv follows.
 
-asv tells results of different commits apart by the names of their cells, so a request names its sizes and lanes, and
-does not take whatever a preset holds at that commit.
+asv hands a cell to a commit by its place in the list, so a request names its sizes and lanes, and does not
+take whatever a preset holds at that commit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Cells:
 
     Attributes:
         request: as of `gradbench run`.
-        against: the lane that ratios are taken to, made of torch's operations alone. The reference of a comparison may
-            be this project's own code: where that gets slower, every other lane's ratio gets better.
+        against: the lane that ratios are taken to, made of torch's operations alone. The reference of a
+            comparison may be this project's own code: where that gets slower, all other ratios get better.
     """
 
     request: Request

@@ -1,17 +1,21 @@
 """What regressions are judged by: ratios from interleaved passes, and exact bytes.
 
-asv measures one benchmark, and one commit, after another, and the speed of a shared machine drifts by more than
-what is looked for. So the numbers come from a run of gradbench, by the installed command of the commit under test and
-its documented table. A lane and torch's own operation take turns there every 50 µs, in many fresh processes.
+asv measures one benchmark, and one commit, after another, and the speed of a shared machine drifts by more
+than what is looked for. So the numbers come from a run of gradbench, by the installed command of the commit
+under test and its documented table. A lane and torch's own operation take turns there every 50 µs, in many
+fresh processes.
 
-asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is a
-standard deviation of half a per cent; the difference of two runs then has 0.7 %. So 3 % are four standard
-deviations, which identical commits do not reach, and 5 % lie three above that. `asv continuous --factor 1.03`.
+asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
+a standard deviation of half a per cent; the difference of two runs then has 0.7 %. So 3 % are four standard
+deviations, which identical commits do not reach, and 5 % lie nearly three above that. So the command is
+`asv continuous --factor 1.03 --bench interleaved`.
 """
 
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import math
 import os
 import subprocess
@@ -22,8 +26,8 @@ from pathlib import Path
 
 from .cells import CONTROLS, CUSTOM, SQUARE, Cells
 
-# Half the width of an interval: what a run goes on for, and beyond what a ratio is not known well enough for a
-# factor of 1.03, so that it is given as not known.
+# Half the width of an interval: what a run goes on for; and the widest that is good enough for a factor of
+# 1.03. A ratio that is known less well is given as not known.
 WANTED, WIDEST = 0.01, 0.015
 BUDGET = os.environ.get("GRADBENCH_ASV_BUDGET", "75")
 
@@ -37,15 +41,26 @@ def measure(cells: Cells) -> Table:
     gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
     with tempfile.TemporaryDirectory() as folder:
         run, table = Path(folder, "run"), Path(folder, "table.csv")
+        options = {
+            "--preset": "quick",
+            "--workload": ",".join(asked.workloads),
+            "--method": ",".join(asked.methods),
+            "--size": ",".join(asked.sizes),
+            "--precision": f"{100 * WANTED:g}",
+            "--budget": BUDGET,
+            "--output": run,
+        }
         for arguments in (
-            ["run", "--no-report", "--output", run, "--preset", "quick"]
-            + ["--workload", ",".join(asked.workloads), "--method", ",".join(asked.methods)]
-            + ["--size", ",".join(asked.sizes), "--precision", f"{100 * WANTED:g}", "--budget", BUDGET],
+            ["run", "--no-report", *itertools.chain(*options.items())],
             ["export", run, "--to", "csv", "--output", table],
         ):
             subprocess.run([sys.executable, gradbench, *arguments], cwd=folder, check=True)
-        with table.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        return by_cell(table.read_text())
+
+
+def by_cell(text: str) -> Table:
+    """The table of `gradbench export`, by cell, lane and metric."""
+    rows = csv.DictReader(io.StringIO(text))
     return {(f"{row['workload']}/{row['numel']}", row["method"], row["metric"]): row for row in rows}
 
 
@@ -87,7 +102,7 @@ class _Interleaved:
         return _number(table, cell, lane, "peak")
 
     def track_graph(self, table: Table, cell: str, lane: str) -> float:
-        """Bytes that the graph holds after one call, beside its result; NaN for a backward, which leaves none."""
+        """Bytes that the graph holds after one call, beside its result; NaN for a backward."""
         return _number(table, cell, lane, "graph")
 
     def track_saved(self, table: Table, cell: str, lane: str) -> float:

@@ -1,4 +1,4 @@
-"""Custom autograd Functions: exp(sin(x²)) from three, from one, and from PyTorch's own operations; x² alone."""
+"""Custom autograd Functions: exp(sin(x²)) from three, from one, from PyTorch's own operations; x² alone."""
 
 from dataclasses import replace
 
@@ -107,8 +107,8 @@ _SQUARE = Workload(
     name="square",
     part="forward",
     title="x² as a custom autograd Function: forward",
-    shows="What the smallest Function written in Python costs against PyTorch's own operation; nothing else runs "
-    "beside it, so that a change of it is seen undiluted.",
+    shows="What the smallest Function written in Python costs against PyTorch's own operation, with nothing "
+    "beside it that would dilute a change.",
     imports="from gradbench.functions import Square",
     inputs={"g": "torch.ones({shape}, {options})"},
     reference="native",

@@ -1,7 +1,7 @@
 """asv on commits whose truth is known: identical ones, slower ones, and ones that save more.
 
-A temporary clone gets the commits. Each is measured once, by `asv run` in asv's own environment, and compared with the
-one before, by `asv compare`, which judges as `asv continuous` does.
+A temporary clone gets the commits. Each is measured once, by `asv run` in asv's own environment, and compared
+with the one before, by `asv compare`, which judges as `asv continuous` does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: what the second one changes: identical, slower or larger.
-        alarms: what asv reports as changed: the mark (+ worse, - better, ! failed), the ratio and the benchmark.
+        alarms: what asv reports as changed: its mark (+ worse, - better, ! failed), ratio and benchmark.
         before: by benchmark and cell, what was tracked at the first; None where it was not known.
         after: and at the second.
     """
@@ -86,7 +86,7 @@ class Clone:
             self._environment |= {f"GIT_{name}_NAME": "study", f"GIT_{name}_EMAIL": "study@localhost"}
         subprocess.run(["git", "clone", "--quiet", ".", self.path], check=True)
         self.functions = self.path / "gradbench" / "functions.py"
-        self.asv("machine", "--yes", "--machine", "study")
+        self.asv("machine", "--yes")
 
     def _do(self, *command: str | Path) -> str:
         done = subprocess.run(
@@ -113,15 +113,13 @@ class Clone:
 
     def measure(self, commit: str, bench: str) -> dict[str, float | None]:
         """What asv tracks at a commit."""
-        self.asv("run", f"{commit}^!", "--bench", bench, "--machine", "study")
-        (path,) = (self.path / ".asv" / "results" / "study").glob(f"{commit[:8]}-*.json")
-        return dict(_tracked(json.loads(path.read_text())))
+        self.asv("run", f"{commit}^!", "--bench", bench)
+        (path,) = (self.path / ".asv" / "results").glob(f"*/{commit[:8]}-*.json")
+        return dict(tracked(json.loads(path.read_text())))
 
     def compare(self, before: str, after: str) -> list[tuple[str, str, str]]:
         """What asv reports as changed."""
-        table = self.asv(
-            "compare", before, after, "--factor", str(FACTOR), "--only-changed", "--machine", "study"
-        )
+        table = self.asv("compare", before, after, "--factor", str(FACTOR), "--only-changed")
         rows = [
             [cell.strip() for cell in line.split("|")[1:-1]]
             for line in table.splitlines()
@@ -131,11 +129,13 @@ class Clone:
 
     def machine(self) -> dict[str, str]:
         """As asv describes it, without its name."""
-        known = json.loads((self.path / ".asv" / "results" / "study" / "machine.json").read_text())
+        (path,) = (self.path / ".asv" / "results").glob("*/machine.json")
+        known = json.loads(path.read_text())
         return {name: str(known[name]) for name in ("arch", "cpu", "num_cpu", "os", "ram")}
 
 
-def _tracked(content: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
+def tracked(content: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """By benchmark and cell, what a results file of asv holds; None where it is not known."""
     for name, columns in content["results"].items():
         row = dict(zip(content["result_columns"], columns, strict=False))
         for cell, value in zip(itertools.product(*row["params"]), row["result"] or [], strict=False):
@@ -187,7 +187,7 @@ def study(output: Path, comparisons: int, changed: int, bench: str, say: Callabl
         source = clone.functions.read_text()
         waits = _waits(clone, say)
         trials = Trials(datetime.datetime.now().isoformat(timespec="seconds"), {}, bench, FACTOR, waits, [])
-        # Each changed commit stands between two that are not, so that a drift of the machine is no help to it.
+        # A changed commit stands between two that are not, so that no drift of the machine helps to find it.
         kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger", "back"] * changed
         sources = {"slower": slower(source, waits), "larger": larger(source)}
         last = clone.commit("start", source)
@@ -209,11 +209,11 @@ def page(trials: Trials) -> str:
     lines = [
         "# asv on commits whose truth is known",
         "",
-        f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. Benchmarks: "
-        f"`{trials.bench}`. Each commit was measured by `asv run`, and compared with the one before by "
-        f"`asv compare --factor {trials.factor:g}`.",
+        f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. "
+        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, and compared with the one "
+        f"before by `asv compare --factor {trials.factor:g}`.",
         "",
-        "| change | comparisons | with an alarm | in what was changed |",
+        "| change | comparisons | with an alarm | found |",
         "| --- | ---: | ---: | ---: |",
     ]
     told = {
