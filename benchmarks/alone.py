@@ -61,7 +61,7 @@ class Controls(_Timed):
     """torch's own ways to control gradients."""
 
     cells = CONTROLS
-    params = (["chain/100"], ["tracked", "no_grad", "inference_mode"])
+    params = (["chain/100"], ["tracked", "no_grad"])
 
 
 class Large:

@@ -51,7 +51,7 @@ class Cells:
 # A Function alone: a change in Square is not diluted by sin and exp.
 SQUARE = Cells(Request(("square",), ("native", "function"), ("100", "10000")), against="native")
 CUSTOM = Cells(
-    Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100", "10000")), against="native"
+    Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"
 )
 # No code of this project runs in these: they follow torch from release to release.
 CONTROLS = Cells(

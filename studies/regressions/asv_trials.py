@@ -60,12 +60,14 @@ class Trials(msgspec.Struct):
 
     Attributes:
         bench: which benchmarks of the suite.
+        budget: seconds that a run of gradbench may take at each commit.
         waits: by number of elements, the nanoseconds that slower commits wait in Square.backward.
     """
 
     started: str
     machine: dict[str, str]
     bench: str
+    budget: int
     factor: float
     waits: dict[int, int]
     comparisons: list[Comparison]
@@ -74,10 +76,10 @@ class Trials(msgspec.Struct):
 class Clone:
     """A clone of this repository, with asv and a home of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, budget: int) -> None:
         self.path = folder / "clone"
         # asv keeps what it knows of a machine in the home.
-        self._environment = {**os.environ, "HOME": str(folder)}
+        self._environment = {**os.environ, "HOME": str(folder), "GRADBENCH_ASV_BUDGET": str(budget)}
         # What pip is told there, and keeps there, still holds.
         for name, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
             self._environment.setdefault(name, str(Path.home() / usual))
@@ -180,15 +182,19 @@ def _replaced(source: str, old: str, new: str) -> str:
     return source.replace(old, new)
 
 
-def study(output: Path, comparisons: int, changed: int, bench: str, say: Callable[[str], None]) -> None:
+def study(
+    output: Path, comparisons: int, changed: int, bench: str, budget: int, say: Callable[[str], None]
+) -> None:
     """Make the commits, measure and compare them; asv.json is written anew after each."""
     with tempfile.TemporaryDirectory() as folder:
-        clone = Clone(Path(folder))
+        clone = Clone(Path(folder), budget)
         source = clone.functions.read_text()
         waits = _waits(clone, say)
-        trials = Trials(datetime.datetime.now().isoformat(timespec="seconds"), {}, bench, FACTOR, waits, [])
+        trials = Trials(
+            datetime.datetime.now().isoformat(timespec="seconds"), {}, bench, budget, FACTOR, waits, []
+        )
         # A changed commit stands between two that are not, so that no drift of the machine helps to find it.
-        kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger", "back"] * changed
+        kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger"]
         sources = {"slower": slower(source, waits), "larger": larger(source)}
         last = clone.commit("start", source)
         before = clone.measure(last, bench)
@@ -210,7 +216,7 @@ def page(trials: Trials) -> str:
         "# asv on commits whose truth is known",
         "",
         f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. "
-        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, and compared with the one "
+        f"Benchmarks: `{trials.bench}`, a run of at most {trials.budget} s each. Each commit was measured by `asv run`, and compared with the one "
         f"before by `asv compare --factor {trials.factor:g}`.",
         "",
         "| change | comparisons | with an alarm | found |",
