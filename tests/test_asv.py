@@ -169,7 +169,7 @@ def test_the_page_counts_alarms_and_what_was_found():
     cell = "interleaved.Square.track_ratio('square.backward/100', 'function')"
     slow = [("+", "1.05", "interleaved.Square.track_ratio(square.backward/100, function)")]
     elsewhere = [("-", "0.95", "interleaved.Square.track_ratio(square.backward/100, function)")]
-    trials = Trials("2026-01-02T03:04:05", {"cpu": "a processor", "num_cpu": "2"}, "x", 1.03, {100: 1}, [
+    trials = Trials("2026-01-02T03:04:05", {"cpu": "a processor", "num_cpu": "2"}, "x", 75, 1.03, {100: 1}, [
         Comparison("identical", [], {cell: 1.0}, {cell: 1.01}),
         Comparison("identical", elsewhere, {cell: 1.0}, {cell: None}),
         Comparison("slower", slow, {cell: 1.0}, {cell: 1.05}),

@@ -216,8 +216,8 @@ def page(trials: Trials) -> str:
         "# asv on commits whose truth is known",
         "",
         f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. "
-        f"Benchmarks: `{trials.bench}`, a run of at most {trials.budget} s each. Each commit was measured by `asv run`, and compared with the one "
-        f"before by `asv compare --factor {trials.factor:g}`.",
+        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, for which gradbench ran at most "
+        f"{trials.budget} s, and compared with the one before by `asv compare --factor {trials.factor:g}`.",
         "",
         "| change | comparisons | with an alarm | found |",
         "| --- | ---: | ---: | ---: |",
