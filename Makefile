@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test check browser setup instrument publish clean
+.PHONY: report test check browser setup instrument publish asv asv-site clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET)
@@ -31,6 +31,16 @@ browser:
 instrument: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,study]"
 	$(BIN)/python -m studies.instrument
+
+# A quick look at the asv suite, with the torch that is installed; nothing is kept. asv asks for a description of the
+# machine, which it keeps in the home.
+asv: $(READY)
+	$(BIN)/asv machine --yes > /dev/null
+	GRADBENCH_ASV_BUDGET=15 $(BIN)/asv run --quick --python=same --bench Square
+
+# What `asv run` has kept in .asv/results, as pages in .asv/html.
+asv-site: $(READY)
+	$(BIN)/asv publish
 
 # The newest run, or RUN=folder, into reports/ and the README's table.
 publish: $(READY)

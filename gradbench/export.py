@@ -45,7 +45,7 @@ def _row(comparison: Comparison, lane: LaneSummary, metric: str, unit: str, valu
     known = dict.fromkeys(COLUMNS)
     return {
         **known,
-        "workload": comparison.workload,
+        "workload": comparison.name,
         "method": lane.lane.name,
         "size": comparison.size,
         "numel": comparison.numel,

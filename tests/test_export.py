@@ -57,6 +57,13 @@ def test_a_row_says_what_was_measured():
     assert (row["numel"], row["device"], row["dtype"], row["unit"]) == ("1000000", "cpu", "float32", "s")
 
 
+def test_the_rows_of_a_part_can_be_told_from_those_of_another():
+    rows = table(results({}, request=Request(("square",), sizes=("small",))))
+    names = {row["workload"] for row in rows}
+    assert names == {"square.forward", "square.backward"}
+    find(rows, workload="square.backward", method="function", metric="time")
+
+
 def test_time_is_in_seconds_and_its_ratio_is_to_the_reference():
     row = find(table(results({"no_grad": 1.5}, scatter=0.0, seconds=2e-6)), method="no_grad", metric="time")
     assert float(row["value"]) == pytest.approx(3e-6)

@@ -1,4 +1,4 @@
-"""Custom autograd Functions: exp(sin(x²)) from three of them, from one, and from PyTorch's own operations."""
+"""Custom autograd Functions: exp(sin(x²)) from three, from one, from PyTorch's own operations; x² alone."""
 
 from dataclasses import replace
 
@@ -103,6 +103,35 @@ class OnceExp(Exp):
 )
 _COMPUTING = tuple(way for way in _FORWARD.ways if way.name != "copy")
 
+_SQUARE = Workload(
+    name="square",
+    part="forward",
+    title="x² as a custom autograd Function: forward",
+    shows="What the smallest Function written in Python costs against PyTorch's own operation, with nothing "
+    "beside it that would dilute a change.",
+    imports="from gradbench.functions import Square",
+    inputs={"g": "torch.ones({shape}, {options})"},
+    reference="native",
+    statement="y = WAY",
+    answer="x * x",
+    presets=at(),
+    ways=(
+        Way(
+            name="native",
+            label="torch's own operation",
+            effect="A product, which autograd knows how to differentiate.",
+            code="x * x",
+        ),
+        Way(
+            name="function",
+            label="Square",
+            effect="A torch.autograd.Function whose forward and backward are written in Python.",
+            source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+            code="Square.apply(x)",
+        ),
+    ),
+)
+
 WORKLOADS = (
     _FORWARD,
     replace(
@@ -126,5 +155,15 @@ WORKLOADS = (
         answer=_GRADIENT,
         ways=(*_COMPUTING, *_copies(3)),
         presets=at(quick="small", standard="small large"),
+    ),
+    _SQUARE,
+    replace(
+        _SQUARE,
+        part="backward",
+        title="x² as a custom autograd Function: backward",
+        feed="x.grad = None\ny = WAY",
+        statement="y.backward(g)",
+        result="x.grad",
+        answer="2 * x",
     ),
 )

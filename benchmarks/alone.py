@@ -1,0 +1,108 @@
+"""asv's own way of measuring, one process after another: for a second look, not to judge by.
+
+What is run is what gradbench runs: the lane's text, by `gradbench.lane`. torch is imported in `setup`, since
+asv imports this file once for each cell of the suite.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from .cells import CONTROLS, LARGE, SQUARE, Cells
+
+
+def _ready(cells: Cells, cell: str, lane: str) -> Any:
+    import torch
+
+    from gradbench.lane import ReadyLane, prepare
+
+    torch.set_num_threads(1)
+    comparison, wanted = cells.lane(cell, lane)
+    return ReadyLane(wanted, prepare(comparison))
+
+
+class _Timed:
+    """Seconds per call.
+
+    The lane reads the clock itself, since what feeds a call is not part of it: `timer` adds up what the lane
+    has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are eight
+    fresh processes: samples of one process are no independent evidence, and asv's test would take them for
+    it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
+    """
+
+    param_names = ("cell", "lane")
+    rounds, repeat, number, warmup_time = 8, 1, 1, 0
+    cells: Cells
+
+    def setup(self, cell: str, lane: str) -> None:
+        self.lane = _ready(self.cells, cell, lane)
+        self.seconds = 0.0
+        self.calls = 1
+        while self.lane.batch(self.calls) < 200_000:
+            self.calls *= 2
+
+    def timer(self) -> float:
+        return self.seconds
+
+    def time_call(self, cell: str, lane: str) -> None:
+        batches = [self.lane.batch(self.calls) for _ in range(100)]
+        self.seconds += statistics.median(batches) / self.calls / 1e9
+
+
+class Square(_Timed):
+    """x² as a Function of this project."""
+
+    cells = SQUARE
+    params = (["square.forward/10000", "square.backward/10000"], SQUARE.lanes)
+
+
+class Controls(_Timed):
+    """torch's own ways to control gradients."""
+
+    cells = CONTROLS
+    params = (["chain/100"], ["tracked", "no_grad"])
+
+
+class Large:
+    """Resident memory of the whole process at its peak: Python, torch, 40 MB for each tensor."""
+
+    param_names = ("cell", "lane")
+    params = LARGE.params
+
+    def setup(self, cell: str, lane: str) -> None:
+        self.lane = _ready(LARGE, cell, lane)
+
+    def peakmem_call(self, cell: str, lane: str) -> None:
+        self.lane.run()
+
+
+class Kept:
+    """What one forward saves for its backward, counted by another hand than `track_saved`.
+
+    asv counts what it takes to copy a Python object, and sees nothing of a tensor's storage. So the storages
+    are packed in one array, whose own header (some 100 bytes) is in the figure.
+    """
+
+    param_names = ("cell", "lane")
+    params = (["square.forward/100"], SQUARE.lanes)
+
+    def setup(self, cell: str, lane: str) -> None:
+        self.lane = _ready(SQUARE, cell, lane)
+
+    def mem_saved(self, cell: str, lane: str) -> Any:
+        import numpy
+        import torch
+
+        storages: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            self.lane.run()
+        return numpy.concatenate(
+            [numpy.array(storage.tolist(), numpy.uint8) for storage in storages.values()]
+        )

@@ -1,0 +1,66 @@
+"""Which cells of gradbench's plan asv follows.
+
+asv hands a cell to a commit by its place in the list, so a request names its sizes and lanes, and does not
+take whatever a preset holds at that commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradbench.plan import Comparison, Lane, Request, make_plan
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some comparisons of the plan, and the lanes that are followed in each.
+
+    Attributes:
+        request: as of `gradbench run`.
+        against: the lane that ratios are taken to, made of torch's operations alone. The reference of a
+            comparison may be this project's own code: where that gets slower, all other ratios get better.
+    """
+
+    request: Request
+    against: str
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """By name, such as `square.backward/100`."""
+        return {f"{each.name}/{each.numel}": each for each in make_plan(self.request).comparisons}
+
+    @property
+    def lanes(self) -> list[str]:
+        """The lanes that are followed; a machine may lack what one of them needs, such as a compiler."""
+        return [name for name in self.request.methods if name != self.against]
+
+    @property
+    def params(self) -> tuple[list[str], list[str]]:
+        """As asv wants them."""
+        return list(self.comparisons), self.lanes
+
+    def lane(self, cell: str, name: str) -> tuple[Comparison, Lane]:
+        """A lane and its comparison; asv skips a cell whose setup raises NotImplementedError."""
+        comparison = self.comparisons[cell]
+        for lane in comparison.lanes:
+            if lane.name == name:
+                return comparison, lane
+        raise NotImplementedError(comparison.skipped.get(name, f"{cell} has no lane {name}"))
+
+
+# A Function alone: a change in Square is not diluted by sin and exp.
+SQUARE = Cells(Request(("square",), ("native", "function"), ("100", "10000")), against="native")
+CUSTOM = Cells(
+    Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"
+)
+# No code of this project runs in these: they follow torch from release to release.
+CONTROLS = Cells(
+    Request(
+        ("elementwise", "chain"),
+        ("requires_grad_false", "tracked", "detach", "no_grad", "inference_mode"),
+        ("100", "10000"),
+    ),
+    against="requires_grad_false",
+)
+# Tensors of 40 MB: they stand out from the 250 MB of a process that has imported torch.
+LARGE = Cells(Request(("chain",), ("tracked", "no_grad"), ("10000000",)), against="requires_grad_false")

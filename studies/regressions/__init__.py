@@ -1,0 +1,1 @@
+"""How well regressions are found: made, and looked for, from commit to commit."""
