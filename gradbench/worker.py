@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Literal
 
 import msgspec
@@ -156,10 +156,10 @@ class WorkerProcess:
         while True:
             yield self._hear(max(0.0, until - time.monotonic()))
 
-    def bind(self, processor: int) -> None:
-        """Have it run on this processor alone (Linux)."""
+    def bind(self, processors: Set[int]) -> None:
+        """Have its first thread, and those that it starts from now on, run on these alone (Linux)."""
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(self._process.pid, {processor})
+            os.sched_setaffinity(self._process.pid, processors)
 
     def kill(self) -> None:
         """End it now, and whatever it started, which may still live when it does not."""

@@ -8,7 +8,7 @@ from gradbench.errors import RequestError
 from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
 
 # What people choose between, at the size where a control costs most; a trial of more takes longer.
-USUAL_WORKLOADS = ("control", "elementwise", "chain", "custom", "inference")
+USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
 USUAL_METHODS = ("tracked", "detach", "no_grad", "inference_mode")
 
 # The same work whatever is compared: it is done by the C library, of which a machine has one, through ctypes,

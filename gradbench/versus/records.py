@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True):
     allocator: Allocator = "keep"
     timeout: float = 120.0
     seed: int = 0
-    slice: float = 0.12
+    slice: float = 0.08
     turn: float = 0.01
     batch_seconds: float = BATCH_SECONDS
 

@@ -22,7 +22,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -125,9 +125,13 @@ class _Measuring:
         self._lost: dict[str, int] = {}
         # Lanes that raised while they were timed: the others go on without them.
         self._fallen: set[tuple[str, str]] = set()
+        # The pair that is to come, where it could start already.
+        self._next: _Processes | None = None
         self.trial: Trial | None = None
 
     def close(self) -> None:
+        if self._next is not None:
+            self._next.stack.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -143,30 +147,30 @@ class _Measuring:
         self._count_bytes()
         assert self.trial is not None
         self._watcher.began(self.trial)
-        longest = 0.0
+        took = 0.0
         number = 0
         while True:
-            reason = self._done(number, longest)
+            reason = self._done(number, took)
             if reason is not None:
                 self._write(End(reason, self._elapsed()))
                 return self.trial
             number += 1
             begun = time.monotonic()
             self._pair(number)
-            longest = max(longest, time.monotonic() - begun)
+            took = time.monotonic() - begun
             self._watcher.paired(self.trial, self._elapsed())
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    def _done(self, pairs: int, longest: float) -> Literal["decided", "budget", "pairs"] | None:
+    def _done(self, pairs: int, took: float) -> Literal["decided", "budget", "pairs"] | None:
         assert self.trial is not None
         if pairs in LOOKS and decided(judge(self.trial)):
             return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
         # The first pair is made whatever the budget; without it there is nothing to say.
-        if pairs and self._elapsed() + longest > self._options.budget:
+        if pairs and self._elapsed() + took > self._options.budget:
             return "budget"
         if not self._left():
             return "pairs"
@@ -183,10 +187,10 @@ class _Measuring:
 
     def _count_bytes(self) -> None:
         """Start a process on each side, begin the file with what they are, and count bytes in both."""
-        with self._processes(0, "memory", "system") as workers:
-            ready = [worker.ready() for worker in workers]
-            self._open(ready)
-            for name, worker in zip(NAMES, workers, strict=True):
+        both = self._start(0, "memory", "system")
+        with both.stack:
+            self._open([worker.ready() for worker in both.workers])
+            for name, worker in zip(NAMES, both.workers, strict=True):
                 for comparison in self._comparisons:
                     try:
                         for message in worker.visit(Task(comparison, 0.0), self._options.timeout):
@@ -225,37 +229,42 @@ class _Measuring:
             if message.lane is not None and message.stage == "time":
                 self._fallen.add((message.comparison, message.lane))
 
-    @contextlib.contextmanager
-    def _processes(
-        self, number: int, kind: Literal["memory", "turns"], allocator: Allocator
-    ) -> Iterator[list[WorkerProcess]]:
-        """A fresh process on each side."""
+    def _start(self, number: int, kind: Literal["memory", "turns"], allocator: Allocator) -> _Processes:
+        """Start a fresh process on each side."""
         dice, options = self._dice, self._options
-        with contextlib.ExitStack() as stack:
-            workers = []
-            for side in self._sides:
-                job = Job(number, kind, dice.getrandbits(32), options.threads, options.batch_seconds)
-                hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
-                worker = WorkerProcess(job, hash_seed, padding, allocator, side.python)
-                workers.append(stack.enter_context(worker))
-            yield workers
+        stack = contextlib.ExitStack()
+        workers = []
+        for side in self._sides:
+            job = Job(number, kind, dice.getrandbits(32), options.threads, options.batch_seconds)
+            hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
+            worker = WorkerProcess(job, hash_seed, padding, allocator, side.python)
+            workers.append(stack.enter_context(worker))
+        return _Processes(stack, workers)
 
     def _pair(self, number: int) -> None:
         begun = time.monotonic()
-        with self._processes(number, "turns", self._options.allocator) as workers:
-            for worker in workers:
+        pair = self._next or self._start(number, "turns", self._options.allocator)
+        self._next = None
+        with pair.stack:
+            for worker in pair.workers:
                 worker.ready()
             processor = None
             if self._pinned:
                 processor = self._dice.choice(self._processors)
-                for worker in workers:
-                    worker.bind(processor)
+                for worker in pair.workers:
+                    worker.bind({processor})
             self._write(PairStart(number, time.monotonic() - begun, processor))
+            others = {each for each in self._processors if each != processor}
+            if others and number < self._options.pairs:
+                # The next pair imports torch meanwhile, elsewhere. That disturbs A and B alike.
+                self._next = self._start(number + 1, "turns", self._options.allocator)
+                for worker in self._next.workers:
+                    worker.bind(others)
             order = self._left()
             self._dice.shuffle(order)
             for comparison in order:
                 try:
-                    self._visit(number, comparison, workers)
+                    self._visit(number, comparison, pair.workers)
                 except _SideLost as lost:
                     self._lost[comparison.id] = self._lost.get(comparison.id, 0) + 1
                     failure = Failure(number, comparison.id, None, "time", lost.why.kind, str(lost.why))
@@ -302,6 +311,14 @@ class _Measuring:
             log_ratio = statistics.median(math.log(y / x) for x, y in zip(a, b, strict=True))
             lanes[lane] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
         self._write(PairVisit(number, comparison.id, len(turns["A"]), lanes))
+
+
+@dataclass(frozen=True)
+class _Processes:
+    """A process on each side; `stack` ends them."""
+
+    stack: contextlib.ExitStack
+    workers: list[WorkerProcess]
 
 
 class _SideLost(Exception):

@@ -1,4 +1,4 @@
-"""The study as one command: `python -m studies.regressions asv`."""
+"""The study, a command for each tool: `python -m studies.regressions asv`, and `versus`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -
 
     output.mkdir(parents=True, exist_ok=True)
     asv_trials.study(output, comparisons, changed, bench, budget, lambda text: click.echo(text, err=True))
+
+
+@main.command()
+@click.option(
+    "--identical", type=click.IntRange(1), default=20, show_default=True, help="Of identical commits."
+)
+@click.option(
+    "--changed", type=click.IntRange(1), default=3, show_default=True, help="Of a slower commit, twice."
+)
+@click.option("--budget", type=int, default=60, show_default=True, help="Seconds of each trial.")
+@click.option("--output", type=click.Path(path_type=Path), default=REPORTS, show_default=True)
+def versus(identical: int, changed: int, budget: int, output: Path) -> None:
+    """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by versus; half an hour."""
+    from studies.regressions import versus_trials
+
+    output.mkdir(parents=True, exist_ok=True)
+    versus_trials.study(output, identical, changed, budget, lambda text: click.echo(text, err=True))
 
 
 if __name__ == "__main__":

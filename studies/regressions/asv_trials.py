@@ -145,7 +145,7 @@ def tracked(content: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
             yield f"{name}({', '.join(cell)})", value if known else None
 
 
-def _waits(clone: Clone, say: Callable[[str], None]) -> dict[int, int]:
+def waits(say: Callable[[str], None]) -> dict[int, int]:
     """5 % of what a backward through Square takes, in nanoseconds, by number of elements."""
     say("how long Square.backward takes")
     gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
@@ -189,13 +189,13 @@ def study(
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder), budget)
         source = clone.functions.read_text()
-        waits = _waits(clone, say)
+        wait = waits(say)
         trials = Trials(
-            datetime.datetime.now().isoformat(timespec="seconds"), {}, bench, budget, FACTOR, waits, []
+            datetime.datetime.now().isoformat(timespec="seconds"), {}, bench, budget, FACTOR, wait, []
         )
         # A changed commit stands between two that are not, so that no drift of the machine helps to find it.
         kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger"]
-        sources = {"slower": slower(source, waits), "larger": larger(source)}
+        sources = {"slower": slower(source, wait), "larger": larger(source)}
         last = clone.commit("start", source)
         before = clone.measure(last, bench)
         trials.machine = clone.machine()
@@ -216,8 +216,9 @@ def page(trials: Trials) -> str:
         "# asv on commits whose truth is known",
         "",
         f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. "
-        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, for which gradbench ran at most "
-        f"{trials.budget} s, and compared with the one before by `asv compare --factor {trials.factor:g}`.",
+        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, for which gradbench ran at "
+        f"most {trials.budget} s, and compared with the one before by "
+        f"`asv compare --factor {trials.factor:g}`.",
         "",
         "| change | comparisons | with an alarm | found |",
         "| --- | ---: | ---: | ---: |",

@@ -1,0 +1,191 @@
+"""`gradbench versus` on commits whose truth is known: identical ones, a slower one, and one that saves more.
+
+A temporary clone gets the commits; each trial is the command as a user types it, in that clone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from studies.regressions.asv_trials import MORE_BYTES, SLOWER, Clone, larger, slower, waits
+
+# Where a change of Square.backward, and of what Square saves, has to be told.
+_SLOW, _LARGE = "square.backward/100/float32/cpu", "square.forward/100/float32/cpu"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial of two commits.
+
+    Attributes:
+        kind: what the second commit changes: identical, slower or larger.
+        seconds: wall time of the command.
+        code: its exit code, 1 where something is worse.
+        ended: why: decided, budget or pairs.
+        alarms: lanes that are called slower, faster or different in memory, with what is said of them.
+        found: of a change, whether it is told where it was made.
+        apart: by lane, the ratio of the two sides.
+        yardstick: the ratio of the same work on both sides.
+    """
+
+    kind: str
+    workloads: str
+    seconds: float
+    code: int
+    pairs: int
+    ended: str
+    alarms: dict[str, str]
+    found: bool | None
+    apart: dict[str, float]
+    yardstick: float
+
+
+class Trials(msgspec.Struct):
+    """What was done, and what came of it; `waits` are nanoseconds by number of elements."""
+
+    started: str
+    processor: str
+    budget: int
+    waits: dict[int, int]
+    trials: list[Trial]
+
+
+def study(output: Path, identical: int, changed: int, budget: int, say: Callable[[str], None]) -> None:
+    """Make the commits and hold them against each other; versus.json is written anew after each trial."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Clone(Path(folder), budget)
+        source = clone.functions.read_text()
+        wait = waits(say)
+        commits = {
+            "start": clone.commit("start", source),
+            "identical": clone.commit("identical", source),
+            "slower": clone.commit("slower", slower(source, wait)),
+            "larger": clone.commit("larger", larger(source)),
+        }
+        kinds = [("identical", "")] * identical
+        kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
+        started = datetime.datetime.now().isoformat(timespec="seconds")
+        trials = Trials(started, clone.machine()["cpu"], budget, wait, [])
+        for number, (kind, workloads) in enumerate(kinds, 1):
+            found = _trial(clone, commits["start"], commits[kind], kind, workloads, budget, number)
+            trials.trials.append(found)
+            (output / "versus.json").write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
+            said = found.alarms or "nothing"
+            say(f"{number} of {len(kinds)}, {kind} {workloads}: {said} after {found.seconds:.0f} s")
+    (output / "versus.md").write_text(page(trials))
+
+
+def _trial(clone: Clone, before: str, after: str, kind: str, workloads: str, budget: int, seed: int) -> Trial:
+    gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
+    command = [sys.executable, str(gradbench), "versus", before, after, "--budget", str(budget)]
+    command += [
+        "--seed",
+        str(seed),
+        "--json",
+        "--no-report",
+        *(["--workload", workloads] if workloads else []),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        done = subprocess.run(
+            [*command, "--output", f"{folder}/trial"], cwd=clone.path, capture_output=True, text=True
+        )
+        seconds = time.monotonic() - begun
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stderr}")
+    data = json.loads(done.stdout)
+    return Trial(
+        kind=kind,
+        workloads=workloads,
+        seconds=round(seconds, 1),
+        code=done.returncode,
+        pairs=data["pairs"],
+        ended=data["ended"],
+        alarms={_name(lane): said for lane in data["lanes"] if (said := _alarm(lane))},
+        found=_found(kind, data["lanes"]),
+        apart={_name(lane): lane["ratio"]["mean"] for lane in data["lanes"] if lane["ratio"]},
+        yardstick=data["yardstick"]["mean"],
+    )
+
+
+def _name(lane: dict[str, Any]) -> str:
+    return f"{lane['comparison']} {lane['lane']}"
+
+
+def _alarm(lane: dict[str, Any]) -> str:
+    """What is said of a lane that is called different; empty where it is not."""
+    said = [lane["outcome"]] if lane["outcome"] in ("slower", "faster", "failed") else []
+    if said and lane["ratio"]:
+        ratio = lane["ratio"]
+        said = [f"{said[0]} {ratio['mean']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"]
+    said += [f"{figure} {one} to {other}" for figure, (one, other) in lane["memory"].items()]
+    return ", ".join(said)
+
+
+def _found(kind: str, lanes: list[dict[str, Any]]) -> bool | None:
+    own = {lane["comparison"]: lane for lane in lanes if lane["lane"] == "function"}
+    if kind == "slower":
+        return bool(own[_SLOW]["outcome"] == "slower")
+    if kind == "larger":
+        before, after = own[_LARGE]["memory"].get("saved", (0, 0))
+        return bool(after - before == MORE_BYTES)
+    return None
+
+
+def page(trials: Trials) -> str:
+    """What was found, in Markdown."""
+    lines = [
+        "# gradbench versus on commits whose truth is known",
+        "",
+        f"Begun {trials.started}, on {trials.processor}. Each trial had at most {trials.budget} s, and the "
+        "usual lanes unless workloads are named.",
+        "",
+        "| change | workloads | trials | with an alarm | found | seconds | pairs |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    told = {
+        "identical": "none",
+        "slower": f"{SLOWER:.0%} of a backward more in `Square.backward`",
+        "larger": f"{MORE_BYTES} bytes more saved by `Square`",
+    }
+    for kind, workloads in dict.fromkeys((each.kind, each.workloads) for each in trials.trials):
+        own = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]
+        loud = sum(bool(each.alarms) for each in own)
+        found = "" if own[0].found is None else str(sum(each.found is True for each in own))
+        seconds = _span([round(each.seconds) for each in own])
+        pairs = _span([each.pairs for each in own])
+        cells = [told[kind], workloads or "the usual", str(len(own)), str(loud), found, seconds, pairs]
+        lines.append(f"| {' | '.join(cells)} |")
+    alike = [each for each in trials.trials if each.kind == "identical"]
+    apart = sorted(abs(ratio - 1) for each in alike for ratio in each.apart.values())
+    if apart:
+        off = max(abs(each.yardstick - 1) for each in alike)
+        lines += [
+            "",
+            f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
+            f"{len(apart)} lanes, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
+            f"{apart[-1]:.2%} at most; the yardstick by {off:.2%} at most.",
+        ]
+    for each in trials.trials:
+        if each.alarms:
+            lines += [
+                "",
+                f"{told[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs:",
+                "",
+            ]
+            lines += [f"    {lane}: {said}" for lane, said in each.alarms.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _span(values: list[int]) -> str:
+    return str(values[0]) if min(values) == max(values) else f"{min(values)} to {max(values)}"
