@@ -20,6 +20,9 @@ from gradbench.results import (
     Visit,
 )
 from gradbench.telemetry import Telemetry
+from gradbench.versus import records as versus
+from gradbench.versus.cells import planned
+from gradbench.versus.records import PairStart, PairTime, PairVisit, SideFacts, Trial
 
 ENVIRONMENT = Environment(
     "3.11.7", "CPython", "Linux 6", "x86_64", "A processor", 2, 8 * 10**9, "glibc 2.36", "2.0", "2.13.0",
@@ -73,4 +76,45 @@ def memory(made, lane, **bytes_):
     fields = dict.fromkeys(("allocated", "allocations", "peak", "retained", "graph", "saved"), 0)
     for comparison in made.header.plan.comparisons:
         made.add(Memory(comparison.id, lane, **{**fields, **bytes_}, resident=None, source="by hand"))
+    return made
+
+
+ONE_WORKLOAD = Request(workloads=("elementwise",), sizes=("small",), preset="quick")
+
+
+def trial(
+    factors=None,
+    pairs=18,
+    scatter=0.015,
+    pinned=True,
+    machine=0.0,
+    seed=0,
+    margin=0.02,
+    labels=("old", "new"),
+):
+    """A trial whose lanes have these true ratios of B to A; those not named are 1.
+
+    Each pair scatters each lane's log-ratio by `scatter`, and all lanes of a pair alike by `machine`.
+    """
+    comparisons = planned(ONE_WORKLOAD)
+    facts = tuple(SideFacts(label, "0.1", ENVIRONMENT) for label in labels)
+    options = versus.Options(margin, 60.0, 90)
+    made = Trial(
+        Path("versus.jsonl"),
+        Header(
+            FORMAT, SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts, comparisons, pinned
+        ),
+    )
+    dice = numpy.random.default_rng(seed)
+    for number in range(1, pairs + 1):
+        made.add(PairStart(number, 1.0, 0))
+        for comparison in comparisons:
+            common = dice.normal(0.0, machine)
+            lanes = {}
+            for lane in comparison.lanes:
+                own = 0.0 if lane.role == "yardstick" else dice.normal(0.0, scatter)
+                log = math.log((factors or {}).get(lane.name, 1.0)) + own + common
+                lanes[lane.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
+            made.add(PairVisit(number, comparison.id, 12, lanes))
+    made.add(versus.End("pairs", 60.0))
     return made

@@ -1,7 +1,6 @@
 """Two sides measured against each other: what is said of them, and how they are measured."""
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy
 import pytest
-from synthetic import ENVIRONMENT
+from synthetic import ENVIRONMENT, ONE_WORKLOAD, trial
 
 from gradbench import stats
 from gradbench.errors import EndedEarly, RequestError, ResultsFileError
@@ -21,53 +20,16 @@ from gradbench.versus import text
 from gradbench.versus.cells import USUAL_METHODS, YARDSTICK, planned, written
 from gradbench.versus.judge import LEVEL, LOOKS, decided, judge
 from gradbench.versus.records import (
-    FORMAT,
-    SCHEMA,
-    End,
-    Header,
     Options,
-    PairStart,
     PairTime,
     PairVisit,
     SideFacts,
     SideFailure,
     SideMemory,
-    Trial,
     read_trial,
 )
 from gradbench.versus.sides import Side, open_sides
 from gradbench.versus.trial import Watcher, measure
-
-REQUEST = Request(workloads=("elementwise",), sizes=("small",), preset="quick")
-
-
-def trial(factors=None, pairs=18, scatter=0.015, pinned=True, machine=0.0, seed=0, margin=0.02):
-    """A trial whose lanes have these true ratios of B to A; those not named are 1.
-
-    Each pair scatters each lane's log-ratio by `scatter`, and all lanes of a pair alike by `machine`.
-    """
-    comparisons = planned(REQUEST)
-    facts = SideFacts("old", "0.1", ENVIRONMENT), SideFacts("new", "0.2", ENVIRONMENT)
-    options = Options(margin, 60.0, 90)
-    made = Trial(
-        Path("versus.jsonl"),
-        Header(
-            FORMAT, SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts, comparisons, pinned
-        ),
-    )
-    dice = numpy.random.default_rng(seed)
-    for number in range(1, pairs + 1):
-        made.add(PairStart(number, 1.0, 0))
-        for comparison in comparisons:
-            common = dice.normal(0.0, machine)
-            lanes = {}
-            for lane in comparison.lanes:
-                own = 0.0 if lane.role == "yardstick" else dice.normal(0.0, scatter)
-                log = math.log((factors or {}).get(lane.name, 1.0)) + own + common
-                lanes[lane.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
-            made.add(PairVisit(number, comparison.id, 12, lanes))
-    made.add(End("pairs", 60.0))
-    return made
 
 
 def outcomes(made):
@@ -193,7 +155,7 @@ def test_the_usual_trial_is_of_small_tensors_and_of_what_people_choose_between()
 
 
 def test_a_named_workload_is_measured_under_all_its_methods():
-    (found,) = planned(REQUEST)
+    (found,) = planned(ONE_WORKLOAD)
     assert {"set_grad_enabled_false", "detach_clone"} < {lane.name for lane in found.lanes}
     assert not {"twin", "empty"} & {lane.name for lane in found.lanes}
 

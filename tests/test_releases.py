@@ -1,0 +1,57 @@
+"""The study of releases: what is made of trials that are there."""
+
+import math
+
+import pytest
+from synthetic import trial
+
+from gradbench.versus.judge import judge
+from studies.releases.analysis import Study, closures, prices
+
+ID = "elementwise/100/float32/cpu"
+
+
+def study(**trials):
+    return Study({name: judge(made) for name, made in trials.items()})
+
+
+def three(one, other, whole):
+    """Releases a, b and c, each held against each other: the factors of no_grad of the three trials."""
+    return study(
+        ab=trial({"no_grad": one}, labels=("a", "b"), seed=1),
+        ac=trial({"no_grad": whole}, labels=("a", "c"), seed=2),
+        bc=trial({"no_grad": other}, labels=("b", "c"), seed=3),
+    )
+
+
+def test_the_first_release_is_what_most_are_held_against():
+    found = three(1, 1, 1)
+    assert found.first == "a"
+    assert [each.trial.header.sides[1].label for each in found.against_first] == ["b", "c"]
+
+
+def test_two_steps_that_make_the_whole_way_add_up_and_others_do_not():
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.lane.lane.name == "no_grad"]
+    assert closed.product.low < 1 < closed.product.high
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.lane.lane.name == "no_grad"]
+    assert closed.product.mean == pytest.approx(1.5, rel=0.02)
+    assert closed.product.low > 1.4
+
+
+def test_nothing_closes_without_three_releases():
+    assert closures(study(ab=trial(labels=("a", "b")))) == []
+
+
+def test_the_price_of_a_method_is_its_time_over_the_references_on_each_side():
+    """All times are 1 µs on side A; on B tracking costs 1.3 times, in pairs that drift together by 10 %."""
+    made = judge(trial({"tracked": 1.3}, machine=0.1, scatter=0.002))
+    found = prices(made, ID, "tracked", "requires_grad_false")
+    assert found.a.mean == pytest.approx(1.0)
+    assert found.b.mean == pytest.approx(1.3, rel=0.01)
+    assert found.change.mean == pytest.approx(1.3, rel=0.01)
+    assert math.log(found.change.high / found.change.low) < 0.01
+
+
+def test_the_price_of_what_was_not_measured_is_not_known():
+    assert prices(judge(trial(pairs=1)), ID, "tracked", "requires_grad_false") is None
+    assert prices(judge(trial()), ID, "nothing", "requires_grad_false") is None
