@@ -101,10 +101,11 @@ def trial(
     options = versus.Options(margin, 60.0, 90)
     made = Trial(
         Path("versus.jsonl"),
-        Header(
-            FORMAT, SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts, comparisons, pinned
+        versus.Header(
+            versus.FORMAT, versus.SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts,
+            comparisons, pinned,
         ),
-    )
+    )  # fmt: skip
     dice = numpy.random.default_rng(seed)
     for number in range(1, pairs + 1):
         made.add(PairStart(number, 1.0, 0))
