@@ -32,7 +32,7 @@ instrument: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,study]"
 	$(BIN)/python -m studies.instrument
 
-# The newest run, or RUN=folder, into reports/ and the README's table.
+# RUN=folder into reports/; with or without it every page there, and the README's table, from the stored data.
 publish: $(READY)
 	$(BIN)/python -m studies.publish $(RUN)
 

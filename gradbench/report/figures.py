@@ -138,7 +138,7 @@ def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], lab
         figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
         draw_curves(figure.add_subplot(), comparisons, places, label, PAGE)
         first = comparisons[0].comparison
-        return svg(figure, f"curves {first.workload} {first.part}")
+        return svg(figure, f"curves {first.id}")
 
 
 def draw_curves(

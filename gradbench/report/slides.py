@@ -109,7 +109,8 @@ def lay_out(slide: Slide, source: str) -> Figure:
         figure.set_layout_engine("none")
         for axes in figure.axes:
             # The solver's last digits differ from call to call, and names in an SVG are made from them.
-            axes.set_position([round(each, 6) for each in axes.get_position().bounds])
+            left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
+            axes.set_position((left, bottom, width, height))
         return figure
 
 
