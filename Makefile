@@ -42,7 +42,7 @@ asv: $(READY)
 asv-site: $(READY)
 	$(BIN)/asv publish
 
-# The newest run, or RUN=folder, into reports/ and the README's table.
+# RUN=folder into reports/; with or without it every page there, and the README's table, from the stored data.
 publish: $(READY)
 	$(BIN)/python -m studies.publish $(RUN)
 

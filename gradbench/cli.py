@@ -224,6 +224,29 @@ def report(results: Path | None, output: Path | None) -> None:
 
 @cli.command()
 @click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A new or empty folder.  [default: figures/ beside the results]",
+)
+@click.option(
+    "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
+    help="svg, png, or both with a comma.",
+)  # fmt: skip
+def figures(results: Path | None, output: Path | None, formats: str) -> None:
+    """Draw RESULTS (default: the newest run) for a talk: tables and charts, each a picture of its own."""
+    from gradbench.report.slides import write_figures
+    from gradbench.results import locate
+
+    path = locate(results or _newest())
+    folder = output or path.parent / "figures"
+    written = write_figures(path, folder, [each.strip() for each in formats.split(",")])
+    click.echo(f"figures: {folder} ({len(written)} files)")
+
+
+@cli.command()
+@click.argument("results", type=click.Path(path_type=Path), required=False)
 @click.option("--to", "form", type=click.Choice(["csv"]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
 def export(results: Path | None, form: str, output: Path | None) -> None:

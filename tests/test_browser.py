@@ -1,14 +1,18 @@
 """The report in a real browser: Chromium, headless, from a file."""
 
 import shutil
+from pathlib import Path
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 from synthetic import memory, results
 
 from gradbench.plan import Request
 from gradbench.report.page import render
-from gradbench.results import Stretch, Timeline
+from gradbench.results import Stretch, Timeline, Writer
 from gradbench.traits import Observation
+from studies.publish.__main__ import BEGIN, END, publish
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -34,16 +38,21 @@ def browser():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The report of a whole run, with everything that a report may hold."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(whole_run()))
+    return path
+
+
+def whole_run():
     made = results({"no_grad": 1.4, "tracked": 0.9}, request=Request(preset="standard"))
-    memory(made, "no_grad", peak=400)
+    memory(made, "no_grad", peak=400, saved=100, retained=-200)
+    memory(made, "requires_grad_false", peak=200)
     for comparison in made.header.plan.comparisons:
         if comparison.timeline:
             lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
             made.add(Timeline(comparison.id, comparison.reference.name, lines))
     made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(made))
-    return path
+    return made
 
 
 @pytest.fixture
@@ -51,7 +60,7 @@ def open_page(browser, report):
     """Open the report; what the browser has to complain of is in `page.complaints`."""
     contexts = []
 
-    def opened(width=1280, **options):
+    def opened(width=1280, path=report, **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -59,8 +68,8 @@ def open_page(browser, report):
         page.on("console", lambda message: page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: page.complaints.append(request.url))
-        page.goto(report.as_uri())
-        page.complaints.remove(report.as_uri())
+        page.goto(path.as_uri())
+        page.complaints.remove(path.as_uri())
         return page
 
     yield opened
@@ -124,14 +133,30 @@ LUMINANCE = """element => {
       .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
   };
-  return [light(getComputedStyle(element).color), light(getComputedStyle(document.body).backgroundColor)];
+  let behind = element;
+  while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+  return [light(getComputedStyle(element).color), light(getComputedStyle(behind).backgroundColor)];
 }"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "place",
-    ["h1", ".lead", ".claim .says", ".claim .gist", ".supported .verdict", ".refuted .verdict", "main a"],
+    [
+        "h1",
+        ".lead",
+        ".claim .says",
+        ".claim .gist",
+        ".supported .verdict",
+        ".refuted .verdict",
+        "main a",
+        "#shown",
+        ".show label",
+        ".raw a",
+        ".bars td",
+        ".bars thead th",
+        ".subhead span",
+    ],
 )
 def test_text_stands_out_in_light_and_in_dark(open_page, scheme, place):
     page = open_page(color_scheme=scheme)
@@ -156,4 +181,271 @@ def test_print_leaves_out_what_is_for_the_screen(open_page):
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
     assert not page.locator(".filter").is_visible()
+    assert not page.locator("#show .group").is_visible()
     assert page.locator("h1").is_visible()
+
+
+def test_paper_is_white_whatever_the_screen_is(open_page):
+    page = open_page(color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_what_is_selected_is_printed_with_its_figures_and_nothing_else(open_page):
+    page = open_page()
+    box(page, "small").uncheck()
+    before = page.locator("details[open]").count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert visible(page, ".comparison table") > 0
+    assert page.locator(".comparison:visible:not([open])").count() == 0
+    assert visible(page, '[data-size="small"]') == 0
+    # That something is left out is said on the paper, too.
+    assert page.locator("#shown").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == before
+
+
+def box(page, value):
+    return page.locator(f'#show input[value="{value}"]')
+
+
+def visible(page, selector):
+    return page.locator(f"{selector}:visible").count()
+
+
+def shown(page):
+    """What the page says, as two numbers."""
+    words = page.locator("#shown").text_content().split()
+    assert words[1:2] + words[3:] == ["of", "comparisons", "shown"]
+    return int(words[0]), int(words[2])
+
+
+def test_less_is_shown_by_size_and_the_page_says_how_much(open_page):
+    page = open_page()
+    every = page.locator(".comparison").count()
+    small = page.locator('.comparison[data-size="small"]').count()
+    assert 0 < small < every
+    assert shown(page) == (every, every)
+    box(page, "small").uncheck()
+    assert shown(page) == (every - small, every)
+    assert visible(page, ".comparison") == every - small
+    for kind in ("figure", ".bars", ".glance th", ".glance td", "#guide th", "#guide td", "#advice tr"):
+        assert page.locator(f'{kind}[data-size="small"]').count() > 0, kind
+        assert visible(page, f'{kind}[data-size="small"]') == 0, kind
+        assert visible(page, f'{kind}[data-size="large"]') > 0, kind
+    page.locator("#show button").click()
+    assert shown(page) == (every, every)
+    assert visible(page, ".glance td") == page.locator(".glance td").count()
+    assert not page.locator("#show button").is_visible()
+
+
+def test_heads_of_the_table_at_a_glance_span_the_columns_that_are_left(open_page):
+    page = open_page()
+    for values in ((), ("small",), ("small", "large")):
+        for value in values:
+            box(page, value).uncheck()
+        spans = page.locator(".glance [data-columns]:visible").evaluate_all(
+            "all => all.map(each => each.colSpan)"
+        )
+        assert sum(spans) == visible(page, ".glance [data-column]")
+        cells = page.locator(".glance tbody tr").first.locator("td:visible").count()
+        assert cells == sum(spans)
+
+
+def test_a_filter_that_leaves_nothing_says_so_in_every_section(open_page):
+    page = open_page()
+    assert visible(page, ".nothing") == 0
+    for value in ("small", "medium", "large"):
+        box(page, value).uncheck()
+    assert shown(page)[0] == 0
+    assert visible(page, "[data-size]") == 0
+    for id in ("advice", "control", "break_even", "freeze"):
+        assert page.locator(f"#{id}").get_by_text("Nothing here is among what is shown").first.is_visible()
+    assert page.locator("#found").get_by_text("Nothing here is among").is_visible()
+    assert not page.locator(".glance").is_visible()
+    box(page, "medium").check()
+    # There is no view of a medium size.
+    assert page.locator("#view .nothing").is_visible()
+    assert not page.locator("#control .nothing").is_visible()
+
+
+def test_sizes_and_verdicts_are_filtered_together(open_page):
+    page = open_page()
+    whole = visible_claims(page)
+    for value in ("small", "medium", "large"):
+        box(page, value).uncheck()
+    # What is left was observed, or is of several sizes.
+    left = visible_claims(page)
+    assert 0 < left < whole
+    refuted = visible(page, '.claim[data-verdict="refuted"]')
+    page.locator('.filter input[data-verdict="refuted"]').uncheck()
+    assert visible_claims(page) == left - refuted
+    assert f"{left - refuted} of {whole} claims shown" in page.locator("#claims-shown").text_content()
+    for value in ("small", "medium", "large"):
+        box(page, value).check()
+    assert visible_claims(page) == whole - page.locator('.claim[data-verdict="refuted"]').count()
+    box(page, "small").uncheck()
+    page.evaluate("document.querySelectorAll('.claim details').forEach(each => each.open = true)")
+    assert visible(page, '.claim li[data-size="small"]') == 0
+    assert visible(page, '.claim li[data-size="large"]') > 0
+
+
+def test_no_claim_says_so_when_none_is_left(open_page):
+    page = open_page()
+    page.locator("#claim-words").fill("no such words")
+    assert page.locator("#claims .nothing").is_visible()
+    page.locator("#claim-words").fill("")
+    assert not page.locator("#claims .nothing").is_visible()
+
+
+def test_the_filter_is_worked_by_the_keyboard(open_page):
+    page = open_page()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "small":
+            break
+    before = shown(page)[0]
+    page.keyboard.press("Space")
+    assert shown(page)[0] < before
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "medium"
+
+
+def test_without_scripts_everything_is_shown_and_nothing_can_be_chosen(open_page):
+    page = open_page(java_script_enabled=False)
+    assert visible(page, ".comparison") == page.locator(".comparison").count()
+    assert visible(page, ".glance td") == page.locator(".glance td").count()
+    assert visible(page, "input") == 0
+    assert not page.locator("#shown").is_visible()
+
+
+@pytest.fixture(scope="module")
+def two_devices(tmp_path_factory):
+    """The report of a run on two devices, in two types."""
+    request = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
+    made = results({"no_grad": 1.4}, request=request)
+    both, visits = [], []
+    for device, dtype in (("cpu", "float32"), ("cuda:0", "float32"), ("cuda:0", "float16")):
+        for comparison in made.header.plan.comparisons:
+            id = comparison.id.replace("float32/cpu", f"{dtype}/{device}")
+            both.append(msgspec.structs.replace(comparison, id=id, device=device, dtype=dtype))
+            visits += [msgspec.structs.replace(each, comparison=id) for each in made.visits
+                       if each.comparison == comparison.id]  # fmt: skip
+    plan = msgspec.structs.replace(made.header.plan, comparisons=tuple(both))
+    made.header = msgspec.structs.replace(made.header, plan=plan)
+    made.visits = visits
+    path = tmp_path_factory.mktemp("devices") / "report.html"
+    path.write_text(render(made))
+    return path
+
+
+def test_devices_and_types_are_chosen_where_there_are_several(open_page, two_devices):
+    page = open_page(path=two_devices)
+    assert shown(page) == (12, 12)
+    box(page, "cpu").uncheck()
+    assert shown(page) == (8, 12)
+    box(page, "float16").uncheck()
+    assert shown(page) == (4, 12)
+    box(page, "small").uncheck()
+    assert shown(page) == (2, 12)
+    assert visible(page, 'figure[data-device="cuda:0"][data-dtype="float32"][data-size="large"]') == 2
+    assert visible(page, "figure[data-size]") == 2
+    page = open_page()
+    assert page.locator("#show").get_by_text("device cpu").is_visible()
+    assert page.locator('[data-facet="device"]').count() == 0
+
+
+def test_bars_are_as_long_as_their_bytes_and_say_them(open_page):
+    page = open_page()
+    row = page.locator(".bars tr", has=page.get_by_text("no_grad", exact=True)).first
+    assert row.locator("td").all_text_contents() == ["400 B", "100 B", "-200 B"]
+    wide = [bar.bounding_box()["width"] / cell.bounding_box()["width"]
+            for bar, cell in zip(row.locator("b").all(), row.locator("td").all(), strict=True)]  # fmt: skip
+    assert wide[0] / wide[1] == pytest.approx(4, rel=0.1)
+    assert wide[0] / wide[2] == pytest.approx(2, rel=0.1)
+    # What is released is an outline, and what is not known has no bar.
+    assert row.locator(".freed").count() == 1
+    unknown = page.locator(".bars tr", has=page.get_by_text("inference_mode", exact=True)).first
+    assert unknown.locator("td").all_text_contents() == ["–"] * 3
+    assert unknown.locator("b").count() == 0
+    # A panel is no larger than one of ratios.
+    ratios = page.locator("#control figure").first.bounding_box()
+    bars = page.locator("#control .bars").first.bounding_box()
+    assert bars["width"] <= ratios["width"] + 1
+    assert bars["height"] <= 1.1 * ratios["height"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_figure_of_a_bar_is_cut_off(open_page, width):
+    page = open_page(width)
+    cut = page.locator(".bars th, .bars td").evaluate_all(
+        "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+    )
+    assert cut == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of reports with two runs, and the published study."""
+    root = tmp_path_factory.mktemp("site")
+    for day in ("01", "02"):
+        made = whole_run()
+        folder = root / "runs" / day
+        folder.mkdir(parents=True)
+        writer = Writer(folder / "results.jsonl")
+        writer.write(msgspec.structs.replace(made.header, created=f"2026-01-{day}T00:00:00+00:00"))
+        for record in (*made.passes, *made.visits, *made.memory, *made.ends):
+            writer.write(record)
+        writer.close()
+    (root / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    published = Path(__file__).parents[1] / "reports" / "instrument"
+    shutil.copytree(published, root / "reports" / "instrument")
+    for day in ("01", "02"):
+        publish(root / "runs" / day, root / "reports", root / "README.md")
+    return root / "reports"
+
+
+def test_a_reader_finds_the_way_through_the_site(open_page, site):
+    page = open_page(path=site / "index.html")
+    assert page.locator('.site [aria-current="page"]').text_content() == "All reports"
+    page.locator(".site").get_by_text("Newest run").click()
+    assert "2026-01-02" in page.url
+    assert page.locator('.site [aria-current="page"]').text_content() == "This run"
+    page.locator(".site").get_by_text("The instrument").click()
+    assert page.locator("h1").text_content() == "The instrument"
+    page.locator(".site").get_by_text("All reports").click()
+    page.locator("main").get_by_text("A processor").last.click()
+    assert "2026-01-01" in page.url
+    assert page.locator('.site [aria-current="page"]').text_content() == "This run"
+
+
+def test_every_page_of_the_site_looks_alike_and_has_no_dead_link(open_page, site):
+    pages = sorted(site.rglob("index.html"))
+    assert len(pages) == 4
+    looks = set()
+    for path in pages:
+        page = open_page(360, path=path)
+        assert page.complaints == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        for href in page.locator("a").evaluate_all("all => all.map(each => each.getAttribute('href'))"):
+            if href.startswith("#"):
+                assert page.locator(f"[id='{href[1:]}']").count() == 1, href
+            elif not href.startswith("https://"):
+                assert (path.parent / unquote(href)).is_file(), href
+        looks.add(page.locator("head style").text_content())
+        assert page.locator(".site a").count() == 3
+    assert len(looks) == 1
+
+
+def test_a_report_by_itself_has_no_navigation_of_a_site(open_page):
+    assert open_page().locator(".site").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", [".site a", ".site [aria-current]", ".brand"])
+def test_the_navigation_of_the_site_stands_out(open_page, site, scheme, place):
+    page = open_page(path=site / "index.html", color_scheme=scheme)
+    text, behind = page.locator(place).first.evaluate(LUMINANCE)
+    assert (max(text, behind) + 0.05) / (min(text, behind) + 0.05) >= 4.5

@@ -1,6 +1,8 @@
 """Publishing: what a run leaves in reports/ and in the README comes from its results, and is made again."""
 
 import gzip
+import re
+import shutil
 
 import pytest
 from synthetic import memory, results
@@ -8,7 +10,8 @@ from synthetic import memory, results
 from gradbench.errors import RequestError
 from gradbench.plan import Request
 from gradbench.results import FILENAME, Writer, read_results
-from studies.publish.__main__ import BEGIN, END, publish, splice
+from studies.publish import site
+from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
 
 README = f"before\n{BEGIN}\nold table\n{END}\nafter\n"
 
@@ -67,6 +70,64 @@ def test_a_published_run_can_be_published_from_its_compressed_results(run):
     before = everything(reports, readme)
     publish(folder / f"{FILENAME}.gz", reports, readme)
     assert everything(reports, readme) == before
+
+
+def test_everything_is_made_again_from_the_stored_data_alone(run):
+    source, reports, readme = run
+    folder = publish(source, reports, readme)
+    before = everything(reports, readme)
+    shutil.rmtree(source)
+    for page in (folder / "index.html", reports / "index.html"):
+        page.unlink()
+    readme.write_text(README)
+    made = rebuild(reports, readme)
+    assert everything(reports, readme) == before
+    assert made == [folder / "index.html", reports / "index.html"]
+
+
+def test_what_is_not_there_cannot_be_made_again(tmp_path):
+    with pytest.raises(RequestError, match="publish one with RUN=folder"):
+        rebuild(tmp_path, tmp_path / "README.md")
+
+
+def test_nothing_is_written_where_the_readme_has_no_place(run):
+    source, reports, readme = run
+    readme.write_text("nothing")
+    with pytest.raises(RequestError, match="put them where the table belongs"):
+        publish(source, reports, readme)
+    assert not reports.exists()
+
+
+def test_a_page_is_added_in_one_place_and_linked_from_all(run, monkeypatch):
+    source, reports, readme = run
+    folder = publish(source, reports, readme)
+    assert "torch releases" not in (folder / "index.html").read_text()
+    added = site.Page("torch releases", "releases/index.html", "What changed", "From one to the next.")
+    monkeypatch.setattr(site, "PAGES", (*site.PAGES, added))
+    rebuild(reports, readme)
+    # It is not there yet.
+    assert "torch releases" not in (folder / "index.html").read_text()
+    (reports / "releases").mkdir()
+    (reports / "releases" / "index.html").write_text("made by another tool")
+    rebuild(reports, readme)
+    assert '<a href="../../releases/index.html">torch releases</a>' in (folder / "index.html").read_text()
+    assert '<a href="releases/index.html">torch releases' in (reports / "index.html").read_text()
+    assert (reports / "releases" / "index.html").read_text() == "made by another tool"
+
+
+@pytest.mark.slow
+def test_the_published_pages_are_those_that_are_made_now(tmp_path):
+    reports, readme = tmp_path / "reports", tmp_path / "README.md"
+    shutil.copytree(ROOT / "reports", reports)
+    shutil.copy(ROOT / "README.md", readme)
+    rebuild(reports, readme)
+    for page in (*sorted(reports.rglob("index.html")), readme):
+        published = ROOT / page.relative_to(tmp_path)
+        # Last digits, and how figures are drawn, differ between processors and releases of matplotlib.
+        made, there = (
+            re.sub(r"<svg.*?</svg>|\d", "", each.read_text(), flags=re.DOTALL) for each in (page, published)
+        )
+        assert made == there, f"{published}: run `make publish`"
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused():

@@ -2,6 +2,7 @@ import html
 import math
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -12,7 +13,10 @@ from gradbench.claims import verdicts
 from gradbench.errors import RequestError
 from gradbench.plan import Request
 from gradbench.report.findings import findings
-from gradbench.report.page import render, snippet, write_report
+from gradbench.report.guide import tables
+from gradbench.report.page import render, write_report
+from gradbench.report.snippet import snippet
+from gradbench.report.template import Link
 from gradbench.results import Failure, Results, Stretch, Timeline, Writer
 from gradbench.stats import Interval
 from gradbench.summary import summarise
@@ -135,6 +139,75 @@ def test_a_run_in_which_everything_failed_still_makes_a_page():
 def test_a_sweep_is_drawn_as_curves():
     made = results({"no_grad": 1.2}, request=Request(("elementwise",), (), ("1:1e5",)))
     assert "elements of x" in render(made)
+
+
+def test_what_a_filter_goes_by_stands_at_every_comparison():
+    made = results({"no_grad": 1.4}, request=Request(preset="standard"))
+    page = _Page(render(made))
+    plan = made.header.plan.comparisons
+    placed = [attrs for tag, attrs in page.tags if tag == "details" and attrs.get("class") == "comparison"]
+    assert [(each["data-size"], each["data-device"], each["data-dtype"]) for each in placed] == [
+        (each.size, each.device, each.dtype) for each in plan
+    ]
+    values = [attrs["value"] for tag, attrs in page.tags if attrs.get("data-facet") == "size"]
+    assert values == ["small", "medium", "large"]
+
+
+def test_tables_of_the_guide_know_what_their_columns_and_rows_are_of():
+    made = results({"no_grad": 1.4}, request=Request(preset="standard"))
+    for table in tables(summarise(made)):
+        assert len(table.places) in (0, len(table.columns))
+        assert len(table.sizes) in (0, len(table.rows))
+        for head, place in zip(table.columns, table.places, strict=False):
+            assert (place is None) == (re.search(r"\d", head) is None)
+            assert place is None or f"{place.numel:,}" in head
+
+
+def test_memory_has_bars_where_methods_differ_and_the_figures_beside_them():
+    alike = render(memory(results({}, request=REQUEST), "no_grad", peak=400))
+    assert 'class="bars"' not in alike
+    made = memory(memory(results({}, request=REQUEST), "no_grad", peak=400), "tracked", peak=1200, saved=800)
+    text = render(made)
+    # Nothing is tracked in `control`: there one method is known, and no difference.
+    assert text.count('class="bars"') == 2
+    assert "<td>1,200 B<b" in text
+    assert "<td>800 B<b" in text
+
+
+def test_the_way_to_the_results_leads_there_from_wherever_the_report_is(tmp_path):
+    run = tmp_path / "a run"
+    run.mkdir()
+    writer = Writer(run / "results.jsonl")
+    writer.write(results({}).header)
+    writer.close()
+    (tmp_path / "else where").mkdir()
+    for place in (run / "report.html", tmp_path / "report.html", tmp_path / "else where" / "report.html"):
+        write_report(run, place)
+        page = _Page(place.read_text())
+        ways = {each for each in page.links if not each.startswith(("#", "https://"))}
+        assert [(place.parent / unquote(way)).resolve() for way in ways] == [run / "results.jsonl"]
+
+
+def test_a_page_has_the_navigation_of_a_site_only_where_it_is_part_of_one(tmp_path):
+    run = tmp_path / "results.jsonl"
+    writer = Writer(run)
+    writer.write(results({}).header)
+    writer.close()
+    write_report(run, tmp_path / "report.html")
+    assert 'class="site"' not in (tmp_path / "report.html").read_text()
+    write_report(
+        run, tmp_path / "report.html", [Link("All <reports>", "../index.html"), Link("This", "#", True)]
+    )
+    text = (tmp_path / "report.html").read_text()
+    assert '<a href="../index.html">All &lt;reports&gt;</a>' in text
+    assert text.count('aria-current="page"') == 1
+
+
+def test_a_report_of_a_standard_run_is_at_most_3_megabytes():
+    made = results({"no_grad": 1.4}, request=Request(preset="standard"))
+    for lane in {lane.name for each in made.header.plan.comparisons for lane in each.lanes}:
+        memory(made, lane, peak=len(lane), saved=400)
+    assert len(render(made).encode()) < 3_000_000
 
 
 def test_the_report_is_the_same_for_the_same_results():

@@ -21,12 +21,14 @@ class Case:
         holds: whether the claim holds there; None where the figures leave it open.
         says: the figures, as part of a sentence.
         passes: how many more passes should settle what is open; None where that cannot be told.
+        comparison: the id of the comparison that it is of; empty where it is of none, or of several.
     """
 
     where: str
     holds: bool | None
     says: str
     passes: int | None = None
+    comparison: str = ""
 
 
 Question = Callable[[RunSummary], list[Case]]

@@ -60,7 +60,7 @@ def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, floa
     holds = within(interval, *bounds)
     visits = None if holds is not None else more_passes(interval, *bounds)
     passes = None if visits is None else visits * each.comparison.every
-    return Case(_where(each), holds, f"{says} in {_where(each)}", passes)
+    return Case(_where(each), holds, f"{says} in {_where(each)}", passes, each.comparison.id)
 
 
 def _where(each: ComparisonSummary) -> str:
@@ -122,6 +122,7 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
                     own.memory.peak <= peaks[least],
                     f"{own.lane.label} peaks at {format.size(own.memory.peak)} and {least} at "
                     f"{format.size(peaks[least])} in {_where(each)}",
+                    comparison=each.comparison.id,
                 )
             )
         return cases
@@ -213,7 +214,9 @@ def memory(
                 if base == 0:
                     continue
                 value /= base
-            cases.append(Case(_where(each), bounds[0] <= value <= bounds[1], f"{says} in {_where(each)}"))
+            holds = bounds[0] <= value <= bounds[1]
+            said = f"{says} in {_where(each)}"
+            cases.append(Case(_where(each), holds, said, comparison=each.comparison.id))
         return cases
 
     return ask
@@ -270,7 +273,8 @@ def every(*questions: Question) -> Question:
             holds = _all([case.holds for case in cases])
             wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
             says = "; ".join(case.says for case in cases)
-            merged.append(Case(where, holds, says, max(wanted) if holds is None and wanted else None))
+            passes = max(wanted) if holds is None and wanted else None
+            merged.append(Case(where, holds, says, passes, cases[0].comparison))
         return merged
 
     return ask

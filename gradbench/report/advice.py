@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradbench import format
+from gradbench.plan import Comparison
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
 
 # What people want to do, and the workloads that show it.
@@ -29,6 +30,7 @@ class Advice:
     """What a run says for one purpose at one size.
 
     Attributes:
+        comparison: whose figures these are.
         where: the workload and its size.
         use: the fastest, and those that are not shown to be slower.
         gain: what the dearest answer costs against them.
@@ -36,7 +38,7 @@ class Advice:
     """
 
     purpose: str
-    workload: str
+    comparison: Comparison
     where: str
     use: str
     gain: str
@@ -80,7 +82,7 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str]) -> Advice |
         )
     return Advice(
         purpose=purpose,
-        workload=each.comparison.workload,
+        comparison=each.comparison,
         where=f"{each.comparison.name}, {each.comparison.numel:,} elements",
         use=", ".join(names),
         gain="" if worst in best else f"{worst.lane.label} takes {format.significant(times)} times as long",

@@ -1,15 +1,19 @@
-"""How every figure is drawn: its style, the page's colours, and the way from matplotlib to SVG."""
+"""How every figure is drawn: its look, on the page or in a talk, and the way from matplotlib to a file."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from gradbench.report.palette import LIGHT
 
 # A phone of 360 pixels shows this width without scaling, so that text keeps its size.
 WIDTH = 3.35
@@ -22,27 +26,56 @@ COLOURS = {
     "line4": "#0d0d0d", "line5": "#0e0e0e",
 }  # fmt: skip
 
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gradbench",
-    "font.size": 8.5,
-    "font.family": "sans-serif",
-    "text.color": COLOURS["ink"],
-    "axes.edgecolor": COLOURS["faint"],
-    "axes.labelcolor": COLOURS["ink"],
-    "xtick.color": COLOURS["faint"],
-    "ytick.color": COLOURS["faint"],
-    "xtick.labelcolor": COLOURS["ink"],
-    "ytick.labelcolor": COLOURS["ink"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+
+@dataclass(frozen=True)
+class Look:
+    """How a figure looks where it is going to be seen.
+
+    Attributes:
+        colours: by name; on the page stand-ins, which become variables of its style sheet.
+        text: points of its text; lines and marks grow with it.
+        text_as: `none` leaves text to the fonts of the reader, `path` draws it, the same everywhere.
+    """
+
+    colours: Mapping[str, str]
+    text: float
+    text_as: str
+
+    def __getitem__(self, colour: str) -> str:
+        return self.colours[colour]
+
+    def points(self, on_the_page: float) -> float:
+        """A width or a size in points, from what it is on the page."""
+        return on_the_page * self.text / PAGE.text
+
+
+PAGE = Look(COLOURS, 8.5, "none")
+# For a projector: no text under 15 points on a slide of 13.3 by 7.5 inches.
+TALK = Look(LIGHT, 16.0, "path")
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Draw as the page looks."""
-    with matplotlib.rc_context(_STYLE):
+def style(look: Look = PAGE) -> Iterator[None]:
+    """Draw in this look."""
+    with matplotlib.rc_context(
+        {
+            "svg.fonttype": look.text_as,
+            "svg.hashsalt": "gradbench",
+            "font.size": look.text,
+            "font.family": "sans-serif",
+            "text.color": look["ink"],
+            "axes.edgecolor": look["faint"],
+            "axes.labelcolor": look["ink"],
+            "axes.linewidth": look.points(0.8),
+            "xtick.color": look["faint"],
+            "ytick.color": look["faint"],
+            "xtick.labelcolor": look["ink"],
+            "ytick.labelcolor": look["ink"],
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.facecolor": look["paper"],
+        }
+    ):
         yield
 
 
@@ -66,3 +99,17 @@ def svg(figure: Figure, name: str) -> str:
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
     drawn = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
     return drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def picture(figure: Figure, form: str, title: str, look: Look) -> bytes:
+    """The figure as a file of its own, `svg` or `png`, the same for the same figure."""
+    content = io.BytesIO()
+    with style(look):
+        if form == "svg":
+            dpi = figure.dpi
+            FigureCanvasSVG(figure).print_svg(content, metadata={"Title": title, "Date": None})
+            # Printing leaves the figure at the 72 dots of an SVG.
+            figure.dpi = dpi
+        else:
+            FigureCanvasAgg(figure).print_png(content, metadata={"Title": title, "Software": None})
+    return content.getvalue()

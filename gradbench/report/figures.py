@@ -1,4 +1,4 @@
-"""The figures, drawn by matplotlib from a summary alone, as SVG that takes its colours from the page."""
+"""The figures, drawn by matplotlib from a summary alone: what is in them, in whatever look."""
 
 from __future__ import annotations
 
@@ -9,59 +9,75 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gradbench.format import ratio_places
-from gradbench.report.drawing import COLOURS, WIDTH, style, svg
+from gradbench.format import UNKNOWN, ratio_places
+from gradbench.report.drawing import PAGE, WIDTH, Look, style, svg
 from gradbench.summary import ComparisonSummary, LaneSummary
 
 
-def colour(lane: LaneSummary) -> str:
-    """The colour that tells a verdict: the page explains it beside the figure."""
-    return COLOURS.get(lane.verdict, COLOURS["same"])
+def colour(lane: LaneSummary, look: Look) -> str:
+    """The colour that tells a verdict: it is explained beside the figure."""
+    return look.colours.get(lane.verdict, look["same"])
 
 
 def ratios(comparison: ComparisonSummary) -> str:
-    """One comparison: each method's ratio to the reference with its interval, and the twin's band."""
-    lanes = [lane for lane in comparison.methods if lane.ratio is not None]
+    """One comparison for the page: each method's ratio to the reference with its interval."""
+    names = [lane.lane.name for lane in comparison.methods if lane.ratio is not None]
     with style():
-        figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, len(lanes))), layout="constrained")
-        axes = figure.add_subplot()
-        highest = max((lane.ratio.mean for lane in lanes if lane.ratio), default=1.0)
-        logarithmic = highest > 4
-        if logarithmic:
-            axes.set_xscale("log")
-        if comparison.floor is not None:
-            low, high = math.exp(-comparison.floor), math.exp(comparison.floor)
-            axes.axvspan(low, high, color=COLOURS["band"], linewidth=0)
-        axes.axvline(1.0, color=COLOURS["faint"], linewidth=0.8)
-        for row, lane in enumerate(lanes):
-            _interval(axes, row, lane)
-        axes.set_yticks(range(len(lanes)), [lane.lane.name for lane in lanes])
-        axes.set_ylim(len(lanes) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        _room_for_numbers(axes, lanes, logarithmic)
-        _ratio_axis(axes.xaxis, logarithmic)
-        axes.set_xlabel("time ÷ time of the reference")
+        figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, len(names))), layout="constrained")
+        draw_ratios(figure.add_subplot(), comparison, names, PAGE)
         return svg(figure, comparison.comparison.id)
 
 
-def _interval(axes: Any, row: int, lane: LaneSummary) -> None:
+def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], look: Look) -> None:
+    """The ratios of these lanes, a row each; the band is what the twin leaves open, a dash is not known."""
+    lanes = [comparison.lane(name) for name in names]
+    known = [lane for lane in lanes if lane is not None and lane.ratio is not None]
+    highest = max((lane.ratio.mean for lane in known if lane.ratio), default=1.0)
+    logarithmic = highest > 4
+    if logarithmic:
+        axes.set_xscale("log")
+    if comparison.floor is not None:
+        low, high = math.exp(-comparison.floor), math.exp(comparison.floor)
+        axes.axvspan(low, high, color=look["band"], linewidth=0)
+    axes.axvline(1.0, color=look["faint"], linewidth=look.points(0.8))
+    for row, lane in enumerate(lanes):
+        if lane is not None and lane.ratio is not None:
+            _interval(axes, row, lane, look)
+        else:
+            _beside(axes, 1.0, row, UNKNOWN, look)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    _room_for_numbers(axes, known, logarithmic)
+    _ratio_axis(axes.xaxis, logarithmic)
+    axes.set_xlabel("time ÷ time of the reference")
+
+
+def _interval(axes: Any, row: int, lane: LaneSummary, look: Look) -> None:
     assert lane.ratio is not None
-    paint = colour(lane)
+    paint = colour(lane, look)
     if lane.ratio.low is not None and lane.ratio.high is not None:
         axes.plot(
-            [lane.ratio.low, lane.ratio.high], [row, row], color=paint, linewidth=2.2, solid_capstyle="butt"
-        )
+            [lane.ratio.low, lane.ratio.high], [row, row],
+            color=paint, linewidth=look.points(2.2), solid_capstyle="butt",
+        )  # fmt: skip
     shown = lane.verdict in ("slower", "faster", "reference")
     axes.plot(
-        [lane.ratio.mean], [row], "o", markersize=4.5, markeredgecolor=paint,
-        markerfacecolor=paint if shown else COLOURS["paper"], markeredgewidth=1.2, zorder=3,
+        [lane.ratio.mean], [row], "o", markersize=look.points(4.5), markeredgecolor=paint,
+        markerfacecolor=paint if shown else look["paper"], markeredgewidth=look.points(1.2), zorder=3,
     )  # fmt: skip
     ends = lane.ratio.high if lane.ratio.high is not None else lane.ratio.mean
     places = min(3, ratio_places(lane.ratio))
+    _beside(axes, ends, row, f"{lane.ratio.mean:,.{places}f}", look)
+
+
+def _beside(axes: Any, where: float, row: float, text: str, look: Look) -> None:
     axes.annotate(
-        f"{lane.ratio.mean:,.{places}f}", (ends, row), xytext=(5, 0), textcoords="offset points",
-        va="center", fontsize=8, color=COLOURS["ink"],
+        text, (where, row), xytext=(look.points(5), 0), textcoords="offset points",
+        va="center", fontsize=look.points(8), color=look["ink"],
+        # The line at 1 goes behind a number, not through it.
+        bbox={"facecolor": look["paper"], "linewidth": 0, "pad": 0.5, "alpha": 0.8},
     )  # fmt: skip
 
 
@@ -98,58 +114,76 @@ SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_fal
 
 
 def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One workload over many sizes: the ratios of the best-known methods, with their intervals."""
-    return _curves(comparisons, [each.comparison.numel for each in comparisons], "elements of x")
+    """One workload over many sizes, for the page: the ratios of the best-known methods."""
+    return _curves(comparisons, [each.comparison.numel for each in comparisons], SIZES)
 
 
 def operations(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One control around more and more operations, at the smallest size that was measured."""
+    """One control around more and more operations, for the page, at the smallest size that was measured."""
+    own = at_smallest(comparisons)
+    return _curves(own, [int(each.comparison.part) for each in own], OPERATIONS)
+
+
+SIZES, OPERATIONS = "elements of x", "operations under one control"
+
+
+def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
+    """Those of the smallest size."""
     numel = min(each.comparison.numel for each in comparisons)
-    own = [each for each in comparisons if each.comparison.numel == numel]
-    return _curves(own, [int(each.comparison.part) for each in own], "operations under one control")
+    return [each for each in comparisons if each.comparison.numel == numel]
 
 
 def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str) -> str:
     with style():
         figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        highest = 1.0
+        draw_curves(figure.add_subplot(), comparisons, places, label, PAGE)
         first = comparisons[0].comparison
-        names: tuple[str, ...] = SWEPT
-        if first.ways:
-            names = tuple(lane.name for lane in first.lanes if lane.role == "method")[: len(SWEPT)]
-        for index, name in enumerate(names):
-            points = [
-                (place, lane.ratio)
-                for place, each in zip(places, comparisons, strict=True)
-                if (lane := each.lane(name)) is not None and lane.ratio is not None
-            ]
-            if not points:
-                continue
-            paint = COLOURS[f"line{index}"]
-            sizes = [place for place, _ in points]
-            means = [interval.mean for _, interval in points]
-            highest = max(highest, *means)
-            axes.plot(sizes, means, color=paint, linewidth=1.5, marker="o", markersize=3, label=name)
-            bounded = [
-                (place, each.low, each.high)
-                for place, each in points
-                if each.low is not None and each.high is not None
-            ]
-            if bounded:
-                where, lows, highs = zip(*bounded, strict=True)
-                axes.fill_between(where, lows, highs, color=paint, alpha=0.2, linewidth=0)
-        if highest > 4:
-            axes.set_yscale("log")
-        _ratio_axis(axes.yaxis, highest > 4)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.axhline(1.0, color=COLOURS["faint"], linewidth=0.8)
-        axes.set_xlabel(label)
-        axes.set_ylabel("time ÷ time of the reference")
-        axes.grid(color=COLOURS["grid"], linewidth=0.5)
-        axes.legend(frameon=False, fontsize=8, ncols=2)
-        return svg(figure, f"curves {first.workload} {first.part}")
+        return svg(figure, f"curves {first.id}")
+
+
+def draw_curves(
+    axes: Any, comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str, look: Look
+) -> None:
+    """Ratios, with their intervals, over what `places` gives for each comparison and `label` names."""
+    axes.set_xscale("log")
+    highest = 1.0
+    first = comparisons[0].comparison
+    names: tuple[str, ...] = SWEPT
+    if first.ways:
+        names = tuple(lane.name for lane in first.lanes if lane.role == "method")[: len(SWEPT)]
+    for index, name in enumerate(names):
+        points = [
+            (place, lane.ratio)
+            for place, each in zip(places, comparisons, strict=True)
+            if (lane := each.lane(name)) is not None and lane.ratio is not None
+        ]
+        if not points:
+            continue
+        paint = look[f"line{index}"]
+        sizes = [place for place, _ in points]
+        means = [interval.mean for _, interval in points]
+        highest = max(highest, *means)
+        axes.plot(
+            sizes, means, color=paint, linewidth=look.points(1.5), marker="o", markersize=look.points(3),
+            label=name,
+        )  # fmt: skip
+        bounded = [
+            (place, each.low, each.high)
+            for place, each in points
+            if each.low is not None and each.high is not None
+        ]
+        if bounded:
+            where, lows, highs = zip(*bounded, strict=True)
+            axes.fill_between(where, lows, highs, color=paint, alpha=0.2, linewidth=0)
+    if highest > 4:
+        axes.set_yscale("log")
+    _ratio_axis(axes.yaxis, highest > 4)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.axhline(1.0, color=look["faint"], linewidth=look.points(0.8))
+    axes.set_xlabel(label)
+    axes.set_ylabel("time ÷ time of the reference")
+    axes.grid(color=look["grid"], linewidth=look.points(0.5))
+    axes.legend(frameon=False, fontsize=look.points(8), ncols=2)
 
 
 # What a line of a training step is called under the axis, by what stands in it; the first that fits.
@@ -157,37 +191,43 @@ _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "ze
 
 
 def timeline(comparison: ComparisonSummary) -> str:
-    """The bytes that are live through one execution: a line per lane, the lines of its code side by side."""
+    """The bytes that are live through one execution, for the page."""
     with style():
         figure = Figure(figsize=(2 * WIDTH, 3.2), layout="constrained")
-        axes = figure.add_subplot()
-        scale, unit = _bytes_unit(comparison)
-        lanes = [lane.lane for lane in comparison.methods if lane.lane.name in comparison.timelines]
-        lanes = [lane for lane in lanes if lane.name != "copy"]
-        count = 0
-        for index, lane in enumerate(lanes):
-            stretches = comparison.timelines[lane.name].stretches
-            count = max(count, len(stretches))
-            # Each line of code is as wide as any other: lanes with more allocations stay comparable.
-            where, live = [0.0], [0.0]
-            for number, stretch in enumerate(stretches):
-                for step, value in enumerate(stretch.live):
-                    where.append(number + (step + 1) / (len(stretch.live) + 1))
-                    live.append(value / scale)
-            where.append(float(len(stretches)))
-            live.append(live[-1])
-            axes.step(
-                where, live, where="post", color=COLOURS[f"line{index % 6}"], linewidth=1.5, label=lane.name
-            )
-        named = comparison.timelines[lanes[0].name].stretches
-        axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
-        for number in range(1, count):
-            axes.axvline(number, color=COLOURS["grid"], linewidth=0.8)
-        axes.tick_params(axis="x", length=0)
-        axes.set_xlim(0, count)
-        axes.set_ylabel(f"live, {unit}")
-        axes.legend(frameon=False, fontsize=8)
+        draw_timeline(figure.add_subplot(), comparison, PAGE)
         return svg(figure, f"timeline {comparison.comparison.id}")
+
+
+def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
+    """The bytes that are live through one execution: a line per lane, the lines of its code side by side."""
+    scale, unit = _bytes_unit(comparison)
+    lanes = [lane.lane for lane in comparison.methods if lane.lane.name in comparison.timelines]
+    lanes = [lane for lane in lanes if lane.name != "copy"]
+    count = 0
+    for index, lane in enumerate(lanes):
+        stretches = comparison.timelines[lane.name].stretches
+        count = max(count, len(stretches))
+        # Each line of code is as wide as any other: lanes with more allocations stay comparable.
+        where, live = [0.0], [0.0]
+        for number, stretch in enumerate(stretches):
+            for step, value in enumerate(stretch.live):
+                where.append(number + (step + 1) / (len(stretch.live) + 1))
+                live.append(value / scale)
+        where.append(float(len(stretches)))
+        live.append(live[-1])
+        axes.step(
+            where, live, where="post", color=look[f"line{index % 6}"], label=lane.name,
+            # The later on top and thinner: one that takes the same way as another is still seen.
+            linewidth=look.points(1.3 + 0.6 * (len(lanes) - 1 - index)),
+        )  # fmt: skip
+    named = comparison.timelines[lanes[0].name].stretches
+    axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
+    for number in range(1, count):
+        axes.axvline(number, color=look["grid"], linewidth=look.points(0.8))
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(0, count)
+    axes.set_ylabel(f"live, {unit}")
+    axes.legend(frameon=False, fontsize=look.points(8))
 
 
 def _stretch(code: str) -> str:

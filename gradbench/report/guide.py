@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.claims.guide import GUIDED
+from gradbench.plan import Comparison
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
 from gradbench.traits import Characteristics, characteristics
@@ -22,6 +23,8 @@ class Table:
         columns: their heads; the first is that of the rows' names.
         rows: cells, as many as there are columns.
         note: how to read it.
+        places: by column the comparison that it is of, None where it is of none; empty for a table without.
+        sizes: by row the class of size that it is of; empty for a table whose rows are methods.
     """
 
     name: str
@@ -29,6 +32,13 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str
+    places: tuple[Comparison | None, ...] = ()
+    sizes: tuple[str, ...] = ()
+
+    @property
+    def by_size(self) -> bool:
+        """Whether everything in it belongs to a size: nothing is left where none is wanted."""
+        return bool(self.sizes) or (bool(self.places) and None not in self.places[1:])
 
 
 def tables(summary: RunSummary) -> list[Table]:
@@ -68,6 +78,7 @@ def _time(summary: RunSummary) -> Table | None:
         ),
         tuple(row(method) for method in GUIDED),
         "The guide calls all three linear, and detach() a copy.",
+        places=(None, *(each.comparison for each in (*ends, *places))),
     )
 
 
@@ -100,6 +111,7 @@ def _memory(summary: RunSummary) -> Table | None:
         ("method", f"allocated at {last.comparison.numel:,} elements", "duration", "additional objects"),
         tuple(row(method) for method in GUIDED),
         "The guide says none, a new tensor, none; permanent, permanent, temporary.",
+        places=(None, last.comparison, None, None),
     )
 
 
@@ -125,6 +137,7 @@ def _speed(summary: RunSummary) -> Table | None:
         ("method", *(f"{each.comparison.name}, {each.comparison.numel:,}" for each in shown)),
         tuple((_label(summary, method), *(cell(each, method) for each in shown)) for method in GUIDED),
         "Time relative to requires_grad_(False), with 95 % intervals. The guide says 1, 1.2 and 1.1.",
+        places=(None, *(each.comparison for each in shown)),
     )
 
 
@@ -151,6 +164,7 @@ def _implications(summary: RunSummary) -> Table | None:
         ("size", "the guide's choice", *names),
         tuple((size, choice, *(cell(name, size) for name in names)) for size, choice in _CHOICES.items()),
         "Of the three, those that no other is shown to be faster than.",
+        sizes=tuple(_CHOICES),
     )
 
 

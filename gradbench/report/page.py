@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gradbench import format
 from gradbench.claims import WORDS, verdicts
@@ -14,10 +16,12 @@ from gradbench.claims.text import counted
 from gradbench.methods import METHODS
 from gradbench.report import figures, guide, template
 from gradbench.report.advice import advice
+from gradbench.report.bars import bars
 from gradbench.report.findings import findings
 from gradbench.report.snippet import snippet
-from gradbench.report.template import put
+from gradbench.report.template import Link, put
 from gradbench.results import Results, read_results
+from gradbench.sizes import CLASSES
 from gradbench.summary import (
     LEAST_LOOPS,
     ComparisonSummary,
@@ -36,25 +40,32 @@ SWEEP = 4
 GLANCE = 24
 
 
-def write_report(results: Path, output: Path) -> None:
-    """Build the report of a results file. Imports no torch; an existing report is replaced as a whole."""
-    put(render(read_results(results)), output)
+def write_report(results: Path, output: Path, site: Sequence[Link] = ()) -> None:
+    """Build the report of a results file. Imports no torch; an existing report is replaced as a whole.
+
+    A page of a site has its navigation; any other stands alone.
+    """
+    put(render(read_results(results), output, site), output)
 
 
-def render(results: Results) -> str:
-    """The page as text."""
+def render(results: Results, output: Path | None = None, site: Sequence[Link] = ()) -> str:
+    """The page as text, for a file at `output`; without it for one beside the results."""
     summary = summarise(results)
     judgements = verdicts(summary)
     glanced = _glanced(summary)
     measured = {each.comparison.workload for each in summary.comparisons}
     return template.render(
         "page.html",
+        site=site,
         snippet=snippet,
         between=between,
         split=split,
         summary=summary,
         header=results.header,
         results_name=results.path.name,
+        results_href=_way(results.path, output),
+        by_id={each.comparison.id: each.comparison for each in summary.comparisons},
+        kinds=_kinds(summary),
         findings=findings(summary),
         judgements=judgements,
         counted=counted(judgements),
@@ -79,6 +90,28 @@ def render(results: Results) -> str:
     )
 
 
+def _way(results: Path, output: Path | None) -> str | None:
+    """How a page at `output` leads to its results; None where nothing does, as from one drive to another."""
+    if output is None:
+        return quote(results.name)
+    try:
+        return quote(Path(os.path.relpath(results.resolve(), output.resolve().parent)).as_posix())
+    except ValueError:
+        return None
+
+
+def _kinds(summary: RunSummary) -> list[tuple[str, list[str]]]:
+    """What a reader may choose among, each with its values in their order."""
+    own = [each.comparison for each in summary.comparisons]
+    sizes = {each.size for each in own}
+    found = [
+        ("size", [size for size in CLASSES if size in sizes]),
+        ("device", list(dict.fromkeys(each.device for each in own))),
+        ("dtype", list(dict.fromkeys(each.dtype for each in own))),
+    ]
+    return [(name, values) for name, values in found if values]
+
+
 def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
     """By workload its title, its figure over sizes or operations, and its parts."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
@@ -89,7 +122,7 @@ def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
         {
             "name": name,
             "title": comparisons[0].comparison.title.partition(":")[0],
-            "sweep": figures.operations(comparisons) if name == "break_even" else None,
+            "sweeps": _sweeps(comparisons) if name == "break_even" else [],
             "parts": _parts(comparisons),
             "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
         }
@@ -97,31 +130,56 @@ def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
     ]
 
 
-def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+def _kind(each: ComparisonSummary) -> str:
+    return f"{each.comparison.device}, {each.comparison.dtype}"
+
+
+def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """A curve over operations for each device and type, and the comparisons that it shows."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in comparisons:
-        grouped[each.comparison.part].append(each)
+        grouped[_kind(each)].append(each)
+    return [
+        {
+            "figure": figures.operations(own),
+            "of": [each.comparison for each in figures.at_smallest(own)],
+            "kind": kind if len(grouped) > 1 else "",
+        }
+        for kind, own in grouped.items()
+    ]
+
+
+def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """The parts of a workload, one by one on each device and in each type."""
+    grouped: dict[tuple[str, str], list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        grouped[each.comparison.part, _kind(each)].append(each)
+    several = len({kind for _, kind in grouped}) > 1
     said: set[str] = set()
     parts = []
-    for name, own in grouped.items():
+    for (name, kind), own in grouped.items():
         first = own[0].comparison
         # A sentence that holds for all parts stands once.
         shows = "" if first.shows in said else first.shows
         said.add(first.shows)
+        # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
+        curve = len(own) > SWEEP or own[0].comparison.workload == "break_even"
+        differing = [each.comparison.id for each in own if bars(each) is not None]
+        barred = set(differing[-1:] if curve else differing)
         parts.append(
             {
-                "name": name,
+                "name": f"{name} {kind}" if several else name,
                 "title": first.title.partition(": ")[2],
+                "kind": kind if several else "",
                 "shows": shows,
                 "skipped": first.skipped,
                 "sweep": figures.sweep(own) if len(own) > SWEEP else None,
+                "of": [each.comparison for each in own],
                 "comparisons": [
                     {
                         "summary": each,
-                        # A figure that a curve stands for is not drawn.
-                        "figure": ""
-                        if len(own) > SWEEP or own[0].comparison.workload == "break_even"
-                        else figures.ratios(each),
+                        "figure": "" if curve else figures.ratios(each),
+                        "bars": bars(each) if each.comparison.id in barred else None,
                         "words": _words(each),
                         "timeline": figures.timeline(each) if each.timelines else None,
                     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,23 @@ import jinja2
 
 from gradbench import format
 from gradbench.errors import RequestError
+from gradbench.report.palette import DARK, LIGHT
 
 
-def render(template: str, *folders: Path, **values: Any) -> str:
-    """A page from a template in one of the folders, or in the report's own; markup in values is escaped."""
+@dataclass(frozen=True)
+class Link:
+    """An entry of a site's navigation: its words, the way there, and whether that is the page itself."""
+
+    label: str
+    href: str
+    current: bool = False
+
+
+def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: Any) -> str:
+    """A page from a template in one of the folders, or in the report's own; markup in values is escaped.
+
+    A page that extends base.html gets the house's style, and the site's navigation where it is part of one.
+    """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [*map(jinja2.FileSystemLoader, folders), jinja2.PackageLoader("gradbench.report", ".")]
@@ -23,8 +38,8 @@ def render(template: str, *folders: Path, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    css = environment.get_template("page.css").render()
-    return environment.get_template(template).render(css=css, format=format, **values)
+    css = environment.get_template("page.css").render(light=LIGHT, dark=DARK)
+    return environment.get_template(template).render(css=css, format=format, site=site, **values)
 
 
 def put(text: str, output: Path) -> None:

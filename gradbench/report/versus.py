@@ -13,19 +13,23 @@ from gradbench import format
 from gradbench.growth import in_words
 from gradbench.report.drawing import COLOURS, WIDTH, style, svg
 from gradbench.report.snippet import snippet
-from gradbench.report.template import put, render
+from gradbench.report.template import Link, put, render
 from gradbench.versus import text
 from gradbench.versus.judge import LOOKS, Judged, LaneOutcome
 from gradbench.versus.records import NAMES
 
 
-def write_versus(judged: Judged, output: Path) -> None:
-    """Write the page. Raises RequestError where it cannot be written."""
+def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> None:
+    """Write the page, with the navigation of the site that it is part of, if any.
+
+    Raises RequestError where it cannot be written.
+    """
     groups: dict[str, list[LaneOutcome]] = {}
     for each in judged.lanes:
         groups.setdefault(each.comparison.id, []).append(each)
     page = render(
         "versus.html",
+        site=site,
         judged=judged,
         header=judged.trial.header,
         sides=list(zip(NAMES, judged.trial.header.sides, strict=True)),

@@ -65,8 +65,11 @@ def main(parts: tuple[str, ...], output: Path) -> None:
             part(data, say)
     if not parts or "page" in parts:
         from studies.instrument import page
+        from studies.publish.site import navigation
 
-        page.write(data, output / "index.html")
+        published = output.resolve() == REPORTS.resolve()
+        target = output / "index.html"
+        page.write(data, target, navigation(REPORTS.parent, target) if published else ())
         say(f"page: {output / 'index.html'}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gradbench.report.template import put, render
+from gradbench.report.template import Link, put, render
 from gradbench.results import read_results
 from gradbench.summary import LEAST_LOOPS, summarise
 from studies.instrument import analysis, figures, peers
@@ -37,8 +38,8 @@ def numbers(data: Path) -> dict[str, Any]:
     }
 
 
-def write(data: Path, output: Path) -> None:
-    """Build the page; replaces it as a whole."""
+def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
+    """Build the page from the data; replaces it as a whole. As part of a site it has its navigation."""
     known = numbers(data)
     drawn = {
         "coverage": figures.coverage(known["coverage"]),
@@ -55,6 +56,7 @@ def write(data: Path, output: Path) -> None:
         render(
             "instrument.html",
             Path(__file__).parent,
+            site=site,
             drawn=drawn,
             findings=findings(known),
             ratios=list(peers.TRUTH),

@@ -1,4 +1,7 @@
-"""Publish a run into reports/: `python -m studies.publish RUN`, or without a run the newest in runs/."""
+"""Publish a run into reports/: `python -m studies.publish RUN`.
+
+Without a run everything published is made again, from the data that are stored with it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from gradbench.report import write_report
 from gradbench.report.template import put, render
 from gradbench.results import FILENAME, locate, read_results
 from gradbench.summary import ComparisonSummary, RunSummary, summarise
+from studies.publish import site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -36,33 +40,52 @@ class Published:
 
 
 def publish(run: Path, reports: Path, readme: Path) -> Path:
-    """Copy a run's results, compressed, build its report, and make the index and the README's table anew.
+    """Copy a run's results, compressed, into reports/, and make everything there again.
 
     Raises RequestError where there is no run, or the README has no place for the table.
     """
     source = locate(run)
     results = read_results(source)
+    # Before anything is written.
+    splice(readme.read_text(encoding="utf-8"), "")
     header = results.header
     name = f"{header.created[:10]}-{header.options.preset}-{header.request.device.replace(':', '')}"
     name += f"-torch-{header.environment.torch.partition('+')[0]}"
     folder = reports / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / f"{FILENAME}.gz"
     content = source.read_bytes()
     if not results.compressed:
         # Without a time in it, so that the same results make the same file.
         content = gzip.compress(content, mtime=0)
-    copy.write_bytes(content)
-    write_report(copy, folder / "index.html")
-    runs = [_published(path) for path in sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)]
-    instrument = reports / "instrument" / "index.html"
-    page = render("index.html", HERE, runs=runs, instrument=instrument.is_file())
-    put(page, reports / "index.html")
-    put(
-        splice(readme.read_text(encoding="utf-8"), headline(summarise(results), f"reports/runs/{name}")),
-        readme,
-    )
+    (folder / f"{FILENAME}.gz").write_bytes(content)
+    rebuild(reports, readme)
     return folder
+
+
+def rebuild(reports: Path, readme: Path) -> list[Path]:
+    """Make every page of reports/, its index and the README's table again, from the stored data alone.
+
+    The README shows the newest run. Raises RequestError where none is published.
+    """
+    copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
+    if not copies:
+        raise RequestError(f"{reports}: expected published runs; there are none: publish one with RUN=folder")
+    pages = [copy.with_name("index.html") for copy in copies]
+    runs = [_published(copy) for copy in copies]
+    table = headline(runs[0].summary, f"reports/{runs[0].folder.rstrip('/')}")
+    text = splice(readme.read_text(encoding="utf-8"), table)
+    for copy, page in zip(copies, pages, strict=True):
+        write_report(copy, page, site.navigation(reports, page))
+    site.rebuild(reports)
+    index = reports / "index.html"
+    put(
+        render(
+            "index.html", HERE, site=site.navigation(reports, index), runs=runs, pages=site.present(reports)
+        ),
+        index,
+    )
+    put(text, readme)
+    return [*pages, *(reports / each.path for each in site.present(reports)), index]
 
 
 def _published(path: Path) -> Published:
@@ -110,16 +133,12 @@ def _cell(each: ComparisonSummary, name: str) -> str:
 
 
 def main() -> None:
-    """Publish the run that is named, or the newest."""
+    """Publish the run that is named, and make everything again."""
     try:
         if len(sys.argv) > 1:
-            run = Path(sys.argv[1])
+            print(publish(Path(sys.argv[1]), REPORTS, README))
         else:
-            found = sorted(Path("runs").glob(f"*/{FILENAME}"), key=lambda path: path.stat().st_mtime)
-            if not found:
-                raise RequestError("there is no run in runs/ yet; make one with `make report`")
-            run = found[-1]
-        print(publish(run, REPORTS, README))
+            print(*rebuild(REPORTS, README), sep="\n")
     except GradbenchError as error:
         sys.exit(f"publish: error: {error}")
 

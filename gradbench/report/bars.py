@@ -1,0 +1,81 @@
+"""The bytes of one execution, method by method, where methods differ: what the bars of page and talk show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.ticker import NullLocator
+
+from gradbench import format
+from gradbench.report.drawing import Look
+from gradbench.summary import ComparisonSummary
+
+# What of the memory is shown, and what it is called there.
+FIGURES = ("peak", "saved", "retained")
+HEADS = ("peak", "kept by the graph (saved)", "retained")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method, and its figures in the order of FIGURES: bytes, None where they are not known."""
+
+    name: str
+    values: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The rows of a comparison, and its greatest figure without its sign: one scale for all its bars.
+
+    Below 0 is what an execution releases of what was made before it: a backward frees the graph.
+    """
+
+    rows: tuple[Row, ...]
+    highest: int
+
+    def share(self, value: int | None) -> float:
+        """How long a bar is, from 0 to 1; 0 for what is not known."""
+        return abs(value or 0) / self.highest
+
+
+def bars(comparison: ComparisonSummary) -> Bars | None:
+    """The bars of a comparison; None where its methods do not differ, or nothing is known of them."""
+    rows = tuple(
+        Row(
+            lane.lane.name,
+            tuple(None if lane.memory is None else getattr(lane.memory, name) for name in FIGURES),
+        )
+        for lane in comparison.methods
+    )
+    known = {row.values for row in rows if None not in row.values}
+    if len(known) < 2:
+        return None
+    return Bars(rows, max(abs(value) for values in known for value in values if value is not None))
+
+
+def draw_bars(row_of_axes: Any, found: Bars, look: Look) -> None:
+    """The bars in three axes side by side, each with its figure beside it."""
+    lowest = min(value for row in found.rows for value in row.values if value is not None)
+    for index, (axes, head) in enumerate(zip(row_of_axes, HEADS, strict=True)):
+        values = [row.values[index] for row in found.rows]
+        places = range(len(values))
+        axes.barh(places, [value or 0 for value in values], height=0.62, color=look[f"line{index + 1}"])
+        axes.vlines(0, -0.5, len(values) - 0.5, color=look["faint"], linewidth=look.points(0.8))
+        for place, value in zip(places, values, strict=True):
+            axes.annotate(
+                format.size(value), (max(value or 0, 0), place), xytext=(look.points(3), 0),
+                textcoords="offset points", va="center", fontsize=look.points(8), color=look["ink"],
+            )  # fmt: skip
+        # One scale for all three; room for the figures on the right.
+        axes.set_xlim(min(lowest, 0) * 1.05, found.highest * 1.62)
+        # A few rows do not become slabs.
+        axes.set_ylim(max(len(values), 7) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(NullLocator())
+        axes.set_yticks(places, [row.name for row in found.rows] if index == 0 else [""] * len(values))
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.annotate(
+            head, (0, 1), xycoords=axes.get_xaxis_transform(), xytext=(0, look.points(3)),
+            textcoords="offset points", color=look["ink"],
+        )  # fmt: skip

@@ -1,0 +1,289 @@
+"""The figures of a run as pictures for a talk, each with its title, its units and its source."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from gradbench.errors import RequestError
+from gradbench.report import figures, guide
+from gradbench.report.bars import bars, draw_bars
+from gradbench.report.drawing import TALK, picture, style
+from gradbench.report.tables import draw_table
+from gradbench.results import Results, read_results
+from gradbench.summary import ComparisonSummary, RunSummary, summarise
+
+FORMATS = ("svg", "png")
+
+# A slide of 16 by 9: inches, and dots per inch that make 1,920 by 1,080 of them.
+WIDTH, HEIGHT, DPI = 40 / 3, 7.5, 144
+MARGIN = 0.45
+
+# More sizes than this are a curve, not panels side by side.
+PANELS = 4
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A picture that can be drawn.
+
+    Attributes:
+        name: of its file, without the ending.
+        title: what it shows.
+        note: how to read it.
+        draw: draws it on a figure, between the note and the source.
+    """
+
+    name: str
+    title: str
+    note: str
+    draw: Callable[[Figure], None]
+
+
+def write_figures(results: Path, output: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw every figure of a run into a new or empty folder, in each format. Imports no torch.
+
+    Raises RequestError, with nothing changed, where the folder holds something, a format is not one of
+    FORMATS, or the run has nothing to draw.
+    """
+    unknown = [each for each in formats if each not in FORMATS]
+    if unknown or not formats:
+        raise RequestError(
+            f"--format {','.join(formats)}: expected {' or '.join(FORMATS)}, or both with a comma"
+        )
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RequestError(
+            f"--output {output}: expected a new or empty folder; it holds files; name another, or remove it"
+        )
+    read = read_results(results)
+    found = slides(summarise(read))
+    if not found:
+        raise RequestError(
+            f"{results}: nothing was measured in it that could be drawn; see `gradbench report`"
+        )
+    written = []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for slide in found:
+            figure = lay_out(slide, source(read))
+            for form in dict.fromkeys(formats):
+                path = output / f"{slide.name}.{form}"
+                path.write_bytes(picture(figure, form, slide.title, TALK))
+                written.append(path)
+    except OSError as error:
+        raise RequestError(f"--output {output}: cannot be written: {error.strerror}") from None
+    return written
+
+
+def source(results: Results) -> str:
+    """Where the figures come from, in one line."""
+    header = results.header
+    machine = header.environment
+    passes = len({visit.number for visit in results.visits})
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    return (
+        f"gradbench {header.gradbench} · {machine.processor}, {machine.cpus} logical processors · "
+        f"PyTorch {machine.torch}, {threads} · {passes} passes · {header.created[:10]}"
+    )
+
+
+def lay_out(slide: Slide, source: str) -> Figure:
+    """The slide with its title, its note and its source, everything in its place for whatever format."""
+    with style(TALK):
+        figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
+        figure.set_canvas(FigureCanvasAgg(figure))
+        _line(figure, HEIGHT - 0.62, slide.title, 26, TALK["ink"], bold=True)
+        _line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"])
+        _line(figure, 0.3, source, 13, TALK["faint"])
+        slide.draw(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            # The solver's last digits differ from call to call, and names in an SVG are made from them.
+            left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
+            axes.set_position((left, bottom, width, height))
+        return figure
+
+
+def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold: bool = False) -> None:
+    """A line of text at so many inches from below, smaller than asked where it would not fit."""
+    text = figure.text(
+        MARGIN / WIDTH, up / HEIGHT, words, fontsize=size, va="baseline", color=colour,
+        fontweight="bold" if bold else "normal",
+    )  # fmt: skip
+    wide = text.get_window_extent().width / figure.dpi
+    text.set_fontsize(size * min(1.0, (WIDTH - 2 * MARGIN) / wide))
+
+
+def slides(summary: RunSummary) -> list[Slide]:
+    """Every picture that the results hold, each under a name of its own."""
+    made = [_table(table) for table in guide.tables(summary)]
+    for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
+        own = list(group)
+        made += _of_part(own, summary, _ending(key, summary))
+    return made
+
+
+def _key(each: ComparisonSummary) -> tuple[str, str, str, str]:
+    own = each.comparison
+    # The numbers of operations of a break-even are one curve.
+    return own.workload, "" if own.workload == "break_even" else own.part, own.device, own.dtype
+
+
+def _sorted(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
+    """Those of one picture side by side, in the order of the run."""
+    order = {key: place for place, key in enumerate(dict.fromkeys(map(_key, comparisons)))}
+    return sorted(comparisons, key=lambda each: order[_key(each)])
+
+
+def _ending(key: tuple[str, str, str, str], summary: RunSummary) -> str:
+    """What tells devices and types apart, where a run has several."""
+    kinds = {_key(each)[2:] for each in summary.comparisons}
+    return "" if len(kinds) == 1 else f" {key[2]} {key[3]}"
+
+
+def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> list[Slide]:
+    measured = [each for each in own if any(lane.ratio is not None for lane in each.methods)]
+    made = []
+    if measured:
+        first = measured[0].comparison
+        made.append(
+            _curves(measured, ending)
+            if first.workload == "break_even" or len(measured) > PANELS
+            else _ratios(measured, ending)
+        )
+    # Bytes grow with the elements: the largest that was counted stands for all.
+    differing = [each for each in own if bars(each) is not None]
+    if differing and own[0].comparison.workload != "break_even":
+        made.append(_memory(differing[-1], ending))
+    followed = [each for each in own if each.timelines]
+    if followed:
+        made.append(_timeline(followed[-1], ending))
+    return made
+
+
+_WHAT = {
+    "ratios": "Time", "curves": "Time", "break-even": "Time", "memory": "Memory", "timeline": "Memory",
+}  # fmt: skip
+
+
+def _slide(
+    kind: str, each: ComparisonSummary, ending: str, note: str, draw: Callable[[Figure], None]
+) -> Slide:
+    own = each.comparison
+    part = "" if own.workload == "break_even" else own.part
+    name = re.sub(
+        r"[^a-z0-9]+",
+        "-",
+        f"{kind} {'' if kind == 'break-even' else own.workload} {part}{ending}".strip().lower(),
+    ).strip("-")
+    title = own.title if part else own.title.partition(": ")[0]
+    return Slide(name, f"{_WHAT[kind]}: {title}", f"{note}; {own.dtype}, {own.device}", draw)
+
+
+def _intervals(own: Sequence[ComparisonSummary]) -> str:
+    """What the lines and bands are: not every comparison is visited in every pass."""
+    few, many = min(each.passes for each in own), max(each.passes for each in own)
+    return f"with 95 % intervals over {few if few == many else f'{few} to {many}'} processes"
+
+
+def _axes(figure: Figure, columns: int, bottom: float, **options: Any) -> Any:
+    """Axes side by side between the note and `bottom`, in inches; what stands beside them included."""
+    figure.set_layout_engine(
+        "constrained",
+        rect=(MARGIN / WIDTH, bottom / HEIGHT, 1 - 2 * MARGIN / WIDTH, (HEIGHT - 1.35 - bottom) / HEIGHT),
+        w_pad=0.12,
+    )
+    return figure.subplots(1, columns, squeeze=False, **options)[0]
+
+
+def _table(table: guide.Table) -> Slide:
+    def draw(figure: Figure) -> None:
+        inch = 72
+        box = (MARGIN * inch, 0.7 * inch, (WIDTH - 2 * MARGIN) * inch, (HEIGHT - 1.35 - 0.7) * inch)
+        draw_table(figure, box, table.columns, table.rows, TALK)
+
+    return Slide(f"table-{table.name}", f"{table.title}, measured", table.note, draw)
+
+
+def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
+    # A method that one size has and another lacks keeps its row.
+    longest = max(own, key=lambda each: len(each.methods))
+    names = list(dict.fromkeys(lane.lane.name for each in (longest, *own) for lane in each.methods))
+
+    def draw(figure: Figure) -> None:
+        for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):
+            figures.draw_ratios(axes, each, names, TALK)
+            size = f"{each.comparison.size}: {each.comparison.numel:,} elements"
+            axes.set_title(size, loc="left", fontsize=15 if len(own) < PANELS else 13)
+            axes.tick_params(axis="y", labelsize=15)
+            axes.set_xlabel("ratio of times")
+        _legend(figure)
+
+    label = own[0].comparison.reference.label
+    note = f"{own[0].comparison.name}: time ÷ time of {label}, {_intervals(own)}"
+    return _slide("ratios", own[0], ending, note, draw)
+
+
+def _legend(figure: Figure) -> None:
+    """What the marks of ratios mean."""
+
+    def dot(paint: str, full: bool) -> Line2D:
+        return Line2D(
+            [], [], linestyle="", marker="o", markersize=9, markeredgewidth=2,
+            markeredgecolor=TALK[paint], markerfacecolor=TALK[paint if full else "paper"],
+        )  # fmt: skip
+
+    handles = [dot("slower", True), dot("faster", True), dot("same", False), Patch(facecolor=TALK["band"])]
+    words = ["slower", "faster", "not shown to differ", "what identical code may differ by"]
+    figure.legend(
+        handles, words, loc="lower left", bbox_to_anchor=(MARGIN / WIDTH, 0.66 / HEIGHT), ncols=4,
+        frameon=False, fontsize=14, borderaxespad=0, borderpad=0, handletextpad=0.4,
+    )  # fmt: skip
+
+
+def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
+    first = own[0].comparison
+    if first.workload == "break_even":
+        own = figures.at_smallest(own)
+        places, label = [int(each.comparison.part) for each in own], figures.OPERATIONS
+        note = f"{first.workload}: x of {own[0].comparison.numel:,} elements"
+    else:
+        places, label = [each.comparison.numel for each in own], figures.SIZES
+        note = first.name
+
+    def draw(figure: Figure) -> None:
+        figures.draw_curves(_axes(figure, 1, 0.7)[0], own, places, label, TALK)
+
+    note += f"; time ÷ time of {first.reference.label}, {_intervals(own)}"
+    return _slide("break-even" if first.workload == "break_even" else "curves", own[0], ending, note, draw)
+
+
+def _memory(each: ComparisonSummary, ending: str) -> Slide:
+    found = bars(each)
+    assert found is not None
+
+    def draw(figure: Figure) -> None:
+        draw_bars(_axes(figure, 3, 0.7), found, TALK)
+
+    where = f"{each.comparison.numel:,} elements"
+    note = f"{each.comparison.name}: exact bytes of one execution at {where}"
+    return _slide("memory", each, ending, note, draw)
+
+
+def _timeline(each: ComparisonSummary, ending: str) -> Slide:
+    def draw(figure: Figure) -> None:
+        figures.draw_timeline(_axes(figure, 1, 0.7)[0], each, TALK)
+
+    where = f"{each.comparison.numel:,} elements"
+    note = f"{each.comparison.name}: exact bytes that are live through one execution at {where}"
+    return _slide("timeline", each, ending, note, draw)

@@ -1,0 +1,244 @@
+"""The figures for a talk: what there is, what stands on it, and that nothing is clipped or overlaps."""
+
+import itertools
+import re
+import struct
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from synthetic import memory, results
+
+from gradbench.errors import RequestError
+from gradbench.plan import Request
+from gradbench.report.bars import bars
+from gradbench.report.drawing import TALK
+from gradbench.report.slides import lay_out, slides, source, write_figures
+from gradbench.report.tables import draw_table
+from gradbench.results import Stretch, Timeline, Writer
+from gradbench.summary import summarise
+from gradbench.traits import Observation
+
+REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
+
+
+def a_run(request=REQUEST, seconds=1e-6):
+    """Results with everything that can be drawn."""
+    made = memory(
+        results({"no_grad": 1.4, "detach_clone": 40.0}, request=request, seconds=seconds), "tracked"
+    )
+    for lane, bytes_ in (("requires_grad_false", 1200), ("no_grad", 400), ("set_to_none", -340_000)):
+        memory(made, lane, peak=bytes_, retained=bytes_)
+    for comparison in made.header.plan.comparisons:
+        if comparison.timeline:
+            lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
+            made.add(Timeline(comparison.id, comparison.reference.name, lines))
+    made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a run."""
+    made = a_run()
+    path = tmp_path / "run"
+    path.mkdir()
+    writer = Writer(path / "results.jsonl")
+    for record in (made.header, *made.passes, *made.visits, *made.memory, *made.observations, *made.ends):
+        writer.write(record)
+    writer.close()
+    return path
+
+
+def texts(figure):
+    """Every text that is seen, with its place in dots."""
+    shown = [each for each in figure.findobj(Text) if each.get_text().strip() and each.get_visible()]
+    # A label of an axis is made also for ticks that lie outside of it, and is not drawn there.
+    ticks = {id(each) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+             for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+             for each in (tick.label1, tick.label2)}  # fmt: skip
+    drawn = {
+        id(tick.label1)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis._update_ticks()
+    }
+    return [
+        (each.get_text(), each.get_window_extent())
+        for each in shown
+        if id(each) not in ticks or id(each) in drawn
+    ]
+
+
+def assert_readable(figure):
+    """Nothing is cut off at the edge of the picture, and no two texts touch."""
+    found = texts(figure)
+    for words, box in found:
+        assert box.x0 >= 0, words
+        assert box.y0 >= 0, words
+        assert box.x1 <= figure.bbox.x1, words
+        assert box.y1 <= figure.bbox.y1, words
+    for (one, a), (other, b) in itertools.combinations(found, 2):
+        wide = min(a.x1, b.x1) - max(a.x0, b.x0)
+        high = min(a.y1, b.y1) - max(a.y0, b.y0)
+        # Lines of text may share a dot or two of empty leading.
+        assert wide <= 0 or high <= 3, f"{one!r} overlaps {other!r}"
+
+
+def test_every_picture_of_a_whole_run_can_be_read():
+    made = a_run(Request(preset="standard"))
+    found = slides(summarise(made))
+    kinds = {slide.name.partition("-")[0] for slide in found}
+    assert kinds == {"table", "ratios", "break", "memory", "timeline"}
+    assert len({slide.name for slide in found}) == len(found)
+    # A processor with a long name.
+    long = msgspec.structs.replace(made.header.environment, processor="A processor " * 12)
+    made.header = msgspec.structs.replace(made.header, environment=long)
+    for slide in found:
+        figure = lay_out(slide, source(made))
+        assert_readable(figure)
+        said = [words for words, _ in texts(figure)]
+        assert {slide.title, slide.note, source(made)} <= set(said)
+
+
+def test_what_would_not_be_readable_is_noticed():
+    figure = Figure(figsize=(2, 2))
+    figure.text(0.1, 0.5, "one text")
+    assert_readable(figure)
+    figure.text(0.2, 0.5, "another")
+    with pytest.raises(AssertionError, match="overlaps"):
+        assert_readable(figure)
+    wide = Figure(figsize=(2, 2))
+    wide.text(0.1, 0.5, "a text that is wider than its picture")
+    with pytest.raises(AssertionError):
+        assert_readable(wide)
+
+
+def test_the_source_says_machine_torch_passes_and_date():
+    assert source(a_run()) == (
+        "gradbench 0.1.0 · A processor, 2 logical processors · PyTorch 2.13.0, 1 thread · 10 passes · "
+        "2026-01-02"
+    )
+
+
+@pytest.mark.parametrize("cell", ["torch.no_grad()", "a sentence of many words that goes on", "9.99 µs"])
+@pytest.mark.parametrize("columns", [2, 4, 7])
+@pytest.mark.parametrize("rows", [1, 6])
+def test_a_table_of_any_shape_is_readable_and_whole(cell, columns, rows):
+    figure = Figure(figsize=(13.3, 7.5), dpi=72)
+    draw_table(figure, (30, 50, 900, 400), ["head"] * columns, [[cell] * (columns - 1) + [""]] * rows, TALK)
+    assert_readable(figure)
+    words = " ".join(text for text, _ in texts(figure)).replace("\N{NO-BREAK SPACE}", " ")
+    assert words.replace("_ (", "_(").count(cell) + words.count("torch.no_grad ()") >= rows * (columns - 1)
+    assert words.count("–") == rows
+
+
+def test_a_number_is_never_parted_from_its_unit():
+    figure = Figure(figsize=(13.3, 7.5), dpi=72)
+    draw_table(
+        figure, (30, 50, 900, 400), ["a column"] * 7, [["a name", *["from 1.25 µs to 12.5 MB"] * 6]], TALK
+    )
+    said = [text for text, _ in texts(figure)]
+    assert any("1.25\N{NO-BREAK SPACE}µs" in text for text in said)
+    assert any("12.5\N{NO-BREAK SPACE}MB" in text for text in said)
+
+
+def test_a_table_that_cannot_fit_is_an_error_and_no_picture():
+    with pytest.raises(ValueError, match="does not fit"):
+        draw_table(Figure(), (0, 0, 300, 100), ["a"] * 3, [["word " * 50] * 3] * 9, TALK)
+
+
+def test_the_files_are_what_their_names_say(folder):
+    written = write_figures(folder, folder / "figures", ["svg", "png"])
+    assert sorted(written) == sorted((folder / "figures").iterdir())
+    names = {path.stem for path in written}
+    assert {"table-time", "table-speed", "ratios-control", "ratios-elementwise", "memory-control"} <= names
+    assert len(written) == 2 * len(names)
+    for path in written:
+        content = path.read_bytes()
+        if path.suffix == ".png":
+            assert content[:8] == b"\x89PNG\r\n\x1a\n"
+            assert struct.unpack(">II", content[16:24]) == (1920, 1080)
+        else:
+            # Text is drawn: it looks the same where the font is missing.
+            drawn = ElementTree.fromstring(content)
+            assert drawn.tag.endswith("svg")
+            assert not list(drawn.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
+    first = write_figures(folder, tmp_path / "one", ["svg"])
+    second = write_figures(folder, tmp_path / "two", ["svg"])
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    text = (tmp_path / "one" / "ratios-elementwise.svg").read_text()
+    assert "var(--" not in text
+    assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]\b", text)
+    # Slower, in the colour of the page.
+    assert TALK["slower"] in text
+    assert TALK["paper"] in text
+
+
+def test_the_command_refuses_a_folder_with_files_and_a_format_it_does_not_know(gradbench, folder):
+    done = gradbench("figures", folder, "--format", "svg", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    assert "figures" in done.stdout
+    before = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
+    again = gradbench("figures", folder, cwd=folder.parent)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
+    assert "expected a new or empty folder" in again.stderr
+    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == before
+    for formats in ("gif", "svg,gif", ""):
+        wrong = gradbench("figures", folder, "--output", "new", "--format", formats, cwd=folder.parent)
+        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+        assert "svg or png" in wrong.stderr
+    assert not (folder.parent / "new").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}\n", b"not json\n"])
+def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content):
+    path = tmp_path / "results.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    figures = gradbench("figures", path, cwd=tmp_path)
+    report = gradbench("report", path, cwd=tmp_path)
+    assert figures.returncode == report.returncode == 2
+    assert figures.stderr == report.stderr
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_run_that_measured_nothing_is_told_so(tmp_path):
+    writer = Writer(tmp_path / "results.jsonl")
+    writer.write(results({}, passes=0).header)
+    writer.close()
+    with pytest.raises(RequestError, match="nothing was measured"):
+        write_figures(tmp_path, tmp_path / "figures", ["svg"])
+    assert not Path(tmp_path / "figures").exists()
+
+
+def test_a_lane_that_one_size_lacks_keeps_its_row_and_has_a_dash():
+    made = a_run()
+    for visit in made.visits:
+        if visit.comparison.startswith("elementwise/100/"):
+            del visit.lanes["detach"]
+    (slide,) = (each for each in slides(summarise(made)) if each.name == "ratios-elementwise")
+    said = [words for words, _ in texts(lay_out(slide, "source"))]
+    assert said.count("detach") == 1
+    assert said.count("–") == 1
+
+
+def test_bars_are_there_where_methods_differ_and_only_there():
+    made = results({}, request=REQUEST)
+    assert all(bars(each) is None for each in summarise(made).comparisons)
+    alike = memory(memory(made, "no_grad", peak=400), "requires_grad_false", peak=400)
+    assert all(bars(each) is None for each in summarise(alike).comparisons)
+    found = bars(summarise(memory(alike, "detach", peak=-800, saved=200)).comparisons[0])
+    rows = {row.name: row.values for row in found.rows}
+    assert rows["detach"] == (-800, 200, 0)
+    assert rows["no_grad"] == (400, 0, 0)
+    # Not known is not 0.
+    assert rows["inference_mode"] == (None, None, None)
+    assert (found.share(-800), found.share(200), found.share(None)) == (1.0, 0.25, 0.0)
