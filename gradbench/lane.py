@@ -14,6 +14,7 @@ import numpy
 import torch
 
 from gradbench import answers
+from gradbench.calibration import Batch
 from gradbench.plan import Comparison, Lane
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
@@ -48,8 +49,6 @@ def batch(n, {names}):
         {made} = None
     return taken
 """
-
-Batch = Callable[[int], int]
 
 
 class ReadyLane:

@@ -32,6 +32,7 @@ import numpy  # noqa: E402
 import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
+from gradbench.calibration import calibrate, level  # noqa: E402
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
 from gradbench.environment import observe  # noqa: E402
 from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
@@ -238,25 +239,6 @@ def _result(y: torch.Tensor | None) -> torch.Tensor:
     if y is None:
         raise CheckFailed("expected the statement to leave a tensor as its result; it left none")
     return y
-
-
-def level(calls: Sequence[int], reference: int) -> list[int]:
-    """The same number of calls for lanes of like length: identical lanes must not differ in that either."""
-    base = calls[reference]
-    return [base if 0.8 * base <= n <= 1.25 * base else n for n in calls]
-
-
-def calibrate(batch: Any, wanted: float) -> int:
-    """Calls for a batch of about `wanted` seconds, at least 1: from the least of three short batches."""
-    n = 1
-    # However cold it was, one call is enough where it takes this long twice.
-    if min(batch(n), batch(n)) >= 2 * wanted * 1e9:
-        return 1
-    while True:
-        nanoseconds: int = min(batch(n) for _ in range(3 if n > 1 else 2))
-        if nanoseconds >= wanted * 1e9 / 4 or n >= 1 << 20:
-            return max(1, round(wanted * 1e9 * n / max(nanoseconds, 1)))
-        n *= 2
 
 
 def summarise(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -31,27 +31,77 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
 
     Each figure is taken twice; raises Unrepeatable when the two differ.
     """
-    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
-    _, first, second = (_allocations(ready) for _ in range(3))
-    if first != second:
-        raise Unrepeatable(f"two executions allocated {first} and {second} bytes; expected the same")
-    events, own = second
-    live = peak = 0
-    for event in events:
-        live += event
-        peak = max(peak, live)
+    events, own = _repeated(ready)
+    peak, retained = _levels(events)
     return Memory(
         comparison=comparison_id,
         lane=ready.lane.name,
         allocated=sum(event for event in events if event > 0),
         allocations=sum(1 for event in events if event > 0),
         peak=peak,
-        retained=live,
-        graph=live - own,
+        retained=retained,
+        graph=retained - own,
         saved=_saved(ready),
         resident=_resident(ready),
         source=SOURCE,
     )
+
+
+def measure_call(
+    function: Callable[..., object], setup: Callable[[], object] | None = None
+) -> tuple[int, int, int, int]:
+    """Bytes allocated, peak, retained and saved by one call of a function, as in `gradbench.results.Memory`.
+
+    With `setup` it is called before, and what it returns is passed; raises Unrepeatable as `measure_memory`.
+    """
+    call = _Call(function, setup)
+    events, _ = _repeated(call)
+    return sum(event for event in events if event > 0), *_levels(events), _saved(call)
+
+
+class _Execution(Protocol):
+    """What can be executed again and again: a lane, or a call."""
+
+    @property
+    def x(self) -> torch.Tensor | None: ...
+
+    def feed(self) -> dict[str, Any]: ...
+
+    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]: ...
+
+
+class _Call:
+    """A function in the place of a lane."""
+
+    x = None
+
+    def __init__(self, function: Callable[..., object], setup: Callable[[], object] | None) -> None:
+        self._function = function
+        self._setup = setup
+
+    def feed(self) -> dict[str, Any]:
+        return {} if self._setup is None else {"made": self._setup()}
+
+    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]:
+        return [self._function(*fed.values())]
+
+
+def _repeated(execution: _Execution) -> tuple[list[int], int]:
+    """As `_allocations`, of two executions that agree; raises Unrepeatable where they do not."""
+    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
+    _, first, second = (_allocations(execution) for _ in range(3))
+    if first != second:
+        raise Unrepeatable(f"two executions allocated {first} and {second} bytes; expected the same")
+    return second
+
+
+def _levels(events: list[int]) -> tuple[int, int]:
+    """Most bytes live at once, and those live at the end."""
+    live = peak = 0
+    for event in events:
+        live += event
+        peak = max(peak, live)
+    return peak, live
 
 
 @contextmanager
@@ -67,7 +117,7 @@ def _profiled() -> Iterator[profile]:
             gc.enable()
 
 
-def _allocations(ready: ReadyLane) -> tuple[list[int], int]:
+def _allocations(ready: _Execution) -> tuple[list[int], int]:
     """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result.
 
     What is made for the statement is made before it, under the same profiler, so that its release by the
@@ -155,7 +205,7 @@ class _Saved:
         return self._like.set_(self.storage, offset, shape, stride)
 
 
-def _saved(ready: ReadyLane) -> int:
+def _saved(ready: _Execution) -> int:
     """Bytes of the unique storages that graphs keep after the statement, its result still held."""
     held: weakref.WeakSet[_Saved] = weakref.WeakSet()
 

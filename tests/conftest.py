@@ -17,7 +17,82 @@ from gradbench.results import LaneTime, Memory, Options, Visit
 from gradbench.traits import Observation
 from gradbench.worker import WorkerLost
 
+BENCHMARKS = Path(__file__).with_name("benchmark")
 GRADBENCH = Path(sys.executable).with_name("gradbench")
+
+COMPARED = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--ratio-fail",
+        type=float,
+        metavar="PERCENT",
+        help="with --benchmark-compare: fail where a method's ratio to the reference rose by more than this",
+    )
+
+
+def pytest_configure(config):
+    allowed = config.getoption("ratio_fail")
+    if allowed is not None and not (allowed >= 0 and config.getoption("benchmark_compare", [])):
+        raise pytest.UsageError(
+            f"--ratio-fail: expected 0 or more per cent, and a saved run; got {allowed:g} and "
+            f"--benchmark-compare={config.getoption('benchmark_compare', None) or 'nothing'}; "
+            "save one with --benchmark-autosave, and give --benchmark-compare"
+        )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Benchmarks are collected where they are asked for, and with --benchmark-only nothing else is."""
+    inside = collection_path == BENCHMARKS or BENCHMARKS in collection_path.parents
+    only = config.getoption("benchmark_only", False)
+    if not inside:
+        return True if only and collection_path.is_file() else None
+    named = any(
+        BENCHMARKS in (path := (config.invocation_params.dir / each.partition("::")[0]).resolve()).parents
+        or path == BENCHMARKS
+        for each in config.args
+    )
+    return None if only or named or config.getoption("benchmark_enable", False) else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(machine_info):
+    """A saved run says which torch it measured; not whose machine, nor what changes by the second."""
+    import torch
+
+    machine_info["torch"] = str(torch.__version__)
+    del machine_info["node"]
+    for name in [each for each in machine_info["cpu"] if each.startswith("hz_actual")]:
+        del machine_info["cpu"][name]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_compare_machine_info(config, compared_benchmark):
+    """Keep the saved run that this one is compared with: pytest-benchmark compares times only."""
+    config.stash[COMPARED] = {each["fullname"]: each for each in compared_benchmark["benchmarks"]}
+
+
+@pytest.fixture
+def ratio_guard(request):
+    """Fail a benchmark whose ratio rose against the saved run, by as much as --ratio-fail allows or more.
+
+    Ratios of two runs bear with the drift of the machine, which divides out of each; times do not.
+    """
+
+    def guard(benchmark):
+        allowed = request.config.getoption("ratio_fail")
+        before = request.config.stash.get(COMPARED, {}).get(benchmark.fullname)
+        if allowed is None or before is None:
+            return
+        then, now = before["extra_info"], benchmark.extra_info
+        assert now["ratio_low"] <= then["ratio_high"] * (1 + allowed / 100), (
+            f"ratio to {now['reference']}: {now['ratio']:.3f} ({now['ratio_low']:.3f} to "
+            f"{now['ratio_high']:.3f}), before {then['ratio']:.3f} ({then['ratio_low']:.3f} to "
+            f"{then['ratio_high']:.3f}); {allowed:g} % more was allowed"
+        )
+
+    return guard
 
 
 @pytest.fixture(scope="session")

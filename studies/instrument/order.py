@@ -52,8 +52,8 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
     """Time batches in random order for so long."""
     import gc
 
+    from gradbench.calibration import calibrate
     from gradbench.lane import ReadyLane, prepare
-    from gradbench.measure import calibrate
 
     lanes = [lane(name, statement, setup="x = base") for name, statement in LANES.items()]
     shared = prepare(comparison("order", lanes, numel))

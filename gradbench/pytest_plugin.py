@@ -1,0 +1,105 @@
+"""The pytest plugin: a fixture `gradbench` for the tests of any project.
+
+pytest loads it wherever gradbench is installed, so that it imports nothing of weight until a test uses the
+fixture; torch only for bytes. It changes nothing for tests that do not use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from gradbench.guard import BytesFound, TimeRatio
+
+# The name of the property of a test that holds the sentence on one assertion.
+SENTENCE = "gradbench"
+
+
+class Guards:
+    """What the fixture offers; each keeps what it found, whether it passes or not."""
+
+    def __init__(self, record: Callable[[str, object], None]) -> None:
+        """`record` takes the name and the value of a property of the test."""
+        self._record = record
+
+    def assert_not_slower(
+        self,
+        candidate: Callable[..., object],
+        baseline: Callable[..., object],
+        *,
+        margin: float = 0.05,
+        seconds: float = 5.0,
+        setup: Callable[[], object] | None = None,
+        require_proof: bool = False,
+    ) -> TimeRatio:
+        """As `gradbench.guard.assert_not_slower`."""
+        __tracebackhide__ = True
+        from gradbench.guard import compare_time
+
+        found = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup)
+        self._record(SENTENCE, found.sentence)
+        for name, value in (
+            ("verdict", found.verdict),
+            ("ratio", found.ratio.mean),
+            ("ratio_low", found.ratio.low),
+            ("ratio_high", found.ratio.high),
+            ("floor", found.floor),
+            ("candidate_seconds", found.candidate),
+            ("baseline_seconds", found.baseline),
+        ):
+            if value is not None:
+                self._record(f"{SENTENCE}.{name}", value)
+        found.check(require_proof=require_proof)
+        return found
+
+    def assert_bytes_at_most(
+        self,
+        function: Callable[..., object],
+        *,
+        retained: int | None = None,
+        saved: int | None = None,
+        peak: int | None = None,
+        allocated: int | None = None,
+        setup: Callable[[], object] | None = None,
+    ) -> BytesFound:
+        """As `gradbench.guard.assert_bytes_at_most`."""
+        __tracebackhide__ = True
+        from gradbench.guard import limit_bytes
+
+        found = limit_bytes(
+            function, retained=retained, saved=saved, peak=peak, allocated=allocated, setup=setup
+        )
+        self._record(SENTENCE, found.sentence)
+        for name in ("retained", "saved", "peak", "allocated"):
+            self._record(f"{SENTENCE}.{name}", getattr(found.bytes, name))
+        found.check()
+        return found
+
+
+@pytest.fixture
+def gradbench(request: pytest.FixtureRequest) -> Guards:
+    """Assert that code is not slower than other code, and keeps no more bytes than so many."""
+    # The fixture record_property does the same, and warns where --junitxml has its default format.
+    properties = request.node.user_properties
+    return Guards(lambda name, value: properties.append((name, value)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the assertions found, those that passed too: from the reports, so that it works under xdist."""
+    lines = list(_lines(terminalreporter))
+    if lines:
+        terminalreporter.section(SENTENCE)
+        for line in lines:
+            terminalreporter.line(line)
+
+
+def _lines(terminalreporter: Any) -> Iterator[str]:
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if getattr(report, "when", None) == "call":
+                for name, value in report.user_properties:
+                    if name == SENTENCE:
+                        yield f"{outcome}: {report.nodeid}: {value}"

@@ -1,0 +1,113 @@
+"""The quick plan's cells for pytest-benchmark: `pytest --benchmark-only` from the root.
+
+A test is one method on one workload at one size. What it gives pytest-benchmark is not a function to be
+called in a loop, which would add the price of the loop and of a Python call (tens of nanoseconds) to each
+call, but the time per call of batches that were timed as in a run: in a generated loop, net of the empty
+one, in turns with the reference. `extra_info` has what pytest-benchmark has no field for.
+"""
+
+import math
+from functools import partial
+
+import numpy
+import pytest
+import torch
+
+from gradbench.checks import check_answer, check_lane
+from gradbench.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
+from gradbench.lane import ReadyLane, expected_answer, prepare
+from gradbench.memory import measure_memory
+from gradbench.plan import Request, make_plan
+
+# Of rounds, for each cell; there are about 120.
+SECONDS = 0.25
+
+CELLS = {
+    (comparison.name, comparison.numel, lane.name): (comparison, lane)
+    for comparison in make_plan(Request(preset="quick")).comparisons
+    for lane in comparison.lanes
+    if lane.role in ("reference", "method")
+}
+
+
+class Replay:
+    """The clock that pytest-benchmark reads: it advances by what a call took in each batch."""
+
+    def __init__(self):
+        self._now = 0.0
+
+    def read(self):
+        return self._now
+
+    def play(self, seconds):
+        self._now += next(seconds)
+
+
+CLOCK = Replay()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread, as in a run without --threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def ready():
+    """Make lanes of a comparison that have shown that they do what they promise, and let go of them."""
+    made = []
+
+    def make(comparison, *lanes):
+        shared = prepare(comparison)
+        for lane in lanes:
+            made.append(ReadyLane(lane, shared))
+            y = check_lane(made[-1], comparison)
+            answer = expected_answer(comparison, lane, shared)
+            if answer is not None:
+                check_answer(y, answer, comparison)
+        return made
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.mark.benchmark(timer=CLOCK.read)
+@pytest.mark.parametrize(
+    ("workload", "elements", "method"), [pytest.param(*cell, id="-".join(map(str, cell))) for cell in CELLS]
+)
+def test_cell(workload, elements, method, benchmark, ready, ratio_guard):
+    benchmark.group = f"{workload} {elements:,}"
+    comparison, lane = CELLS[workload, elements, method]
+    by_role = {each.role: each for each in comparison.lanes}
+    lanes = ready(comparison, lane, by_role["reference"], by_role["twin"], by_role["empty"])
+    if benchmark.disabled:
+        benchmark(lanes[CANDIDATE].run)
+        return
+    interleaved = Interleaved(*(partial(copy_of, each.batch) for each in lanes), seed=0)
+    interleaved.take(max(2 * BLOCKS, round(SECONDS / interleaved.round_seconds)), math.inf)
+    times = numpy.array(interleaved.times)
+    net = (times[:, CANDIDATE] - numpy.median(times[:, EMPTY])) / 1e9
+    benchmark.pedantic(CLOCK.play, args=(iter(net.tolist()),), rounds=len(net))
+
+    found = interleaved.find(confidence=0.95)
+    memory = measure_memory(lanes[CANDIDATE], comparison.id) if lane.counted else None
+    benchmark.extra_info |= {
+        "statement": lane.statement,
+        "setup": lane.setup,
+        "dtype": comparison.dtype,
+        "elements": comparison.numel,
+        "calls": interleaved.calls[CANDIDATE],
+        "reference": by_role["reference"].name,
+        "ratio": found.ratio.mean,
+        "ratio_low": found.ratio.low,
+        "ratio_high": found.ratio.high,
+        "ratio_rounds": found.rounds,
+        "ratio_floor": found.floor,
+        "bytes": memory
+        and {name: getattr(memory, name) for name in ("allocated", "peak", "retained", "graph", "saved")},
+    }
+    ratio_guard(benchmark)

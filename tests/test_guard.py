@@ -1,0 +1,261 @@
+"""Guards: what is slower or keeps more is caught, what is identical is not, and bad input is one line."""
+
+import math
+import warnings
+
+import msgspec
+import numpy
+import pytest
+import torch
+
+from gradbench import guard
+from gradbench.guard import (
+    ALPHA,
+    TimeRatio,
+    assert_bytes_at_most,
+    assert_not_slower,
+    compare_time,
+    limit_bytes,
+    measure_bytes,
+)  # fmt: skip
+from gradbench.interleave import Interleaved
+from gradbench.memory import Unrepeatable
+from gradbench.stats import Interval
+
+x = torch.rand(100, requires_grad=True)
+
+
+def ten():
+    for _ in range(10):
+        sum((1, 2, 3))
+
+
+def ten_again():
+    for _ in range(10):
+        sum((1, 2, 3))
+
+
+def thirteen():
+    for _ in range(13):
+        sum((1, 2, 3))
+
+
+def test_a_third_more_work_is_caught_with_a_sentence():
+    with pytest.raises(AssertionError, match=r"candidate takes 1\.[23].* times baseline; at most 1.05 was"):
+        assert_not_slower(thirteen, ten)
+
+
+def test_identical_code_passes_and_less_work_passes():
+    assert assert_not_slower(ten_again, ten).verdict != "slower"
+    assert assert_not_slower(ten, thirteen).ratio.mean < 0.95
+
+
+def test_the_margin_is_heeded():
+    assert assert_not_slower(thirteen, ten, margin=0.8).margin == 0.8
+
+
+def test_setup_feeds_each_call_and_is_not_timed():
+    def feed():
+        ten()
+        return 13
+
+    def work(n):
+        for _ in range(n):
+            sum((1, 2, 3))
+
+    with pytest.raises(AssertionError, match=r"at most 1\.05 was allowed"):
+        assert_not_slower(work, lambda n: work(10), setup=feed)
+
+
+def test_no_more_time_is_taken_than_is_given_and_what_is_open_passes_unless_proof_is_wanted():
+    import time
+
+    def sleep():
+        time.sleep(0.02)
+
+    ratio = assert_not_slower(sleep, sleep, seconds=0.1)
+    assert ratio.verdict == "not shown"
+    assert ratio.ratio.low is None
+    with pytest.raises(AssertionError, match="could not be shown in 0"):
+        assert_not_slower(sleep, sleep, seconds=0.1, require_proof=True)
+
+
+def test_a_call_as_short_as_an_empty_one_is_never_proved():
+    ratio = compare_time(lambda: None, lambda: None)
+    assert ratio.verdict == "not shown"
+    assert "too near for a verdict" in ratio.sentence
+    # It was known at once: the time is for what more rounds can show.
+    assert ratio.rounds < 10_000
+
+
+def test_whatever_a_function_raises_is_raised():
+    calls = []
+
+    def later():
+        calls.append(1)
+        if len(calls) > 50:
+            raise ZeroDivisionError("the fifty-first")
+
+    with pytest.raises(ZeroDivisionError, match="fifty-first"):
+        assert_not_slower(later, ten)
+    with pytest.raises(KeyError):
+        assert_bytes_at_most(lambda: {}["no"], retained=0)
+
+
+def record(verdict="slower", same=0.002, **fields):
+    ratio = Interval(1.31, 1.28, 1.33, 10)
+    plain = TimeRatio(verdict, ratio, 0.05, 0.003, same, 0.01, 1.31e-6, 1e-6, 400, 0.2)
+    return msgspec.structs.replace(plain, **fields)
+
+
+def test_the_sentence_has_the_figures():
+    assert record().sentence == (
+        "candidate takes 1.310 (1.280 to 1.330) times baseline; at most 1.05 was allowed; "
+        "identical code differed by 0.20 %"
+    )
+    assert "and at most 1.05 is allowed" in record("not slower").sentence
+    assert "whether it is at most 1.05 could not be shown in 0.2 s" in record("not shown").sentence
+    assert record(same=1e-7).sentence.endswith("identical code differed by at most 0.010 %")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "require_proof", "fails"),
+    [
+        ("slower", False, True), ("slower", True, True), ("not shown", False, False),
+        ("not shown", True, True), ("not slower", False, False), ("not slower", True, False),
+    ],
+)  # fmt: skip
+def test_what_is_open_fails_only_where_proof_is_wanted(verdict, require_proof, fails):
+    if fails:
+        with pytest.raises(AssertionError):
+            record(verdict).check(require_proof=require_proof)
+    else:
+        record(verdict).check(require_proof=require_proof)
+
+
+def simulated(monkeypatch, truth, scatter, seed, twin=1.0, empty=0.001):
+    """The verdict on a machine whose rounds scatter, and stay alike for a while; no clock is read."""
+    rng = numpy.random.default_rng(seed)
+
+    class Simulated(Interleaved):
+        def __init__(self, *batches, seed=None):
+            self.times, self._per_copy = [], 20
+
+        def take(self, rounds, until):
+            more = rounds - len(self.times)
+            # Eight rounds in a row share most of what disturbs them.
+            shared = rng.normal(0, scatter, (more // 8 + 1, 4)).repeat(8, axis=0)[:more]
+            noise = numpy.exp(shared + rng.normal(0, scatter, (more, 4)))
+            self.times += (1000 * (numpy.array([truth, 1.0, twin, 0.0]) + empty) * noise).tolist()
+            return rounds < 2000
+
+    monkeypatch.setattr(guard, "Interleaved", Simulated)
+    return compare_time(ten, ten).verdict
+
+
+def test_at_the_edge_of_what_is_allowed_false_alarms_are_rare(monkeypatch):
+    """The truth is 1.05, as allowed; four looks; the floor, which would hide an error here, is taken away."""
+    real = guard._judge
+    monkeypatch.setattr(
+        guard, "_judge", lambda found: real(msgspec.structs.replace(found, floor=0.0, empty=0.0))
+    )
+    verdicts = [simulated(monkeypatch, 1.05, 0.01, seed) for seed in range(300)]
+    # Of 300 at 1 in 1,000, more than 3 have a chance of 3 in 10,000.
+    assert ALPHA == 0.001
+    assert verdicts.count("slower") <= 3
+
+
+def test_identical_code_is_not_called_slower_however_noisy_and_thirty_per_cent_is(monkeypatch):
+    for scatter in (0.001, 0.01, 0.05, 0.2):
+        verdicts = [simulated(monkeypatch, 1.0, scatter, seed) for seed in range(100)]
+        assert "slower" not in verdicts
+    assert {simulated(monkeypatch, 1.3, 0.01, seed) for seed in range(50)} == {"slower"}
+
+
+def test_a_difference_within_what_identical_code_shows_is_no_verdict(monkeypatch):
+    assert simulated(monkeypatch, 1.1, 0.001, 0, twin=1.0) == "slower"
+    assert simulated(monkeypatch, 1.1, 0.001, 0, twin=1.1) == "not shown"
+
+
+def test_a_difference_of_less_than_an_empty_call_is_no_verdict(monkeypatch):
+    """Where the names of one of two identical functions lie may cost as much as that."""
+    assert simulated(monkeypatch, 1.3, 0.001, 0, empty=0.2) == "slower"
+    assert simulated(monkeypatch, 1.2, 0.001, 0, empty=0.2) == "not shown"
+    assert simulated(monkeypatch, 1.0, 0.001, 0, empty=0.2) == "not slower"
+
+
+# Bytes. 100 elements of float32 are 400 bytes. x * x saves x twice, one storage; exp saves its result.
+def test_bytes_are_equal_to_arithmetic():
+    found = measure_bytes(lambda: (x * x).exp())
+    assert msgspec.structs.asdict(found) == {"allocated": 800, "peak": 800, "retained": 400, "saved": 800}
+
+
+def test_what_is_kept_elsewhere_counts_as_retained():
+    kept = []
+    assert measure_bytes(lambda: kept.append(torch.empty(16))).retained == 64
+
+
+def test_setup_is_not_counted():
+    found = measure_bytes(lambda loss: loss.backward(), setup=lambda: (x * x).sum())
+    assert found.retained <= 400
+    assert measure_bytes(lambda made: None, setup=lambda: torch.empty(1000)).allocated == 0
+
+
+@pytest.mark.parametrize("name", ["retained", "saved", "peak", "allocated"])
+def test_sixty_four_bytes_more_are_caught_at_once(name):
+    def keeps(more):
+        w = torch.rand(100 + more, requires_grad=True)
+        return lambda: w.exp()
+
+    assert assert_bytes_at_most(keeps(0), **{name: 400}).most == {name: 400}
+    with pytest.raises(AssertionError, match=f"bytes {name}: 464, at most 400 allowed"):
+        assert_bytes_at_most(keeps(16), **{name: 400})
+
+
+def test_only_what_is_exceeded_is_in_the_message():
+    with pytest.raises(AssertionError) as caught:
+        assert_bytes_at_most(lambda: x.exp(), retained=399, peak=400)
+    assert str(caught.value) == "bytes retained: 400, at most 399 allowed"
+    assert limit_bytes(lambda: x.exp(), retained=400, peak=400).sentence == (
+        "bytes retained: 400, at most 400 allowed; bytes peak: 400, at most 400 allowed"
+    )
+
+
+def test_a_function_that_allocates_otherwise_each_time_is_not_given_a_figure():
+    sizes = iter(range(1, 100))
+    with pytest.raises(Unrepeatable):
+        measure_bytes(lambda: torch.empty(next(sizes)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: assert_not_slower(1, ten), TypeError, "expected candidate to be callable; got 1"),
+        (lambda: assert_not_slower(ten, None), TypeError, "expected baseline to be callable; got None"),
+        (lambda: assert_not_slower(ten, ten, setup=3), TypeError, "expected setup to be callable; got 3"),
+        (lambda: assert_not_slower(ten, ten, margin=-0.1), ValueError, "expected margin of at least 0.02"),
+        (lambda: assert_not_slower(ten, ten, margin=math.nan), ValueError, "expected margin of at least"),
+        (
+            lambda: assert_not_slower(ten, ten, margin="5%"),
+            TypeError,
+            "expected margin to be a number; got '5%'",
+        ),
+        (lambda: assert_not_slower(ten, ten, seconds=0), ValueError, "expected seconds of at least 0.05"),
+        (lambda: assert_not_slower(ten, ten, seconds=math.inf), ValueError, "expected seconds of at least"),
+        (lambda: assert_bytes_at_most(5, retained=1), TypeError, "expected function to be callable; got 5"),
+        (lambda: assert_bytes_at_most(ten), ValueError, "expected a limit; got none; give one of retained"),
+        (lambda: assert_bytes_at_most(ten, peak=-1), ValueError, "expected peak in whole bytes, 0 or more"),
+        (lambda: assert_bytes_at_most(ten, saved=1.5), ValueError, "expected saved in whole bytes"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, error, message):
+    with pytest.raises(error, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_said_by_way_of_warnings():
+    """A project that turns warnings into errors would fail for what is only open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare_time(lambda: None, lambda: None, seconds=0.05)
