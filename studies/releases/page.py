@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import format
@@ -31,7 +32,7 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         study=study,
         text=text,
         findings=findings(study),
-        question=question(study),
+        answers=answers(study),
         figures=[
             (_title(study, id), figures.over_releases(study, id), _words(study, id)) for id in comparisons
         ],
@@ -65,17 +66,49 @@ def _words(study: Study, id: str) -> str:
     return f"Time relative to {study.first}. " + "; ".join(said)
 
 
-def question(study: Study) -> list[tuple[str, str, Prices]]:
-    """Of each trial the labels of its sides, and what the tracked operation costs on each."""
+@dataclass(frozen=True)
+class Answer:
+    """What one trial says of the price of recording.
+
+    Attributes:
+        one, other: the labels of the sides.
+        tracked, untracked: the operation with a graph, and without, on both sides.
+    """
+
+    one: str
+    other: str
+    prices: Prices
+    tracked: LaneOutcome
+    untracked: LaneOutcome
+
+    @property
+    def sentence(self) -> str:
+        """Whether recording became dearer, and which of the two lanes moved."""
+        change = self.prices.change
+        if _holds(change):
+            return f"{self.other} against {self.one}: no change of the price of recording is shown."
+        word = "dearer" if change.mean > 1 else "cheaper"
+        moved = " and ".join(
+            f"the operation {how} takes {format.ratio_with_ends(lane.ratio)} times as long"
+            for how, lane in (("with a graph", self.tracked), ("without", self.untracked))
+        )
+        return (
+            f"{self.other} against {self.one}: recording became {word} relative to the operation, from "
+            f"{format.ratio(self.prices.a)} to {format.ratio(self.prices.b)} times; {moved}."
+        )
+
+
+def answers(study: Study) -> list[Answer]:
+    """What each trial says of the price of recording a small operation."""
     found = []
+    workload, *names = QUESTION
     for judged in study.trials.values():
-        workload, lane, reference = QUESTION
         for comparison in judged.trial.header.comparisons:
-            if comparison.name == workload:
-                known = prices(judged, comparison.id, lane, reference)
-                if known is not None:
-                    one, other = (side.label for side in judged.trial.header.sides)
-                    found.append((one, other, known))
+            known = prices(judged, comparison.id, *names)
+            lanes = [outcome(judged, comparison.id, name) for name in names]
+            if comparison.name == workload and known is not None and lanes[0] and lanes[1]:
+                one, other = (side.label for side in judged.trial.header.sides)
+                found.append(Answer(one, other, known, lanes[0], lanes[1]))
     return found
 
 
