@@ -220,16 +220,18 @@ def test_the_collector_and_a_tracer_are_off_and_come_back():
 
 def test_cycles_that_calls_leave_do_not_pile_up():
     class Node:
-        alive = 0
+        alive = most = 0
 
         def __init__(self):
             self.me = self
             Node.alive += 1
+            Node.most = max(Node.most, Node.alive)
 
         def __del__(self):
             Node.alive -= 1
 
     interleaved = Interleaved(*(lambda: batch_of(Node) for _ in range(3)), lambda: batch_of(None), seed=0)
+    Node.most = 0
     interleaved.take(20 * interleaved._per_copy, time.perf_counter() + 60)
-    made_at_once = sum(interleaved.calls[:3]) * (interleaved._per_copy + 8)
-    assert Node.alive <= 3 * made_at_once
+    made_by_one_copy = sum(interleaved.calls[:3]) * (interleaved._per_copy + 8)
+    assert 0 < Node.most <= 4 * made_by_one_copy
