@@ -38,9 +38,10 @@ asv: $(READY)
 	$(BIN)/asv machine --yes > /dev/null
 	GRADBENCH_ASV_BUDGET=15 $(BIN)/asv run --quick --python=same --bench Square
 
-# What `asv run` has kept in .asv/results, as pages in .asv/html.
+# What `asv run` has kept in .asv/results, as pages to which reports/index.html can lead. They take libraries from the
+# network: without it asv's pages say so, and show nothing.
 asv-site: $(READY)
-	$(BIN)/asv publish
+	$(BIN)/asv publish --html-dir reports/asv
 
 # RUN=folder into reports/; with or without it every page there, and the README's table, from the stored data.
 publish: $(READY)

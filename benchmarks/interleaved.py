@@ -2,7 +2,7 @@
 
 asv measures one benchmark, and one commit, after another, and the speed of a shared machine drifts by more
 than what is looked for. So the numbers come from a run of gradbench, by the installed command of the commit
-under test and its documented table. A lane and torch's own operation take turns there every 50 µs, in many
+under test and its documented table. A lane and its yardstick take turns there every 50 µs, in many
 fresh processes.
 
 asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
@@ -83,7 +83,7 @@ class _Interleaved:
     cells: Cells
 
     def track_ratio(self, table: Table, cell: str, lane: str) -> float:
-        """Time relative to torch's own operation; NaN where its interval is too wide to find 5 %."""
+        """Time relative to the yardstick; NaN where its interval is too wide to find 5 %."""
         (ratio, width), (against, other) = (_ratio(table, cell, name) for name in (lane, self.cells.against))
         # Either may be the comparison's reference, whose interval has no width.
         if not math.hypot(width, other) <= WIDEST:

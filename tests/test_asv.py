@@ -181,6 +181,7 @@ def test_the_page_counts_alarms_and_what_was_found():
     assert "| 5% of a backward more in `Square.backward` | 2 | 2 | 1 |" in text
     assert "| 64 bytes more saved by `Square` | 1 | 0 | 0 |" in text
     assert f"| `{cell}` | 1.00 | 1.00 | 1 of 2 |" in text
+    assert f"- `{cell}`: 1, then 1.05" in text
 
 
 def test_an_alarm_is_read_from_what_asv_says(monkeypatch):

@@ -111,11 +111,29 @@ _SQUARE = Workload(
     "beside it that would dilute a change.",
     imports="from gradbench.functions import Square",
     inputs={"g": "torch.ones({shape}, {options})"},
-    reference="native",
+    reference="plain",
     statement="y = WAY",
     answer="x * x",
     presets=at(),
     ways=(
+        Way(
+            name="plain",
+            label="a Function as in the documentation",
+            effect="The same forward and backward in a torch.autograd.Function of the program's own.",
+            source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+            setup="""\
+class Plain(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return (x + x) * g""",
+            code="Plain.apply(x)",
+        ),
         Way(
             name="native",
             label="torch's own operation",
@@ -125,8 +143,7 @@ _SQUARE = Workload(
         Way(
             name="function",
             label="Square",
-            effect="A torch.autograd.Function whose forward and backward are written in Python.",
-            source="https://docs.pytorch.org/docs/stable/notes/extending.html",
+            effect="That of gradbench.functions, whose apply does less than torch's.",
             code="Square.apply(x)",
         ),
     ),
