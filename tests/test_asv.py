@@ -176,12 +176,15 @@ def test_the_page_counts_alarms_and_what_was_found():
         Comparison("slower", elsewhere, {cell: 1.05}, {cell: 1.0}),
         Comparison("larger", [], {}, {}),
     ])  # fmt: skip
-    text = asv_trials.page(trials)
-    assert "| none | 2 | 1 |  |" in text
-    assert "| 5% of a backward more in `Square.backward` | 2 | 2 | 1 |" in text
-    assert "| 64 bytes more saved by `Square` | 1 | 0 | 0 |" in text
-    assert f"| `{cell}` | 1.00 | 1.00 | 1 of 2 |" in text
-    assert f"- `{cell}`: 1, then 1.05" in text
+    part = asv_trials.part(trials)
+    alarms, apart = part.tables
+    assert list(alarms.rows) == [
+        ("none", "2", "1", ""),
+        ("5% of a backward more in Square.backward", "2", "2", "1"),
+        ("64 bytes more saved by Square", "1", "0", "0"),
+    ]
+    assert list(apart.rows) == [(cell, "1.00%", "1.00%", "1 of 2")]
+    assert f"{cell}: 1, then 1.05" in part.alarms[0][1]
 
 
 def test_an_alarm_is_read_from_what_asv_says(monkeypatch):

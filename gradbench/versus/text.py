@@ -135,6 +135,7 @@ def as_data(judged: Judged) -> dict[str, Any]:
              "python": facts.environment.python, "gradbench": facts.gradbench}
             for name, facts in zip(NAMES, header.sides, strict=True)
         ],
+        "processor": header.sides[0].environment.processor,
         "margin": header.options.margin,
         "pairs": judged.pairs,
         "ended": judged.trial.end.reason if judged.trial.end else None,

@@ -47,6 +47,13 @@ PAGES = (
         "The same code under several releases, in turn on one processor, by gradbench versus.",
         "studies.releases.page",
     ),
+    Page(
+        "Regressions",
+        "regressions/index.html",
+        "Regressions that are made, and looked for",
+        "Identical, slower and larger commits: what gradbench versus and asv say of them.",
+        "studies.regressions.page",
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-REPORTS = Path("reports/regressions")
+DATA = Path("reports/regressions/data")
 
 
 @click.group()
@@ -23,7 +23,7 @@ def main() -> None:
     "--bench", default="Square.track_(ratio|saved)", show_default=True, help="As of asv: which to run."
 )
 @click.option("--budget", type=int, default=75, show_default=True, help="Seconds of a run at each commit.")
-@click.option("--output", type=click.Path(path_type=Path), default=REPORTS, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=DATA, show_default=True)
 def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -> None:
     """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by asv; half an hour."""
     from studies.regressions import asv_trials
@@ -40,7 +40,7 @@ def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -
     "--changed", type=click.IntRange(1), default=3, show_default=True, help="Of a slower commit, twice."
 )
 @click.option("--budget", type=int, default=60, show_default=True, help="Seconds of each trial.")
-@click.option("--output", type=click.Path(path_type=Path), default=REPORTS, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=DATA, show_default=True)
 def versus(identical: int, changed: int, budget: int, output: Path) -> None:
     """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by versus; half an hour."""
     from studies.regressions import versus_trials

@@ -25,6 +25,9 @@ from typing import Any
 
 import msgspec
 
+from gradbench import format
+from studies.regressions.part import Part, Table
+
 FACTOR = 1.03
 SLOWER = 0.05
 MORE_BYTES = 64
@@ -209,59 +212,63 @@ def study(
             (output / "asv.json").write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
             say(f"{number} of {len(kinds)}, {kind}: {alarms or 'nothing'}")
             last, before = commit, after
-    (output / "asv.md").write_text(page(trials))
 
 
-def page(trials: Trials) -> str:
-    """What was found, in Markdown."""
-    lines = [
-        "# asv on commits whose truth is known",
-        "",
-        f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} cores. "
-        f"Benchmarks: `{trials.bench}`. Each commit was measured by `asv run`, for which gradbench ran at "
-        f"most {trials.budget} s, and compared with the one before by "
-        f"`asv compare --factor {trials.factor:g}`.",
-        "",
-        "| change | comparisons | with an alarm | found |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    told = {
-        "identical": "none",
-        "slower": f"{SLOWER:.0%} of a backward more in `Square.backward`",
-        "back": "that taken back",
-        "larger": f"{MORE_BYTES} bytes more saved by `Square`",
-    }
-    for kind, change in told.items():
+_TOLD = {
+    "identical": "none",
+    "slower": f"{SLOWER:.0%} of a backward more in Square.backward",
+    "back": "that taken back",
+    "larger": f"{MORE_BYTES} bytes more saved by Square",
+}
+
+
+def part(trials: Trials) -> Part:
+    """What was found, for the page."""
+    rows = []
+    for kind, change in _TOLD.items():
         chosen = [each for each in trials.comparisons if each.kind == kind]
         if chosen:
             loud = sum(bool(each.alarms) for each in chosen)
             found = "" if kind not in _FOUND else str(sum(_found(each) for each in chosen))
-            lines.append(f"| {change} | {len(chosen)} | {loud} | {found} |")
+            rows.append((change, str(len(chosen)), str(loud), found))
     alike = [each for each in trials.comparisons if each.kind == "identical"]
-    lines += [
-        "",
-        "How far identical commits were apart, in per cent:",
-        "",
-        "| benchmark | median | largest | known |",
-    ]
-    lines.append("| --- | ---: | ---: | ---: |")
+    apart = []
     for cell in sorted({cell for each in alike for cell in each.after if ".track_ratio(" in cell}):
         pairs = [(each.before.get(cell), each.after.get(cell)) for each in alike]
-        apart = sorted(100 * abs(math.log(b / a)) for a, b in pairs if a is not None and b is not None)
-        known = f"{len(apart)} of {len(pairs)}"
-        figures = f"{statistics.median(apart):.2f} | {apart[-1]:.2f}" if apart else "— | —"
-        lines.append(f"| `{cell}` | {figures} | {known} |")
-    for each in trials.comparisons:
-        if each.kind in _FOUND:
-            lines += ["", f"{told[each.kind]}:", "", *(f"    {' '.join(alarm)}" for alarm in each.alarms), ""]
-            for cell, value in each.after.items():
-                if _FOUND[each.kind] in cell.replace("'", ""):
-                    was, now = (
-                        "not known" if known is None else f"{known:.4g}"
-                        for known in (each.before[cell], value)
-                    )
-                    lines.append(f"- `{cell}`: {was}, then {now}")
-    return "\n".join(lines) + "\n"
+        known = sorted(abs(math.log(b / a)) for a, b in pairs if a is not None and b is not None)
+        figures = [f"{statistics.median(known):.2%}", f"{known[-1]:.2%}"] if known else [format.UNKNOWN] * 2
+        apart.append((cell, *figures, f"{len(known)} of {len(pairs)}"))
+    about = (
+        f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} processors. "
+        f"Benchmarks: {trials.bench}. Each commit was measured by asv run, for which gradbench ran at most "
+        f"{trials.budget} s, and compared with the one before by asv compare --factor {trials.factor:g}."
+    )
+    return Part(
+        "asv",
+        "asv",
+        [about],
+        [
+            Table(
+                "Alarms, and changes that were found",
+                ("change", "comparisons", "with an alarm", "found"),
+                rows,
+            ),
+            Table("How far identical commits were apart", ("benchmark", "median", "largest", "known"), apart),
+        ],
+        [(_TOLD[each.kind], _said(each)) for each in trials.comparisons if each.kind in _FOUND],
+    )
+
+
+def _said(comparison: Comparison) -> list[str]:
+    """What asv reported of a change, and what was tracked where it has to be reported."""
+    said = [" ".join(alarm) for alarm in comparison.alarms]
+    for cell, value in comparison.after.items():
+        if _FOUND[comparison.kind] in cell.replace("'", ""):
+            was, now = (
+                "not known" if known is None else f"{known:.4g}" for known in (comparison.before[cell], value)
+            )
+            said.append(f"{cell}: {was}, then {now}")
+    return said
 
 
 # Where a change has to be reported.

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from studies.regressions.asv_trials import MORE_BYTES, SLOWER, Clone, larger, slower, waits
+from studies.regressions.part import Part, Table
 
 # Where a change of Square.backward, and of what Square saves, has to be told.
 _SLOW, _LARGE = "square.backward/100/float32/cpu", "square.forward/100/float32/cpu"
@@ -75,17 +76,19 @@ def study(output: Path, identical: int, changed: int, budget: int, say: Callable
         kinds = [("identical", "")] * identical
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
         started = datetime.datetime.now().isoformat(timespec="seconds")
-        trials = Trials(started, clone.machine()["cpu"], budget, wait, [])
+        trials = Trials(started, "", budget, wait, [])
         for number, (kind, workloads) in enumerate(kinds, 1):
-            found = _trial(clone, commits["start"], commits[kind], kind, workloads, budget, number)
+            data = _versus(clone, commits["start"], commits[kind], workloads, budget, number)
+            found = _trial(data, kind, workloads)
+            trials.processor = data["processor"]
             trials.trials.append(found)
             (output / "versus.json").write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
             said = found.alarms or "nothing"
             say(f"{number} of {len(kinds)}, {kind} {workloads}: {said} after {found.seconds:.0f} s")
-    (output / "versus.md").write_text(page(trials))
 
 
-def _trial(clone: Clone, before: str, after: str, kind: str, workloads: str, budget: int, seed: int) -> Trial:
+def _versus(clone: Clone, before: str, after: str, workloads: str, budget: int, seed: int) -> dict[str, Any]:
+    """What the command says of two commits, with its exit code and its wall time."""
     gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
     command = [sys.executable, str(gradbench), "versus", before, after, "--budget", str(budget)]
     command += [
@@ -103,12 +106,15 @@ def _trial(clone: Clone, before: str, after: str, kind: str, workloads: str, bud
         seconds = time.monotonic() - begun
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stderr}")
-    data = json.loads(done.stdout)
+    return {**json.loads(done.stdout), "code": done.returncode, "seconds": seconds}
+
+
+def _trial(data: dict[str, Any], kind: str, workloads: str) -> Trial:
     return Trial(
         kind=kind,
         workloads=workloads,
-        seconds=round(seconds, 1),
-        code=done.returncode,
+        seconds=round(data["seconds"], 1),
+        code=data["code"],
         pairs=data["pairs"],
         ended=data["ended"],
         alarms={_name(lane): said for lane in data["lanes"] if (said := _alarm(lane))},
@@ -142,49 +148,50 @@ def _found(kind: str, lanes: list[dict[str, Any]]) -> bool | None:
     return None
 
 
-def page(trials: Trials) -> str:
-    """What was found, in Markdown."""
-    lines = [
-        "# gradbench versus on commits whose truth is known",
-        "",
-        f"Begun {trials.started}, on {trials.processor}. Each trial had at most {trials.budget} s, and the "
-        "usual lanes unless workloads are named.",
-        "",
-        "| change | workloads | trials | with an alarm | found | seconds | pairs |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    told = {
-        "identical": "none",
-        "slower": f"{SLOWER:.0%} of a backward more in `Square.backward`",
-        "larger": f"{MORE_BYTES} bytes more saved by `Square`",
-    }
+_TOLD = {
+    "identical": "none",
+    "slower": f"{SLOWER:.0%} of a backward more in Square.backward",
+    "larger": f"{MORE_BYTES} bytes more saved by Square",
+}
+
+
+def part(trials: Trials) -> Part:
+    """What was found, for the page."""
+    rows = []
     for kind, workloads in dict.fromkeys((each.kind, each.workloads) for each in trials.trials):
         own = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]
         loud = sum(bool(each.alarms) for each in own)
         found = "" if own[0].found is None else str(sum(each.found is True for each in own))
-        seconds = _span([round(each.seconds) for each in own])
-        pairs = _span([each.pairs for each in own])
-        cells = [told[kind], workloads or "the usual", str(len(own)), str(loud), found, seconds, pairs]
-        lines.append(f"| {' | '.join(cells)} |")
+        seconds, pairs = _span([round(each.seconds) for each in own]), _span([each.pairs for each in own])
+        rows.append((_TOLD[kind], workloads or "the usual", str(len(own)), str(loud), found, seconds, pairs))
     alike = [each for each in trials.trials if each.kind == "identical"]
     apart = sorted(abs(ratio - 1) for each in alike for ratio in each.apart.values())
+    about = [
+        f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, in "
+        f"at most {trials.budget} s, of the usual lanes unless workloads are named."
+    ]
     if apart:
         off = max(abs(each.yardstick - 1) for each in alike)
-        lines += [
-            "",
+        about.append(
             f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
             f"{len(apart)} lanes, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
-            f"{apart[-1]:.2%} at most; the yardstick by {off:.2%} at most.",
-        ]
-    for each in trials.trials:
-        if each.alarms:
-            lines += [
-                "",
-                f"{told[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs:",
-                "",
-            ]
-            lines += [f"    {lane}: {said}" for lane, said in each.alarms.items()]
-    return "\n".join(lines) + "\n"
+            f"{apart[-1]:.2%} at most; the yardstick by {off:.2%} at most."
+        )
+    columns = ("change", "workloads", "trials", "with an alarm", "found", "seconds", "pairs")
+    return Part(
+        "versus",
+        "gradbench versus",
+        about,
+        [Table("Alarms, and changes that were found", columns, rows)],
+        [
+            (
+                f"{_TOLD[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs",
+                [f"{lane}: {said}" for lane, said in each.alarms.items()],
+            )
+            for each in trials.trials
+            if each.alarms
+        ],
+    )
 
 
 def _span(values: list[int]) -> str:
