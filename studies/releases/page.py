@@ -38,13 +38,22 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         ],
         outcome=outcome,
         closed=closed,
+        off=_off([each.product for each in closed]),
         holding=sum(_holds(each.product) for each in closed),
         pages={name: f"data/{name}/index.html" for name in study.trials},
         header=next(iter(study.trials.values())).trial.header,
     )
+    # The same site, seen from a folder in the folder of the data.
+    back = [Link(each.label, f"../../{each.href}") for each in site]
     for name, judged in study.trials.items():
-        write_versus(judged, data / name / "index.html")
+        write_versus(judged, data / name / "index.html", back)
     put(page, output)
+
+
+def _off(products: Sequence[Interval]) -> tuple[float | None, float | None]:
+    """How far products are from 1, in the median and at most; None where there are none."""
+    apart = sorted(abs(each.mean - 1) for each in products)
+    return (apart[len(apart) // 2], apart[-1]) if apart else (None, None)
 
 
 def _holds(interval: Interval) -> bool:
