@@ -29,7 +29,6 @@ browser:
 
 # The study of the instrument itself: an hour, and reports/instrument/ is made anew.
 instrument: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,study]"
 	$(BIN)/python -m studies.instrument
 
 # A quick look at the asv suite, with the torch that is installed; nothing is kept. asv asks for a description of the

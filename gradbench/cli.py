@@ -247,15 +247,22 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
 
 @cli.command()
 @click.argument("results", type=click.Path(path_type=Path), required=False)
-@click.option("--to", "form", type=click.Choice(["csv"]), default="csv", show_default=True)
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["csv", "markdown", "github-action", "pyperf"]),
+    default="csv",
+    show_default=True,
+    help="A tidy table, a table for people, or what these two tools read.",
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
 def export(results: Path | None, form: str, output: Path | None) -> None:
-    """Write RESULTS (default: the newest run) as a table: one row per lane and metric."""
-    from gradbench.export import to_csv
+    """Write RESULTS (default: the newest run) in a form that other programs, or people, read."""
+    from gradbench.export import FORMS
     from gradbench.results import read_results
     from gradbench.summary import summarise
 
-    text = to_csv(summarise(read_results(results or _newest())))
+    text = FORMS[form](summarise(read_results(results or _newest())))
     if output is None:
         click.echo(text, nl=False)
         return

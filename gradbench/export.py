@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
+from gradbench import format
 from gradbench.plan import Comparison
-from gradbench.summary import LaneSummary, RunSummary
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
 
 COLUMNS = (
     "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",
@@ -64,3 +66,75 @@ def to_csv(summary: RunSummary) -> str:
     writer.writeheader()
     writer.writerows(rows(summary))
     return text.getvalue()
+
+
+def _methods(summary: RunSummary) -> Iterator[tuple[ComparisonSummary, LaneSummary]]:
+    for each in summary.comparisons:
+        for lane in each.methods:
+            yield each, lane
+
+
+def to_markdown(summary: RunSummary) -> str:
+    """A table for people: each method's time, its ratio with the interval, and its memory."""
+    heads = ("workload", "elements", "method", "time", "ratio (95 %)", "verdict", "peak", "saved")
+    lines = [heads, ("---", "---:", "---", "---:", "---:", "---", "---:", "---:")]
+    for each, lane in _methods(summary):
+        reference = lane.verdict == "reference"
+        lines.append(
+            (
+                each.comparison.name,
+                format.count(each.comparison.numel),
+                f"`{lane.lane.label}`",
+                format.seconds(lane.time.mean if lane.time else None),
+                "1" if reference else format.ratio_with_ends(lane.ratio),
+                lane.verdict,
+                format.size(lane.memory.peak if lane.memory else None),
+                format.size(lane.memory.saved if lane.memory else None),
+            )
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_github_action(summary: RunSummary) -> str:
+    """What github-action-benchmark reads as `customSmallerIsBetter`: ratios and bytes, which do not drift."""
+    entries: list[Row] = []
+    for each, lane in _methods(summary):
+        name = f"{each.comparison.id} {lane.lane.name}"
+        if lane.ratio is not None and lane.verdict != "reference":
+            entry: Row = {"name": f"{name}: time", "unit": "times the reference", "value": lane.ratio.mean}
+            if lane.ratio.low is not None and lane.ratio.high is not None:
+                entry["range"] = f"{lane.ratio.low:.6g} to {lane.ratio.high:.6g}"
+            entries.append(entry)
+        if lane.memory is not None:
+            entries += [
+                {"name": f"{name}: {metric}", "unit": "B", "value": getattr(lane.memory, metric)}
+                for metric in ("peak", "saved")
+            ]
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def to_pyperf(summary: RunSummary) -> str:
+    """What `pyperf` reads: a benchmark for each lane, a run for each pass, with its median seconds per call.
+
+    Times are gross: the turn of the loop is in them.
+    """
+    benchmarks = []
+    for each, lane in _methods(summary):
+        runs = [
+            {"metadata": {"loops": times.calls}, "values": [times.seconds]}
+            for visit in summary.results.visits
+            if visit.comparison == each.comparison.id and (times := visit.lanes.get(lane.lane.name))
+        ]
+        if runs:
+            name = f"{each.comparison.id} {lane.lane.name}"
+            benchmarks.append({"metadata": {"name": name, "unit": "second"}, "runs": runs})
+    return json.dumps({"version": "1.0", "benchmarks": benchmarks}) + "\n"
+
+
+# By the name that the command takes.
+FORMS: dict[str, Callable[[RunSummary], str]] = {
+    "csv": to_csv,
+    "markdown": to_markdown,
+    "github-action": to_github_action,
+    "pyperf": to_pyperf,
+}

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import json
 from collections import Counter
 
+import pyperf
 import pytest
 from synthetic import memory, results
 
-from gradbench.export import to_csv
+from gradbench import cli
+from gradbench.export import FORMS, to_csv
 from gradbench.plan import Request
 from gradbench.results import FILENAME, Failure, read_results
 from gradbench.summary import summarise
@@ -161,3 +164,53 @@ def test_an_export_reads_a_run_that_was_interrupted(gradbench, small_run, tmp_pa
     done = gradbench("export", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == HEAD
+
+
+def test_every_form_that_the_command_offers_is_there():
+    (option,) = [each for each in cli.export.params if each.name == "form"]
+    assert list(option.type.choices) == list(FORMS)
+
+
+def made_with_memory():
+    return memory(results({"no_grad": 1.5}, seconds=2e-6), "no_grad", peak=400, saved=64)
+
+
+def test_the_table_for_people_is_markdown_with_a_row_for_each_method():
+    lines = FORMS["markdown"](summarise(made_with_memory())).splitlines()
+    assert lines[1].startswith("| --- |")
+    assert {line.count("|") for line in lines} == {9}
+    (row,) = [line for line in lines if "`torch.no_grad()`" in line]
+    assert "| elementwise | 100 |" in row
+    assert "| 1.50" in row
+    assert row.endswith("| slower | 400 B | 64 B |")
+    assert not any("twin" in line for line in lines)
+
+
+def test_github_action_benchmark_gets_ratios_and_bytes_and_no_times():
+    entries = {
+        each["name"]: each for each in json.loads(FORMS["github-action"](summarise(made_with_memory())))
+    }
+    ratio = entries["elementwise/100/float32/cpu no_grad: time"]
+    assert ratio["value"] == pytest.approx(1.5, rel=0.01)
+    low, high = map(float, ratio["range"].split(" to "))
+    assert low < ratio["value"] < high
+    assert entries["elementwise/100/float32/cpu no_grad: saved"]["value"] == 64
+    assert {each["unit"] for each in entries.values()} == {"times the reference", "B"}
+
+
+def test_pyperf_reads_a_run_for_each_pass(tmp_path):
+    path = tmp_path / "pyperf.json"
+    path.write_text(
+        FORMS["pyperf"](summarise(results({"no_grad": 1.5}, passes=7, scatter=0.0, seconds=2e-6)))
+    )
+    suite = pyperf.BenchmarkSuite.load(str(path))
+    found = suite.get_benchmark("elementwise/100/float32/cpu no_grad")
+    assert found.get_nrun() == 7
+    assert found.median() == pytest.approx(3e-6 + 1e-8)
+    assert found.get_unit() == "second"
+
+
+def test_a_lane_that_was_not_timed_is_no_benchmark_of_pyperf_and_a_dash_for_people():
+    summary = summarise(results({}, passes=0))
+    assert json.loads(FORMS["pyperf"](summary))["benchmarks"] == []
+    assert all("| – |" in line for line in FORMS["markdown"](summary).splitlines()[2:])
