@@ -255,7 +255,7 @@ def page(trials: Trials) -> str:
         if each.kind in _FOUND:
             lines += ["", f"{told[each.kind]}:", "", *(f"    {' '.join(alarm)}" for alarm in each.alarms), ""]
             for cell, value in each.after.items():
-                if _FOUND[each.kind] in cell.replace("'", ""):
+                if _FOUND[each.kind] in cell:
                     was, now = (
                         "not known" if known is None else f"{known:.4g}"
                         for known in (each.before[cell], value)
@@ -265,7 +265,7 @@ def page(trials: Trials) -> str:
 
 
 # Where a change has to be reported.
-_FOUND = {"slower": "track_ratio(square.backward/", "larger": "track_saved(square.forward/"}
+_FOUND = {"slower": "track_ratio('square.backward/", "larger": "track_saved('square.forward/"}
 
 
 def _found(comparison: Comparison) -> bool:
