@@ -167,8 +167,7 @@ def test_functions_that_the_study_does_not_know_are_refused():
 
 def test_the_page_counts_alarms_and_what_was_found():
     cell = "interleaved.Square.track_ratio('square.backward/100', 'function')"
-    slow = [("+", "1.05", "interleaved.Square.track_ratio(square.backward/100, function)")]
-    elsewhere = [("-", "0.95", "interleaved.Square.track_ratio(square.backward/100, function)")]
+    slow, elsewhere = [("+", "1.05", cell)], [("-", "0.95", cell)]
     trials = Trials("2026-01-02T03:04:05", {"cpu": "a processor", "num_cpu": "2"}, "x", 75, 1.03, {100: 1}, [
         Comparison("identical", [], {cell: 1.0}, {cell: 1.01}),
         Comparison("identical", elsewhere, {cell: 1.0}, {cell: None}),
@@ -191,12 +190,12 @@ def test_an_alarm_is_read_from_what_asv_says(monkeypatch):
     said = """\
 | Change   | Before [1d3c5f1d]    | After [ca2f4e9c]    |   Ratio | Benchmark (Parameter)     |
 |----------|----------------------|---------------------|---------|---------------------------|
-| +        | 400                  | 464                 |    1.16 | a.track_saved(b, c)       |
-| !        | 1.0                  | failed              |     n/a | a.track_ratio(b, c)       |
+| +        | 400                  | 464                 |    1.16 | a.track_saved('b', 'c')       |
+| !        | 1.0                  | failed              |     n/a | a.track_ratio('b', 'c')       |
 """
     clone = object.__new__(Clone)
     monkeypatch.setattr(clone, "asv", lambda *arguments: said, raising=False)
     assert clone.compare("1d3c5f1d", "ca2f4e9c") == [
-        ("+", "1.16", "a.track_saved(b, c)"),
-        ("!", "n/a", "a.track_ratio(b, c)"),
+        ("+", "1.16", "a.track_saved('b', 'c')"),
+        ("!", "n/a", "a.track_ratio('b', 'c')"),
     ]

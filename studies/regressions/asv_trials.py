@@ -263,7 +263,7 @@ def _said(comparison: Comparison) -> list[str]:
     """What asv reported of a change, and what was tracked where it has to be reported."""
     said = [" ".join(alarm) for alarm in comparison.alarms]
     for cell, value in comparison.after.items():
-        if _FOUND[comparison.kind] in cell.replace("'", ""):
+        if _FOUND[comparison.kind] in cell:
             was, now = (
                 "not known" if known is None else f"{known:.4g}" for known in (comparison.before[cell], value)
             )
@@ -272,7 +272,7 @@ def _said(comparison: Comparison) -> list[str]:
 
 
 # Where a change has to be reported.
-_FOUND = {"slower": "track_ratio(square.backward/", "larger": "track_saved(square.forward/"}
+_FOUND = {"slower": "track_ratio('square.backward/", "larger": "track_saved('square.forward/"}
 
 
 def _found(comparison: Comparison) -> bool:
