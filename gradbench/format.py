@@ -99,8 +99,8 @@ def ratio_with_ends(interval: Interval | None) -> str:
 
 
 def expm1(value: float | None) -> float | None:
-    """From a log-ratio to the difference from 1."""
-    return None if value is None else math.expm1(value)
+    """From a log-ratio to the difference from 1; None where two passes leave open more than any number."""
+    return None if value is None or value > 700 else math.expm1(value)
 
 
 def percent(value: float | None) -> str:
