@@ -86,6 +86,11 @@ class Accelerator:
         """Return to the device what torch keeps of its memory for later."""
         self._module.empty_cache()
 
+    def uuid(self) -> str | None:
+        """What tells it from all other devices; None where this release of torch does not say."""
+        found = getattr(self._module.get_device_properties(self.device), "uuid", None)
+        return None if found is None else str(found)
+
     def free(self) -> int:
         """Bytes of its memory that nobody uses."""
         return int(self._module.mem_get_info(self.device)[0])

@@ -36,10 +36,10 @@ import torch  # noqa: E402
 from gradbench import __version__, clock  # noqa: E402
 from gradbench.calibration import calibrate, level  # noqa: E402
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
-from gradbench.environment import observe  # noqa: E402
+from gradbench.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
 from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
-from gradbench.plan import Comparison  # noqa: E402
+from gradbench.plan import KINDS, Comparison, kind_of  # noqa: E402
 from gradbench.results import Failure, LaneTime, PartTime, Visit  # noqa: E402
 from gradbench.telemetry import Watch  # noqa: E402
 
@@ -176,7 +176,7 @@ class Worker:
             kind = "out of memory"
         elif "CUDA error" in text:
             # After any other error of the device each further call in this process fails as well.
-            self._broken = text.splitlines()[0]
+            self._broken = first_line(error)
         line = " ".join(text.split())[:500]
         self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
 
@@ -241,7 +241,7 @@ class Worker:
             wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
             calls = [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in lanes]
         calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
-        watch = Watch()
+        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
         if self._accelerator is None:
             rounds = Rounds(self._rounds(lanes, calls, begun + seconds, FEWEST_ROUNDS))
@@ -408,6 +408,20 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(prctl_pdeathsig, signal.SIGKILL)
 
 
+def look(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Bytes that nobody uses, by accelerator; and what torch says of those that cannot be used."""
+    free: dict[str, int] = {}
+    lacks: dict[str, str] = {}
+    for device in devices:
+        if device == "cpu" or kind_of(device) not in KINDS:
+            continue
+        try:
+            free[device] = clock.Accelerator(device).free()
+        except RuntimeError as error:
+            lacks[device] = first_line(error)
+    return free, lacks if len(devices) > 1 else {"cuda": why_no_cuda()}
+
+
 def main() -> None:
     """Answer the tasks that come in on standard input."""
     _die_with_parent()
@@ -418,7 +432,9 @@ def main() -> None:
     # What is there now stays: without this every collection walks all of torch, 0.1 s each.
     gc.collect()
     gc.freeze()
-    worker.say(Ready(observe(), time.perf_counter() - _STARTED, __version__))
+    environment = observe(accelerators=job.accelerators)
+    free, lacks = look(environment.devices) if job.kind == "look" else ({}, {})
+    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)

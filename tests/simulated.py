@@ -108,6 +108,9 @@ class Simulated:
         self.launch(cycles / CYCLES_PER_NS)
         self.log[-1] = "spin"
 
+    def get_device_properties(self, device):
+        return SimpleNamespace(name="Simulated", uuid="0123", major=9, minor=0, total_memory=self.total)
+
     def empty_cache(self):
         self.given_back += 1
 

@@ -246,3 +246,24 @@ def test_a_part_that_is_not_known_in_one_round_is_none():
 def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():
     assert b"host" not in msgspec.json.encode(LANES[0])
     assert measure.Rounds(numpy.ones((1, 1))).host is None
+
+
+def test_a_look_finds_what_is_free_on_each_accelerator_and_why_one_cannot_be_used(device):
+    real = device.set_device
+
+    def use(name):
+        if name == "cuda:1":
+            raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA to debug.")
+        real(name)
+
+    device.set_device = use
+    found = measure.look(("cpu", "cuda:0", "cuda:1", "mps:0"))
+    assert found == ({"cuda:0": 10**9}, {"cuda:1": "CUDA error: out of memory"})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_an_accelerator_a_look_says_in_a_line_what_torch_says():
+    free, lacks = measure.look(("cpu",))
+    assert free == {}
+    assert "CUDA" in lacks["cuda"] or "NVIDIA" in lacks["cuda"]
+    assert "\n" not in lacks["cuda"]
