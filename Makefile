@@ -7,13 +7,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test check browser setup instrument publish asv asv-site clean
+.PHONY: report test test-cuda check browser setup instrument publish asv asv-site clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET)
 
 test: check browser
 	$(BIN)/python -m pytest
+
+# What needs a CUDA device, on a machine that has one. In an environment of your own: python -m pytest -m cuda
+test-cuda: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[cuda]"
+	$(BIN)/python -c "import torch; assert torch.cuda.is_available(), f'torch {torch.__version__} finds no CUDA device'"
+	$(BIN)/python -m pytest -m cuda
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -78,7 +78,13 @@ def _timeout(context: click.Context, option: click.Parameter, value: float) -> f
     metavar="SIZE",
     help="small, medium, large, a number of elements (1e6), or a sweep (1:1e7).",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where the tensors are.")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Where the tensors are: cpu, cuda, cuda:1, several with commas, or all.",
+)
+@click.option("--cold", is_flag=True, help="Flush the cache of a GPU before each call.")
 @click.option("--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.")
 @click.option("--passes", type=int, metavar="N", help="Fresh processes that each visit every comparison.")
 @click.option("--budget", type=float, metavar="SECONDS", help="Wall time in all, the report included.")
@@ -124,9 +130,9 @@ def _timeout(context: click.Context, option: click.Parameter, value: float) -> f
 @click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
 @click.pass_context
 def run(context: click.Context, preset: str, workloads: list[str], methods: list[str], sizes: list[str],
-        device: str, dtype: str, passes: int | None, budget: float | None, precision: float | None,
-        threads: int, allocator: Any, seed: int, timeout: float, output: Path | None, resume: bool,
-        with_report: bool) -> None:  # fmt: skip
+        device: str, cold: bool, dtype: str, passes: int | None, budget: float | None,
+        precision: float | None, threads: int, allocator: Any, seed: int, timeout: float,
+        output: Path | None, resume: bool, with_report: bool) -> None:  # fmt: skip
     """Measure, and build the report (the main job)."""
     from gradbench import run as runs
     from gradbench.plan import Request
@@ -137,7 +143,8 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
              if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
     if resume:
         fixed = sorted(set(given) & {
-            "workloads", "methods", "sizes", "device", "dtype", "threads", "allocator", "seed", "timeout",
+            "workloads", "methods", "sizes", "device", "cold", "dtype", "threads", "allocator", "seed",
+            "timeout",
         })  # fmt: skip
         if fixed:
             flags = {each.name: each.opts[0] for each in context.command.params}
@@ -151,7 +158,7 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
             results = runs.resume(folder, goal, progress)
     else:
         goal = runs.make_goal(preset, passes, budget, precision)
-        request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, preset)
+        request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, preset, cold)
         now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
         options = Options(preset, threads, allocator, timeout)
         command = shlex.join(["gradbench", *sys.argv[1:]])

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import msgspec
 
+from gradbench import nvml
 
-class Environment(msgspec.Struct, frozen=True):
+
+class AcceleratorFacts(msgspec.Struct, frozen=True):
+    """A device that was measured on or could be.
+
+    Attributes:
+        device: as torch names it, such as `cuda:0`.
+        capability: of its instructions, such as 9.0.
+        driver: its version; None where NVML does not say.
+        memory: bytes in all.
+    """
+
+    device: str
+    name: str
+    capability: str
+    driver: str | None
+    memory: int
+
+    def __str__(self) -> str:
+        return f"{self.device} {self.name}, driver {self.driver or 'not known'}"
+
+
+class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     """What may change a result and is not in the plan. No name of the machine or of its user is kept.
 
     Attributes:
@@ -17,6 +40,7 @@ class Environment(msgspec.Struct, frozen=True):
         memory: bytes of main memory.
         torch_config: the build, as `torch.__config__.show()` prints it.
         devices: the devices that torch can use here, `cpu` first.
+        accelerators: those of them that are none; empty where a run does not measure on any.
     """
 
     python: str
@@ -33,14 +57,29 @@ class Environment(msgspec.Struct, frozen=True):
     torch_config: str
     threads: int
     devices: tuple[str, ...]
+    accelerators: tuple[AcceleratorFacts, ...] = ()
 
 
 # What must be the same before the passes of one run may be put together.
-MUST_MATCH = ("python", "system", "machine", "processor", "cpus", "torch", "torch_git", "threads")
+MUST_MATCH = (
+    "python",
+    "system",
+    "machine",
+    "processor",
+    "cpus",
+    "torch",
+    "torch_git",
+    "threads",
+    "accelerators",
+)
 
 
-def observe() -> Environment:
-    """The environment of this process. Imports torch."""
+def observe(accelerators: bool = False) -> Environment:
+    """The environment of this process. Imports torch.
+
+    Args:
+        accelerators: look at those as well, which starts their driver.
+    """
     import numpy
     import psutil
     import torch
@@ -59,8 +98,52 @@ def observe() -> Environment:
         torch_git=torch.version.git_version or "",
         torch_config=torch.__config__.show(),
         threads=torch.get_num_threads(),
-        devices=("cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))),
+        devices=("cpu", *(names := _accelerators())),
+        accelerators=tuple(_facts(name) for name in names) if accelerators else (),
     )
+
+
+def _accelerators() -> list[str]:
+    """The devices that torch finds beside the CPU, as it names them."""
+    import torch
+
+    # Where the driver is too old torch counts devices that it cannot use, and warns.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not torch.accelerator.is_available():
+            return []
+        kind = torch.accelerator.current_accelerator().type
+        return [f"{kind}:{index}" for index in range(torch.accelerator.device_count())]
+
+
+def _facts(device: str) -> AcceleratorFacts:
+    import torch
+
+    properties = torch.get_device_module(device).get_device_properties(device)
+    major, minor = getattr(properties, "major", None), getattr(properties, "minor", None)
+    return AcceleratorFacts(
+        device=device,
+        name=properties.name,
+        capability="" if major is None else f"{major}.{minor}",
+        driver=nvml.driver(),
+        memory=int(properties.total_memory),
+    )
+
+
+def why_no_cuda() -> str:
+    """What torch says of CUDA where it finds no device, in a line."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:
+        return first_line(error)
+    return "it does not say why"
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line: of those of CUDA the rest is advice on debugging."""
+    return " ".join(str(error).strip().partition("\n")[0].split())[:300]
 
 
 def _processor() -> str:
@@ -76,7 +159,13 @@ def _processor() -> str:
 def differences(one: Environment, other: Environment) -> list[str]:
     """What keeps two environments from being the same for a measurement, in words."""
     return [
-        f"{name} {getattr(one, name)} and {getattr(other, name)}"
+        f"{name} {_words(getattr(one, name))} and {_words(getattr(other, name))}"
         for name in MUST_MATCH
         if getattr(one, name) != getattr(other, name)
     ]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, tuple):
+        return "; ".join(str(each) for each in value) or "none"
+    return str(value)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from gradbench import format
 from gradbench.plan import Comparison
+from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
 
 COLUMNS = (
@@ -25,7 +26,10 @@ def rows(summary: RunSummary) -> Iterator[Row]:
     """The tidy table: one row per lane and metric; seconds and bytes, never scaled; None where unknown."""
     for each in summary.comparisons:
         for lane in each.lanes:
-            yield _time_row(each.comparison, lane)
+            yield _time_row(each.comparison, lane, "time", lane.time, lane.ratio)
+            if each.comparison.device != "cpu":
+                yield _time_row(each.comparison, lane, "host_time", lane.host, lane.host_ratio)
+                yield _time_row(each.comparison, lane, "device_time", lane.device, lane.device_ratio)
             for metric in MEMORY_METRICS:
                 known = lane.memory is not None and (metric != "graph" or lane.lane.keeps_graph)
                 value = getattr(lane.memory, metric) if known else None
@@ -33,13 +37,15 @@ def rows(summary: RunSummary) -> Iterator[Row]:
                 yield _row(each.comparison, lane, metric, unit, value)
 
 
-def _time_row(comparison: Comparison, lane: LaneSummary) -> Row:
-    row = _row(comparison, lane, "time", "s", None)
-    if lane.time is not None:
-        row |= {"value": lane.time.mean, "low": lane.time.low, "high": lane.time.high}
-        row["passes"] = lane.time.count
-    if lane.ratio is not None:
-        row |= {"ratio": lane.ratio.mean, "ratio_low": lane.ratio.low, "ratio_high": lane.ratio.high}
+def _time_row(
+    comparison: Comparison, lane: LaneSummary, metric: str, time: Interval | None, ratio: Interval | None
+) -> Row:
+    row = _row(comparison, lane, metric, "s", None)
+    if time is not None:
+        row |= {"value": time.mean, "low": time.low, "high": time.high}
+        row["passes"] = time.count
+    if ratio is not None:
+        row |= {"ratio": ratio.mean, "ratio_low": ratio.low, "ratio_high": ratio.high}
     return row
 
 

@@ -24,24 +24,35 @@ class Job(msgspec.Struct, frozen=True):
 
     Attributes:
         number: of the pass.
-        kind: what the worker does: count bytes, time each visit by itself, or take turns with another.
+        kind: what the worker does: count bytes, time each visit by itself, take turns with another, or
+            look at the devices that are here.
         seed: of the random orders in this process.
         batch_seconds: what a batch should take.
+        accelerators: it measures on others than the CPU.
     """
 
     number: int
-    kind: Literal["memory", "time", "turns"]
+    kind: Literal["memory", "time", "turns", "look"]
     seed: int
     threads: int
     batch_seconds: float = BATCH_SECONDS
+    accelerators: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The worker has imported torch, under this version of gradbench."""
+    """The worker has imported torch, under this version of gradbench.
+
+    Attributes:
+        free: bytes of memory that nobody uses, by accelerator; where it was to look.
+        lacks: where it was to look, by device what torch says of one that cannot be used; of `cuda` where
+            there is none.
+    """
 
     environment: Environment
     import_seconds: float
     gradbench: str = ""
+    free: dict[str, int] = {}
+    lacks: dict[str, str] = {}
 
 
 class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):

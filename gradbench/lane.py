@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 import numpy
 import torch
@@ -50,6 +50,38 @@ def batch(n, {names}):
     return taken
 """
 
+# On an accelerator more than a clock is read before and after the calls; these are told where they stand.
+_BATCH_BETWEEN = """\
+def batch(n, begin, end, {names}):
+{first}
+    {made} = None
+    begin()
+    for _ in repeat(None, n):
+{statement}
+        {made} = None
+    end()
+"""
+_FED_BATCH_BETWEEN = """\
+def batch(n, begin, end, {names}):
+{first_feed}
+{first}
+    {made} = None
+    for _ in repeat(None, n):
+{feed}
+        begin()
+{statement}
+        end()
+        {made} = None
+"""
+
+
+class Between(Protocol):
+    """Told when the calls of a batch begin and when they have been issued; of fed calls, of each one."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
 
 class ReadyLane:
     """A lane that has been set up: its names, and its batch.
@@ -68,7 +100,9 @@ class ReadyLane:
         self._statement = compile(lane.statement, f"<{lane.name}>", "exec")
         self._parts = _parts(lane.result)
         self._made = self._stored(lane.feed) | self._stored(lane.statement)
-        self.batch = self._make_batch()
+        self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
+        self.batch: Batch = self._make_batch(_FED_BATCH if lane.feed else _BATCH)
+        self._between: Callable[..., None] | None = None
 
     def _stored(self, code: str) -> set[str]:
         """The names that code makes anew."""
@@ -79,10 +113,10 @@ class ReadyLane:
         }
         return stored - self._names.keys()
 
-    def _make_batch(self) -> Batch:
+    def _make_batch(self, template: str) -> Any:
         lane = self.lane
         read = dict.fromkeys((*self._feed.co_names, *self._statement.co_names))
-        source = (_FED_BATCH if lane.feed else _BATCH).format(
+        source = template.format(
             names=", ".join(f"{name}={name}" for name in read if name in self._names and name != "torch"),
             made=" = ".join(sorted(self._made | {"y"})),
             first_feed=textwrap.indent(lane.feed, " " * 4),
@@ -90,10 +124,14 @@ class ReadyLane:
             feed=textwrap.indent(lane.feed, " " * 8),
             statement=textwrap.indent(lane.statement, " " * 8),
         )
-        self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
         exec(compile(source, f"<batch of {lane.name}>", "exec"), self._around)
-        batch: Batch = self._around["batch"]
-        return batch
+        return self._around.pop("batch")
+
+    def batch_between(self, n: int, between: Between) -> None:
+        """Run the statement once, and then n times as `batch` does, with `between` in the clock's place."""
+        if self._between is None:
+            self._between = self._make_batch(_FED_BATCH_BETWEEN if self.lane.feed else _BATCH_BETWEEN)
+        self._between(n, between.begin, between.end)
 
     def close(self) -> None:
         """Let go of all that the lane holds: functions and their globals hold each other."""

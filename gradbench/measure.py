@@ -9,6 +9,8 @@ output; anything that measured code prints goes to standard error. Nothing here 
         until the slice of time is used:
             for each lane, in random order: time a batch of n calls
         emit one visit: per lane the time per call, and the log-ratio to the reference, paired by round
+
+On an accelerator a round has two batches of each lane, and a batch is longer: see `gradbench.clock`.
 """
 
 from __future__ import annotations
@@ -23,22 +25,22 @@ import os  # noqa: E402
 import random  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
 from functools import partial  # noqa: E402
-from typing import Any, BinaryIO, Literal  # noqa: E402
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar  # noqa: E402
 
 import msgspec  # noqa: E402
 import numpy  # noqa: E402
 import torch  # noqa: E402
 
-from gradbench import __version__  # noqa: E402
+from gradbench import __version__, clock  # noqa: E402
 from gradbench.calibration import calibrate, level  # noqa: E402
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
-from gradbench.environment import observe  # noqa: E402
+from gradbench.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
 from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
-from gradbench.plan import Comparison  # noqa: E402
-from gradbench.results import Failure, LaneTime, Visit  # noqa: E402
+from gradbench.plan import KINDS, Comparison, kind_of  # noqa: E402
+from gradbench.results import Failure, LaneTime, PartTime, Visit  # noqa: E402
 from gradbench.telemetry import Watch  # noqa: E402
 
 # Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
@@ -46,6 +48,10 @@ FEWEST_ROUNDS = 5
 # In passes beyond this, results are held against the reference's alone, and not against NumPy's: by then each
 # comparison has been visited, and a tensor of a million elements takes NumPy longer than a visit takes.
 ANSWERED = 3
+
+
+# What says that memory ran out: of torch's allocator on the CPU, of the driver, of a library's workspace.
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
 class LaneFailed(Exception):
@@ -65,6 +71,25 @@ def _run(ready: ReadyLane, n: int) -> int:
         raise LaneFailed(ready, error) from error
 
 
+_Taken = TypeVar("_Taken")
+
+
+def _timed(take: Callable[[ReadyLane, int], _Taken], ready: ReadyLane, n: int) -> _Taken:
+    """What `take` times of a lane. Raises LaneFailed."""
+    try:
+        return take(ready, n)
+    except Exception as error:
+        raise LaneFailed(ready, error) from error
+
+
+class Rounds(NamedTuple):
+    """Nanoseconds of each batch: rounds x lanes. Host and device are of an accelerator's rounds."""
+
+    wall: numpy.ndarray[Any, Any]
+    host: numpy.ndarray[Any, Any] | None = None
+    device: numpy.ndarray[Any, Any] | None = None
+
+
 class Worker:
     """Answers tasks until its input ends."""
 
@@ -74,6 +99,9 @@ class Worker:
         self._output = output
         self._source = source
         self._random = random.Random(job.seed)
+        # The device that is measured on, where it is not the CPU.
+        self._accelerator: clock.Accelerator | None = None
+        self._broken = ""
         torch.set_num_threads(job.threads)
 
     def say(self, message: Message) -> None:
@@ -82,16 +110,30 @@ class Worker:
         self._output.flush()
 
     def visit(self, task: Task) -> None:
-        """Visit one comparison: a Visit or Memory records, and a Failure for each lane that fell out."""
-        comparison = task.comparison
-        if comparison is None:
+        """Visit one comparison: a Visit or Memory records, and a Failure for each lane that fell out.
+
+        Raises SystemExit where the device can no longer be used by this process.
+        """
+        if task.comparison is None:
             self._observe()
             return
+        self._visit(task.comparison, task.seconds)
+        if self._accelerator is not None and not self._broken:
+            # Nothing of the visit is held any more; what it left in cycles goes as well.
+            gc.collect()
+            self._accelerator.give_back()
+        if self._broken:
+            raise SystemExit(f"this process cannot use its device any more: {self._broken}")
+
+    def _visit(self, comparison: Comparison, seconds: float) -> None:
         started = time.perf_counter()
         # What is released while something is measured must be what is measured.
         gc.disable()
         built: list[ReadyLane] = []
         try:
+            self._accelerator = None
+            if comparison.device != "cpu":
+                self._accelerator = clock.Accelerator(comparison.device)
             lanes = built = self._build(comparison)
             if self._job.kind == "memory":
                 self._memory(comparison, lanes)
@@ -100,13 +142,15 @@ class Worker:
                     if self._job.kind == "turns":
                         self._turns(lanes)
                     else:
-                        self._time(comparison, lanes, task.seconds, started)
+                        self._time(comparison, lanes, seconds, started)
                     break
                 except LaneFailed as failed:
                     self._fail(comparison, failed.ready.lane.name, "time", failed.error)
                     lanes = [each for each in lanes if each is not failed.ready]
                     if failed.ready.lane.role == "reference":
                         break
+                if self._broken:
+                    break
         except Exception as error:
             self._fail(comparison, None, self._job.kind, error)
         finally:
@@ -126,8 +170,13 @@ class Worker:
         if isinstance(error, CheckFailed):
             kind, text = "check", str(error)
         # On the CPU torch reports this as a RuntimeError of the allocator.
-        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+            words in text for words in _NO_MEMORY
+        ):
             kind = "out of memory"
+        elif "CUDA error" in text:
+            # After any other error of the device each further call in this process fails as well.
+            self._broken = first_line(error)
         line = " ".join(text.split())[:500]
         self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
 
@@ -165,7 +214,7 @@ class Worker:
                 lanes.append(ready)
             except Exception as error:
                 self._fail(comparison, lane.name, "check", error)
-                if lane.role == "reference":
+                if lane.role == "reference" or self._broken:
                     return []
         return lanes
 
@@ -176,26 +225,40 @@ class Worker:
             if ready.lane.role == "empty" or not ready.lane.counted:
                 continue
             try:
-                self.say(measure_memory(ready, comparison.id))
+                self.say(measure_memory(ready, comparison.id, self._accelerator))
                 if comparison.timeline and ready.lane.role in ("reference", "method"):
-                    self.say(follow(ready, comparison.id))
+                    self.say(follow(ready, comparison.id, self._accelerator))
             except Exception as error:
                 self._fail(comparison, ready.lane.name, "memory", error)
+                if self._broken:
+                    return
 
     def _time(self, comparison: Comparison, lanes: list[ReadyLane], seconds: float, started: float) -> None:
-        calls = [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+        if self._accelerator is None:
+            calls = [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+        else:
+            device = clock.DeviceClock(self._accelerator)
+            wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
+            calls = [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in lanes]
         calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
-        watch = Watch()
+        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
-        times = self._rounds(lanes, calls, begun + seconds, FEWEST_ROUNDS)
+        if self._accelerator is None:
+            rounds = Rounds(self._rounds(lanes, calls, begun + seconds, FEWEST_ROUNDS))
+        else:
+            rounds = self._device_rounds(lanes, calls, begun + seconds, device)
         ended = time.perf_counter()
         telemetry = watch.read()
-        lane_times, error = summarise([ready.lane.role for ready in lanes], calls, times)
+        roles = [ready.lane.role for ready in lanes]
+        lane_times, error = summarise(roles, calls, rounds.wall)
+        if rounds.host is not None and rounds.device is not None:
+            fed = any(ready.lane.feed for ready in lanes)
+            lane_times = with_parts(lane_times, roles, rounds.host, rounds.device, fed)
         self.say(
             Visit(
                 number=self._job.number,
                 comparison=comparison.id,
-                rounds=len(times),
+                rounds=len(rounds.wall),
                 timed_seconds=ended - begun,
                 other_seconds=begun - started + time.perf_counter() - ended,
                 error=error,
@@ -232,6 +295,23 @@ class Worker:
                 row[place] = _run(ready, n)
             rows.append(row)
         return numpy.array(rows, dtype=numpy.float64)
+
+    def _device_rounds(
+        self, lanes: list[ReadyLane], calls: list[int], until: float, device: clock.DeviceClock
+    ) -> Rounds:
+        """As `_rounds`, with two batches of each lane in a round: one by the host's clock, one by events."""
+        places = list(enumerate(zip(lanes, calls, strict=True)))
+        rows: list[numpy.ndarray[Any, Any]] = []
+        while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
+            row = numpy.zeros((3, len(places)))
+            self._random.shuffle(places)
+            for place, (ready, n) in places:
+                row[1, place], row[0, place] = _timed(device.wall, ready, n)
+            self._random.shuffle(places)
+            for place, (ready, n) in places:
+                row[2, place] = _timed(device.device, ready, n)
+            rows.append(row)
+        return Rounds(*numpy.stack(rows, axis=1))
 
 
 def _result(y: torch.Tensor | None) -> torch.Tensor:
@@ -271,11 +351,75 @@ def summarise(
     return lanes, error
 
 
+def with_parts(
+    lanes: Sequence[LaneTime],
+    roles: Sequence[str],
+    host: numpy.ndarray[Any, Any],
+    device: numpy.ndarray[Any, Any],
+    fed: bool,
+) -> list[LaneTime]:
+    """The times of lanes on an accelerator, with the host's and the device's part.
+
+    Args:
+        lanes: as `summarise` returns them.
+        host, device: nanoseconds of each batch, rounds x lanes; the device's is NaN where it is not known.
+        fed: each call was timed by itself.
+    """
+    calls = numpy.array([lane.calls for lane in lanes])
+    reference = roles.index("reference")
+    # A pair of events takes time with nothing between them: once a batch, or once a call where calls are fed.
+    pairs = calls if fed else numpy.ones_like(calls)
+    if "empty" in roles:
+        empty = roles.index("empty")
+        device = device - device[:, [empty]] / pairs[empty] * pairs
+    least = clock.RESOLUTION_SECONDS * pairs / calls
+    on_host = _parts(host / calls / 1e9, reference, numpy.zeros(len(calls)))
+    on_device = _parts(device / calls / 1e9, reference, least)
+    return [
+        msgspec.structs.replace(lane, host=one, device=other)
+        for lane, one, other in zip(lanes, on_host, on_device, strict=True)
+    ]
+
+
+def _parts(
+    per_call: numpy.ndarray[Any, Any], reference: int, least: numpy.ndarray[Any, Any]
+) -> list[PartTime | None]:
+    """By lane the part that these seconds per call are, rounds x lanes; None where a round has none."""
+    parts: list[PartTime | None] = []
+    base = per_call[:, reference]
+    above = numpy.median(base) > least[reference]
+    for column, smallest in zip(per_call.T, least, strict=True):
+        if numpy.isnan(column).any():
+            parts.append(None)
+            continue
+        q1, median, q3 = (float(each) for each in numpy.quantile(column, [0.25, 0.5, 0.75]))
+        log_ratio = None
+        both = (column > 0) & (base > 0)
+        if above and median > smallest and both.any():
+            log_ratio = float(numpy.median(numpy.log(column[both] / base[both])))
+        parts.append(PartTime(median, q1, q3, log_ratio, float(smallest)))
+    return parts
+
+
 def _die_with_parent() -> None:
     """Have the system end this process when the parent is gone, in the middle of a visit too (Linux)."""
     if sys.platform == "linux":
         prctl_pdeathsig = 1
         ctypes.CDLL(None).prctl(prctl_pdeathsig, signal.SIGKILL)
+
+
+def look(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Bytes that nobody uses, by accelerator; and what torch says of those that cannot be used."""
+    free: dict[str, int] = {}
+    lacks: dict[str, str] = {}
+    for device in devices:
+        if device == "cpu" or kind_of(device) not in KINDS:
+            continue
+        try:
+            free[device] = clock.Accelerator(device).free()
+        except RuntimeError as error:
+            lacks[device] = first_line(error)
+    return free, lacks if len(devices) > 1 else {"cuda": why_no_cuda()}
 
 
 def main() -> None:
@@ -288,7 +432,9 @@ def main() -> None:
     # What is there now stays: without this every collection walks all of torch, 0.1 s each.
     gc.collect()
     gc.freeze()
-    worker.say(Ready(observe(), time.perf_counter() - _STARTED, __version__))
+    environment = observe(accelerators=job.accelerators)
+    free, lacks = look(environment.devices) if job.kind == "look" else ({}, {})
+    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)

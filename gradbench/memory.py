@@ -1,7 +1,8 @@
 """Exact bytes of one execution of a lane, in an execution that is not timed.
 
 On the CPU there is no allocator statistic; the profiler's memory events are one per allocation and
-release and carry the size in bytes. What the graph keeps is seen through saved-tensor hooks.
+release and carry the size in bytes. On an accelerator torch's allocator counts the bytes that it was asked
+for, and gives them in blocks that are larger. What the graph keeps is seen through saved-tensor hooks.
 """
 
 from __future__ import annotations
@@ -16,21 +17,31 @@ import psutil
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from gradbench.clock import Accelerator
 from gradbench.lane import ReadyLane
 from gradbench.results import Memory, Stretch, Timeline
 
 SOURCE = "torch.profiler memory events"
+# By what the counters are called; its other form, cudaMallocAsync, has none of requested bytes.
+DEVICE_SOURCE = "torch.{kind}.memory_stats, requested bytes"
 
 
 class Unrepeatable(Exception):
     """Two executions of the same statement did not allocate the same."""
 
 
-def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
+class Uncounted(Exception):
+    """The allocator of an accelerator does not count the bytes that it is asked for."""
+
+
+def measure_memory(ready: ReadyLane, comparison_id: str, accelerator: Accelerator | None = None) -> Memory:
     """What one execution does to memory, in bytes (see `gradbench.results.Memory`).
 
-    Each figure is taken twice; raises Unrepeatable when the two differ.
+    With an accelerator, to its memory. Each figure is taken twice; raises Unrepeatable when the two differ,
+    and Uncounted where they cannot be had.
     """
+    if accelerator is not None:
+        return _on_device(ready, comparison_id, accelerator)
     events, own = _repeated(ready)
     peak, retained = _levels(events)
     return Memory(
@@ -44,6 +55,63 @@ def measure_memory(ready: ReadyLane, comparison_id: str) -> Memory:
         saved=_saved(ready),
         resident=_resident(ready),
         source=SOURCE,
+    )
+
+
+# What is asked of the counters: bytes asked for since the start, their number, live now, and most live.
+_ALLOCATED = "requested_bytes.all.allocated"
+_ALLOCATIONS = "allocation.all.allocated"
+_LIVE = "requested_bytes.all.current"
+_PEAK = "requested_bytes.all.peak"
+_BLOCKS = "allocated_bytes.all.current"
+_BLOCKS_PEAK = "allocated_bytes.all.peak"
+
+
+def _counters(accelerator: Accelerator) -> dict[str, int]:
+    """The counters once all that was issued is done. Raises Uncounted."""
+    accelerator.synchronize()
+    counters = accelerator.statistics()
+    if _PEAK not in counters or (counters[_BLOCKS] and not counters[_LIVE]):
+        raise Uncounted(
+            "expected torch's own allocator, which counts requested bytes; this one does not "
+            "(PYTORCH_CUDA_ALLOC_CONF may name another)"
+        )
+    return counters
+
+
+def _on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Memory:
+    def execute() -> tuple[int, ...]:
+        fed = ready.feed()
+        before = _counters(accelerator)
+        accelerator.reset_peaks()
+        kept = ready.run_and_keep(fed)
+        after = _counters(accelerator)
+        return (
+            after[_ALLOCATED] - before[_ALLOCATED],
+            after[_ALLOCATIONS] - before[_ALLOCATIONS],
+            after[_PEAK] - before[_LIVE],
+            after[_LIVE] - before[_LIVE],
+            after[_BLOCKS_PEAK] - before[_BLOCKS],
+            _own(kept, ready.x),
+        )
+
+    # Not the first: libraries make their workspaces in it.
+    _, first, second = (execute() for _ in range(3))
+    if first != second:
+        raise Unrepeatable(f"two executions counted {first} and {second}; expected the same")
+    allocated, allocations, peak, retained, blocks, own = second
+    return Memory(
+        comparison=comparison_id,
+        lane=ready.lane.name,
+        allocated=allocated,
+        allocations=allocations,
+        peak=peak,
+        retained=retained,
+        graph=retained - own,
+        saved=_saved(ready),
+        resident=None,
+        source=DEVICE_SOURCE.format(kind=accelerator.device.partition(":")[0]),
+        peak_blocks=blocks,
     )
 
 
@@ -128,12 +196,16 @@ def _allocations(ready: _Execution) -> tuple[list[int], int]:
             fed = ready.feed()
         kept = ready.run_and_keep(fed)
     (begun,) = _ends(profiler, _FEED).values()
-    own, x = 0, ready.x
-    if x is not None:
-        storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in _tensors(kept)}
-        storages.pop(x.untyped_storage().data_ptr(), None)
-        own = sum(storage.nbytes() for storage in storages.values())
-    return [size for time, size in _events(profiler) if time > begun], own
+    return [size for time, size in _events(profiler) if time > begun], _own(kept, ready.x)
+
+
+def _own(kept: list[Any], x: torch.Tensor | None) -> int:
+    """Bytes of the storages of a result, other than that of x; 0 where there is no x to tell them from."""
+    if x is None:
+        return 0
+    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in _tensors(kept)}
+    storages.pop(x.untyped_storage().data_ptr(), None)
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def _tensors(kept: Any) -> Iterator[torch.Tensor]:
@@ -169,8 +241,13 @@ def _ends(profiler: profile, prefix: str) -> dict[str, int]:
     }
 
 
-def follow(ready: ReadyLane, comparison_id: str) -> Timeline:
-    """The bytes that are live through one execution, line by line; what the lines name is held to the end."""
+def follow(ready: ReadyLane, comparison_id: str, accelerator: Accelerator | None = None) -> Timeline:
+    """The bytes that are live through one execution, line by line; what the lines name is held to the end.
+
+    Of an accelerator, the most in each line, and those at its end.
+    """
+    if accelerator is not None:
+        return _follow_on_device(ready, comparison_id, accelerator)
     with _profiled() as profiler:
         lines, held = ready.run_by_line(lambda number: record_function(f"{_LINE}{number}"))
     events = _events(profiler)
@@ -185,6 +262,24 @@ def follow(ready: ReadyLane, comparison_id: str) -> Timeline:
             at += 1
         stretches.append(Stretch(line, tuple(reached)))
     return Timeline(comparison_id, ready.lane.name, tuple(stretches))
+
+
+def _follow_on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Timeline:
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def line(number: int) -> Iterator[None]:
+        before = _counters(accelerator)[_LIVE]
+        accelerator.reset_peaks()
+        yield
+        after = _counters(accelerator)
+        start = seen[-1][1] if seen else 0
+        seen.append((start + after[_PEAK] - before, start + after[_LIVE] - before))
+
+    lines, held = ready.run_by_line(line)
+    del held
+    stretches = tuple(Stretch(code, live) for code, live in zip(lines, seen, strict=True))
+    return Timeline(comparison_id, ready.lane.name, stretches)
 
 
 class _Saved:

@@ -25,6 +25,15 @@ from gradbench.workloads import PRESETS, WORKLOADS, Way, Workload
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 DTYPES = tuple(EPSILON)
 
+# The kinds of device that there is a clock for.
+KINDS = ("cpu", "cuda")
+BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
+# A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
+LEAST_TENSORS = 3
+# More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
+FLUSHED = 256 * 2**20
+FLUSH = "flush.zero_()"
+
 # What a way may need of the machine, and the programs of which any one provides it.
 NEEDS = {"c compiler": ("cc", "gcc", "clang"), "c++ compiler": ("c++", "g++", "clang++")}
 
@@ -91,7 +100,9 @@ class Lane(msgspec.Struct, frozen=True):
     @property
     def keeps_graph(self) -> bool:
         """Whether what its statement leaves beside its result is the graph's, and no gradient's."""
-        return not self.feed and not any(part in self.statement for part in (".backward(", ".step("))
+        return self.feed in ("", FLUSH) and not any(
+            part in self.statement for part in (".backward(", ".step(")
+        )
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -147,6 +158,11 @@ class Request(msgspec.Struct, frozen=True):
     """What is to be measured; empty tuples ask for all that the preset holds.
 
     The same request makes the same plan on the same machine: a way may need a compiler.
+
+    Attributes:
+        device: one, or several with commas between them.
+        cold: the cache of the device is flushed before each call; not on the CPU.
+        room: bytes that were free, by device: what cannot fit there is left out.
     """
 
     workloads: tuple[str, ...] = ()
@@ -156,6 +172,23 @@ class Request(msgspec.Struct, frozen=True):
     dtype: str = "float32"
     seed: int = 0
     preset: str = "standard"
+    cold: bool = False
+    room: dict[str, int] = {}
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices, each once, as torch names them.
+
+        >>> Request(device="cpu,cuda,cuda:0").devices
+        ('cpu', 'cuda:0')
+        """
+        named = (each.strip() for each in self.device.split(","))
+        return tuple(dict.fromkeys(f"{each}:0" if each in KINDS[1:] else each for each in named))
+
+
+def kind_of(device: str) -> str:
+    """The kind of a device: `cuda` of `cuda:1`."""
+    return device.partition(":")[0]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -186,20 +219,24 @@ def make_plan(request: Request) -> Plan:
     _choose("--method", request.methods, _names(_lane_names(WORKLOADS)), str)
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
-    for workload in WORKLOADS:
-        if workload.name not in wanted:
-            continue
-        for shape in _shapes(workload, request):
-            reason = _unfit(workload, math.prod(shape), request.dtype)
-            if reason:
-                skipped[_id(workload, math.prod(shape), request)] = reason
+    if request.cold and "cpu" in request.devices:
+        raise RequestError("--cold flushes the cache of an accelerator: expected --device cuda; got the CPU")
+    for device in request.devices:
+        own = msgspec.structs.replace(request, device=device)
+        for workload in WORKLOADS:
+            if workload.name not in wanted:
                 continue
-            comparison = _comparison(workload, shape, request)
-            # A method that this workload has no way for does not bring it into the plan.
-            if not (workload.ways and request.methods and not request.workloads) or any(
-                lane.role == "method" for lane in comparison.lanes
-            ):
-                comparisons.append(comparison)
+            for shape in _shapes(workload, own):
+                reason = _unfit(workload, math.prod(shape), own)
+                if reason:
+                    skipped[_id(workload, math.prod(shape), own)] = reason
+                    continue
+                comparison = _comparison(workload, shape, own)
+                # A method that this workload has no way for does not bring it into the plan.
+                if not (workload.ways and request.methods and not request.workloads) or any(
+                    lane.role == "method" for lane in comparison.lanes
+                ):
+                    comparisons.append(comparison)
     if not comparisons:
         reasons = "; ".join(f"{id}: {reason}" for id, reason in skipped.items())
         raise RequestError(
@@ -232,12 +269,18 @@ def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
     return sorted(shapes, key=lambda shape: (math.prod(shape), shape))
 
 
-def _unfit(workload: Workload, numel: int, dtype: str) -> str:
-    """Why a workload is not measured at a size or dtype; empty where it is."""
+def _unfit(workload: Workload, numel: int, request: Request) -> str:
+    """Why a workload is not measured at a size, dtype or device; empty where it is."""
+    dtype, device = request.dtype, request.device
     if workload.largest is not None and numel > workload.largest:
         return f"{numel:,} elements are more than the {workload.largest:,} that it is fit for"
     if workload.dtypes and dtype not in workload.dtypes:
         return f"it is measured in {' and '.join(workload.dtypes)}, not in {dtype}"
+    if workload.devices and kind_of(device) not in workload.devices:
+        return f"it is measured on {' and '.join(workload.devices)}, not on {device}"
+    least = LEAST_TENSORS * numel * BYTES[dtype]
+    if least > request.room.get(device, least):
+        return f"{least:,} bytes are the least that it takes; {request.room[device]:,} were free on {device}"
     return ""
 
 
@@ -260,10 +303,12 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
         workload.definitions,
     )
+    prepare = _on(prepare, device)
     lanes, skipped = (
         _way_lanes(workload, request, numel) if workload.ways else _method_lanes(workload, request)
     )
     fed = any(lane.feed for lane in lanes)
+    lanes = [_named_device(lane, device) for lane in lanes]
     lanes.append(
         Lane(
             "empty",
@@ -277,6 +322,15 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
             result="",
         )
     )
+    if request.cold:
+        prepare = _lines(prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{device}")')
+        lanes = [
+            # The empty loop has no work of its own before it but that.
+            msgspec.structs.replace(
+                lane, feed=FLUSH if lane.role == "empty" or not lane.feed else f"{lane.feed}\n{FLUSH}"
+            )
+            for lane in lanes
+        ]
     return Comparison(
         id=_id(workload, numel, request),
         workload=workload.name,
@@ -301,6 +355,20 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         # Ten quick passes are few enough, and who names a workload wants it to be measured.
         every=1 if request.workloads or request.preset == "quick" else workload.every,
     )
+
+
+def _on(code: str, device: str) -> str:
+    """The code with its tensors on a device.
+
+    >>> _on("torch.zeros((), DEVICE)", "cpu"), _on("torch.zeros((), DEVICE)", "cuda:0")
+    ('torch.zeros(())', 'torch.zeros((), device="cuda:0")')
+    """
+    return code.replace(", DEVICE", "" if device == "cpu" else f', device="{device}"')
+
+
+def _named_device(lane: Lane, device: str) -> Lane:
+    parts = {name: _on(getattr(lane, name), device) for name in ("setup", "statement", "feed", "result")}
+    return msgspec.structs.replace(lane, **parts)
 
 
 def _method_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[str, str]]:
@@ -377,6 +445,9 @@ def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[L
             continue
         if way.dtypes and request.dtype not in way.dtypes:
             skipped[way.name] = f"it works in {' and '.join(way.dtypes)}, not in {request.dtype}"
+            continue
+        if way.devices and kind_of(request.device) not in way.devices:
+            skipped[way.name] = f"it works on {' and '.join(way.devices)}, not on {request.device}"
             continue
         lane = _way_lane(way, workload)
         lanes.append(lane)

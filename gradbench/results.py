@@ -87,14 +87,34 @@ class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
     padding: int
 
 
-class LaneTime(msgspec.Struct, frozen=True):
+class PartTime(msgspec.Struct, frozen=True):
+    """The host's or the device's part of a lane's time on an accelerator, in one visit.
+
+    Attributes:
+        seconds: median time per call: the host's with the loop included, the device's net of its events.
+        q1, q3: quartiles of the same.
+        log_ratio: as of a lane's time; None where the part of one is not above `least`.
+        least: what is not longer cannot be told from nothing.
+    """
+
+    seconds: float
+    q1: float
+    q3: float
+    log_ratio: float | None
+    least: float = 0.0
+
+
+class LaneTime(msgspec.Struct, frozen=True, omit_defaults=True):
     """One lane in one visit.
 
     Attributes:
         calls: calls in a batch.
-        seconds: median time per call, the loop included.
+        seconds: median time per call, the loop included; on an accelerator until the device has done it.
         q1, q3: quartiles of the same.
         log_ratio: median over rounds of log(time / time of the reference in the same round).
+        host: on an accelerator, the host's time to issue the call.
+        device: on an accelerator, what the device takes for it when it need not wait for the host; None
+            where that cannot be measured, since the statement itself waits for the device.
     """
 
     calls: int
@@ -102,6 +122,8 @@ class LaneTime(msgspec.Struct, frozen=True):
     q1: float
     q3: float
     log_ratio: float
+    host: PartTime | None = None
+    device: PartTime | None = None
 
 
 class Visit(msgspec.Struct, frozen=True, tag="visit"):
@@ -124,7 +146,7 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
     telemetry: Telemetry = Telemetry()
 
 
-class Memory(msgspec.Struct, frozen=True, tag="memory"):
+class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
     """What one execution of a lane does to memory, in bytes; the input is not counted.
 
     Attributes:
@@ -135,8 +157,10 @@ class Memory(msgspec.Struct, frozen=True, tag="memory"):
         graph: retained, less the result itself.
         saved: unique storages that the graph keeps for backward, input and result among them; a Python
             number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this count.
-        resident: growth of the process's resident set, result held; noisy.
+        resident: growth of the process's resident set, result held; noisy; None on an accelerator.
         source: where the exact figures come from.
+        peak_blocks: as `peak`, in the blocks that the allocator gave, which are larger than what was asked
+            for; None where there are none.
     """
 
     comparison: str
@@ -149,6 +173,7 @@ class Memory(msgspec.Struct, frozen=True, tag="memory"):
     saved: int
     resident: int | None
     source: str
+    peak_blocks: int | None = None
 
 
 class Stretch(msgspec.Struct, frozen=True):

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from gradbench import __version__
 from gradbench.environment import Environment, differences
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.job import Job, Ready, Task
-from gradbench.plan import Comparison, Plan, Request, make_plan
+from gradbench.plan import KINDS, Comparison, Plan, Request, kind_of, make_plan
 from gradbench.results import (
     FILENAME,
     FORMAT,
@@ -145,11 +147,12 @@ def start(
     the run was interrupted, with its finished visits kept.
     """
     new_folder(output)
+    if plan is None and request.device != "cpu":
+        request = _seen(request)
     plan = plan or make_plan(request)
     run = _Run(plan, request, options, goal, progress)
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
-        _refuse_device(request.device, environment)
         created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         header = Header(FORMAT, SCHEMA, __version__, created, command, request, options, environment, plan)
         path = output / FILENAME
@@ -164,16 +167,41 @@ def start(
     return run.go(begin)
 
 
-def _refuse_device(device: str, environment: Environment) -> None:
-    """Raise RequestError for a device that is not here, or that cannot be timed honestly yet."""
-    if device.partition(":")[0] not in {each.partition(":")[0] for each in environment.devices}:
-        raise RequestError(
-            f"--device {device}: torch {environment.torch} finds only {', '.join(environment.devices)} here"
-        )
-    if device != "cpu":
-        raise RequestError(
-            f"--device {device}: this version measures on cpu only; timing a GPU needs a clock of its own"
-        )
+def _seen(request: Request) -> Request:
+    """The request with its devices by name, and what was free on each; asks a process with torch.
+
+    Raises RequestError, in one line, for a device that is not here, or that there is no clock for.
+    """
+    with WorkerProcess(Job(0, "look", 0, 1), 0, 0, "system") as worker:
+        ready = worker.ready()
+    here = ready.environment.devices
+    wanted = (
+        ",".join(["cpu", *(each for each in here if kind_of(each) in KINDS[1:])])
+        if request.device == "all"
+        else request.device
+    )
+    named = msgspec.structs.replace(request, device=wanted)
+    for device in named.devices:
+        if device not in here:
+            raise RequestError(
+                f"--device {request.device}: torch {ready.environment.torch} finds only {', '.join(here)} "
+                + (f"here: {ready.lacks['cuda']}" if device.startswith("cuda") and len(here) == 1 else "here")
+            )
+        if kind_of(device) not in KINDS:
+            raise RequestError(
+                f"--device {request.device}: this version measures on {' and '.join(KINDS)}; there is no "
+                f"clock for {kind_of(device)} yet"
+            )
+        if device in ready.lacks:
+            raise RequestError(
+                f"--device {request.device}: {device} cannot be used now: {ready.lacks[device]}"
+            )
+    devices = named.devices
+    return msgspec.structs.replace(
+        named,
+        device=",".join(devices),
+        room={device: ready.free[device] for device in devices if device in ready.free},
+    )
 
 
 def resume(output: Path, goal: Goal, progress: Progress) -> Results:
@@ -352,7 +380,10 @@ class _Run:
         slices = self._slices(comparisons, seconds)
         timed = 0.0
         while order:
-            job = Job(number, kind, dice.getrandbits(32), self._options.threads, self._options.batch_seconds)
+            job = Job(
+                number, kind, dice.getrandbits(32), self._options.threads, self._options.batch_seconds,
+                accelerators=any(each.device != "cpu" for each in self._plan.comparisons),
+            )  # fmt: skip
             hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
             # Resident memory grows only where freed pages go back to the system.
             allocator = self._options.allocator if kind == "time" else "system"

@@ -1,23 +1,24 @@
 """From a results file to what can be said: times, ratios, ranks, the noise floor, warnings. No torch.
 
-All times and ratios are net of the empty loop of the same visit. A ratio is made per pass, from the
-log-ratios paired by round, and its interval is a t-interval over passes.
+All times and ratios are net of the empty loop of the same visit; the device's, of its own events. A ratio is
+made per pass, from the log-ratios paired by round, and its interval is a t-interval over passes.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
 import numpy
 
 from gradbench import stats
+from gradbench.nvml import DeviceReading
 from gradbench.plan import Comparison, Lane
-from gradbench.results import Failure, LaneTime, Memory, Results, Timeline, Visit
+from gradbench.results import Failure, LaneTime, Memory, PartTime, Results, Timeline, Visit
 from gradbench.stats import Interval
 
 # Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
@@ -48,6 +49,10 @@ class LaneSummary:
             larger than what the twin leaves open.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
         log_ratios: by pass.
+        host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
+            then until the device has done it.
+        host_ratio, device_ratio: of those to the reference's.
+        device_idle: the device has nothing to do for it that could be told from nothing.
     """
 
     lane: Lane
@@ -59,6 +64,11 @@ class LaneSummary:
     memory: Memory | None
     failures: tuple[Failure, ...]
     log_ratios: dict[int, float]
+    host: Interval | None = None
+    device: Interval | None = None
+    host_ratio: Interval | None = None
+    device_ratio: Interval | None = None
+    device_idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,16 @@ class RunSummary:
     outside: float | None
     warnings: tuple[str, ...] = field(default=())
 
+    @property
+    def devices(self) -> list[str]:
+        """The devices that were measured on, in the order of the plan."""
+        return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
+
+    def on(self, device: str) -> RunSummary:
+        """What is known of one device."""
+        own = tuple(each for each in self.comparisons if each.comparison.device == device)
+        return replace(self, comparisons=own, twins=tuple(_twins(own)))
+
 
 def summarise(results: Results) -> RunSummary:
     """Everything that a report, an export or a verdict needs, from the records alone."""
@@ -124,12 +144,12 @@ def summarise(results: Results) -> RunSummary:
     for failure in results.failures:
         failures[failure.comparison, failure.lane].append(failure)
     plan = results.header.plan.comparisons
-    # A loop that reads the clock at each turn is another loop.
-    loops = {
-        fed: _loop([visit for each in plan if _fed(each) == fed for visit in visits[each.id]])
-        for fed in (False, True)
-    }
-    raw = [_raw(comparison, visits[comparison.id], loops[_fed(comparison)]) for comparison in plan]
+    # A loop that reads the clock at each turn is another loop, and so is one that waits for a device.
+    kinds: dict[tuple[str, bool], list[Visit]] = defaultdict(list)
+    for each in plan:
+        kinds[each.device, _fed(each)].extend(visits[each.id])
+    loops = {kind: _loop(own) for kind, own in kinds.items()}
+    raw = [_raw(each, visits[each.id], loops[each.device, _fed(each)]) for each in plan]
     real = _shown(raw)
     tests = max(1, sum(lane.role == "method" for each in raw for lane in each.comparison.lanes))
     timelines: dict[str, dict[str, Timeline]] = defaultdict(dict)
@@ -139,23 +159,25 @@ def summarise(results: Results) -> RunSummary:
         _comparison(each, memory, failures, timelines.get(each.comparison.id, {}), real, tests)
         for each in raw
     )
-    twins = [
-        abs(math.expm1(lane.ratio.map(math.log).mean))
-        for comparison in comparisons
-        if (lane := comparison.lane("twin")) is not None and lane.ratio is not None
-    ]
     wall = None if _interrupted(results) else sum(end.seconds for end in results.ends)
     timed = sum(visit.timed_seconds for visit in results.visits)
     imports = sum(begun.import_seconds for begun in results.passes)
     return RunSummary(
         results=results,
         comparisons=comparisons,
-        twins=tuple(twins),
+        twins=tuple(_twins(comparisons)),
         passes=max((comparison.passes for comparison in comparisons), default=0),
         wall=wall,
         outside=None if wall is None else wall - timed - imports,
         warnings=tuple(_warnings(results, comparisons)),
     )
+
+
+def _twins(comparisons: Iterable[ComparisonSummary]) -> Iterator[float]:
+    for comparison in comparisons:
+        lane = comparison.lane("twin")
+        if lane is not None and lane.ratio is not None:
+            yield abs(math.expm1(lane.ratio.map(math.log).mean))
 
 
 def worst_precision(results: Results) -> float | None:
@@ -180,6 +202,32 @@ class _Raw:
     seconds: dict[str, dict[int, float]]
     log_ratios: dict[str, dict[int, float]]
     indistinct: set[str]
+    host: _Part = field(default_factory=lambda: _Part())
+    device: _Part = field(default_factory=lambda: _Part())
+
+
+@dataclass
+class _Part:
+    """By lane, the seconds and log-ratios of the host's or the device's part; and how often it was idle."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    log_ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    idle: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+
+    def mostly_idle(self, name: str) -> bool:
+        """Whether there was nothing of a lane in most visits."""
+        seen = self.idle[name]
+        return 2 * sum(seen) > len(seen)
+
+    def time(self, name: str) -> Interval | None:
+        if self.mostly_idle(name):
+            return None
+        found = stats.interval([math.log(value) for value in self.seconds[name]])
+        return None if found is None else found.map(math.exp)
+
+    def ratio(self, name: str) -> Interval | None:
+        found = None if self.mostly_idle(name) else stats.interval(self.log_ratios[name])
+        return None if found is None else found.map(math.exp)
 
 
 def _fed(comparison: Comparison) -> bool:
@@ -216,7 +264,8 @@ def _raw(comparison: Comparison, visits: list[Visit], loop: float) -> _Raw:
             if name == "empty":
                 continue
             if empty is not None:
-                loops[name].append(lane.log_ratio - empty.log_ratio)
+                loops[name].append(_turns(lane, empty))
+            _add_parts(raw, name, visit, reference)
             net = lane.seconds - (empty.seconds if empty else 0.0)
             if net > 0:
                 raw.seconds[name][visit.number] = net
@@ -231,13 +280,43 @@ def _raw(comparison: Comparison, visits: list[Visit], loop: float) -> _Raw:
     return raw
 
 
-def _net_ratio(lane: LaneTime, empty: LaneTime | None) -> float | None:
+def _turns(lane: LaneTime, empty: LaneTime) -> float:
+    """The log of a lane's time to the empty loop's: of the host's, where the wall time waits for a device."""
+    one, other = lane.host, empty.host
+    if one is not None and other is not None and one.log_ratio is not None and other.log_ratio is not None:
+        return one.log_ratio - other.log_ratio
+    return lane.log_ratio - empty.log_ratio
+
+
+def _add_parts(raw: _Raw, name: str, visit: Visit, reference: str | None) -> None:
+    """Take in the host's and the device's part of a lane in a visit, where there are any."""
+    lane, empty = visit.lanes[name], visit.lanes.get("empty")
+    if lane.host is not None:
+        loop = None if empty is None else empty.host
+        net = lane.host.seconds - (loop.seconds if loop else 0.0)
+        if net > 0:
+            raw.host.seconds[name].append(net)
+        ratio = None if reference not in visit.lanes else _net_ratio(lane.host, loop)
+        if ratio is not None:
+            raw.host.log_ratios[name].append(math.log(ratio))
+    if lane.device is not None:
+        idle = lane.device.seconds <= lane.device.least
+        raw.device.idle[name].append(idle)
+        if not idle:
+            raw.device.seconds[name].append(lane.device.seconds)
+        if lane.device.log_ratio is not None:
+            raw.device.log_ratios[name].append(lane.device.log_ratio)
+
+
+def _net_ratio(lane: LaneTime | PartTime, empty: LaneTime | PartTime | None) -> float | None:
     """The lane's ratio to the reference, both net of the empty loop; None where nothing is left of one.
 
     From ratios paired by round, in which the drift of the machine has cancelled, and not from times.
     """
+    if lane.log_ratio is None:
+        return None
     ratio = math.exp(lane.log_ratio)
-    if empty is None:
+    if empty is None or empty.log_ratio is None:
         return ratio
     loop = math.exp(empty.log_ratio)
     return (ratio - loop) / (1 - loop) if ratio > loop and loop < 1 else None
@@ -301,6 +380,11 @@ def _comparison(
                 memory=memory.get((id, lane.name)),
                 failures=own_failures,
                 log_ratios=logs,
+                host=raw.host.time(lane.name),
+                device=raw.device.time(lane.name),
+                host_ratio=raw.host.ratio(lane.name),
+                device_ratio=raw.device.ratio(lane.name),
+                device_idle=raw.device.mostly_idle(lane.name),
             )
         )
     empties = [visit.lanes["empty"].seconds for visit in raw.visits if "empty" in visit.lanes]
@@ -414,6 +498,7 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             f"{float(numpy.median(clocks)) / 1e9:.2g}: it is throttled or saves power. Set the governor to "
             "performance, or let it cool."
         )
+    said.extend(_device_warnings([visit for visit in results.visits if visit.telemetry.device is not None]))
     noisy = [each for each in comparisons if each.floor is not None and each.floor > 0.02]
     if noisy:
         worst = max(noisy, key=lambda each: each.floor or 0.0)
@@ -438,6 +523,28 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
                 f"{end.reason} ended the run. Go on with --resume, the same --precision, a longer --budget."
             )
     return said
+
+
+def _device_warnings(visits: list[Visit]) -> Iterator[str]:
+    """Of accelerators that were held back, or whose clock fell."""
+    by_device: dict[str, list[DeviceReading]] = defaultdict(list)
+    for visit in visits:
+        if visit.telemetry.device is not None:
+            by_device[visit.comparison.rpartition("/")[2]].append(visit.telemetry.device)
+    for device, readings in by_device.items():
+        held = [each.throttled for each in readings if each.throttled]
+        if held:
+            reasons = ", ".join(dict.fromkeys(reason for each in held for reason in each))
+            yield (
+                f"{device} was held back in {len(held)} of {len(readings)} visits ({reasons}). Ratios hold; "
+                "let it cool, or set its clock with nvidia-smi --lock-gpu-clocks."
+            )
+        clocks = [each.clock for each in readings if each.clock]
+        if clocks and min(clocks) < 0.8 * float(numpy.median(clocks)):
+            yield (
+                f"The clock of {device} fell to {min(clocks) / 1e9:.2g} GHz in some visits, from "
+                f"{float(numpy.median(clocks)) / 1e9:.2g}: set it with nvidia-smi --lock-gpu-clocks."
+            )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ import contextlib
 import msgspec
 import psutil
 
+from gradbench import nvml
+from gradbench.nvml import DeviceReading
+
 
 class Telemetry(msgspec.Struct, frozen=True):
     """Readings over the rounds of a visit; None where the system does not say.
@@ -16,18 +19,22 @@ class Telemetry(msgspec.Struct, frozen=True):
         steal: share of it that the host of a virtual machine kept, 0 to 1.
         switches: involuntary context switches of the worker.
         frequency: of the processor at the end, in Hz.
+        device: the accelerator that was measured on, at the end.
     """
 
     others: float | None = None
     steal: float | None = None
     switches: int | None = None
     frequency: float | None = None
+    device: DeviceReading | None = None
 
 
 class Watch:
     """Watches from its making to `read`."""
 
-    def __init__(self) -> None:
+    def __init__(self, uuid: str | None = None) -> None:
+        """With the identifier of an accelerator, that as well."""
+        self._uuid = uuid
         self._process = psutil.Process()
         self._times = self._processor_times()
         self._switches = self._context_switches()
@@ -44,7 +51,8 @@ class Watch:
                 others = min(1.0, max(0.0, (total - idle - stolen - own) / total))
                 steal = min(1.0, max(0.0, stolen / total))
         switched = None if switches is None or self._switches is None else switches - self._switches
-        return Telemetry(others, steal, switched, _frequency())
+        device = None if self._uuid is None else nvml.read(self._uuid)
+        return Telemetry(others, steal, switched, _frequency(), device)
 
     def _processor_times(self) -> tuple[float, float, float, float] | None:
         """Seconds since some moment: of all processors, idle, stolen, and of this process."""

@@ -141,6 +141,7 @@ class Workers:
 
     def __init__(self):
         self.environment = ENVIRONMENT
+        self.free, self.lacks = {}, {"cuda": "there is no driver"}
         self.started, self.tasks = [], []
         self.now, self.startup, self.around = 0.0, 1.0, 0.02
         self.lose = lambda job, comparison: None
@@ -156,7 +157,7 @@ class Workers:
         yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(job, task))
 
     def ready(self):
-        return Ready(self.environment, self.startup)
+        return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)
 
     def visit(self, job, task):
         if task.comparison is None:

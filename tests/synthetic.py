@@ -3,9 +3,10 @@
 import math
 from pathlib import Path
 
+import msgspec
 import numpy
 
-from gradbench.environment import Environment
+from gradbench.environment import AcceleratorFacts, Environment
 from gradbench.plan import Request, make_plan
 from gradbench.results import (
     FORMAT,
@@ -14,6 +15,7 @@ from gradbench.results import (
     LaneTime,
     Memory,
     Options,
+    PartTime,
     PassEnd,
     PassStart,
     Results,
@@ -118,4 +120,52 @@ def trial(
                 lanes[lane.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
             made.add(PairVisit(number, comparison.id, 12, lanes))
     made.add(versus.End("pairs", 60.0))
+    return made
+
+
+LAUNCH, PER_ELEMENT, SYNCHRONISATION = 5e-6, 1e-11, 1e-8
+
+
+def device_results(request, passes=10, waits=(), idle=(), reading=None, host=None):
+    """A run on accelerators whose host and device times are known.
+
+    A call takes the host LAUNCH, times its lane's factor in `host`, and the device PER_ELEMENT for each
+    element; its wall time is the longer one. Lanes in `waits` have no device time, those in `idle` nothing
+    for the device to do. On the CPU a call takes a nanosecond an element, and a microsecond.
+    """
+    facts = tuple(
+        AcceleratorFacts(device, "A device", "9.0", "570.10", 80 * 10**9)
+        for device in request.devices
+        if device != "cpu"
+    )
+    environment = msgspec.structs.replace(ENVIRONMENT, accelerators=facts)
+    made = Results(Path("results.jsonl"), header(request, environment=environment))
+    dice = numpy.random.default_rng(0)
+    for number in range(1, passes + 1):
+        made.add(PassStart(number, "time", 0.7, 0, 0))
+        for comparison in made.header.plan.comparisons:
+            lanes = {}
+            on_device = comparison.device != "cpu"
+            for lane in comparison.lanes:
+                own = LAUNCH * (host or {}).get(lane.name, 1.0) * math.exp(dice.normal(0.0, 1e-3))
+                work = 0.0 if lane.name in idle else PER_ELEMENT * comparison.numel
+                if lane.role == "empty":
+                    own = work = SYNCHRONISATION
+                base = 0.0 if set(idle) & {comparison.reference.name} else PER_ELEMENT * comparison.numel
+                wall = max(own, work) if on_device else 1e-6 + 1e-9 * comparison.numel
+                reference = max(LAUNCH, base) if on_device else 1e-6 + 1e-9 * comparison.numel
+                if lane.role == "empty":
+                    wall = SYNCHRONISATION
+                time = LaneTime(50, wall, wall, wall, math.log(wall / reference))
+                if on_device:
+                    issued = PartTime(own, own, own, math.log(own / LAUNCH))
+                    done = None
+                    if lane.name not in waits:
+                        ratio = math.log(work / base) if work and base else None
+                        done = PartTime(work, work, work, ratio, 1e-8)
+                    time = msgspec.structs.replace(time, host=issued, device=done)
+                lanes[lane.name] = time
+            telemetry = Telemetry(device=reading if on_device else None)
+            made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, lanes, telemetry))
+        made.add(PassEnd(number, 1.5))
     return made

@@ -351,3 +351,89 @@ def test_the_work_keeps_its_meaning_in_a_statement_and_as_an_argument(template, 
 )
 def test_the_work_keeps_its_meaning_inside_another_expression(template, work):
     assert keeps_its_meaning(template, work)
+
+
+def every_lane(device):
+    """All workloads on a device, at their smallest, each with its lanes."""
+    return make_plan(Request(device=device, sizes=("small",), preset="thorough"))
+
+
+def test_several_devices_are_in_one_plan_each_with_the_same_comparisons():
+    plan = make_plan(Request(("chain", "custom"), (), ("small",), device="cpu,cuda,cuda:1"))
+    by_device = {}
+    for each in plan.comparisons:
+        by_device.setdefault(each.device, []).append(each.name)
+    assert list(by_device) == ["cpu", "cuda:0", "cuda:1"]
+    assert len({tuple(names) for names in by_device.values()}) == 1
+    assert len({each.id for each in plan.comparisons}) == len(plan.comparisons)
+
+
+def test_on_a_gpu_everything_that_a_lane_touches_is_on_that_gpu():
+    """By tensors without data: torch refuses to mix them with others, as it does a GPU's with the CPU's."""
+    import torch
+
+    from gradbench.lane import ReadyLane, prepare
+
+    ran = 0
+    for planned in every_lane("cuda:0").comparisons:
+        text = msgspec.json.encode(planned).replace(b"cuda:0", b"meta")
+        comparison = msgspec.json.decode(text, type=type(planned))
+        shared = prepare(comparison)
+        for value in shared.values():
+            tensors = value.parameters() if isinstance(value, torch.nn.Module) else [value]
+            assert {each.device.type for each in tensors if isinstance(each, torch.Tensor)} <= {"meta"}
+        for lane in comparison.lanes:
+            # There is no data to take a number from, and no kernel to fuse or compile.
+            if lane.name in ("item", "optimizer_fused", "fused_compiled"):
+                continue
+            y = ReadyLane(lane, shared).run()
+            assert y is None or y.device.type == "meta", (comparison.id, lane.name)
+            ran += 1
+    assert ran > 200
+
+
+def test_no_lane_on_the_cpu_names_a_device():
+    for each in every_lane("cpu").comparisons:
+        text = msgspec.json.encode((each.prepare, each.lanes)).decode()
+        assert "DEVICE" not in text
+        assert "device" not in each.prepare
+
+
+def test_what_works_on_the_cpu_only_is_left_out_elsewhere_with_the_reason():
+    plan = every_lane("cuda:0")
+    assert plan.skipped["placement/5/float32/cuda:0"] == "it is measured on cpu, not on cuda:0"
+    custom = next(each for each in plan.comparisons if each.workload == "custom")
+    assert custom.skipped["fused_native"] == "it works on cpu, not on cuda:0"
+
+
+def test_a_size_that_cannot_fit_what_is_free_is_left_out_with_both_figures():
+    request = Request(("elementwise",), (), ("1e3", "1e6"), device="cuda:0", room={"cuda:0": 5_000_000})
+    plan = make_plan(request)
+    assert [each.numel for each in plan.comparisons] == [1000]
+    assert plan.skipped == {
+        "elementwise/1000000/float32/cuda:0": "12,000,000 bytes are the least that it takes; 5,000,000 were "
+        "free on cuda:0"
+    }
+    half = make_plan(msgspec.structs.replace(request, dtype="float16", room={"cuda:0": 6_000_000}))
+    assert [each.numel for each in half.comparisons] == [1000, 1_000_000]
+
+
+def test_where_nothing_fits_the_request_is_refused():
+    with pytest.raises(RequestError, match="12 were free on cuda:0"):
+        make_plan(Request(("elementwise",), (), ("small",), device="cuda:0", room={"cuda:0": 12}))
+
+
+def test_cold_calls_are_fed_by_a_flush_and_keep_what_else_feeds_them():
+    plan = make_plan(Request(("chain", "retain"), (), ("small",), device="cuda:0", cold=True))
+    chain, retain = plan.comparisons
+    assert {lane.feed for lane in chain.lanes} == {"flush.zero_()"}
+    assert all(lane.keeps_graph for lane in chain.lanes)
+    assert chain.prepare.endswith('flush = torch.zeros(268435456, dtype=torch.uint8, device="cuda:0")')
+    for lane in retain.lanes:
+        assert lane.feed.splitlines()[-1] == "flush.zero_()"
+        assert lane.role == "empty" or "x.grad = None" in lane.feed
+
+
+def test_cold_is_refused_on_the_cpu():
+    with pytest.raises(RequestError, match="--cold flushes the cache of an accelerator"):
+        make_plan(Request(("chain",), device="cpu,cuda:0", cold=True))

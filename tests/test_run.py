@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradbench import run
-from gradbench.environment import MUST_MATCH
+from gradbench.environment import MUST_MATCH, AcceleratorFacts
 from gradbench.errors import EndedEarly, GradbenchError, RequestError
 from gradbench.plan import Plan, Request, make_plan
 from gradbench.results import FILENAME, Failure, Visit, Writer, read_results
@@ -430,8 +430,13 @@ def test_a_finished_run_says_that_there_is_nothing_to_do(finished, workers):
 def test_a_run_does_not_go_on_where_the_machine_or_its_software_changed(finished, workers, name):
     before = (finished / FILENAME).read_bytes()
     old = getattr(workers.environment, name)
-    other = old + 1 if isinstance(old, int) else old + "-other"
+    if isinstance(old, tuple):
+        other = (AcceleratorFacts("cuda:0", "other", "9.0", None, 1),)
+    else:
+        other = old + 1 if isinstance(old, int) else old + "-other"
     workers.environment = msgspec.structs.replace(workers.environment, **{name: other})
+    if isinstance(old, tuple):
+        old, other = "none", other[0]
     with pytest.raises(RequestError, match="cannot go on") as caught:
         resume(finished, 5)
     assert f"{name} {old} and {other}" in str(caught.value)
@@ -742,3 +747,86 @@ def test_what_the_profiler_does_not_see_is_not_asked_for_again(workers, measure_
     kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"lane":"numpy"' not in line]
     path.write_bytes(b"".join(kept))
     assert len(resume(folder, 3).memory) == made - 1
+
+
+GPUS = ("cpu", "cuda:0", "cuda:1")
+
+
+def with_gpus(workers, free=10**10):
+    workers.environment = msgspec.structs.replace(workers.environment, devices=GPUS)
+    workers.free, workers.lacks = {"cuda:0": free, "cuda:1": free}, {}
+
+
+def on(device, **changes):
+    return msgspec.structs.replace(REQUEST, device=device, **changes)
+
+
+def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_with(
+    workers, measure_into, tmp_path
+):
+    with_gpus(workers)
+    results = measure_into(tmp_path / "run", on("all"), passes=2)
+    assert {each.device for each in results.header.plan.comparisons} == set(GPUS)
+    assert results.header.request.device == "cpu,cuda:0,cuda:1"
+    assert workers.started[0].job.kind == "look"
+    assert all(each.job.accelerators for each in workers.started[1:])
+    again = resume(tmp_path / "run", 3)
+    assert visited(again) == once_each(3, [each.id for each in results.header.plan.comparisons])
+
+
+def test_a_run_on_the_cpu_does_not_look_for_devices_nor_start_their_drivers(workers, measure_into, tmp_path):
+    with_gpus(workers)
+    measure_into(tmp_path / "run", REQUEST, passes=1)
+    assert {each.job.kind for each in workers.started} == {"memory", "time"}
+    assert not any(each.job.accelerators for each in workers.started)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "cuda:0,cuda:2", "cuda:x", "xpu"])
+def test_a_gpu_that_is_not_here_is_refused_with_those_that_are(workers, measure_into, tmp_path, device):
+    with_gpus(workers)
+    with pytest.raises(RequestError, match=f"--device {device}: .*finds only cpu, cuda:0, cuda:1 here$"):
+        measure_into(tmp_path / "run", on(device))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_gpu_it_says_what_torch_says(workers, measure_into, tmp_path):
+    workers.lacks = {"cuda": "The NVIDIA driver on your system is too old (found version 11040)."}
+    with pytest.raises(RequestError, match=r"finds only cpu here: The NVIDIA driver .* is too old"):
+        measure_into(tmp_path / "run", on("cuda"))
+
+
+def test_a_gpu_that_cannot_be_used_is_refused_and_another_is_not(workers, measure_into, tmp_path):
+    with_gpus(workers)
+    workers.lacks = {"cuda:1": "CUDA error: out of memory"}
+    del workers.free["cuda:1"]
+    with pytest.raises(RequestError, match="cuda:1 cannot be used now: CUDA error: out of memory"):
+        measure_into(tmp_path / "run", on("all"))
+    assert measure_into(tmp_path / "run", on("cuda"), passes=1).header.request.device == "cuda:0"
+
+
+def test_a_device_without_a_clock_is_refused(workers, measure_into, tmp_path):
+    workers.environment = msgspec.structs.replace(workers.environment, devices=("cpu", "mps:0"))
+    with pytest.raises(RequestError, match="there is no clock for mps yet"):
+        measure_into(tmp_path / "run", on("mps:0"))
+
+
+def test_what_does_not_fit_beside_another_process_is_left_out_and_the_run_can_be_gone_on_with(
+    workers, measure_into, tmp_path
+):
+    with_gpus(workers, free=10_000)
+    results = measure_into(tmp_path / "run", on("cuda:1"), passes=1)
+    assert {each.size for each in results.header.plan.comparisons} == {"small"}
+    assert len(results.header.plan.skipped) == 3
+    # What is free by then does not change the plan.
+    workers.free = {}
+    assert len(resume(tmp_path / "run", 2).visits) == 6
+
+
+def test_a_run_on_another_gpu_is_another_run(workers, measure_into, tmp_path):
+    with_gpus(workers)
+    one, other = (AcceleratorFacts("cuda:0", name, "9.0", None, 1) for name in ("H100", "A100"))
+    workers.environment = msgspec.structs.replace(workers.environment, accelerators=(one,))
+    measure_into(tmp_path / "run", on("cuda"), passes=1)
+    workers.environment = msgspec.structs.replace(workers.environment, accelerators=(other,))
+    with pytest.raises(RequestError, match="cuda:0 H100, driver not known and cuda:0 A100"):
+        resume(tmp_path / "run", 2)

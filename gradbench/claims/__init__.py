@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradbench.claims import folklore, guide
 from gradbench.claims.claim import WORDS, Case, Claim, Judgement, judge
@@ -19,7 +20,10 @@ __all__ = ["CLAIMS", "WORDS", "Case", "Claim", "Judgement", "judge", "verdicts"]
 
 
 def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
-    """The verdicts on the claims of these ids, or on all. Raises RequestError for an id that there is not."""
+    """The verdicts on the claims of these ids, or on all: on each device, where there are several.
+
+    What is asked of observations has one verdict. Raises RequestError for an id that there is not.
+    """
     known = {claim.id: claim for claim in CLAIMS}
     for each in ids:
         if each not in known:
@@ -28,4 +32,14 @@ def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
             raise RequestError(
                 f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
             )
-    return [judge(claim, summary) for claim in CLAIMS if not ids or claim.id in ids]
+    found: list[Judgement] = []
+    devices = summary.devices if len(summary.devices) > 1 else []
+    by_device = {device: summary.on(device) for device in devices}
+    for claim in CLAIMS:
+        if ids and claim.id not in ids:
+            continue
+        if claim.workloads and devices:
+            found.extend(replace(judge(claim, own), device=device) for device, own in by_device.items())
+        else:
+            found.append(judge(claim, summary))
+    return found

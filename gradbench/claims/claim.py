@@ -62,6 +62,7 @@ class Judgement:
     Attributes:
         evidence: the figures, in a sentence.
         takes: what it would take to resolve it; empty where it is resolved.
+        device: whose results it was judged by, where a run has several devices; empty otherwise.
     """
 
     claim: Claim
@@ -69,6 +70,7 @@ class Judgement:
     cases: tuple[Case, ...]
     evidence: str
     takes: str
+    device: str = ""
 
     @property
     def gist(self) -> str:

@@ -17,6 +17,7 @@ def as_data(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
             "claim": each.claim.says,
             "source": each.claim.source,
             "verdict": each.verdict,
+            **({"device": each.device} if each.device else {}),
             "evidence": each.evidence,
             "tolerance": each.claim.tolerance,
             "takes": each.takes,
@@ -39,7 +40,8 @@ def as_text(judgements: Sequence[Judgement], width: int) -> str:
     table = Table("verdict", "claim", "evidence", show_lines=True)
     for each in judgements:
         evidence = each.evidence + (f" It takes {each.takes}." if each.takes else "")
-        table.add_row(each.verdict, f"{each.claim.says}\n{each.claim.id}", evidence.strip())
+        claim = f"{each.claim.says}\n{each.claim.id}" + (f" on {each.device}" if each.device else "")
+        table.add_row(each.verdict, claim, evidence.strip())
     console.print(table)
     console.print(counted(judgements))
     return text.getvalue().rstrip()
@@ -51,6 +53,11 @@ def counted(judgements: Sequence[Judgement]) -> str:
     >>> counted([])
     'No claim was asked for.'
     """
-    kinds = [each.verdict for each in judgements]
-    said = ", ".join(f"{kinds.count(word)} {word}" for word in WORDS if word in kinds)
-    return f"{len(kinds)} claims: {said}." if said else "No claim was asked for."
+    devices = list(dict.fromkeys(each.device for each in judgements))
+    said = []
+    for device in devices:
+        kinds = [each.verdict for each in judgements if each.device == device]
+        of = ", ".join(f"{kinds.count(word)} {word}" for word in WORDS if word in kinds)
+        where = f" on {device}" if device else " of observations" if len(devices) > 1 else ""
+        said.append(f"{len(kinds)} claims{where}: {of}.")
+    return " ".join(said) or "No claim was asked for."

@@ -56,11 +56,12 @@ def advice(summary: RunSummary) -> list[Advice]:
         found
         for purpose, names in PURPOSES
         for each in summary.comparisons
-        if each.comparison.name in names and (found := _advice(purpose, each, unsafe)) is not None
+        if each.comparison.name in names
+        and (found := _advice(purpose, each, unsafe, several=len(summary.devices) > 1)) is not None
     ]
 
 
-def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str]) -> Advice | None:
+def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice | None:
     lanes = [
         lane
         for lane in each.methods
@@ -83,7 +84,8 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str]) -> Advice |
     return Advice(
         purpose=purpose,
         comparison=each.comparison,
-        where=f"{each.comparison.name}, {each.comparison.numel:,} elements",
+        where=f"{each.comparison.name}, {each.comparison.numel:,} elements"
+        + (f", {each.comparison.device}" if several else ""),
         use=", ".join(names),
         gain="" if worst in best else f"{worst.lane.label} takes {format.significant(times)} times as long",
         memory=memory,

@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gradbench.format import UNKNOWN, ratio_places
+from gradbench.format import UNKNOWN, ratio_places, seconds
+from gradbench.methods import REFERENCE
 from gradbench.report.drawing import PAGE, WIDTH, Look, style, svg
 from gradbench.summary import ComparisonSummary, LaneSummary
 
@@ -184,6 +185,81 @@ def draw_curves(
     axes.set_ylabel("time ÷ time of the reference")
     axes.grid(color=look["grid"], linewidth=look.points(0.5))
     axes.legend(frameon=False, fontsize=look.points(8), ncols=2)
+
+
+# The lanes whose parts are drawn: one without price, one whose price the host pays, one that records.
+TURNED = (REFERENCE, "no_grad", "tracked")
+
+
+def turn_lanes(comparisons: Sequence[ComparisonSummary]) -> list[str]:
+    """Those of them that are there with the host's part known, the reference first."""
+    reference = comparisons[0].comparison.reference.name
+    names = dict.fromkeys((reference, *TURNED))
+    return [name for name in names if any((lane := each.lane(name)) and lane.host for each in comparisons)]
+
+
+def has_turn(comparisons: Sequence[ComparisonSummary]) -> bool:
+    """Whether there are three sizes on an accelerator, from which on a line says something."""
+    known = [each for each in comparisons if any(lane.host and lane.device for lane in each.methods)]
+    return len({each.comparison.numel for each in known}) >= 3
+
+
+def turn(comparisons: Sequence[ComparisonSummary]) -> str:
+    """Where the host's time turns into the device's, over sizes, for the page."""
+    with style():
+        figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
+        draw_turn(figure.add_subplot(), comparisons, PAGE)
+        return svg(figure, f"turn {comparisons[0].comparison.id}")
+
+
+def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], look: Look) -> None:
+    """The times of a few lanes over sizes: wall solid, host dashed, device dotted."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
+    for index, name in enumerate(turn_lanes(comparisons)):
+        for attribute, word, dash in kinds:
+            points = [
+                (each.comparison.numel, getattr(lane, attribute).mean)
+                for each in comparisons
+                if (lane := each.lane(name)) is not None and getattr(lane, attribute) is not None
+            ]
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True), dash, color=look[f"line{index}"], marker="o",
+                    linewidth=look.points(1.3), markersize=look.points(2.5), label=f"{name}, {word}",
+                )  # fmt: skip
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+    axes.set_xlabel(SIZES)
+    axes.set_ylabel("time of a call")
+    axes.grid(color=look["grid"], linewidth=look.points(0.5))
+    axes.legend(frameon=False, fontsize=look.points(7), ncols=3)
+
+
+def turns(comparisons: Sequence[ComparisonSummary]) -> list[str]:
+    """Per lane that is drawn, at which sizes the device's time grows beyond the host's, in a sentence."""
+    said = []
+    for name in turn_lanes(comparisons):
+        known = [
+            (each.comparison.numel, lane.device is None or lane.device.mean < lane.host.mean)
+            for each in comparisons
+            if (lane := each.lane(name)) is not None
+            and lane.host is not None
+            and (lane.device is not None or lane.device_idle)
+        ]
+        hidden = [numel for numel, host_bound in known if not host_bound]
+        bound = [numel for numel, host_bound in known if host_bound]
+        if hidden and bound and max(bound) < min(hidden):
+            said.append(
+                f"{name}: the host's time is the longer up to {max(bound):,} elements, the device's from "
+                f"{min(hidden):,} on."
+            )
+        elif known and not hidden:
+            said.append(f"{name}: the host's time is the longer at every size that was measured.")
+        elif known and not bound:
+            said.append(f"{name}: the device's time is the longer at every size that was measured.")
+    return said
 
 
 # What a line of a training step is called under the axis, by what stands in it; the first that fits.

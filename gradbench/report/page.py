@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from gradbench.methods import METHODS
 from gradbench.report import figures, guide, template
 from gradbench.report.advice import advice
 from gradbench.report.bars import bars
-from gradbench.report.findings import findings
+from gradbench.report.findings import Finding, findings
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 from gradbench.results import Results, read_results
@@ -66,12 +67,13 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         results_href=_way(results.path, output),
         by_id={each.comparison.id: each.comparison for each in summary.comparisons},
         kinds=_kinds(summary),
-        findings=findings(summary),
+        devices=summary.devices,
+        findings=_findings(summary),
         judgements=judgements,
         counted=counted(judgements),
         measured=measured,
         advice=advice(summary),
-        tables=guide.tables(summary),
+        tables=_tables(summary),
         words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
         glanced=glanced,
         glance=_glance(glanced),
@@ -88,6 +90,28 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         machine=_machine(results),
         least_loops=LEAST_LOOPS,
     )
+
+
+def _findings(summary: RunSummary) -> list[Finding]:
+    """What was found, on each device where there are several."""
+    if len(summary.devices) < 2:
+        return findings(summary)
+    return [
+        replace(each, sentence=f"On {device}: {each.sentence}")
+        for device in summary.devices
+        for each in findings(summary.on(device))
+    ]
+
+
+def _tables(summary: RunSummary) -> list[guide.Table]:
+    """The guide's tables, of each device where there are several."""
+    if len(summary.devices) < 2:
+        return guide.tables(summary)
+    return [
+        replace(table, title=f"{table.title} ({device})")
+        for device in summary.devices
+        for table in guide.tables(summary.on(device))
+    ]
 
 
 def _way(results: Path, output: Path | None) -> str | None:
@@ -174,6 +198,8 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
                 "shows": shows,
                 "skipped": first.skipped,
                 "sweep": figures.sweep(own) if len(own) > SWEEP else None,
+                "turn": figures.turn(own) if figures.has_turn(own) else None,
+                "turns": figures.turns(own),
                 "of": [each.comparison for each in own],
                 "comparisons": [
                     {
@@ -221,11 +247,20 @@ def _machine(results: Results) -> list[tuple[str, str]]:
     )
     return [
         ("Processor", f"{machine.processor}, {machine.cpus} logical, {machine.machine}"),
+        *(
+            (
+                each.device,
+                f"{each.name}, {format.size(each.memory)}, capability {each.capability or format.UNKNOWN}, "
+                f"driver {each.driver or format.UNKNOWN}",
+            )
+            for each in machine.accelerators
+        ),
         ("Memory", format.size(machine.memory)),
         ("System", f"{machine.system}, {machine.libc}"),
         ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {machine.threads} thread(s)"),
         ("Python", f"{machine.implementation} {machine.python}, NumPy {machine.numpy}"),
         ("C allocator", f"{keeps}; for memory figures its defaults"),
         ("gradbench", f"{header.gradbench}, seed {header.request.seed}"),
+        *([("Cache", "flushed before each call (--cold)")] if header.request.cold else []),
         ("Measured", header.created),
     ]

@@ -69,6 +69,7 @@ _FORWARD = Workload(
             # Where it cannot be built the eager form runs, which must not be shown under this name.
             holds="native_available()",
             needs="c compiler",
+            devices=("cpu",),
         ),
         Way(
             name="fused_compiled",

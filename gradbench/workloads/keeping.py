@@ -16,7 +16,7 @@ _ACCUMULATE = Workload(
     title=f"a running loss over {STEPS:,} steps: without backward",
     shows="What stays alive when a loss is added up over many steps: with its history, all that every "
     "step saved.",
-    statement=f"total = torch.zeros((), dtype=x.dtype)\n{_LOOP}",
+    statement=f"total = torch.zeros((), dtype=x.dtype, DEVICE)\n{_LOOP}",
     result="torch.as_tensor(total)",
     answer=f"{STEPS} * numpy.sin(x * x).mean()",
     normwise=True,
@@ -49,7 +49,7 @@ _ACCUMULATE = Workload(
             source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.item.html",
             code="total += loss.item()",
             statement=f"total = 0.0\n{_LOOP}",
-            result="torch.tensor(total, dtype=x.dtype)",
+            result="torch.tensor(total, dtype=x.dtype, DEVICE)",
             holds="isinstance(total, float)",
         ),
         Way(

@@ -29,7 +29,7 @@ _FREEZE = Workload(
     imports=f"import copy\nimport torch.nn.functional as F\n{MODEL}",
     inputs={
         "model": PERCEPTRON,
-        "labels": f"torch.arange({{shape}}[0]) % {CLASSES}",
+        "labels": f"torch.arange({{shape}}[0], DEVICE) % {CLASSES}",
     },
     leaf=MODEL_LEAF,
     statement=f"WAY\n{_LOSS}",

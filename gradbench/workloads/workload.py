@@ -52,6 +52,7 @@ class Way:
         needs: what must be on the machine: a key of `gradbench.plan.NEEDS`; empty for nothing.
         counted: whether the source of the memory figures sees what it allocates.
         dtypes: those that it works in; empty for all.
+        devices: the kinds of device that it works on; empty for all.
         least: the number of elements from which it is a way of its own.
         presets: those that measure it without being asked by name.
     """
@@ -69,6 +70,7 @@ class Way:
     needs: str = ""
     counted: bool = True
     dtypes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     least: int = 0
     presets: tuple[str, ...] = PRESETS
 
@@ -77,7 +79,9 @@ class Way:
 class Workload:
     """What is computed, with its expected answer: under each method, or in ways of its own.
 
-    Code is Python text, as in `gradbench.methods`. Values are drawn uniformly from [0, 1).
+    Code is Python text, as in `gradbench.methods`. Values are drawn uniformly from [0, 1). A call that makes
+    a tensor out of nothing takes the argument `DEVICE`, in whose place the device is named where it is not
+    the CPU.
 
     Attributes:
         name: stable identifier; workloads of one name are parts of one, chosen together.
@@ -108,6 +112,7 @@ class Workload:
         sizes: the representative number of elements for each class of size.
         largest: the greatest number of elements that it is fit for; None for no limit.
         dtypes: those that it is fit for; empty for all.
+        devices: the kinds of device that it is fit for; empty for all.
         presets: by preset, the classes of size at which it is measured without being asked by name.
         every: it is visited in every so many passes, where it is measured without being asked by name.
         shape: the shape of x for a wanted number of elements.
@@ -141,6 +146,7 @@ class Workload:
     )
     largest: int | None = None
     dtypes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))
     every: int = 1
     shape: Callable[[int], tuple[int, ...]] = vector

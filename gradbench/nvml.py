@@ -1,0 +1,89 @@
+"""What NVIDIA's management library tells of a device, where `nvidia-ml-py` is installed; otherwise nothing.
+
+The package is the optional extra `cuda`. Whatever it does not say, or refuses to, is None.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+# What slows a device down, by the bit of NVML's mask (nvmlClocksEventReasons). An idle device, and one whose
+# clock a person has set, are not held back.
+_REASONS = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "temperature",
+    0x40: "temperature (hardware)",
+    0x80: "power brake",
+}
+
+
+class DeviceReading(msgspec.Struct, frozen=True):
+    """A device at the end of a visit; None where NVML does not say.
+
+    Attributes:
+        clock: of its processors, in Hz.
+        power: in watts.
+        temperature: in degrees Celsius.
+        throttled: what held it back; empty for nothing.
+    """
+
+    clock: float | None = None
+    power: float | None = None
+    temperature: float | None = None
+    throttled: tuple[str, ...] | None = None
+
+
+def _library() -> Any:
+    """The library, started; None where there is none."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    # Without the package an ImportError, without the driver an error of its own.
+    except Exception:
+        return None
+    return pynvml
+
+
+def driver() -> str | None:
+    """The version of the driver."""
+    library = _library()
+    if library is None:
+        return None
+    version = _asked(library.nvmlSystemGetDriverVersion)
+    return version.decode() if isinstance(version, bytes) else version
+
+
+def read(uuid: str) -> DeviceReading | None:
+    """The device of this identifier, as torch gives it, now; None where NVML does not know it."""
+    library = _library()
+    if library is None:
+        return None
+    handle = _asked(lambda: library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}".encode()))
+    if handle is None:
+        return None
+    # Newer releases call throttling "event reasons".
+    names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+    reasons = next((name for name in names if hasattr(library, name)), names[0])
+    mask = _asked(lambda: getattr(library, reasons)(handle))
+    megahertz = _asked(lambda: library.nvmlDeviceGetClockInfo(handle, library.NVML_CLOCK_SM))
+    milliwatts = _asked(lambda: library.nvmlDeviceGetPowerUsage(handle))
+    celsius = _asked(lambda: library.nvmlDeviceGetTemperature(handle, library.NVML_TEMPERATURE_GPU))
+    return DeviceReading(
+        clock=None if megahertz is None else megahertz * 1e6,
+        power=None if milliwatts is None else milliwatts / 1e3,
+        temperature=None if celsius is None else float(celsius),
+        throttled=None if mask is None else tuple(name for bit, name in _REASONS.items() if mask & bit),
+    )
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """An answer; None where the library has none: it raises a class of its own for each reason."""
+    with contextlib.suppress(Exception):
+        return ask()
+    return None

@@ -1,0 +1,170 @@
+"""A simulated accelerator with a clock of its own: what tests have in the place of torch.cuda.
+
+Its host and its device take exactly the time that they are told, so that what a clock should find is known.
+"""
+
+import weakref
+from types import SimpleNamespace
+
+import torch
+
+# What the launch of a kernel takes the host, and how many the queue holds.
+LAUNCH_NS = 2_000
+CAPACITY = 1_000
+CYCLES_PER_NS = 1.5
+BLOCK = 512
+
+
+class Simulated:
+    """Has the names of torch.cuda that are used, and those that a statement calls.
+
+    Attributes:
+        now: the host's clock, in nanoseconds.
+        log: what was asked of the device, in order.
+        fullest: most launches that were ever in the queue at once.
+        free: bytes of memory that are left.
+    """
+
+    def __init__(self, free=10**9):
+        self.now = 1_000_000
+        self.busy_until = 0
+        self.queue = []
+        self.fullest = 0
+        self.log = []
+        self.free = free
+        self.total = free
+        self.live = {"requested_bytes": 0, "allocated_bytes": 0, "allocation": 0}
+        self.peak = dict(self.live)
+        self.sum = dict(self.live)
+        self.spins = []
+        self.given_back = 0
+        self.broken = ""
+
+    # The host.
+
+    def clock(self):
+        self.now += 20
+        return self.now
+
+    def work(self, host_ns):
+        """The host is busy with something of its own."""
+        self.now += host_ns
+
+    def launch(self, device_ns, host_ns=LAUNCH_NS):
+        """The host issues a kernel that takes the device so long; it waits where the queue is full."""
+        if self.broken:
+            raise RuntimeError(self.broken)
+        self.now += host_ns
+        self.queue = [end for end in self.queue if end > self.now]
+        if len(self.queue) >= CAPACITY:
+            self.now = self.queue[0]
+        self.busy_until = max(self.busy_until, self.now) + device_ns
+        self.queue.append(self.busy_until)
+        self.fullest = max(self.fullest, len(self.queue))
+        self.log.append("launch")
+
+    def allocate(self, size):
+        """A tensor of so many bytes on the device."""
+        block = -(-size // BLOCK) * BLOCK
+        if block > self.free:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")
+        change = {"requested_bytes": size, "allocated_bytes": block, "allocation": 1}
+        self.free -= block
+        self._add(change, 1)
+        tensor = torch.empty(size, dtype=torch.uint8)
+
+        def release():
+            self.free += block
+            self._add(change, -1)
+
+        weakref.finalize(tensor, release)
+        return tensor
+
+    def _add(self, change, sign):
+        for name, value in change.items():
+            self.live[name] += sign * value
+            if sign > 0:
+                self.sum[name] += value
+            self.peak[name] = max(self.peak[name], self.live[name])
+
+    # torch.cuda.
+
+    def set_device(self, device):
+        self.log.append(f"use {device}")
+
+    def synchronize(self, device=None):
+        self.log.append("synchronize")
+        if self.broken:
+            raise RuntimeError(self.broken)
+        self.now = max(self.now, self.busy_until)
+        self.queue = []
+
+    def Event(self, enable_timing):
+        assert enable_timing
+        return _Event(self)
+
+    def _sleep(self, cycles):
+        self.spins.append(cycles)
+        self.launch(cycles / CYCLES_PER_NS)
+        self.log[-1] = "spin"
+
+    def get_device_properties(self, device):
+        return SimpleNamespace(name="Simulated", uuid="0123", major=9, minor=0, total_memory=self.total)
+
+    def empty_cache(self):
+        self.given_back += 1
+
+    def mem_get_info(self, device):
+        return self.free, self.total
+
+    def memory_stats(self, device):
+        return {
+            f"{name}.all.{kind}": values[name]
+            for name in self.live
+            for kind, values in (("current", self.live), ("peak", self.peak), ("allocated", self.sum))
+        }
+
+    def reset_peak_memory_stats(self, device):
+        self.peak = dict(self.live)
+
+
+class _Event:
+    def __init__(self, simulated):
+        self._simulated = simulated
+        self.time = None
+
+    def record(self):
+        self._simulated.log.append("event")
+        self.time = max(self._simulated.now, self._simulated.busy_until)
+
+    def query(self):
+        return self._simulated.now >= self.time
+
+    def elapsed_time(self, end):
+        assert self._simulated.now >= end.time, "an event that the device has not reached has no time"
+        return (end.time - self.time) / 1e6
+
+
+class Calls:
+    """A lane that calls a function; fed, each call is timed by itself and what feeds it is called before."""
+
+    def __init__(self, function, feed=None):
+        self._function = function
+        self._feed = feed
+        self.lane = SimpleNamespace(name="a", feed="" if feed is None else "feed")
+
+    def batch_between(self, n, between):
+        if self._feed is not None:
+            self._feed()
+        self._function()
+        if self._feed is None:
+            between.begin()
+        for _ in range(n):
+            if self._feed is not None:
+                self._feed()
+                between.begin()
+            self._function()
+            if self._feed is not None:
+                between.end()
+        if self._feed is None:
+            between.end()

@@ -1,0 +1,151 @@
+"""What can only be seen on a CUDA device: `make test-cuda` on a machine that has one."""
+
+import io
+
+import msgspec
+import pytest
+import torch
+
+from gradbench import clock
+from gradbench.clock import Accelerator, DeviceClock
+from gradbench.environment import observe
+from gradbench.job import Job, Message, Task
+from gradbench.lane import ReadyLane
+from gradbench.measure import Worker, look
+from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+from gradbench.results import Failure, Memory, Visit, read_results
+
+COUNT = torch.cuda.device_count() if torch.cuda.is_available() else 0
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not COUNT, reason="needs a CUDA device; on a machine with one: make test-cuda"),
+]
+
+
+def visit(comparison, kind="time"):
+    output = io.BytesIO()
+    Worker(Job(1, kind, 0, torch.get_num_threads()), output, io.BytesIO()).visit(Task(comparison, 0.0))
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+def by_hand(*lanes, prepare='base = torch.ones(8, device="cuda:0")'):
+    every = [Lane(name, name, role, "", statement, "", Expectation()) for name, role, statement in lanes]
+    return Comparison(
+        "c", "control", "", "", "small", 8, (8,), "float32", "cuda:0", prepare, "", 1e-6, tuple(every)
+    )  # fmt: skip
+
+
+def of(lane, n):
+    """Host, wall and device nanoseconds per call."""
+    timer = DeviceClock(Accelerator("cuda:0"))
+    ready = ReadyLane(Lane("a", "a", "method", "", lane, "", Expectation()), {})
+    timer.calibrate(ready, clock.BATCH_SECONDS)
+    host, wall = timer.wall(ready, n)
+    return host / n, wall / n, timer.device(ready, n) / n
+
+
+def test_the_device_time_of_a_spin_grows_with_its_cycles_and_the_hosts_does_not():
+    (host, wall, once), (later, _, twice) = (of(f"torch.cuda._sleep({n})", 5) for n in (10**6, 2 * 10**6))
+    assert twice / once == pytest.approx(2, rel=0.1)
+    assert wall == pytest.approx(once, rel=0.2)
+    assert host < once / 3
+    assert later < twice / 3
+
+
+def test_small_kernels_cost_the_host_more_than_the_device():
+    host, wall, device = of("y = torch.ones(1, device='cuda:0')", 100)
+    assert 0 < device < host <= wall
+
+
+def test_a_statement_that_launches_nothing_has_no_device_time_and_one_that_waits_none_that_is_known():
+    lanes = (
+        ("a", "reference", "y = base * 2"),
+        ("b", "method", "y = base.detach()"),
+        ("c", "method", "y = (base * 2).sum().item()"),
+        ("empty", "empty", "pass"),
+    )
+    (found,) = visit(by_hand(*lanes))
+    assert isinstance(found, Visit)
+    assert found.lanes["a"].device.seconds > found.lanes["a"].device.least
+    assert found.lanes["b"].device.seconds <= found.lanes["b"].device.least
+    assert found.lanes["c"].device is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_every_workload_passes_its_checks_and_is_timed(dtype):
+    request = Request(device="cuda:0", dtype=dtype, sizes=("small",), preset="standard")
+    for comparison in make_plan(request).comparisons:
+        found = visit(comparison)
+        assert [each for each in found if isinstance(each, Failure)] == [], comparison.id
+        assert isinstance(found[-1], Visit)
+
+
+def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
+    methods = ("tracked", "no_grad", "detach_after")
+    (comparison,) = make_plan(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
+    found = {each.lane: each for each in visit(comparison, "memory")}
+    assert all(isinstance(each, Memory) for each in found.values())
+    # In units of x: three results, of which recording keeps the two intermediate ones.
+    unit = 4 * 1_000_000
+    wanted = {"tracked": (3, 3, 3), "no_grad": (3, 2, 1), "detach_after": (3, 3, 1)}
+    for name, units in wanted.items():
+        record = found[name]
+        assert (record.allocated, record.peak, record.retained) == tuple(unit * each for each in units), name
+        assert record.peak_blocks >= record.peak
+
+
+def test_memory_that_runs_out_is_a_row_and_is_given_back():
+    before = Accelerator("cuda:0").free()
+    lanes = (("a", "reference", "y = base * 2"), ("b", "method", "y = torch.empty(10**13, device='cuda:0')"))
+    failure, found = visit(by_hand(*lanes))
+    assert (failure.lane, failure.kind) == ("b", "out of memory")
+    assert found.lanes.keys() == {"a"}
+    assert Accelerator("cuda:0").free() > before - 2**30
+
+
+def test_what_is_here_is_described_and_its_memory_is_free_to_some_part():
+    environment = observe(accelerators=True)
+    free, lacks = look(environment.devices)
+    assert len(environment.accelerators) == COUNT == len(environment.devices) - 1
+    for each in environment.accelerators:
+        assert each.device in lacks or 0 < free[each.device] <= each.memory
+
+
+def test_a_device_beyond_those_that_are_here_is_refused_in_a_line(gradbench, tmp_path):
+    done = gradbench("run", "--device", f"cuda:{COUNT}", "--output", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"--device cuda:{COUNT}: " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_run_on_all_devices_leaves_a_report_with_both(gradbench, tmp_path):
+    done = gradbench(
+        "run", "--device", "all", "--workload", "control,elementwise", "--size", "100,1e4,1e6,1e7",
+        "--method", "no_grad,tracked", "--preset", "quick", "--passes", "3", "--output", "out", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = read_results(tmp_path / "out")
+    assert results.failures == []
+    assert {each.comparison.rpartition("/")[2] for each in results.visits} >= {"cpu", "cuda:0"}
+    assert "turns into the device" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_cold_calls_take_the_device_longer_than_warm_ones_where_data_fit_the_cache():
+    request = Request(("elementwise",), ("no_grad",), ("1e6",), device="cuda:0")
+    warm, cold = (
+        visit(make_plan(msgspec.structs.replace(request, cold=each)).comparisons[0])[-1]
+        for each in (False, True)
+    )
+    name = "requires_grad_false"
+    assert cold.lanes[name].device.seconds > warm.lanes[name].device.seconds
+
+
+@pytest.mark.skipif(COUNT < 2, reason="needs two CUDA devices")
+def test_a_visit_to_one_device_leaves_nothing_on_another():
+    before = torch.cuda.memory_allocated(0)
+    (comparison,) = make_plan(
+        Request(("elementwise",), ("no_grad",), ("small",), device="cuda:1")
+    ).comparisons
+    assert isinstance(visit(comparison)[-1], Visit)
+    assert torch.cuda.memory_allocated(0) == before

@@ -1,0 +1,269 @@
+"""A visit on an accelerator, in this process: on a simulated one whose times and bytes are known."""
+
+import builtins
+import io
+import math
+from functools import partial
+
+import msgspec
+import numpy
+import pytest
+import torch
+from simulated import Simulated
+
+from gradbench import clock, measure
+from gradbench.job import Job, Message, Task
+from gradbench.measure import FEWEST_ROUNDS, Worker, with_parts
+from gradbench.plan import Comparison, Expectation, Lane
+from gradbench.results import Failure, LaneTime, Memory, Timeline, Visit
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The simulated accelerator that a worker finds in the place of torch.cuda, and statements by name."""
+    simulated = Simulated()
+    for name in ("launch", "work", "allocate", "synchronize"):
+        monkeypatch.setattr(builtins, name, getattr(simulated, name), raising=False)
+    monkeypatch.setattr(builtins, "device", simulated, raising=False)
+    monkeypatch.setattr(clock, "Accelerator", partial(clock.Accelerator, module=simulated))
+    monkeypatch.setattr(clock, "DeviceClock", partial(clock.DeviceClock, clock=simulated.clock))
+    return simulated
+
+
+def comparison(*lanes, fed=False, timeline=False):
+    feed = "launch(100_000)" if fed else ""
+    every = [
+        Lane(
+            name,
+            name,
+            role,
+            "",
+            statement,
+            "",
+            Expectation(),
+            feed=feed or "",
+            result="y" if "y" in name else "",
+        )
+        for name, role, statement in lanes
+    ]
+    # A loop takes time, which the simulated clock has to be told.
+    every.append(
+        Lane(
+            "empty",
+            "empty",
+            "empty",
+            "",
+            "work(100)",
+            "",
+            Expectation(),
+            feed="pass" if fed else "",
+            result="",
+        )
+    )
+    return Comparison(
+        "c", "control", "", "", "small", 1, (1,), "float32", "cuda:0", "base = torch.ones(1)", "", 1e-6,
+        tuple(every), timeline=timeline,
+    )  # fmt: skip
+
+
+def visit(*lanes, kind="time", **options):
+    output = io.BytesIO()
+    worker = Worker(Job(7, kind, 0, torch.get_num_threads()), output, io.BytesIO())
+    try:
+        worker.visit(Task(comparison(*lanes, **options), 0.0))
+    except SystemExit as ended:
+        print(ended)
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+def test_a_visit_has_the_wall_time_and_the_hosts_and_the_devices_part_of_each_lane(device):
+    (found,) = visit(
+        ("a", "reference", "launch(10_000)"),
+        ("host", "method", "launch(100, host_ns=20_000)"),
+        ("device", "method", "launch(40_000)"),
+    )
+    assert isinstance(found, Visit)
+    assert (found.number, found.rounds) == (7, FEWEST_ROUNDS)
+    a, host, large = (found.lanes[name] for name in ("a", "host", "device"))
+    assert (a.seconds, a.host.seconds, a.device.seconds) == pytest.approx((10e-6, 2e-6, 10e-6), rel=0.02)
+    assert (host.seconds, host.host.seconds, host.device.seconds) == pytest.approx(
+        (20e-6, 20e-6, 1e-7), rel=0.02
+    )
+    assert (large.seconds, large.host.seconds, large.device.seconds) == pytest.approx(
+        (40e-6, 2e-6, 40e-6), rel=0.02
+    )
+    assert host.log_ratio == pytest.approx(math.log(2), abs=0.02)
+    assert host.host.log_ratio == pytest.approx(math.log(10), abs=0.02)
+    assert large.device.log_ratio == pytest.approx(math.log(4), abs=0.02)
+    assert a.host.log_ratio == a.device.log_ratio == 0.0
+
+
+def test_the_batches_of_a_visit_never_fill_the_queue(device):
+    visit(("a", "reference", "launch(10_000)"), ("b", "method", "for _ in range(30): launch(50)"))
+    assert 0 < device.fullest < 700
+
+
+def test_a_lane_that_waits_for_the_device_has_no_device_time_and_the_others_have(device):
+    (found,) = visit(("a", "reference", "launch(10_000)"), ("b", "method", "launch(10_000)\nsynchronize()"))
+    assert found.lanes["b"].device is None
+    assert found.lanes["b"].host.seconds == pytest.approx(12e-6, rel=0.05)
+    assert found.lanes["a"].device.seconds == pytest.approx(10e-6, rel=0.02)
+
+
+def test_what_launches_nothing_has_no_ratio_of_device_times(device):
+    (found,) = visit(("a", "reference", "work(500)"), ("b", "method", "launch(10_000)"))
+    for name in ("a", "b"):
+        assert found.lanes[name].device.log_ratio is None
+    assert found.lanes["a"].device.seconds <= found.lanes["a"].device.least
+
+
+def test_fed_calls_are_timed_by_themselves(device):
+    (found,) = visit(("a", "reference", "launch(10_000)"), ("b", "method", "launch(30_000)"), fed=True)
+    assert found.lanes["b"].device.seconds == pytest.approx(30e-6, rel=0.02)
+    assert found.lanes["b"].seconds == pytest.approx(32e-6, rel=0.05)
+
+
+def test_memory_that_runs_out_in_a_lane_is_its_row_and_the_others_are_timed_with_it_given_back(device):
+    failure, found = visit(
+        ("a", "reference", "y = allocate(1000)\nlaunch(10_000)"),
+        ("b", "method", "y = [allocate(1000)]\ny.append(allocate(10**10))"),
+        ("c", "twin", "y = allocate(1000)\nlaunch(10_000)"),
+    )
+    assert (failure.lane, failure.kind) == ("b", "out of memory")
+    assert "Tried to allocate 10000000000 bytes" in failure.message
+    assert found.lanes.keys() == {"a", "c", "empty"}
+    assert device.free == device.total
+    assert device.given_back == 1
+
+
+def test_memory_that_runs_out_while_lanes_are_timed_costs_one_lane(device, monkeypatch):
+    left = iter(range(12))
+    monkeypatch.setattr(builtins, "left", left, raising=False)
+    failure, found = visit(
+        ("a", "reference", "launch(10_000)"),
+        ("b", "method", "y = allocate(1000 if next(left, None) is not None else 10**10)"),
+    )
+    assert (failure.lane, failure.stage, failure.kind) == ("b", "time", "out of memory")
+    assert found.lanes.keys() == {"a", "empty"}
+    assert device.free == device.total
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"],
+)
+def test_memory_that_a_library_does_not_get_ran_out_as_well(device, message):
+    failure, _ = visit(("a", "reference", "launch(1)"), ("b", "method", f"raise RuntimeError({message!r})"))
+    assert (failure.lane, failure.kind) == ("b", "out of memory")
+
+
+def test_a_device_in_error_ends_the_process_after_its_failure_is_told(device, capsys):
+    bad = "device.broken = 'CUDA error: an illegal memory access was encountered\\nMore.'"
+    (failure,) = visit(("a", "reference", "launch(1)"), ("b", "method", f"{bad}\nlaunch(1)"))
+    assert (failure.kind, failure.lane) == ("raised", "b")
+    assert "an illegal memory access" in failure.message
+    assert "cannot use its device any more" in capsys.readouterr().out
+
+
+def test_bytes_are_those_that_were_asked_for_and_blocks_are_told_beside_them(device):
+    kept = "y = allocate(1000)\nz = allocate(600)\ndel z\nw = allocate(100)"
+    records = {each.lane: each for each in visit(("y", "reference", kept), kind="memory")}
+    assert all(isinstance(each, Memory) for each in records.values())
+    found = records["y"]
+    assert (found.allocated, found.allocations, found.peak, found.retained) == (1700, 3, 1600, 1000)
+    assert found.peak_blocks == 2048
+    assert found.resident is None
+    assert found.source == "torch.cuda.memory_stats, requested bytes"
+
+
+def test_an_allocator_that_does_not_count_what_it_is_asked_for_is_a_failure_and_no_figure(
+    device, monkeypatch
+):
+    statistics = device.memory_stats
+    monkeypatch.setattr(
+        device, "memory_stats", lambda _: {k: 0 if "requested" in k else v for k, v in statistics(_).items()}
+    )
+    held = device.allocate(8)
+    (failure,) = visit(("y", "reference", "y = allocate(8)"), kind="memory")
+    del held
+    assert isinstance(failure, Failure)
+    assert "does not" in failure.message
+
+
+def test_executions_that_allocate_differently_are_a_failure(device, monkeypatch):
+    monkeypatch.setattr(builtins, "sizes", iter(range(1000, 2000)), raising=False)
+    (failure,) = visit(("y", "reference", "y = allocate(next(sizes))"), kind="memory")
+    assert "two executions counted" in failure.message
+
+
+def test_a_timeline_has_the_most_and_the_last_of_each_line(device):
+    lines = "y = allocate(1000)\nz = allocate(500); del z\ny = None"
+    *_, found = visit(("y", "reference", lines), kind="memory", timeline=True)
+    assert isinstance(found, Timeline)
+    assert found.stretches[0].live == (1000, 1000)
+    assert found.stretches[-1].live[-1] == 0
+    assert max(live for each in found.stretches for live in each.live) == 1500
+
+
+LANES = [LaneTime(10, 1e-6, 1e-6, 1e-6, 0.0)] * 3
+ROLES = ("reference", "method", "empty")
+
+
+def parts(device_ns, fed=False, calls=10):
+    lanes = [msgspec.structs.replace(each, calls=calls) for each in LANES]
+    device = numpy.array([device_ns] * 5, dtype=float)
+    return [each.device for each in with_parts(lanes, ROLES, numpy.ones((5, 3)), device, fed)]
+
+
+def test_the_devices_part_is_net_of_one_pair_of_events_a_batch():
+    reference, method, _ = parts([21_000, 41_000, 1_000])
+    assert (reference.seconds, method.seconds) == pytest.approx((2e-6, 4e-6))
+    assert method.log_ratio == pytest.approx(math.log(2))
+    assert reference.least == pytest.approx(0.5e-7)
+
+
+def test_of_fed_calls_it_is_net_of_one_pair_a_call():
+    reference, method, _ = parts([30_000, 50_000, 10_000], fed=True)
+    assert (reference.seconds, method.seconds) == pytest.approx((2e-6, 4e-6))
+    assert reference.least == pytest.approx(0.5e-6)
+
+
+def test_a_part_that_cannot_be_told_from_nothing_has_no_ratio():
+    reference, method, _ = parts([1_400, 41_000, 1_000])
+    assert reference.log_ratio is None
+    assert method.log_ratio is None
+    assert method.seconds == pytest.approx(4e-6)
+
+
+def test_a_part_that_is_not_known_in_one_round_is_none():
+    lanes = with_parts(
+        LANES, ROLES, numpy.ones((2, 3)), numpy.array([[1e4, 1e4, 1e3], [1e4, math.nan, 1e3]]), False
+    )
+    assert lanes[1].device is None
+    assert lanes[0].device is not None
+
+
+def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():
+    assert b"host" not in msgspec.json.encode(LANES[0])
+    assert measure.Rounds(numpy.ones((1, 1))).host is None
+
+
+def test_a_look_finds_what_is_free_on_each_accelerator_and_why_one_cannot_be_used(device):
+    real = device.set_device
+
+    def use(name):
+        if name == "cuda:1":
+            raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA to debug.")
+        real(name)
+
+    device.set_device = use
+    found = measure.look(("cpu", "cuda:0", "cuda:1", "mps:0"))
+    assert found == ({"cuda:0": 10**9}, {"cuda:1": "CUDA error: out of memory"})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_an_accelerator_a_look_says_in_a_line_what_torch_says():
+    free, lacks = measure.look(("cpu",))
+    assert free == {}
+    assert "CUDA" in lacks["cuda"] or "NVIDIA" in lacks["cuda"]
+    assert "\n" not in lacks["cuda"]
