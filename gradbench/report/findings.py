@@ -45,9 +45,9 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.ways),
+        *(partial(ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
         lambda: _yardstick(by_workload["custom"]),
-        lambda: _floor(summary),
+        lambda: floor(summary),
     ]
     return [found for ask in asked if (found := ask()) is not None]
 
@@ -57,10 +57,10 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not comparisons:
         return None
     first, last = comparisons[0], comparisons[-1]
-    lanes = sorted((lane for lane in first.methods if lane.time), key=_seconds)
+    lanes = sorted((lane for lane in first.methods if lane.time), key=seconds)
     if not lanes:
         return None
-    sentence = f"Alone, a control costs {_range([_seconds(lane) for lane in lanes])} a call"
+    sentence = f"Alone, a control costs {_range([seconds(lane) for lane in lanes])} a call"
     if first is not last:
         growth = [
             (lane.lane.label, later.time.mean / lane.time.mean)
@@ -79,7 +79,7 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
             parts.append(f"{what} is {_span(rest)} times what it was")
         span = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
         sentence += f"; {span} {', '.join(parts)}" if parts else ""
-    listed = ", ".join(f"{lane.lane.label} {format.seconds(_seconds(lane))}" for lane in lanes)
+    listed = ", ".join(f"{lane.lane.label} {format.seconds(seconds(lane))}" for lane in lanes)
     return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
 
 
@@ -123,7 +123,7 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    dearer, cheaper = _told_apart(found, "no_grad", "tracked")
+    dearer, cheaper = told_apart(found, "no_grad", "tracked")
     open_ = len(found) - len(dearer) - len(cheaper)
     sentence = (
         f"Against recording everything, a no_grad() block is slower in {len(dearer)} of {len(found)} "
@@ -146,7 +146,7 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    slower, faster = _told_apart(found, "no_grad", "tracked")
+    slower, faster = told_apart(found, "no_grad", "tracked")
     dearer = [int(each.comparison.part) for each in slower]
     cheaper = [int(each.comparison.part) for each in faster]
     parts = []
@@ -175,14 +175,14 @@ _WORDS = {
 }
 
 
-def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
+def ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
     """What the ways of one workload cost against each other, at the largest size that was measured."""
     same = [
         other.comparison.numel
         for other in summary.comparisons
         if other.comparison.name == each.comparison.name
     ]
-    if each.comparison.numel != max(same) or each.comparison.name not in HEADLINES:
+    if each.comparison.numel != max(same):
         return None
     lanes = [lane for lane in each.methods if lane.verdict in _WORDS and lane.ratio]
     told = {
@@ -249,7 +249,7 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    slower, faster = _told_apart(found, "inference_mode", "no_grad")
+    slower, faster = told_apart(found, "inference_mode", "no_grad")
     means = [ratio.mean for _, ratio in found]
     return Finding(
         f"inference_mode() against no_grad(): faster in {len(faster)} of {len(found)} comparisons, slower in "
@@ -291,7 +291,8 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     return Finding(f"{sentence}.", f"Peak of the same execution, by method: {listed}.")
 
 
-def _floor(summary: RunSummary) -> Finding | None:
+def floor(summary: RunSummary) -> Finding | None:
+    """What identical code came out different by."""
     if not summary.twins:
         return None
     visible = [each.visible for each in summary.comparisons if each.visible is not None]
@@ -321,11 +322,12 @@ def _listed(ratios: Sequence[tuple[ComparisonSummary, Interval]]) -> str:
     return "; ".join(f"{workload} {', '.join(each)}" for workload, each in by_workload.items())
 
 
-def _seconds(lane: LaneSummary) -> float:
+def seconds(lane: LaneSummary) -> float:
+    """The time of a lane, to sort by: what has none comes last."""
     return lane.time.mean if lane.time else math.inf
 
 
-def _told_apart(
+def told_apart(
     found: Sequence[tuple[ComparisonSummary, Interval]], one: str, other: str
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
     """The comparisons in which one lane is shown to be slower than the other, and faster.
