@@ -112,7 +112,7 @@ def make_plan(name: str, text: str, seen: Seen, request: Request) -> Plan:
     """
     # A colon parts the title of a workload from that of its part.
     title = name.replace(":", "_")
-    roundings = ALLOWED[seen.coarsest] / EPSILON[seen.result]
+    roundings = ALLOWED[seen.coarsest] / EPSILON[request.dtype]
     trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
     shape = " × ".join(f"{length:,}" for length in seen.shape) or "a single number"
     facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"

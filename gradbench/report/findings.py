@@ -283,12 +283,16 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
         f"{format.size(lane.memory.graph)} would be free without the graph"
     )
-    peaks = defaultdict(list)
-    for other in each.methods:
-        if other.memory is not None:
-            peaks[other.memory.peak].append(other.lane.label)
-    listed = "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(peaks.items()))
-    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {listed}.")
+    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {peaks(each)}.")
+
+
+def peaks(each: ComparisonSummary) -> str:
+    """The peaks of a comparison, lowest first, each with the methods that have it."""
+    found = defaultdict(list)
+    for lane in each.methods:
+        if lane.memory is not None:
+            found[lane.memory.peak].append(lane.lane.label)
+    return "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(found.items()))
 
 
 def floor(summary: RunSummary) -> Finding | None:

@@ -30,94 +30,83 @@ def own_file(results: Results) -> OwnFile | None:
 
 
 def own_findings(summary: RunSummary) -> list[Finding]:
-    """The findings, evaluation first; those whose figures are not there are left out."""
+    """The findings, what is gained first; those whose figures are not there are left out."""
     parts = {each.comparison.part: each for each in summary.comparisons}
     found: list[Finding | None] = []
     if "evaluation" in parts:
-        found += [_time(parts["evaluation"]), _memory(parts["evaluation"])]
+        found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
     found.append(_step(parts))
     found += [findings.ways(parts[name], summary) for name in ("backward", "step") if name in parts]
     found.append(findings.floor(summary))
     return [each for each in found if each is not None]
 
 
-def _best(each: ComparisonSummary) -> LaneSummary | None:
-    """The fastest of the methods that control gradients, among those that none is shown to be faster than."""
-    known = [lane for lane in each.methods if lane.lane.name != "tracked" and lane.time is not None]
-    return min(leaders(known) or known, key=findings.seconds, default=None)
-
-
-def _time(each: ComparisonSummary) -> Finding | None:
-    """What a forward pass costs recorded, and what the best method gains."""
-    tracked, best = each.lane("tracked"), _best(each)
+def _gain(each: ComparisonSummary) -> Finding | None:
+    """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
+    tracked = each.lane("tracked")
+    known = [lane for lane in each.methods if lane is not tracked and lane.time is not None]
+    best = min(leaders(known) or known, key=findings.seconds, default=None)
     if tracked is None or tracked.time is None or best is None or best.time is None:
         return None
     ratio = between(each, best.lane.name, "tracked")
     if ratio is None:
         return None
     sentence = (
-        f"Recorded, with no control, a forward pass of {_file(each)} takes "
-        f"{format.seconds(tracked.time.mean)}. The least time is with {best.lane.label}, "
-        f"{format.seconds(best.time.mean)}: {_told(each, best, ratio)}"
+        f"Evaluating {_file(each)} with {best.lane.label}, the fastest method here, takes "
+        f"{_told(each, best, ratio)}: {format.seconds(best.time.mean)} against "
+        f"{format.seconds(tracked.time.mean)}"
     )
-    ties = [
-        lane.lane.label
-        for lane in each.methods
-        if lane is not best
-        and lane.lane.name != "tracked"
-        and lane.rank is not None
-        and lane.rank == best.rank
-    ]
-    if ties and best.rank is not None:
-        sentence += f". Not shown to be slower than that: {', '.join(ties)}"
+    if tracked.memory is not None and best.memory is not None:
+        low, high = best.memory.peak, tracked.memory.peak
+        sentence += f". At its peak it holds {format.size(low)} beside x and the parameters"
+        if low < high:
+            sentence += f": {format.percent(1 - low / high)} less than the {format.size(high)} of recording"
+        elif low == high:
+            sentence += ", as recording does"
     ratios = [
         (lane.lane.label, found)
         for lane in each.methods
         if lane is not tracked and (found := between(each, lane.lane.name, "tracked")) is not None
     ]
     listed = ", ".join(f"{label} {format.ratio_with_ends(found)}" for label, found in ratios)
-    return Finding(f"{sentence}.", f"Times relative to {tracked.lane.label}: {listed}.")
+    evidence = f"Times relative to {tracked.lane.label}: {listed}."
+    ties = [
+        lane.lane.label
+        for lane in known
+        if lane is not best and lane.rank is not None and lane.rank == best.rank
+    ]
+    if ties:
+        evidence += f" Not shown to be slower than {best.lane.label}: {', '.join(ties)}."
+    return Finding(f"{sentence}.", evidence)
 
 
 def _told(each: ComparisonSummary, best: LaneSummary, ratio: Interval) -> str:
-    """How much less than recording, or more, with its interval; or that no difference is shown."""
+    """How much less time than recording, or more, with its interval; or that no difference is shown."""
     if ratio.low is None or ratio.high is None:
-        return f"{format.ratio(ratio)} times as long, of one pass, which shows no difference"
+        return (
+            f"{format.ratio(ratio)} times as long as recording everything, of one pass, which shows nothing"
+        )
     slower, faster = findings.told_apart([(each, ratio)], best.lane.name, "tracked")
     if not slower and not faster:
-        return f"not shown to differ, {format.ratio_with_ends(ratio)} times as long"
-    less = [format.percent(abs(1 - value)) for value in (ratio.mean, ratio.low, ratio.high)]
-    low, high = sorted((less[1], less[2]), key=lambda text: float(text.split()[0].replace(",", "")))
-    return f"{less[0]} {'less' if faster else 'more'} ({low.removesuffix(' %')} to {high})"
+        return f"{format.ratio_with_ends(ratio)} times as long as recording everything, no shown difference"
+    ends = sorted(abs(1 - value) for value in (ratio.low, ratio.high))
+    low, high = (format.percent(end) for end in ends)
+    return (
+        f"{format.percent(abs(1 - ratio.mean))} {'less' if faster else 'more'} time "
+        f"({low.removesuffix(' %')} to {high}) than recording everything"
+    )
 
 
-def _memory(each: ComparisonSummary) -> Finding | None:
-    """What a forward pass holds recorded, and under the methods that hold least."""
+def _kept(each: ComparisonSummary) -> Finding | None:
+    """What a recorded forward keeps, and which methods peak at what."""
     tracked = each.lane("tracked")
     if tracked is None or tracked.memory is None:
         return None
-    peaks = {
-        lane.lane.label: lane.memory.peak
-        for lane in each.methods
-        if lane is not tracked and lane.memory is not None
-    }
-    if not peaks:
-        return None
-    least, most = min(peaks.values()), tracked.memory.peak
-    sentence = (
-        f"Recorded, it peaks at {format.size(most)}, beside x and the parameters, and "
-        f"{format.size(tracked.memory.graph)} of that stay for a backward until the result is let go of"
+    return Finding(
+        f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
+        "as it is held.",
+        f"Peak of one evaluation, by method: {findings.peaks(each)}.",
     )
-    if least < most:
-        names = [label for label, peak in peaks.items() if peak == least]
-        sentence += (
-            f". The least is {format.size(least)}, {format.percent(1 - least / most)} less, with "
-            f"{', '.join(names)}"
-        )
-    else:
-        sentence += "; no method peaks lower"
-    listed = ", ".join(f"{label} {format.size(peak)}" for label, peak in peaks.items())
-    return Finding(f"{sentence}.", f"Peaks: {tracked.lane.label} {format.size(most)}, {listed}.")
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
