@@ -1,9 +1,11 @@
 """A model of the user's: what is planned of its file, and one real run from the file to the report."""
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 from synthetic import header, memory, results
 
 from gradbench import run
@@ -11,10 +13,12 @@ from gradbench.compare.changes import compare
 from gradbench.errors import RequestError
 from gradbench.export import to_csv
 from gradbench.job import Seen
+from gradbench.look import look
 from gradbench.own import make_own, make_plan, read, seeded
 from gradbench.plan import Request
 from gradbench.report.own import own_file, own_findings
 from gradbench.report.page import render
+from gradbench.report.snippet import snippet
 from gradbench.results import FILENAME, Stretch, Timeline, read_results
 from gradbench.run import Goal
 from gradbench.summary import summarise
@@ -407,3 +411,19 @@ def test_the_page_of_another_run_has_no_file():
     assert own_file(found) is None
     assert 'id="file"' not in render(found)
     assert 'id="claims"' in render(found)
+
+
+def test_a_lane_as_a_program_stands_with_the_imports_that_must_be_first():
+    for each in plan_of().comparisons:
+        for lane in each.lanes:
+            compile(snippet(each, lane), lane.name, "exec")
+
+
+def test_the_file_in_the_readme_can_be_measured():
+    readme = Path(__file__).parent.parent / "README.md"
+    text = (
+        readme.read_text().partition("## Your own model")[2].partition("```python\n")[2].partition("```")[0]
+    )
+    seen = look(text, "net.py", 0, torch.get_num_threads())
+    assert isinstance(seen, Seen)
+    assert seen.trains

@@ -45,7 +45,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(partial(ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
+        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
         lambda: _yardstick(by_workload["custom"]),
         lambda: floor(summary),
     ]
@@ -175,15 +175,38 @@ _WORDS = {
 }
 
 
-def ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
+def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
     """What the ways of one workload cost against each other, at the largest size that was measured."""
     same = [
         other.comparison.numel
         for other in summary.comparisons
         if other.comparison.name == each.comparison.name
     ]
-    if each.comparison.numel != max(same):
+    told = against(each)
+    if each.comparison.numel != max(same) or not told:
         return None
+    sizes = [
+        f"at {other.comparison.numel:,} elements {ratios(other)}"
+        for other in summary.comparisons
+        if other.comparison.name == each.comparison.name
+    ]
+    return Finding(
+        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, {told}.",
+        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
+    )
+
+
+def ratios(each: ComparisonSummary) -> str:
+    """The ratios of a comparison to its reference, with their intervals."""
+    return ", ".join(
+        f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
+        for lane in each.methods
+        if lane.lane.role == "method"
+    )
+
+
+def against(each: ComparisonSummary) -> str:
+    """Which ways are faster or slower than the reference, or the same; empty where none is known."""
     lanes = [lane for lane in each.methods if lane.verdict in _WORDS and lane.ratio]
     told = {
         words: ", ".join(
@@ -192,23 +215,7 @@ def ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
         for verdict, words in _WORDS.items()
     }
     listed = "; ".join(f"{words}: {names}" for words, names in told.items() if names)
-    if not listed:
-        return None
-    sizes = [
-        f"at {other.comparison.numel:,} elements "
-        + ", ".join(
-            f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
-            for lane in other.methods
-            if lane.lane.role == "method"
-        )
-        for other in summary.comparisons
-        if other.comparison.name == each.comparison.name
-    ]
-    return Finding(
-        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, "
-        f"against {each.comparison.reference.label}: {listed}.",
-        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
-    )
+    return f"against {each.comparison.reference.label}: {listed}" if listed else ""
 
 
 def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:

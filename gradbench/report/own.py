@@ -36,7 +36,7 @@ def own_findings(summary: RunSummary) -> list[Finding]:
     if "evaluation" in parts:
         found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
     found.append(_step(parts))
-    found += [findings.ways(parts[name], summary) for name in ("backward", "step") if name in parts]
+    found += [_ways(parts[name], what) for name, what in _WHAT.items() if name in parts]
     found.append(findings.floor(summary))
     return [each for each in found if each is not None]
 
@@ -105,8 +105,21 @@ def _kept(each: ComparisonSummary) -> Finding | None:
     return Finding(
         f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
         "as it is held.",
+        f"Saved for backward are {format.size(tracked.memory.saved)}, with the parameters among them. "
         f"Peak of one evaluation, by method: {findings.peaks(each)}.",
     )
+
+
+_WHAT = {"backward": "A backward", "step": "A whole step"}
+
+
+def _ways(each: ComparisonSummary, what: str) -> Finding | None:
+    """What the ways of a part of training cost against each other."""
+    told = findings.against(each)
+    if not told:
+        return None
+    label = each.comparison.reference.label
+    return Finding(f"{what}, {told}.", f"Times relative to {label}: {findings.ratios(each)}.")
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
