@@ -84,11 +84,11 @@ def _told(each: ComparisonSummary, best: LaneSummary, ratio: Interval) -> str:
     """How much less time than recording, or more, with its interval; or that no difference is shown."""
     if ratio.low is None or ratio.high is None:
         return (
-            f"{format.ratio(ratio)} times as long as recording everything, of one pass, which shows nothing"
+            f"{format.ratio(ratio)} times as long as recording everything, by one pass, which shows nothing"
         )
     slower, faster = findings.told_apart([(each, ratio)], best.lane.name, "tracked")
     if not slower and not faster:
-        return f"{format.ratio_with_ends(ratio)} times as long as recording everything, no shown difference"
+        return f"{format.ratio_with_ends(ratio)} times as long as recording everything, which shows no difference"
     ends = sorted(abs(1 - value) for value in (ratio.low, ratio.high))
     low, high = (format.percent(end) for end in ends)
     return (
