@@ -18,6 +18,8 @@ from gradbench import __version__
 from gradbench.errors import EndedEarly, GradbenchError, RequestError
 
 RUNS = Path("runs")
+# A budget that holds fewer passes than this gives wide intervals.
+SCARCE = 10
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -139,19 +141,9 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
     from gradbench.progress import make_progress
     from gradbench.results import Options
 
-    given = [name for name in context.params
-             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
+    given = _given(context)
     if resume:
-        fixed = sorted(set(given) & {
-            "workloads", "methods", "sizes", "device", "cold", "dtype", "threads", "allocator", "seed",
-            "timeout",
-        })  # fmt: skip
-        if fixed:
-            flags = {each.name: each.opts[0] for each in context.command.params}
-            raise RequestError(
-                f"--resume takes its plan from the run; {flags[fixed[0]]} cannot be changed: leave it "
-                "out, or start a new run"
-            )
+        _refuse_fixed(context, given)
         folder = output or _newest()
         goal = _resumed_goal(folder, preset if "preset" in given else None, passes, budget, precision)
         with make_progress() as progress:
@@ -164,16 +156,40 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
         command = shlex.join(["gradbench", *sys.argv[1:]])
         with make_progress() as progress:
             results = runs.start(output or RUNS / now, request, options, goal, command, progress)
-    if with_report:
-        try:
-            _report(results.path, results.path.parent / "report.html")
-        except KeyboardInterrupt:
-            raise EndedEarly(
-                f"interrupted while the report was built; the results are kept in {results.path}; "
-                "build it with `gradbench report`"
-            ) from None
-    else:
-        click.echo(f"results: {results.path}")
+    _finish(results.path, with_report)
+
+
+def _given(context: click.Context) -> list[str]:
+    """The names of the parameters that were given on the command line."""
+    return [name for name in context.params
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
+
+
+def _refuse_fixed(context: click.Context, given: Sequence[str]) -> None:
+    """Raise RequestError where an option was given that a run which is resumed has already."""
+    fixed = sorted(set(given) & {
+        "workloads", "methods", "sizes", "device", "cold", "dtype", "threads", "allocator", "seed", "timeout",
+    })  # fmt: skip
+    if fixed:
+        flags = {each.name: each.opts[0] for each in context.command.params}
+        raise RequestError(
+            f"--resume takes its plan from the run; {flags[fixed[0]]} cannot be changed: leave it "
+            "out, or start a new run"
+        )
+
+
+def _finish(results: Path, with_report: bool) -> None:
+    """Build the report of a run that has ended, or say where its results are."""
+    if not with_report:
+        click.echo(f"results: {results}")
+        return
+    try:
+        _report(results, results.parent / "report.html")
+    except KeyboardInterrupt:
+        raise EndedEarly(
+            f"interrupted while the report was built; the results are kept in {results}; "
+            "build it with `gradbench report`"
+        ) from None
 
 
 def _resumed_goal(
@@ -183,6 +199,65 @@ def _resumed_goal(
     from gradbench.results import read_results
 
     return runs.make_goal(preset or read_results(folder).header.options.preset, passes, budget, precision)
+
+
+# Of the options of `run`, those that are no choice among its workloads.
+_OF_RUN = [each for each in run.params if each.name not in ("workloads", "sizes", "device", "dtype")]
+
+
+@cli.command(params=_OF_RUN)
+@click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
+@click.pass_context
+def model(context: click.Context, file: Path, preset: str, methods: list[str], passes: int | None,
+          budget: float | None, precision: float | None, threads: int, allocator: Any, seed: int,
+          timeout: float, output: Path | None, resume: bool, with_report: bool) -> None:  # fmt: skip
+    """Measure your own model under each method, and build the report.
+
+    FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
+    `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
+    `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
+    leaves the model in. The text of the file is kept in the results, and shown in the report.
+    """
+    from gradbench import run as runs
+    from gradbench.own import make_own
+    from gradbench.progress import make_progress
+    from gradbench.results import Options, new_folder, read_results
+
+    given = _given(context)
+    if resume:
+        _refuse_fixed(context, given)
+        folder = output or _newest()
+        header = read_results(folder).header
+        asked, threads = header.request, header.options.threads
+        goal = _resumed_goal(folder, preset if "preset" in given else None, passes, budget, precision)
+        own = make_own(file, asked.methods, asked.seed, asked.preset, threads)
+        with make_progress() as progress:
+            results = runs.resume(folder, goal, progress, own.plan, file)
+        _finish(results.path, with_report)
+        return
+    goal = runs.make_goal(preset, passes, budget, precision)
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    folder = output or RUNS / f"{file.stem}-{now}"
+    new_folder(folder)
+    own = make_own(file, tuple(methods), seed, preset, threads)
+    if "timeout" not in given:
+        # A visit of a large model takes as long as it takes; what is rough is taken five times.
+        timeout = min(max(timeout, 5 * own.visit), 86_400.0)
+    if goal.budget is not None and own.one_pass * SCARCE > goal.budget:
+        click.echo(
+            f"gradbench: note: a pass takes about {own.one_pass:.0f} s here, so few fit into "
+            f"{goal.budget:g} s and intervals will be wide; give a longer --budget, a smaller x, or fewer "
+            "methods by --method",
+            err=True,
+        )
+    options = Options(preset, threads, allocator, timeout)
+    # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
+    words = [file.name if each == str(file) else each for each in sys.argv[1:]]
+    with make_progress() as progress:
+        results = runs.start(
+            folder, own.request, options, goal, shlex.join(["gradbench", *words]), progress, own.plan, file
+        )
+    _finish(results.path, with_report)
 
 
 def _newest() -> Path:

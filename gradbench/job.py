@@ -13,10 +13,14 @@ from gradbench.traits import Observation
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One comparison to visit, for a slice of `seconds`; or, without one, to observe what the methods do."""
+    """One comparison to visit, for a slice of `seconds`; or, without one, to observe what the methods do.
+
+    With `look` it is the text of a file of the user's that is to be looked at, and nothing else.
+    """
 
     comparison: Comparison | None
     seconds: float
+    look: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -29,6 +33,7 @@ class Job(msgspec.Struct, frozen=True):
         seed: of the random orders in this process.
         batch_seconds: what a batch should take.
         accelerators: it measures on others than the CPU.
+        file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
     """
 
     number: int
@@ -37,6 +42,7 @@ class Job(msgspec.Struct, frozen=True):
     threads: int
     batch_seconds: float = BATCH_SECONDS
     accelerators: bool = False
+    file: str = ""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -53,6 +59,43 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     gradbench: str = ""
     free: dict[str, int] = {}
     lacks: dict[str, str] = {}
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """What a file of the user's defines, as far as a plan needs to know.
+
+    Attributes:
+        shape, dtype, device: of x.
+        result: dtype of the model's result.
+        coarsest: of the dtypes of the parameters and of the result, the one with the fewest digits.
+        parameters: their elements; a tied parameter counts once.
+        trained: of these, the elements that require gradients.
+        calls: whether it defines `call`.
+        trains: whether it defines `loss`.
+        repeats: whether the loss is the same from call to call.
+        load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
+            step: rough, from one execution.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    result: str
+    coarsest: str
+    parameters: int
+    trained: int
+    calls: bool
+    trains: bool
+    repeats: bool
+    load: float
+    forward: float
+    step: float
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Why a file of the user's cannot be measured: expected, got, and what to do."""
+
+    message: str
 
 
 class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
@@ -79,5 +122,5 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, Calibrated, Turned, Finish, Visit, Memory, Timeline, Observation, Failure
+    Ready, Seen, Refused, Calibrated, Turned, Finish, Visit, Memory, Timeline, Observation, Failure
 ]  # fmt: skip

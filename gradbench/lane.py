@@ -16,6 +16,7 @@ import torch
 from gradbench import answers
 from gradbench.calibration import Batch
 from gradbench.plan import Comparison, Lane
+from gradbench.workloads import own
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
 # memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
@@ -227,10 +228,20 @@ def _is_module(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "torch"
 
 
-def prepare(comparison: Comparison) -> dict[str, Any]:
-    """The names that all lanes of a comparison share: `base`, and what the workload makes and imports."""
-    names: dict[str, Any] = {}
-    exec(compile(f"import torch\n{comparison.prepare}", f"<inputs of {comparison.id}>", "exec"), names)
+def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
+    """The names that all lanes of a comparison share: `base`, and what the workload makes and imports.
+
+    Where they come from a `file` of the user's it is what that file defines for gradbench to read.
+    """
+    names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
+    return {name: value for name, value in names.items() if name in own.READ or not file}
+
+
+def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
+    """The names that code makes, `__file__` being the user's file that it comes from, where there is one."""
+    names: dict[str, Any] = {"torch": torch, **({"__file__": file} if file else {})}
+    # What this module imports from __future__ is not for others.
+    exec(compile(code, label, "exec", dont_inherit=True), names)
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 

@@ -103,6 +103,9 @@ class Worker:
         self._accelerator: clock.Accelerator | None = None
         self._broken = ""
         torch.set_num_threads(job.threads)
+        if job.file:
+            # As for a program; not before torch, whose imports nothing there may take the place of.
+            sys.path.insert(0, os.path.dirname(job.file))  # noqa: PTH120
 
     def say(self, message: Message) -> None:
         """Send one message to the parent."""
@@ -114,6 +117,9 @@ class Worker:
 
         Raises SystemExit where the device can no longer be used by this process.
         """
+        if task.look is not None:
+            self._look(task.look)
+            return
         if task.comparison is None:
             self._observe()
             return
@@ -157,6 +163,14 @@ class Worker:
             for ready in built:
                 ready.close()
             gc.enable()
+            if self._job.file:
+                # The functions of the file hold its names, and so the model, in a circle.
+                gc.collect()
+
+    def _look(self, text: str) -> None:
+        from gradbench.look import look
+
+        self.say(look(text, self._job.file, self._job.seed, self._job.threads))
 
     def _observe(self) -> None:
         from gradbench.probes import observe_traits
@@ -185,7 +199,7 @@ class Worker:
 
         Without the reference there is nothing to compare with: then its failure is the visit's.
         """
-        shared = prepare(comparison)
+        shared = prepare(comparison, self._job.file)
         # The results of all are held against those of a reference that is then thrown away. Were the
         # reference itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
         lane = comparison.reference

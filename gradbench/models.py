@@ -102,7 +102,7 @@ class TransformerBlock(nn.Module):
 
 
 def share(model: Module) -> Module:
-    """A copy of a module whose parameters and buffers are tensors of their own on the same storages.
+    """A copy of a module whose parameters, buffers and other tensors are its own, on the same storages.
 
     Flags, gradients and modes of the two are independent; values are not: a write to one is seen in the
     other. A parameter that the module has in two places stays one parameter.
@@ -113,4 +113,10 @@ def share(model: Module) -> Module:
         memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach()
+    # Tensors that are neither: deepcopy refuses those that were computed, as pruning and the older
+    # weight_norm leave them, to be computed anew by the next forward.
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor):
+                memo[id(value)] = value.detach().requires_grad_(value.is_leaf and value.requires_grad)
     return copy.deepcopy(model, memo)

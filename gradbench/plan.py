@@ -213,10 +213,10 @@ def make_plan(request: Request) -> Plan:
     measured at least as a deeper preset would. The reference is always measured, asked for or not: ratios
     are taken to it. Raises RequestError for a name that does not exist, or where nothing is left.
     """
-    _choose("--dtype", (request.dtype,), DTYPES, str)
-    _choose("--preset", (request.preset,), PRESETS, str)
-    wanted = _choose("--workload", request.workloads, _names(each.name for each in WORKLOADS), str)
-    _choose("--method", request.methods, _names(_lane_names(WORKLOADS)), str)
+    choose("--dtype", (request.dtype,), DTYPES, str)
+    choose("--preset", (request.preset,), PRESETS, str)
+    wanted = choose("--workload", request.workloads, _names(each.name for each in WORKLOADS), str)
+    choose("--method", request.methods, _names(lane_names(WORKLOADS)), str)
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
     if request.cold and "cpu" in request.devices:
@@ -250,7 +250,8 @@ def _names(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _lane_names(workloads: Sequence[Workload]) -> Iterator[str]:
+def lane_names(workloads: Sequence[Workload]) -> Iterator[str]:
+    """What `--method` may name: the methods, and the ways of these workloads; some more than once."""
     yield from (method.name for method in METHODS)
     yield from (way.name for workload in workloads for way in workload.ways)
 
@@ -294,7 +295,6 @@ def _id(workload: Workload, numel: int, request: Request) -> str:
 
 def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
     device, dtype = request.device, request.dtype
-    numel = math.prod(shape)
     options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}
     prepare = _lines(
@@ -303,12 +303,17 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
         workload.definitions,
     )
-    prepare = _on(prepare, device)
+    return compose(workload, shape, request, _on(prepare, device))
+
+
+def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
+    """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and what it needs."""
+    numel = math.prod(shape)
     lanes, skipped = (
         _way_lanes(workload, request, numel) if workload.ways else _method_lanes(workload, request)
     )
     fed = any(lane.feed for lane in lanes)
-    lanes = [_named_device(lane, device) for lane in lanes]
+    lanes = [_named_device(lane, request.device) for lane in lanes]
     lanes.append(
         Lane(
             "empty",
@@ -323,7 +328,9 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         )
     )
     if request.cold:
-        prepare = _lines(prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{device}")')
+        prepare = _lines(
+            prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{request.device}")'
+        )
         lanes = [
             # The empty loop has no work of its own before it but that.
             msgspec.structs.replace(
@@ -339,13 +346,13 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
         size=size_class(numel),
         numel=numel,
         shape=shape,
-        dtype=dtype,
-        device=device,
+        dtype=request.dtype,
+        device=request.device,
         prepare=prepare,
         answer=workload.answer or "",
         # torch adds up in float32 at least, whatever the dtype of the result.
-        tolerance=workload.roundings * EPSILON[dtype]
-        + workload.terms(shape) * min(EPSILON[dtype], EPSILON["float32"]),
+        tolerance=workload.roundings * EPSILON[request.dtype]
+        + workload.terms(shape) * min(EPSILON[request.dtype], EPSILON["float32"]),
         lanes=tuple(lanes),
         skipped=skipped,
         part=workload.part,
@@ -388,7 +395,7 @@ def _method_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dic
         lane = _method_lane(method, workload)
         lanes.append(lane)
         if lane.role == "reference":
-            lanes.extend(_twins(lane))
+            lanes.extend(_twins(lane, workload.own_buffer))
     return lanes, skipped
 
 
@@ -452,7 +459,7 @@ def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[L
         lane = _way_lane(way, workload)
         lanes.append(lane)
         if lane.role == "reference":
-            lanes.extend(_twins(lane))
+            lanes.extend(_twins(lane, workload.own_buffer))
     return lanes, skipped
 
 
@@ -496,7 +503,7 @@ def insert(template: str, code: str) -> str:
     return "\n".join(lines)
 
 
-def _twins(reference: Lane) -> list[Lane]:
+def _twins(reference: Lane, own_buffer: str) -> list[Lane]:
     """The A/A controls: the reference once more, on the same storage and on one of its own."""
     replace = msgspec.structs.replace
     return [
@@ -506,7 +513,7 @@ def _twins(reference: Lane) -> list[Lane]:
             name="twin_own_buffer",
             label="twin on a buffer of its own",
             role="twin_own_buffer",
-            setup=_lines("base = base.clone()", reference.setup),
+            setup=_lines(own_buffer, reference.setup),
         ),
     ]
 
@@ -556,7 +563,7 @@ def _lines(*parts: str) -> str:
 T = TypeVar("T")
 
 
-def _choose(option: str, wanted: Sequence[str], rows: Sequence[T], name: Callable[[T], str]) -> list[T]:
+def choose(option: str, wanted: Sequence[str], rows: Sequence[T], name: Callable[[T], str]) -> list[T]:
     """The rows that are wanted, in the order of the table; all of them when none is named."""
     known = {name(row): row for row in rows}
     for each in wanted:

@@ -41,6 +41,7 @@ from gradbench.results import (
 )
 from gradbench.summary import worst_precision
 from gradbench.worker import WorkerLost, WorkerProcess
+from gradbench.workloads import own
 
 # A visit shorter than this is mostly calibration.
 SHORTEST_SLICE = 0.1
@@ -137,11 +138,12 @@ def start(
     command: str,
     progress: Progress,
     plan: Plan | None = None,
+    file: Path | None = None,
 ) -> Results:
     """Measure what was requested into a new folder.
 
-    A plan made by hand takes the place of the request's; such a run cannot be resumed, since code is
-    never run from a file.
+    A plan made by hand takes the place of the request's, as one made of a `file` of the user's does. Such a
+    run is resumed only with the same plan: code is never run from a results file.
 
     Raises RequestError before anything is written when the request cannot be met, and EndedEarly when
     the run was interrupted, with its finished visits kept.
@@ -150,7 +152,7 @@ def start(
     if plan is None and request.device != "cpu":
         request = _seen(request)
     plan = plan or make_plan(request)
-    run = _Run(plan, request, options, goal, progress)
+    run = _Run(plan, request, options, goal, progress, file)
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
         created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
@@ -204,22 +206,33 @@ def _seen(request: Request) -> Request:
     )
 
 
-def resume(output: Path, goal: Goal, progress: Progress) -> Results:
+def resume(
+    output: Path, goal: Goal, progress: Progress, plan: Plan | None = None, file: Path | None = None
+) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
+
+    What was measured of a `file` of the user's needs the `plan` that is made of it now.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
     old = read_results(locate(output))
     if old.compressed:
         raise RequestError(f"{old.path}: cannot go on: it is compressed; decompress it with gunzip first")
-    # Code is run from our own tables only, never from a file; and passes of one run time the same code.
-    plan = make_plan(old.header.request)
-    if plan != old.header.plan:
+    if file is None and own.NAME in old.header.request.workloads:
         raise RequestError(
-            f"{old.path}: cannot go on: it was measured by gradbench {old.header.gradbench}, whose methods "
-            "or workloads are not those of this one; start a new run"
+            f"{old.path}: cannot go on: it measures a model of yours, and code is never run from a results "
+            "file; expected its own: gradbench model FILE.py --resume --output " + shlex.quote(str(output))
         )
-    run = _Run(plan, old.header.request, old.header.options, goal, progress)
+    # Code is run from our own tables or the user's file, never from results; and passes of one run time the
+    # same code.
+    plan = plan or make_plan(old.header.request)
+    if plan != old.header.plan:
+        what = f"the text of {file}, or what it defines" if file else "methods or workloads"
+        raise RequestError(
+            f"{old.path}: cannot go on: {what}, are not those that it was measured with, by gradbench "
+            f"{old.header.gradbench}; start a new run"
+        )
+    run = _Run(plan, old.header.request, old.header.options, goal, progress, file)
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
         changed = differences(old.header.environment, environment)
@@ -238,7 +251,13 @@ def resume(output: Path, goal: Goal, progress: Progress) -> Results:
 
 class _Run:
     def __init__(
-        self, plan: Plan, request: Request, options: Options, goal: Goal, progress: Progress
+        self,
+        plan: Plan,
+        request: Request,
+        options: Options,
+        goal: Goal,
+        progress: Progress,
+        file: Path | None,
     ) -> None:
         self._plan = plan
         self._seed = request.seed
@@ -246,6 +265,7 @@ class _Run:
         self._options = options
         self._goal = goal
         self._progress = progress
+        self._file = file
         self._began = time.monotonic()
         self._writer: Writer | None = None
         self._begin: Callable[[Environment], tuple[Results, Writer]] | None = None
@@ -287,7 +307,7 @@ class _Run:
             return EndedEarly(f"{why} before anything was measured; nothing was written")
         command = [
             "gradbench",
-            "run",
+            *(["run"] if self._file is None else ["model", str(self._file)]),
             "--resume",
             "--output",
             str(kept.path.parent),
@@ -381,9 +401,14 @@ class _Run:
         timed = 0.0
         while order:
             job = Job(
-                number, kind, dice.getrandbits(32), self._options.threads, self._options.batch_seconds,
+                number,
+                kind,
+                dice.getrandbits(32),
+                self._options.threads,
+                self._options.batch_seconds,
                 accelerators=any(each.device != "cpu" for each in self._plan.comparisons),
-            )  # fmt: skip
+                file="" if self._file is None else str(self._file.absolute()),
+            )
             hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
             # Resident memory grows only where freed pages go back to the system.
             allocator = self._options.allocator if kind == "time" else "system"

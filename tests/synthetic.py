@@ -48,12 +48,22 @@ def header(request=None, **changes):
     return Header(**{**known, **changes})
 
 
-def results(ratios, passes=10, scatter=0.001, seconds=1e-6, empty=1e-8, request=None, seed=0, telemetry=None):
+def results(
+    ratios,
+    passes=10,
+    scatter=0.001,
+    seconds=1e-6,
+    empty=1e-8,
+    request=None,
+    seed=0,
+    telemetry=None,
+    plan=None,
+):
     """A run whose lanes have these true net ratios to the reference; those not named are 1.
 
     Each pass scatters each lane's log-ratio by `scatter`; `empty` is the loop's time in every lane.
     """
-    made = Results(Path("results.jsonl"), header(request))
+    made = Results(Path("results.jsonl"), header(request, **({} if plan is None else {"plan": plan})))
     rng = numpy.random.default_rng(seed)
     for number in range(1, passes + 1):
         made.add(PassStart(number, "time", 0.7, 0, 0))

@@ -4,6 +4,7 @@ import contextlib
 import weakref
 from types import SimpleNamespace
 
+import msgspec
 import numpy
 import pytest
 import torch
@@ -211,3 +212,13 @@ def test_a_statement_runs_line_by_line_with_a_block_as_one_line():
     assert lines == ["y = 1", "for i in range(2):\n    log(i)", "z = y"]
     assert log == ["enter 0", "leave 0", "enter 1", 0, 1, "leave 1", "enter 2", "leave 2"]
     assert names["z"] == 1
+
+
+def test_of_a_file_of_the_users_lanes_see_only_what_is_theirs_to_read():
+    """A name of the file that a statement makes as well would not be released after each call."""
+    (comparison,) = make_plan(Request(("control",), ("no_grad",), ("small",))).comparisons
+    text = "import torch\nmodel, x, y, value = 1, 2, 3, 4\nname = __file__\ndef call(model, x): return name"
+    comparison = msgspec.structs.replace(comparison, prepare=text)
+    names = prepare(comparison, "/somewhere/net.py")
+    assert names.keys() == {"model", "x", "call"}
+    assert names["call"](1, 2) == "/somewhere/net.py"

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from gradbench import answers
 from gradbench.models import MLP, ConvNet, SimpleNN, TransformerBlock, share
@@ -216,3 +217,64 @@ def test_a_tied_parameter_stays_one_parameter():
     assert copy[1].weight is not model[0].weight
     assert copy[1].weight.data_ptr() == model[0].weight.data_ptr()
     assert len(list(copy.parameters())) == 3
+
+
+class WithMask(nn.Linear):
+    """Keeps a tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self):
+        super().__init__(3, 3)
+        self.mask = torch.ones(3)
+
+    def forward(self, x):
+        return super().forward(x) * self.mask
+
+
+def old_weight_norm():
+    with pytest.warns(FutureWarning):
+        return torch.nn.utils.weight_norm(nn.Linear(3, 3))
+
+
+COMPUTED = {
+    "weight_norm": lambda: parametrizations.weight_norm(nn.Linear(3, 3)),
+    "spectral_norm": lambda: parametrizations.spectral_norm(nn.Linear(3, 3)),
+    "old weight_norm": old_weight_norm,
+    "pruned": lambda: prune.l1_unstructured(nn.Linear(3, 3), "weight", 0.5),
+    "mask": WithMask,
+    "transformer": lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
+    "recurrent": lambda: nn.RNNCell(3, 3),
+}
+
+
+@pytest.mark.parametrize("make", COMPUTED.values(), ids=COMPUTED)
+def test_modules_that_compute_or_keep_other_tensors_are_shared_and_frozen_apart(make):
+    model = make()
+    x = torch.ones(1, 2, 4) if isinstance(model, nn.TransformerEncoderLayer) else torch.ones(2, 3)
+    model.eval()(x)
+    copy = share(model)
+    assert torch.equal(copy(x), model(x))
+    ours, theirs = dict(model.named_parameters()), dict(copy.named_parameters())
+    assert {name: each.data_ptr() for name, each in ours.items()} == {
+        name: each.data_ptr() for name, each in theirs.items()
+    }
+    copy.requires_grad_(False)
+    assert not copy(x).requires_grad
+    assert model(x).requires_grad
+
+
+def test_a_tensor_that_is_no_parameter_keeps_its_flag_and_its_memory():
+    model = WithMask()
+    model.mask.requires_grad_()
+    copy = share(model)
+    assert copy.mask is not model.mask
+    assert copy.mask.data_ptr() == model.mask.data_ptr()
+    assert copy.mask.requires_grad
+    assert not share(WithMask()).mask.requires_grad
+
+
+def test_a_module_that_stands_in_two_places_is_one_in_the_copy():
+    model = nn.ModuleDict({"a": nn.Linear(3, 3)})
+    model["b"] = model["a"]
+    copy = share(model)
+    assert copy["b"] is copy["a"]
+    assert copy["a"] is not model["a"]

@@ -45,9 +45,9 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.ways),
+        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
         lambda: _yardstick(by_workload["custom"]),
-        lambda: _floor(summary),
+        lambda: floor(summary),
     ]
     return [found for ask in asked if (found := ask()) is not None]
 
@@ -57,10 +57,10 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not comparisons:
         return None
     first, last = comparisons[0], comparisons[-1]
-    lanes = sorted((lane for lane in first.methods if lane.time), key=_seconds)
+    lanes = sorted((lane for lane in first.methods if lane.time), key=seconds)
     if not lanes:
         return None
-    sentence = f"Alone, a control costs {_range([_seconds(lane) for lane in lanes])} a call"
+    sentence = f"Alone, a control costs {_range([seconds(lane) for lane in lanes])} a call"
     if first is not last:
         growth = [
             (lane.lane.label, later.time.mean / lane.time.mean)
@@ -79,7 +79,7 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
             parts.append(f"{what} is {_span(rest)} times what it was")
         span = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
         sentence += f"; {span} {', '.join(parts)}" if parts else ""
-    listed = ", ".join(f"{lane.lane.label} {format.seconds(_seconds(lane))}" for lane in lanes)
+    listed = ", ".join(f"{lane.lane.label} {format.seconds(seconds(lane))}" for lane in lanes)
     return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
 
 
@@ -123,7 +123,7 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    dearer, cheaper = _told_apart(found, "no_grad", "tracked")
+    dearer, cheaper = told_apart(found, "no_grad", "tracked")
     open_ = len(found) - len(dearer) - len(cheaper)
     sentence = (
         f"Against recording everything, a no_grad() block is slower in {len(dearer)} of {len(found)} "
@@ -146,7 +146,7 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    slower, faster = _told_apart(found, "no_grad", "tracked")
+    slower, faster = told_apart(found, "no_grad", "tracked")
     dearer = [int(each.comparison.part) for each in slower]
     cheaper = [int(each.comparison.part) for each in faster]
     parts = []
@@ -182,8 +182,31 @@ def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
         for other in summary.comparisons
         if other.comparison.name == each.comparison.name
     ]
-    if each.comparison.numel != max(same) or each.comparison.name not in HEADLINES:
+    told = against(each)
+    if each.comparison.numel != max(same) or not told:
         return None
+    sizes = [
+        f"at {other.comparison.numel:,} elements {ratios(other)}"
+        for other in summary.comparisons
+        if other.comparison.name == each.comparison.name
+    ]
+    return Finding(
+        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, {told}.",
+        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
+    )
+
+
+def ratios(each: ComparisonSummary) -> str:
+    """The ratios of a comparison to its reference, with their intervals."""
+    return ", ".join(
+        f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
+        for lane in each.methods
+        if lane.lane.role == "method"
+    )
+
+
+def against(each: ComparisonSummary) -> str:
+    """Which ways are faster or slower than the reference, or the same; empty where none is known."""
     lanes = [lane for lane in each.methods if lane.verdict in _WORDS and lane.ratio]
     told = {
         words: ", ".join(
@@ -192,23 +215,7 @@ def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
         for verdict, words in _WORDS.items()
     }
     listed = "; ".join(f"{words}: {names}" for words, names in told.items() if names)
-    if not listed:
-        return None
-    sizes = [
-        f"at {other.comparison.numel:,} elements "
-        + ", ".join(
-            f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
-            for lane in other.methods
-            if lane.lane.role == "method"
-        )
-        for other in summary.comparisons
-        if other.comparison.name == each.comparison.name
-    ]
-    return Finding(
-        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, "
-        f"against {each.comparison.reference.label}: {listed}.",
-        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
-    )
+    return f"against {each.comparison.reference.label}: {listed}" if listed else ""
 
 
 def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
@@ -249,7 +256,7 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not found:
         return None
-    slower, faster = _told_apart(found, "inference_mode", "no_grad")
+    slower, faster = told_apart(found, "inference_mode", "no_grad")
     means = [ratio.mean for _, ratio in found]
     return Finding(
         f"inference_mode() against no_grad(): faster in {len(faster)} of {len(found)} comparisons, slower in "
@@ -283,15 +290,20 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
         f"{format.size(lane.memory.graph)} would be free without the graph"
     )
-    peaks = defaultdict(list)
-    for other in each.methods:
-        if other.memory is not None:
-            peaks[other.memory.peak].append(other.lane.label)
-    listed = "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(peaks.items()))
-    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {listed}.")
+    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {peaks(each)}.")
 
 
-def _floor(summary: RunSummary) -> Finding | None:
+def peaks(each: ComparisonSummary) -> str:
+    """The peaks of a comparison, lowest first, each with the methods that have it."""
+    found = defaultdict(list)
+    for lane in each.methods:
+        if lane.memory is not None:
+            found[lane.memory.peak].append(lane.lane.label)
+    return "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(found.items()))
+
+
+def floor(summary: RunSummary) -> Finding | None:
+    """What identical code came out different by."""
     if not summary.twins:
         return None
     visible = [each.visible for each in summary.comparisons if each.visible is not None]
@@ -321,11 +333,12 @@ def _listed(ratios: Sequence[tuple[ComparisonSummary, Interval]]) -> str:
     return "; ".join(f"{workload} {', '.join(each)}" for workload, each in by_workload.items())
 
 
-def _seconds(lane: LaneSummary) -> float:
+def seconds(lane: LaneSummary) -> float:
+    """The time of a lane, to sort by: what has none comes last."""
     return lane.time.mean if lane.time else math.inf
 
 
-def _told_apart(
+def told_apart(
     found: Sequence[tuple[ComparisonSummary, Interval]], one: str, other: str
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
     """The comparisons in which one lane is shown to be slower than the other, and faster.

@@ -7,6 +7,7 @@ const groups = [...document.querySelectorAll("[data-group]")];
 const comparisons = [...document.querySelectorAll(".comparison")];
 const claims = [...document.querySelectorAll(".claim")];
 const verdicts = [...document.querySelectorAll("[type=checkbox][data-verdict]")];
+// A run of which no claim speaks has none.
 const words = document.getElementById("claim-words");
 
 function tell(output, shown, of, what) {
@@ -33,7 +34,7 @@ function show() {
   }
 
   const kinds = new Set(verdicts.filter(box => box.checked).map(box => box.dataset.verdict));
-  const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = (words?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   for (const claim of claims) {
     const cases = [...claim.querySelectorAll("li")];
     const text = claim.textContent.toLowerCase();
@@ -58,7 +59,7 @@ function show() {
 
   const seen = comparisons.filter(each => !each.hidden).length;
   tell(document.getElementById("shown"), seen, comparisons.length, "comparisons");
-  tell(document.getElementById("claims-shown"), claims.filter(each => !each.hidden).length, claims.length, "claims");
+  if (words) tell(document.getElementById("claims-shown"), claims.filter(each => !each.hidden).length, claims.length, "claims");
   form.querySelector("[type=reset]").hidden = facets.every(box => box.checked);
 }
 
@@ -70,8 +71,9 @@ form.addEventListener("reset", event => {
   show();
 });
 for (const box of verdicts) box.addEventListener("change", show);
-words.addEventListener("input", show);
-for (const each of [form.parentElement, words.closest("fieldset")]) each.hidden = false;
+words?.addEventListener("input", show);
+form.parentElement.hidden = false;
+if (words) words.closest("fieldset").hidden = false;
 show();
 
 // Paper cannot be opened: whatever is selected is printed with its figures.

@@ -7,18 +7,23 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from gradbench import format
 from gradbench.claims import WORDS, verdicts
 from gradbench.claims.text import counted
 from gradbench.methods import METHODS
+from gradbench.plan import Comparison, Lane
 from gradbench.report import figures, guide, template
 from gradbench.report.advice import advice
 from gradbench.report.bars import bars
 from gradbench.report.findings import Finding, findings
+from gradbench.report.own import OwnFile, own_file, own_findings
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 from gradbench.results import Results, read_results
@@ -55,10 +60,12 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
     judgements = verdicts(summary)
     glanced = _glanced(summary)
     measured = {each.comparison.workload for each in summary.comparisons}
+    own = own_file(results)
     return template.render(
         "page.html",
         site=site,
-        snippet=snippet,
+        snippet=snippet if own is None else partial(_snippet_of_own, own),
+        own=own,
         between=between,
         split=split,
         summary=summary,
@@ -68,8 +75,9 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         by_id={each.comparison.id: each.comparison for each in summary.comparisons},
         kinds=_kinds(summary),
         devices=summary.devices,
-        findings=_findings(summary),
-        judgements=judgements,
+        findings=_findings(summary) if own is None else own_findings(summary),
+        # A list of claims that none of this was asked about tells nothing.
+        judgements=judgements if any(each.verdict != "not measured" for each in judgements) else [],
         counted=counted(judgements),
         measured=measured,
         advice=advice(summary),
@@ -112,6 +120,12 @@ def _tables(summary: RunSummary) -> list[guide.Table]:
         for device in summary.devices
         for table in guide.tables(summary.on(device))
     ]
+
+
+def _snippet_of_own(own: OwnFile, comparison: Comparison, lane: Lane) -> str:
+    """A lane's code without the user's file, which the page shows once."""
+    told = msgspec.structs.replace(comparison, prepare=f"# {own.name} stands here, as shown below")
+    return snippet(told, lane)
 
 
 def _way(results: Path, output: Path | None) -> str | None:

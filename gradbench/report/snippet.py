@@ -10,8 +10,8 @@ def snippet(comparison: Comparison, lane: Lane) -> str:
     return "\n".join(
         part
         for part in (
-            "import torch",
-            "",
+            # A file of the user's, whose __future__ imports must stand first, has it.
+            *([] if "import torch" in comparison.prepare.split("\n") else ["import torch", ""]),
             comparison.prepare,
             lane.setup,
             "",

@@ -12,6 +12,7 @@ PRESETS = ("quick", "standard", "thorough")
 
 # The tensor that every lane starts from: a leaf that requires gradients, on the storage all lanes read.
 LEAF = "x = base.detach().requires_grad_()"
+OWN_BUFFER = "base = base.clone()"
 
 
 def vector(numel: int) -> tuple[int, ...]:
@@ -98,6 +99,7 @@ class Workload:
         imports: lines before everything else.
         definitions: lines after the inputs.
         leaf: lines that make the lane's own `x`.
+        own_buffer: a line before them, in the twin on a buffer of its own.
         methods: those that it is measured under; empty for all that fit.
         on_model: the work goes through a `model` whose parameters are what is tracked.
         setup: lines run once per lane.
@@ -130,6 +132,7 @@ class Workload:
     imports: str = ""
     definitions: str = ""
     leaf: str = LEAF
+    own_buffer: str = OWN_BUFFER
     methods: tuple[str, ...] = ()
     on_model: bool = False
     setup: str = ""
