@@ -202,7 +202,7 @@ def _resumed_goal(
 
 
 # Of the options of `run`, those that are no choice among its workloads.
-_OF_RUN = [each for each in run.params if each.name not in ("workloads", "sizes", "device", "dtype")]
+_OF_RUN = [each for each in run.params if each.name not in ("workloads", "sizes", "device", "cold", "dtype")]
 
 
 @cli.command(params=_OF_RUN)
@@ -260,10 +260,12 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     _finish(results.path, with_report)
 
 
-def _newest() -> Path:
+def _newest(*also: str) -> Path:
+    """The folder of the newest run in runs/, or of what left a file of another of these names there."""
     from gradbench.results import FILENAME
 
-    found = sorted(RUNS.glob(f"*/{FILENAME}"), key=lambda path: path.stat().st_mtime)
+    files = [path for name in (FILENAME, *also) for path in RUNS.glob(f"*/{name}")]
+    found = sorted(files, key=lambda path: path.stat().st_mtime)
     if not found:
         raise RequestError(
             f"there is no run in {RUNS}/ yet; make one with `gradbench run`, or name its folder"
@@ -289,9 +291,10 @@ def _report(results: Path, output: Path) -> None:
 def report(results: Path | None, output: Path | None) -> None:
     """Build the HTML report again, from RESULTS (default: the newest run in runs/) of `run` or `versus`."""
     from gradbench.results import locate
-    from gradbench.versus.records import is_trial, read_trial
+    from gradbench.versus.records import FILENAME, is_trial, read_trial
 
-    if results is not None and is_trial(results):
+    results = results or _newest(FILENAME)
+    if is_trial(results):
         from gradbench.report.versus import write_versus
         from gradbench.versus.judge import judge
 
@@ -300,7 +303,7 @@ def report(results: Path | None, output: Path | None) -> None:
         write_versus(judge(trial), page)
         click.echo(f"report: {page}")
         return
-    path = locate(results or _newest())
+    path = locate(results)
     _report(path, output or path.parent / "report.html")
 
 
@@ -598,7 +601,13 @@ def versus(
     if with_report:
         from gradbench.report.versus import write_versus
 
-        write_versus(judged, folder / "report.html")
+        try:
+            write_versus(judged, folder / "report.html")
+        except KeyboardInterrupt:
+            raise EndedEarly(
+                f"interrupted while the report was built; the trial is kept in {trial.path}; "
+                f"build it with `gradbench report {folder}`"
+            ) from None
         click.echo(f"report: {folder / 'report.html'}", err=as_json)
     if judged.worse:
         context.exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gradbench import format
@@ -27,19 +27,32 @@ class Growth:
         return f"{self.figure} {format.size(self.before)} to {format.size(self.after)}"
 
 
-def growths(before: Memory | None, after: Memory | None) -> tuple[Growth, ...]:
-    """The figures that differ; none where one side is not known."""
+def growths(before: Memory | None, after: Memory | None) -> tuple[Growth, ...] | None:
+    """The figures that differ; None where one side is not known."""
     if before is None or after is None:
-        return ()
+        return None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
     return tuple(Growth(name, one, other) for name, one, other in pairs if one != other)
 
 
-def larger(found: Iterable[Growth]) -> bool:
-    """Whether any figure grew."""
-    return any(each.after > each.before for each in found)
+def larger(found: Iterable[Growth] | None) -> bool:
+    """Whether any figure is known to have grown."""
+    return any(each.after > each.before for each in found or ())
 
 
-def in_words(found: Iterable[Growth]) -> str:
-    """All of them; `the same` where there is none."""
-    return ", ".join(map(str, found)) or "the same"
+def in_words(found: Iterable[Growth] | None) -> str:
+    """All of them; `the same` where there is none, and a dash where it is not known."""
+    return format.UNKNOWN if found is None else ", ".join(map(str, found)) or "the same"
+
+
+def summed_up(lanes: Sequence[Iterable[Growth] | None]) -> str:
+    """What is known of the memory of so many lanes, in words."""
+    known = [list(found) for found in lanes if found is not None]
+    if not known:
+        return "memory is not known"
+    more = sum(larger(found) for found in known)
+    less = sum(bool(found) and not larger(found) for found in known)
+    said = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
+    return f"memory is {said} {len(known)} lanes" + (
+        f" of {len(lanes)}, of which it is known" if len(known) < len(lanes) else ""
+    )

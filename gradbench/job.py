@@ -23,6 +23,10 @@ class Task(msgspec.Struct, frozen=True):
     look: str | None = None
 
 
+# Raised where workers of another number would not understand, or would measure otherwise.
+PROTOCOL = 1
+
+
 class Job(msgspec.Struct, frozen=True):
     """The first line that a worker reads.
 
@@ -34,6 +38,7 @@ class Job(msgspec.Struct, frozen=True):
         batch_seconds: what a batch should take.
         accelerators: it measures on others than the CPU.
         file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
+        sources: a folder; the worker tells how many modules it has imported from there.
     """
 
     number: int
@@ -43,6 +48,7 @@ class Job(msgspec.Struct, frozen=True):
     batch_seconds: float = BATCH_SECONDS
     accelerators: bool = False
     file: str = ""
+    sources: str = ""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -50,6 +56,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
     Attributes:
         free: bytes of memory that nobody uses, by accelerator; where it was to look.
+        protocol: PROTOCOL there; 0 of versions before it had a number.
         lacks: where it was to look, by device what torch says of one that cannot be used; of `cuda` where
             there is none.
     """
@@ -59,6 +66,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     gradbench: str = ""
     free: dict[str, int] = {}
     lacks: dict[str, str] = {}
+    protocol: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
@@ -118,7 +126,13 @@ class Turned(msgspec.Struct, frozen=True, tag="turned"):
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
-    """The worker is done with a task and waits for the next."""
+    """The worker is done with a task and waits for the next.
+
+    Attributes:
+        imported: modules that it has imported from the job's sources, where it was given some.
+    """
+
+    imported: int = 0
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10

@@ -27,6 +27,7 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from functools import partial  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar  # noqa: E402
 
 import msgspec  # noqa: E402
@@ -37,7 +38,7 @@ from gradbench import __version__, clock  # noqa: E402
 from gradbench.calibration import calibrate, level  # noqa: E402
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
 from gradbench.environment import first_line, observe, why_no_cuda  # noqa: E402
-from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
+from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
 from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
 from gradbench.plan import KINDS, Comparison, kind_of  # noqa: E402
 from gradbench.results import Failure, LaneTime, PartTime, Visit  # noqa: E402
@@ -436,6 +437,13 @@ def look(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
     return free, lacks if len(devices) > 1 else {"cuda": why_no_cuda()}
 
 
+def imported_from(folder: str) -> int:
+    """How many of the imported modules lie in a folder."""
+    root = Path(folder).resolve()
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return sum(root in Path(file).resolve().parents for file in files if isinstance(file, str))
+
+
 def main() -> None:
     """Answer the tasks that come in on standard input."""
     _die_with_parent()
@@ -448,12 +456,12 @@ def main() -> None:
     gc.freeze()
     environment = observe(accelerators=job.accelerators)
     free, lacks = look(environment.devices) if job.kind == "look" else ({}, {})
-    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks))
+    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks, PROTOCOL))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)
         worker.visit(task)
-        worker.say(Finish())
+        worker.say(Finish(imported_from(job.sources) if job.sources else 0))
 
 
 if __name__ == "__main__":

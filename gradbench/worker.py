@@ -66,15 +66,21 @@ class WorkerProcess:
             environment |= KEEP_PAGES
         self._python = python
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
-        self._process = subprocess.Popen(
-            [python, "-c", _START],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            # Ctrl-C is for the parent, which ends the worker itself.
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [python, "-c", _START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                # Ctrl-C is for the parent, which ends the worker itself.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise RequestError(
+                f"{python}: expected a Python interpreter; it cannot be started: {error.strerror}"
+            ) from None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._decoder = msgspec.json.Decoder(Message)

@@ -24,9 +24,11 @@ from gradbench.summary import ComparisonSummary, LaneSummary, summarise
 # Of a results file, what must be the same for its ratios to be comparable: a name, and where it is found.
 MUST_MATCH = ("machine", "processor", "cpus", "threads", "allocator", "batch_seconds")
 # What may be what is being compared, and is told.
-MAY_DIFFER = ("gradbench", "torch", "torch_git", "python", "numpy", "system", "libc")
+MAY_DIFFER = (
+    "gradbench", "torch", "torch_git", "torch_config", "python", "implementation", "numpy", "system", "libc",
+)  # fmt: skip
 
-Outcome = Literal["slower", "faster", "same", "cannot tell", "other code", "gone", "new"]
+Outcome = Literal["slower", "faster", "same", "cannot tell", "fails", "other code", "gone", "new"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Change:
 
     Attributes:
         old, new: the ratio to the reference in each run, with its 95 % interval; None where it is not known.
-        change: new ratio ÷ old ratio, with the interval that all lanes together hold in 99 of 100 cases.
-        outcome: `slower` and `faster` have that whole interval beyond the margin; `same` has its own 95 %
-            interval within it; `other code`: what was timed is not the same text.
+        change: new ratio ÷ old ratio, with its 95 % interval.
+        outcome: `slower` and `faster` are beyond the margin with the whole interval that all lanes together
+            hold in 99 of 100 cases; `same` is within it with its 95 % interval; `fails`: it has no time in
+            the new run because it failed there; `other code`: what was timed is not the same text.
+        grown: what differs in memory; None where it is not known in both runs, or is that of other code.
     """
 
     comparison: Comparison
@@ -46,7 +50,7 @@ class Change:
     old: Interval | None
     new: Interval | None
     change: Interval | None
-    grown: tuple[Growth, ...]
+    grown: tuple[Growth, ...] | None
 
     @property
     def larger(self) -> bool:
@@ -55,8 +59,8 @@ class Change:
 
     @property
     def worse(self) -> bool:
-        """Whether the lane became slower or larger."""
-        return self.outcome == "slower" or self.larger
+        """Whether the lane became slower or larger, or fails now."""
+        return self.outcome in ("slower", "fails") or self.larger
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Compared:
 
     @property
     def worse(self) -> list[Change]:
-        """The lanes that became slower or larger."""
+        """The lanes that became slower or larger, or fail now."""
         return [each for each in self.changes if each.worse]
 
 
@@ -119,7 +123,10 @@ def _fact(results: Results, name: str) -> object:
 
 def _differing(old: Results, new: Results, names: tuple[str, ...]) -> list[str]:
     return [
-        f"{name} {_fact(old, name)} and {_fact(new, name)}"
+        # The text of a build is pages long.
+        "another build of torch"
+        if name == "torch_config"
+        else f"{name} {_fact(old, name)} and {_fact(new, name)}"
         for name in names
         if _fact(old, name) != _fact(new, name)
     ]
@@ -141,7 +148,10 @@ def _lanes(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list
             outcome = "gone"
         elif old and new and _code(old.comparison, one) != _code(new.comparison, other):
             outcome = "other code"
-        grown = growths(one.memory, other.memory) if outcome == "cannot tell" and one and other else ()
+        elif one.time is not None and other.time is None and (other.failures or (new and new.failures)):
+            outcome = "fails"
+        same_code = outcome in ("cannot tell", "fails") and one is not None and other is not None
+        grown = growths(one.memory, other.memory) if same_code and one and other else None
         ratios = [None if each is None or _is_reference(each) else each.ratio for each in (one, other)]
         found.append(Change(held.comparison, lane.lane, outcome, ratios[0], ratios[1], None, grown))
     return found
@@ -197,6 +207,6 @@ def _judged(
         elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
             outcome = "same"
         judged[place] = Change(
-            each.comparison, each.lane, outcome, each.old, each.new, joint.map(_factor), each.grown
+            each.comparison, each.lane, outcome, each.old, each.new, own.map(_factor), each.grown
         )
     return judged

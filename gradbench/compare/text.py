@@ -10,11 +10,11 @@ import msgspec
 
 from gradbench import format
 from gradbench.compare.changes import Change, Compared
-from gradbench.growth import in_words
+from gradbench.growth import in_words, summed_up
 from gradbench.stats import Interval
 
 # What may be said of a lane, what matters most first.
-WORDS = ("slower", "faster", "cannot tell", "same", "other code", "gone", "new")
+WORDS = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone", "new")
 
 
 def sentences(compared: Compared) -> list[str]:
@@ -22,24 +22,14 @@ def sentences(compared: Compared) -> list[str]:
     counts = {word: sum(each.outcome == word for each in compared.changes) for word in WORDS}
     judged = [word for word in WORDS if counts[word] or word in ("slower", "faster")]
     within = f" within {format.percent(compared.margin)}"
-    larger = sum(each.larger for each in compared.changes)
-    smaller = sum(bool(each.grown) and not each.larger for each in compared.changes)
+    memory = [each.grown for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
     said = [
         "Ratios to the reference, new against old: "
         + ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
-        + "; memory "
-        + (
-            f"larger in {larger}, smaller in {smaller} lanes."
-            if larger or smaller
-            else "the same to the byte."
-        )
+        + f"; {summed_up(memory)}."
     ]
-    if counts["cannot tell"]:
-        references = sum(
-            each.outcome == "cannot tell" and each.lane.role == "reference" for each in compared.changes
-        )
-        if counts["cannot tell"] > references:
-            said.append("Where it cannot tell, more passes would: gradbench run --resume --passes.")
+    if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
+        said.append("Where it cannot tell, more passes would: gradbench run --resume --passes.")
     moved = _moved(compared.changes)
     if moved:
         said.append(
@@ -88,7 +78,7 @@ def rows(compared: Compared, everything: bool) -> list[tuple[str, ...]]:
     ]
 
 
-COLUMNS = ("lane", "old ratio", "new ratio", "change", "outcome", "memory")
+COLUMNS = ("lane", "old ratio", "new ratio", "change (95 %)", "outcome", "memory")
 
 
 def _percent(change: Interval | None) -> str:
@@ -144,7 +134,7 @@ def as_data(compared: Compared) -> dict[str, Any]:
                 "old": msgspec.to_builtins(each.old),
                 "new": msgspec.to_builtins(each.new),
                 "change": msgspec.to_builtins(each.change),
-                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown},
+                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown or ()},
             }
             for each in compared.changes
         ],

@@ -88,7 +88,9 @@ def _told(each: ComparisonSummary, best: LaneSummary, ratio: Interval) -> str:
         )
     slower, faster = findings.told_apart([(each, ratio)], best.lane.name, "tracked")
     if not slower and not faster:
-        return f"{format.ratio_with_ends(ratio)} times as long as recording everything, which shows no difference"
+        return (
+            f"{format.ratio_with_ends(ratio)} times as long as recording everything: no difference is shown"
+        )
     ends = sorted(abs(1 - value) for value in (ratio.low, ratio.high))
     low, high = (format.percent(end) for end in ends)
     return (

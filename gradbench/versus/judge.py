@@ -30,9 +30,10 @@ class LaneOutcome:
     Attributes:
         ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed.
         seconds: median time per call on A and on B, the loop included.
-        outcome: `slower` and `faster` are shown against chance over all lanes and looks, and not within the
-            margin; `same` has its whole interval within the margin.
-        grown: what differs in memory.
+        outcome: `slower` and `faster` are shown to be so by more than the margin, against chance over all
+            lanes and looks; `same` has its whole 95 % interval within the margin; `failed` was not timed.
+        grown: what differs in memory; None where it is not known on both sides.
+        failures: its own, and those that cost a visit of its comparison.
     """
 
     comparison: Comparison
@@ -40,7 +41,7 @@ class LaneOutcome:
     outcome: Outcome
     ratio: Interval | None
     seconds: tuple[float, float] | None
-    grown: tuple[Growth, ...]
+    grown: tuple[Growth, ...] | None
     failures: tuple[SideFailure, ...]
 
     @property
@@ -50,8 +51,8 @@ class LaneOutcome:
 
     @property
     def broken(self) -> bool:
-        """Whether it fails in B and not in A."""
-        return {each.side for each in self.failures} == {"B"}
+        """Whether it has no time because it fails in B, and not in A."""
+        return self.outcome == "failed" and {each.side for each in self.failures} == {"B"}
 
     @property
     def worse(self) -> bool:
@@ -85,8 +86,8 @@ def judge(trial: Trial) -> Judged:
     """Judge what is there so far."""
     keys = [(c, lane) for c in trial.header.comparisons for lane in c.lanes if lane.role != "yardstick"]
     logs = _log_ratios(trial)
-    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs)
     margin = math.log1p(trial.header.options.margin)
+    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs, margin)
     lanes = []
     for comparison, lane in keys:
         key = (comparison.id, lane.name)
@@ -94,13 +95,13 @@ def judge(trial: Trial) -> Judged:
         failures = tuple(
             each
             for each in trial.failures
-            if each.failure.comparison == comparison.id and each.failure.lane == lane.name
+            if each.failure.comparison == comparison.id and each.failure.lane in (lane.name, None)
         )
         lanes.append(
             LaneOutcome(
                 comparison=comparison,
                 lane=lane,
-                outcome=_outcome(found, key in shown, margin, bool(failures)),
+                outcome=_outcome(found, key in shown, margin, any(map(_untimed, failures))),
                 ratio=None if found is None else found.map(math.exp),
                 seconds=_seconds(trial, key),
                 grown=_grown(trial, key),
@@ -130,6 +131,8 @@ def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
     """
     found: dict[tuple[str, str], dict[int, float]] = {}
     for visit in trial.visits:
+        if not trial.header.pinned and "yardstick" not in visit.lanes:
+            continue
         base = 0.0 if trial.header.pinned else visit.lanes["yardstick"].log_ratio
         for name, lane in visit.lanes.items():
             found.setdefault((visit.comparison, name), {})[visit.number] = lane.log_ratio - base
@@ -137,15 +140,33 @@ def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
 
 
 def _shown(
-    trial: Trial, keys: list[tuple[str, str]], logs: dict[tuple[str, str], dict[int, float]]
+    trial: Trial,
+    keys: list[tuple[str, str]],
+    logs: dict[tuple[str, str], dict[int, float]],
+    margin: float,
 ) -> set[tuple[str, str]]:
-    """The lanes that differ, after Holm's correction over all of them, at the level of one look."""
+    """The lanes that differ by more than the margin, after Holm's correction, at the level of one look.
+
+    One-sided, against the end of the margin that is nearer: at a true change of just the margin, on either
+    side, a lane is shown as often as chance allows.
+    """
     numbers = sorted({visit.number for visit in trial.visits})
     if not numbers or not keys:
         return set()
     columns = [[logs.get(key, {}).get(number, math.nan) for number in numbers] for key in keys]
-    adjusted = stats.holm(stats.p_values(numpy.array(columns).T))
+    samples = numpy.array(columns).T
+    # Not nanmean, which warns where a lane has no value at all.
+    counts = numpy.maximum(1, numpy.sum(~numpy.isnan(samples), axis=0))
+    means = numpy.nansum(samples, axis=0) / counts
+    beyond = samples - numpy.sign(means) * margin
+    p = numpy.where(numpy.abs(means) > margin, stats.p_values(beyond) / 2, 1.0)
+    adjusted = stats.holm(p)
     return {key for key, p in zip(keys, adjusted, strict=True) if p < LEVEL}
+
+
+def _untimed(each: SideFailure) -> bool:
+    """Whether it keeps a lane from being timed: bytes that cannot be counted do not."""
+    return each.failure.stage != "memory" or each.failure.lane is None
 
 
 def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -> Outcome:
@@ -169,7 +190,7 @@ def _seconds(trial: Trial, key: tuple[str, str]) -> tuple[float, float] | None:
     return float(numpy.median([each.a for each in times])), float(numpy.median([each.b for each in times]))
 
 
-def _grown(trial: Trial, key: tuple[str, str]) -> tuple[Growth, ...]:
+def _grown(trial: Trial, key: tuple[str, str]) -> tuple[Growth, ...] | None:
     sides: dict[Name, Memory] = {
         each.side: each.memory for each in trial.memory if (each.memory.comparison, each.memory.lane) == key
     }

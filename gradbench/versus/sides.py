@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,15 @@ from gradbench.errors import RequestError
 
 @dataclass(frozen=True)
 class Side:
-    """An interpreter to measure with, and how a report calls it: without the folders that it lies in."""
+    """An interpreter to measure with, and how a report calls it: without the folders that it lies in.
+
+    Attributes:
+        sources: the folder that it imports from before all else; empty for an interpreter as it is.
+    """
 
     label: str
     python: str
+    sources: str = ""
 
 
 @contextlib.contextmanager
@@ -37,23 +43,16 @@ def open_sides(one: str, other: str) -> Iterator[tuple[Side, Side]]:
     Raises RequestError for a word that is none of these.
     """
     with TemporaryDirectory(prefix="gradbench-versus-") as folder:
-        opened: list[str] = []
-        try:
-            sides = []
-            for name, word in (("a", one), ("b", other)):
-                python = _interpreter(word)
-                if python is not None:
-                    sides.append(Side(_environment_name(word), python))
-                    continue
-                made = Path(folder) / f"sources-{name}"
-                sources, label = _sources(word, made)
-                if sources == made:
-                    opened.append(str(made))
-                sides.append(Side(label, _environment(Path(folder) / f"environment-{name}", sources)))
-            yield sides[0], sides[1]
-        finally:
-            for path in opened:
-                _git("worktree", "remove", "--force", path)
+        sides = []
+        for name, word in (("a", one), ("b", other)):
+            python = _interpreter(word)
+            if python is not None:
+                sides.append(Side(_environment_name(word), python))
+                continue
+            sources, label = _sources(word, Path(folder) / f"sources-{name}")
+            python = _environment(Path(folder) / f"environment-{name}", sources)
+            sides.append(Side(label, python, str(sources)))
+        yield sides[0], sides[1]
 
 
 def _interpreter(word: str) -> str | None:
@@ -87,10 +86,15 @@ def _environment_name(word: str) -> str:
 
 
 def _sources(word: str, folder: Path) -> tuple[Path, str]:
-    """The sources that a word means, and their label; those of a revision are checked out into `folder`."""
-    if Path(word).is_dir():
-        return Path(word).absolute(), f"sources in {Path(word).absolute().name}"
+    """The sources that a word means, and their label; those of a revision are put into `folder`."""
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{word}^{{commit}}")
+    if Path(word).is_dir():
+        if found is not None and found.returncode == 0:
+            raise RequestError(
+                f"{word}: is a folder here and a revision; for the folder write ./{word}, for the revision "
+                f"its hash, {found.stdout.strip()[:10]}"
+            )
+        return Path(word).absolute(), f"sources in {Path(word).absolute().name}"
     if found is None or found.returncode != 0:
         where = "a git revision of the repository in this folder"
         missing = "git is not installed" if found is None else "there is no such interpreter or revision"
@@ -98,10 +102,16 @@ def _sources(word: str, folder: Path) -> tuple[Path, str]:
             f"{word}: expected a Python interpreter, the folder of an environment or of sources, or {where}; "
             f"{missing}"
         )
-    made = _git("worktree", "add", "--quiet", "--detach", str(folder), found.stdout.strip())
+    # An archive, and no worktree: whatever ends this process, the repository is left as it was.
+    archive = folder.with_suffix(".zip")
+    root = _git("rev-parse", "--show-toplevel")
+    top = root.stdout.strip() if root is not None else ""
+    made = _git("-C", top, "archive", "--format=zip", f"--output={archive}", found.stdout.strip())
     if made is None or made.returncode != 0:
         said = made.stderr.strip().splitlines()[-1:] if made is not None else []
-        raise RequestError(f"{word}: cannot be checked out: {' '.join(said) or 'git failed'}")
+        raise RequestError(f"{word}: cannot be read from the repository: {' '.join(said) or 'git failed'}")
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
     short = found.stdout.strip()[:10]
     return folder, word if short.startswith(word) else f"{word} ({short})"
 
@@ -121,15 +131,16 @@ def _environment(folder: Path, sources: Path) -> str:
     C extensions, needs environments that the user makes.
     """
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
-    scheme = {"base": str(folder), "platbase": str(folder), "installed_base": sys.base_prefix}
-    site = Path(sysconfig.get_path("purelib", "venv", scheme))
+    # Not the scheme `venv`, which Python 3.10 does not know.
+    scheme = "nt" if os.name == "nt" else "posix_prefix"
+    site = Path(sysconfig.get_path("purelib", scheme, {"base": str(folder), "platbase": str(folder)}))
     own = [path for path in sys.path if path.rstrip("/\\").endswith(("site-packages", "dist-packages"))]
     before = [str(path) for path in (sources / "src", sources) if path.is_dir()]
     # Files of paths are read in order of their names; a line that imports is executed. Sources go before
     # all else; an editable installation of the same package is found after them, by a finder that it adds.
     lines = [
-        f"import sys; sys.path[:0] = {before!r}",
-        *(f"import site; site.addsitedir({path!r})" for path in own),
+        f"import sys; sys.path[:0] = {before!a}",
+        *(f"import site; site.addsitedir({path!a})" for path in own),
     ]
     (site / "gradbench_versus.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))

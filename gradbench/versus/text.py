@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gradbench import format
-from gradbench.growth import in_words
+from gradbench.growth import in_words, summed_up
 from gradbench.versus.judge import Judged, LaneOutcome
 from gradbench.versus.records import NAMES, SideFacts
 
@@ -17,7 +17,9 @@ from gradbench.versus.records import NAMES, SideFacts
 def described(facts: SideFacts) -> str:
     """A side in words: what the user called it, and what it is."""
     environment = facts.environment
-    return f"{facts.label} (torch {environment.torch}, Python {environment.python})"
+    return (
+        f"{facts.label} (torch {environment.torch}, Python {environment.python}, gradbench {facts.gradbench})"
+    )
 
 
 def sentence(judged: Judged) -> str:
@@ -31,11 +33,7 @@ def sentence(judged: Judged) -> str:
     said = [f"{counts['slower']} slower", f"{counts['faster']} faster"]
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
-    larger = sum(each.larger for each in judged.lanes)
-    smaller = sum(bool(each.grown) and not each.larger for each in judged.lanes)
-    memory = "memory is the same to the byte"
-    if larger or smaller:
-        memory = f"memory is larger in {larger} and smaller in {smaller}"
+    memory = summed_up([each.grown for each in judged.lanes])
     return f"B against A in {len(timed)} lanes, {judged.pairs} pairs: {', '.join(said)}; {memory}."
 
 
@@ -57,8 +55,8 @@ def notes(judged: Judged) -> list[str]:
     open_ = [each for each in judged.lanes if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"{len(open_)} lanes are open after {judged.pairs} pairs: give more time with --budget, or fewer "
-            "lanes with --workload and --method."
+            f"Lanes that are open after {judged.pairs} pairs: {len(open_)}. Give more time with --budget, or "
+            "fewer lanes with --workload and --method."
         )
     broken = [where(each) for each in judged.lanes if each.broken]
     if broken:
@@ -148,7 +146,7 @@ def as_data(judged: Judged) -> dict[str, Any]:
                 "outcome": each.outcome,
                 "ratio": msgspec.to_builtins(each.ratio),
                 "seconds": each.seconds,
-                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown},
+                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown or ()},
                 "failures": sorted({f"{one.side}: {one.failure.message}" for one in each.failures}),
             }
             for each in judged.lanes

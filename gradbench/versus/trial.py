@@ -28,7 +28,7 @@ from typing import Literal
 
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.job import Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
+from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
 from gradbench.plan import Comparison
 from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
 from gradbench.versus.judge import LOOKS, decided, judge
@@ -133,7 +133,9 @@ class _Measuring:
         if self._next is not None:
             self._next.stack.close()
         if self._writer is not None:
-            self._writer.close()
+            # On a full disk this fails again, and what it kept is to be told.
+            with contextlib.suppress(OSError):
+                self._writer.close()
 
     def ended_early(self, why: str) -> EndedEarly:
         if self.trial is None:
@@ -167,6 +169,8 @@ class _Measuring:
         assert self.trial is not None
         if pairs in LOOKS and decided(judge(self.trial)):
             return "decided"
+        if all(each.outcome == "failed" for each in judge(self.trial).lanes):
+            return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
         # The first pair is made whatever the budget; without it there is nothing to say.
@@ -186,20 +190,63 @@ class _Measuring:
         self.trial.add(record)
 
     def _count_bytes(self) -> None:
-        """Start a process on each side, begin the file with what they are, and count bytes in both."""
-        both = self._start(0, "memory", "system")
-        with both.stack:
-            self._open([worker.ready() for worker in both.workers])
-            for name, worker in zip(NAMES, both.workers, strict=True):
-                for comparison in self._comparisons:
+        """Count bytes on both sides, and begin the file with what they are."""
+        said: list[SideMemory | SideFailure] = []
+        ready = []
+        for name, side in zip(NAMES, self._sides, strict=True):
+            own, imported = self._count_on(name, side, said)
+            ready.append(own)
+            if side.sources and not imported:
+                raise RequestError(
+                    f"{side.label}: nothing that is measured is imported from there, so both sides would be the "
+                    "same; name code of yours with --setup and --statement, or the folder that holds the package"
+                )
+            self._refuse_what_cannot_be_measured(name, side, said)
+        self._open(ready)
+        for record in said:
+            self._write(record)
+
+    def _count_on(self, name: Name, side: Side, said: list[SideMemory | SideFailure]) -> tuple[Ready, int]:
+        """Count bytes on one side; what it is, and how many modules it imported from its sources."""
+        left = list(self._comparisons)
+        first: Ready | None = None
+        imported = 0
+        while left or first is None:
+            with self._process(0, "memory", "system", side) as worker:
+                ready = worker.ready()
+                if ready.protocol != PROTOCOL:
+                    raise RequestError(
+                        f"{side.label}: has gradbench {ready.gradbench or 'of another age'}, which measures "
+                        f"otherwise than this one, {__version__}; install this one there"
+                    )
+                first = first or ready
+                while left:
+                    comparison = left.pop(0)
                     try:
-                        for message in worker.visit(Task(comparison, 0.0), self._options.timeout):
-                            self._hear(name, message)
+                        for message in worker.ask(Task(comparison, 0.0), self._options.timeout):
+                            if isinstance(message, Finish):
+                                imported = max(imported, message.imported)
+                                break
+                            if isinstance(message, Memory):
+                                said.append(SideMemory(name, message))
+                            elif isinstance(message, Failure):
+                                said.append(SideFailure(name, message))
                     except WorkerLost as lost:
-                        self._write(
-                            SideFailure(name, Failure(0, comparison.id, None, "memory", lost.kind, str(lost)))
-                        )
+                        failure = Failure(0, comparison.id, None, "memory", lost.kind, str(lost))
+                        said.append(SideFailure(name, failure))
+                        # The others get a process of their own.
                         break
+        return first, imported
+
+    def _refuse_what_cannot_be_measured(
+        self, name: Name, side: Side, said: list[SideMemory | SideFailure]
+    ) -> None:
+        """Raise RequestError where no lane stands on A: there is nothing that B could be held against."""
+        failures = [each.failure for each in said if isinstance(each, SideFailure) and each.side == name]
+        lanes = [(c.id, lane.name) for c in self._comparisons for lane in c.lanes if lane.role != "yardstick"]
+        lost = {(each.comparison, each.lane) for each in failures if each.stage != "memory" or not each.lane}
+        if name == "A" and all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
+            raise RequestError(f"{side.label}: nothing can be measured on side A: {failures[0].message}")
 
     def _open(self, ready: list[Ready]) -> None:
         facts = [
@@ -222,28 +269,33 @@ class _Measuring:
 
     def _hear(self, name: Name, message: Message) -> None:
         """Write what a side says besides its times."""
-        if isinstance(message, Memory):
-            self._write(SideMemory(name, message))
-        elif isinstance(message, Failure):
+        if isinstance(message, Failure):
             self._write(SideFailure(name, message))
             if message.lane is not None and message.stage == "time":
                 self._fallen.add((message.comparison, message.lane))
 
-    def _start(self, number: int, kind: Literal["memory", "turns"], allocator: Allocator) -> _Processes:
-        """Start a fresh process on each side."""
+    def _process(
+        self, number: int, kind: Literal["memory", "turns"], allocator: Allocator, side: Side
+    ) -> WorkerProcess:
+        """Start a fresh process on a side."""
         dice, options = self._dice, self._options
-        stack = contextlib.ExitStack()
-        workers = []
-        for side in self._sides:
-            job = Job(number, kind, dice.getrandbits(32), options.threads, options.batch_seconds)
-            hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
-            worker = WorkerProcess(job, hash_seed, padding, allocator, side.python)
-            workers.append(stack.enter_context(worker))
-        return _Processes(stack, workers)
+        job = Job(
+            number, kind, dice.getrandbits(32), options.threads, options.batch_seconds, sources=side.sources
+        )
+        return WorkerProcess(job, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
+
+    def _start(self, number: int) -> _Processes:
+        """Start a fresh process on each side."""
+        with contextlib.ExitStack() as stack:
+            workers = [
+                stack.enter_context(self._process(number, "turns", self._options.allocator, side))
+                for side in self._sides
+            ]
+            return _Processes(stack.pop_all(), workers)
 
     def _pair(self, number: int) -> None:
         begun = time.monotonic()
-        pair = self._next or self._start(number, "turns", self._options.allocator)
+        pair = self._next or self._start(number)
         self._next = None
         with pair.stack:
             for worker in pair.workers:
@@ -257,7 +309,7 @@ class _Measuring:
             others = {each for each in self._processors if each != processor}
             if others and number < self._options.pairs:
                 # The next pair imports torch meanwhile, elsewhere. That disturbs A and B alike.
-                self._next = self._start(number + 1, "turns", self._options.allocator)
+                self._next = self._start(number + 1)
                 for worker in self._next.workers:
                     worker.bind(others)
             order = self._left()
