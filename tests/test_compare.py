@@ -14,7 +14,7 @@ from gradbench.compare.changes import MAY_DIFFER, MUST_MATCH, compare
 from gradbench.compare.text import as_data, as_markdown, as_text, rows, sentences
 from gradbench.errors import RequestError
 from gradbench.plan import Request
-from gradbench.results import Writer
+from gradbench.results import Failure, Writer
 
 OLD = {"tracked": 1.3, "no_grad": 1.6}
 
@@ -82,7 +82,7 @@ def test_memory_that_grew_by_any_byte_is_worse_and_that_shrank_is_not(figure):
     found = compare(old, new, 0.05)
     assert [each.lane.name for each in found.worse] == ["tracked"]
     assert not compare(new, old, 0.05).worse
-    assert "smaller in 1" in sentences(compare(new, old, 0.05))[0]
+    assert "less in 1" in sentences(compare(new, old, 0.05))[0]
 
 
 def test_the_reference_has_no_ratio_but_its_memory_is_compared():
@@ -125,6 +125,11 @@ def test_what_may_be_what_is_compared_is_told(name):
     new = results(OLD, seed=1)
     if name == "gradbench":
         new = altered(new, gradbench="9.9")
+    elif name == "torch_config":
+        new = altered(new, environment=msgspec.structs.replace(ENVIRONMENT, torch_config="long"))
+        said = sentences(compare(results(OLD), new, 0.05))
+        assert any("another build of torch" in each for each in said)
+        return
     else:
         new = altered(new, environment=msgspec.structs.replace(ENVIRONMENT, **{name: "9.9"}))
     assert any(f"{name} " in said and "9.9" in said for said in sentences(compare(results(OLD), new, 0.05)))
@@ -151,6 +156,29 @@ def test_other_code_is_not_compared(role, part):
     found = compare(results(OLD), recoded(results({"no_grad": 9.0}, seed=1), role, **{part: "other"}), 0.05)
     assert set(outcomes(found).values()) == {"other code"}
     assert not found.worse
+
+
+def failing(made, lane):
+    """The same results, in which a lane raised in every pass."""
+    for visit in made.visits:
+        del visit.lanes[lane]
+        made.add(Failure(visit.number, visit.comparison, lane, "check", "raised", "ValueError: no"))
+    return made
+
+
+def test_a_lane_that_fails_in_the_new_run_alone_is_worse():
+    found = compare(results(OLD), failing(results(OLD, seed=1), "tracked"), 0.05)
+    assert outcomes(found)["tracked"] == "fails"
+    assert [each.lane.name for each in found.worse] == ["tracked"]
+    assert not any("more passes" in said for said in sentences(found))
+    assert not compare(failing(results(OLD), "tracked"), results(OLD, seed=1), 0.05).worse
+    both = compare(failing(results(OLD), "tracked"), failing(results(OLD, seed=1), "tracked"), 0.05)
+    assert not both.worse
+
+
+def test_memory_of_other_code_is_not_called_the_same():
+    found = compare(results(OLD), recoded(results(OLD, seed=1), "method", statement="other"), 0.05)
+    assert {row[-1] for row in rows(found, True)} == {"–"}
 
 
 def test_other_inputs_are_other_code():
@@ -241,7 +269,9 @@ def test_a_file_that_is_not_there_is_one_line(runs, gradbench, tmp_path):
 
 
 def test_published_runs_compare_with_themselves_as_the_same():
-    for path in Path(__file__).parent.parent.glob("reports/runs/*/results.jsonl.gz"):
+    found = list(Path(__file__).parent.parent.glob("reports/runs/*/results.jsonl.gz"))
+    assert found
+    for path in found:
         from gradbench.results import read_results
 
         one = read_results(path)

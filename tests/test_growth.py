@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gradbench.growth import EXACT, Growth, growths, in_words, larger
+from gradbench.growth import EXACT, Growth, growths, in_words, larger, summed_up
 from gradbench.results import Memory
 
 BEFORE = Memory("c", "lane", 800, 2, 800, 400, 0, 400, 4096, "by hand")
@@ -22,11 +22,23 @@ def test_the_resident_set_is_noise_and_not_compared():
     assert growths(BEFORE, msgspec.structs.replace(BEFORE, resident=10**9)) == ()
 
 
-def test_what_is_not_known_has_not_changed():
-    assert growths(None, BEFORE) == growths(BEFORE, None) == ()
+def test_what_is_not_known_is_no_growth_and_is_not_the_same():
+    assert growths(None, BEFORE) is growths(BEFORE, None) is None
+    assert in_words(None) == "–"
+    assert not larger(None)
 
 
 def test_growths_are_told_in_bytes_and_in_numbers_of_allocations():
     after = msgspec.structs.replace(BEFORE, saved=464, allocations=3)
     assert in_words(growths(BEFORE, after)) == "2 to 3 allocations, saved 400 B to 464 B"
     assert in_words(()) == "the same"
+
+
+def test_memory_is_summed_up_over_the_lanes_of_which_it_is_known():
+    grown = growths(BEFORE, msgspec.structs.replace(BEFORE, saved=464))
+    assert summed_up([(), ()]) == "memory is the same to the byte in 2 lanes"
+    assert (
+        summed_up([grown, (), None])
+        == "memory is more in 1 and less in 0 of 2 lanes of 3, of which it is known"
+    )
+    assert summed_up([None]) == "memory is not known"

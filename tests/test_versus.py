@@ -13,6 +13,7 @@ from synthetic import ENVIRONMENT, ONE_WORKLOAD, trial
 
 from gradbench import stats
 from gradbench.errors import EndedEarly, RequestError, ResultsFileError
+from gradbench.job import Ready
 from gradbench.plan import Request
 from gradbench.report.versus import write_versus
 from gradbench.results import Failure, Memory, Writer
@@ -47,6 +48,17 @@ def test_a_change_within_the_margin_is_the_same_however_well_it_is_shown():
     made = trial({"no_grad": 1.01}, pairs=90, scatter=0.002)
     assert outcomes(made)["no_grad"] == "same"
     assert outcomes(trial({"no_grad": 1.01}, pairs=90, scatter=0.002, margin=0.005))["no_grad"] == "slower"
+
+
+@pytest.mark.parametrize("factor", [1.012, 1.019, 1 / 1.019])
+def test_a_change_within_the_margin_is_not_called_one_by_chance(factor):
+    """With the scatter that pairs have, in trials of every length."""
+    found = [
+        outcomes(trial({"no_grad": factor}, pairs=pairs, seed=seed))["no_grad"]
+        for pairs in (12, 40, 90)
+        for seed in range(20)
+    ]
+    assert not {"slower", "faster"} & set(found)
 
 
 def test_few_pairs_and_much_scatter_decide_nothing():
@@ -124,7 +136,7 @@ def test_fewer_bytes_are_told_and_are_not_worse():
     bytes_of(made, "A", "tracked", saved=464)
     bytes_of(made, "B", "tracked")
     assert judge(made).worse == []
-    assert "smaller in 1" in text.sentence(judge(made))
+    assert "less in 1" in text.sentence(judge(made))
 
 
 @pytest.mark.parametrize(("side", "worse"), [("B", True), ("A", False)])
@@ -136,6 +148,35 @@ def test_a_lane_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side, wo
     assert {each.lane.name: each.outcome for each in judged.lanes}["tracked"] == "failed"
     assert bool(judged.worse) == worse
     assert "ValueError: no" in text.as_text(judged, 140)
+
+
+def test_a_comparison_that_ends_its_process_in_b_alone_is_broken_there():
+    made = trial(pairs=0)
+    comparison = made.header.comparisons[0]
+    for number in (1, 2, 3):
+        made.add(SideFailure("B", Failure(number, comparison.id, None, "time", "died", "SIGSEGV")))
+    judged = judge(made)
+    assert {each.outcome for each in judged.lanes} == {"failed"}
+    assert all(each.broken and each.worse for each in judged.lanes)
+    assert not any("more time" in note for note in text.notes(judged))
+
+
+def test_a_visit_that_was_lost_once_does_not_break_what_was_timed():
+    made = trial(pairs=27)
+    made.add(SideFailure("B", Failure(3, made.header.comparisons[0].id, None, "time", "died", "killed")))
+    assert judge(made).worse == []
+
+
+def test_bytes_that_are_known_on_one_side_only_are_not_the_same():
+    made = trial(pairs=0)
+    bytes_of(made, "A", "tracked")
+    assert "memory is not known" in text.sentence(judge(made))
+
+
+def test_a_visit_without_its_yardstick_is_left_out_where_times_are_net_of_it():
+    made = trial(pairs=9, pinned=False)
+    del made.visits[0].lanes["yardstick"]
+    assert {each.ratio.count for each in judge(made).lanes} == {8}
 
 
 def test_a_trial_is_decided_once_nothing_is_open():
@@ -208,11 +249,6 @@ def repository(tmp_path, monkeypatch):
     return folder
 
 
-def worktrees():
-    done = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True)
-    return done.stdout.splitlines()
-
-
 def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repository):
     with open_sides("fast", "slow") as sides:
         for side, number in zip(sides, ("300", "450"), strict=True):
@@ -223,8 +259,11 @@ def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repo
             source, _, own = done.stdout.strip().rpartition(" ")
             assert number in source
             assert side.label.startswith(f"{own} (")
-        assert len(worktrees()) == 3
-    assert len(worktrees()) == 1
+        made = [Path(side.sources) for side in sides]
+        assert all(each.is_dir() for each in made)
+    assert not any(each.exists() for each in made)
+    done = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_program_of_the_same_name_does_not_hide_a_revision(repository, tmp_path, monkeypatch):
@@ -243,7 +282,17 @@ def test_a_word_that_means_nothing_is_one_line(repository):
     ):
         pass
     assert "\n" not in str(caught.value)
-    assert len(worktrees()) == 1
+
+
+def test_a_folder_that_is_a_revision_as_well_is_not_guessed(repository):
+    (repository / "fast").mkdir()
+    with (
+        pytest.raises(RequestError, match=r"write \./fast, for the revision its hash"),
+        open_sides("fast", "slow"),
+    ):
+        pass
+    with open_sides("./fast", "slow") as (one, _):
+        assert one.label == "sources in fast"
 
 
 def test_a_file_that_cannot_be_executed_is_one_line(tmp_path):
@@ -335,13 +384,51 @@ def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
     assert any("interrupted" in note for note in text.notes(judge(kept)))
 
 
-def test_a_statement_that_ends_its_process_is_a_failure_and_the_trial_ends(tmp_path):
-    side = Side("here", sys.executable)
-    cells = (written("import os", "os._exit(3)"),)
-    kept = measure(tmp_path / "t", (side, side), cells, Options(0.02, 60.0, 9), "versus", Watcher())
-    assert kept.visits == []
-    assert "exit code 3" in text.as_text(judge(kept), 200)
-    assert len(kept.pairs) < 9
+def test_code_that_cannot_be_measured_at_all_is_a_request_that_is_wrong(gradbench, tmp_path):
+    for statement, says in (("import os; os._exit(3)", "exit code 3"), ("y = nothing", "NameError")):
+        done = gradbench("versus", sys.executable, sys.executable, "--statement", statement, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "nothing can be measured on side A" in done.stderr
+        assert says in done.stderr
+        assert not (tmp_path / "runs").exists()
+
+
+def test_code_that_fails_in_b_alone_is_worse_and_ends_the_trial(gradbench, tmp_path):
+    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "raise ValueError('not here')")
+    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "Fails in B and not in A" in done.stdout
+    assert "not here" in done.stdout
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert read_trial(folder).pairs == []
+
+
+def test_sources_of_which_nothing_is_imported_are_refused(repository, gradbench):
+    done = gradbench("versus", "fast", "slow", "--workload", "control", cwd=repository)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing that is measured is imported from there" in done.stderr
+    assert not (repository / "runs").exists()
+
+
+def test_another_gradbench_is_refused(tmp_path):
+    python = tmp_path / "python"
+    ready = msgspec.json.encode(Ready(ENVIRONMENT, 1.0, "0.0.1")).decode()
+    python.write_text(f"#!{sys.executable} -S\nprint({ready!r}, flush=True)\ninput()\ninput()\n")
+    python.chmod(0o755)
+    sides = (Side("here", sys.executable), Side("old", str(python)))
+    cells = (written("", "pass"),)
+    with pytest.raises(RequestError, match=r"old: has gradbench 0\.0\.1"):
+        measure(tmp_path / "t", sides, cells, Options(0.02, 60.0, 1), "versus", Watcher())
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_program_that_is_none_is_one_line(tmp_path):
+    program = tmp_path / "python"
+    program.write_bytes(b"\x00\x01")
+    program.chmod(0o755)
+    sides = (Side("here", sys.executable), Side("none", str(program)))
+    with pytest.raises(RequestError, match="cannot be started"):
+        measure(tmp_path / "t", sides, (written("", "pass"),), Options(0.02, 60.0, 1), "versus", Watcher())
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,8 @@ class _Measuring:
             ready.append(own)
             if side.sources and not imported:
                 raise RequestError(
-                    f"{side.label}: nothing that is measured is imported from there, so both sides would be the "
-                    "same; name code of yours with --setup and --statement, or the folder that holds the package"
+                    f"{side.label}: nothing that is measured is imported from there, so both sides would be "
+                    "the same; name code of yours with --setup and --statement, or the folder of the package"
                 )
             self._refuse_what_cannot_be_measured(name, side, said)
         self._open(ready)
