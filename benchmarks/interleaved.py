@@ -7,7 +7,7 @@ fresh processes.
 
 asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
 a standard deviation of half a per cent; the difference of two runs then has 0.7 %. So 3 % are four standard
-deviations, which identical commits do not reach, and 5 % lie nearly three above that. So the command is
+deviations, which identical commits should not reach, and 5 % lie nearly three above that. So the command is
 `asv continuous --factor 1.03 --bench interleaved`.
 """
 

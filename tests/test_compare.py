@@ -101,7 +101,7 @@ def test_where_all_lanes_moved_alike_the_reference_is_suspected():
 
 
 OTHER = {
-    "machine": "arm64", "processor": "Another", "cpus": 8, "threads": 4, "allocator": "system",
+    "accelerators": ("another GPU",), "machine": "arm64", "processor": "Another", "cpus": 8, "threads": 4, "allocator": "system",
     "batch_seconds": 1e-3,
 }  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_runs_that_do_not_compare_are_refused_unless_by_force(name):
         new = altered(new, options=msgspec.structs.replace(new.header.options, **{name: OTHER[name]}))
     else:
         new = altered(new, environment=msgspec.structs.replace(ENVIRONMENT, **{name: OTHER[name]}))
-    with pytest.raises(RequestError, match=f"{name} .* and {OTHER[name]}.*--force") as caught:
+    with pytest.raises(RequestError, match=f"{name} .* and {re.escape(str(OTHER[name]))}.*--force") as caught:
         compare(results(OLD), new, 0.05)
     assert "\n" not in str(caught.value)
     found = compare(results(OLD), new, 0.05, force=True)

@@ -346,7 +346,7 @@ def made(ratios=None, **changes):
     [
         (1.25, "takes 20 % less time"),
         (0.8, "takes 25 % more time"),
-        (1.0, "which shows no difference"),
+        (1.0, "no difference is shown"),
     ],
 )
 def test_the_headline_says_what_the_best_method_gains(tracked, says):

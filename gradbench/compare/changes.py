@@ -22,7 +22,7 @@ from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, summarise
 
 # Of a results file, what must be the same for its ratios to be comparable: a name, and where it is found.
-MUST_MATCH = ("machine", "processor", "cpus", "threads", "allocator", "batch_seconds")
+MUST_MATCH = ("machine", "processor", "cpus", "accelerators", "threads", "allocator", "batch_seconds")
 # What may be what is being compared, and is told.
 MAY_DIFFER = (
     "gradbench", "torch", "torch_git", "torch_config", "python", "implementation", "numpy", "system", "libc",
