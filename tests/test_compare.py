@@ -101,7 +101,8 @@ def test_where_all_lanes_moved_alike_the_reference_is_suspected():
 
 
 OTHER = {
-    "accelerators": ("another GPU",), "machine": "arm64", "processor": "Another", "cpus": 8, "threads": 4, "allocator": "system",
+    "accelerators": ("another GPU",), "machine": "arm64",
+    "processor": "Another", "cpus": 8, "threads": 4, "allocator": "system",
     "batch_seconds": 1e-3,
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,10 @@ class Trials(msgspec.Struct):
 
 
 def study(output: Path, identical: int, changed: int, budget: int, say: Callable[[str], None]) -> None:
-    """Make the commits and hold them against each other; versus.json is written anew after each trial."""
+    """Make the commits and hold them against each other; versus.json is written anew after each trial.
+
+    Trials that are in the file already are not made again.
+    """
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder), budget)
         source = clone.functions.read_text()
@@ -77,12 +81,21 @@ def study(output: Path, identical: int, changed: int, budget: int, say: Callable
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
         started = datetime.datetime.now().isoformat(timespec="seconds")
         trials = Trials(started, "", budget, wait, [])
+        path = output / "versus.json"
+        if path.is_file():
+            # Gone on with: only what is not there is measured, with a wait of its own.
+            trials = msgspec.json.decode(path.read_bytes(), type=Trials)
+            trials.waits = wait
+        there = Counter((each.kind, each.workloads) for each in trials.trials)
         for number, (kind, workloads) in enumerate(kinds, 1):
+            if there[kind, workloads] > 0:
+                there[kind, workloads] -= 1
+                continue
             data = _versus(clone, commits["start"], commits[kind], workloads, budget, number)
             found = _trial(data, kind, workloads)
             trials.processor = data["processor"]
             trials.trials.append(found)
-            (output / "versus.json").write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
             said = found.alarms or "nothing"
             say(f"{number} of {len(kinds)}, {kind} {workloads}: {said} after {found.seconds:.0f} s")
 
