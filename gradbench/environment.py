@@ -147,13 +147,21 @@ def first_line(error: Exception) -> str:
 
 
 def _processor() -> str:
+    """Its name, and on x86 the numbers that tell it from others of that name.
+
+    A virtual machine may call all of them alike: an `AMD EPYC` of one host took 100 ns for what another took
+    66 ns for, and ratios differed by up to a third.
+    """
+    known: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+            name, _, value = line.partition(":")
+            known.setdefault(name.strip(), value.strip())
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    name = known.get("model name") or platform.processor() or platform.machine()
+    numbers = [f"{each} {known[each]}" for each in ("cpu family", "model", "stepping") if each in known]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
 
 
 def differences(one: Environment, other: Environment) -> list[str]:

@@ -298,8 +298,10 @@ def new_folder(output: Path) -> None:
 
 
 def locate(path: Path) -> Path:
-    """The results file that a path means: the file itself, or the one in the folder of a run."""
+    """The results file that a path means: the file itself, or the one in a folder, compressed or not."""
     found = path / FILENAME if path.is_dir() else path
+    if path.is_dir() and not found.is_file():
+        found = path / f"{FILENAME}.gz"
     if not found.is_file():
         raise RequestError(f"{path}: expected a results file or the folder of a run; there is none")
     return found

@@ -310,3 +310,10 @@ def test_the_real_file_is_read_without_loss(small_run):
     results = read_results(small_run)
     assert len(kept(results)) == len(lines) - 1
     assert results.cut_off == 0
+
+
+def test_the_folder_of_a_published_run_is_one(tmp_path):
+    (tmp_path / "results.jsonl.gz").write_bytes(b"")
+    assert locate(tmp_path) == tmp_path / "results.jsonl.gz"
+    (tmp_path / "results.jsonl").write_bytes(b"")
+    assert locate(tmp_path) == tmp_path / "results.jsonl"
