@@ -11,7 +11,8 @@ from gradbench import environment
     ("cpuinfo", "name"),
     [
         (
-            "processor : 0\ncpu family : 25\nmodel : 17\nmodel name : AMD EPYC\nstepping : 1\n\nprocessor : 1\nmodel : 99\n",
+            "processor : 0\ncpu family : 25\nmodel : 17\nmodel name : AMD EPYC\nstepping : 1\n\n"
+            "processor : 1\nmodel : 99\n",
             "AMD EPYC (cpu family 25, model 17, stepping 1)",
         ),
         ("processor : 0\nmodel name : Another\n", "Another"),
