@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,48 @@ def _timeout(context: click.Context, option: click.Parameter, value: float) -> f
     if not 1 <= value <= 86_400:
         raise RequestError(f"--timeout {value:g}: expected seconds, from 1 to 86400")
     return value
+
+
+# What every command that starts measuring processes may be told of them.
+_PROCESS_OPTIONS = (
+    click.option(
+        "--threads",
+        type=click.IntRange(1, 4096),
+        default=1,
+        show_default=True,
+        help="Intra-op threads of torch.",
+    ),
+    click.option(
+        "--allocator",
+        type=click.Choice(["keep", "system"]),
+        default="keep",
+        show_default=True,
+        help="Have the C library keep freed pages, or leave its defaults (fresh pages for large results).",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="Of every random order, and of the data.",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        callback=_timeout,
+        default=120.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A visit that says nothing for so long beyond its slice counts as hung.",
+    ),
+)
+
+
+def _of_processes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of measuring processes, in their order."""
+    for option in reversed(_PROCESS_OPTIONS):
+        command = option(command)
+    return command
 
 
 @cli.command()
@@ -96,32 +138,7 @@ def _timeout(context: click.Context, option: click.Parameter, value: float) -> f
     metavar="PERCENT",
     help="Stop once every interval is this narrow: ± per cent of its ratio.",
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Intra-op threads of torch."
-)
-@click.option(
-    "--allocator",
-    type=click.Choice(["keep", "system"]),
-    default="keep",
-    show_default=True,
-    help="Have the C library keep freed pages, or leave its defaults (fresh pages for large results).",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    show_default=True,
-    help="Of every random order, and of the data.",
-)
-@click.option(
-    "--timeout",
-    type=float,
-    callback=_timeout,
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A visit that says nothing for so long beyond its slice counts as hung.",
-)
+@_of_processes
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -503,32 +520,7 @@ def _margin(percent: float) -> float:
     metavar="N",
     help="At most so many pairs of fresh processes.",
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Intra-op threads of torch."
-)
-@click.option(
-    "--allocator",
-    type=click.Choice(["keep", "system"]),
-    default="keep",
-    show_default=True,
-    help="As for run.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    show_default=True,
-    help="Of every random order, and of the data.",
-)
-@click.option(
-    "--timeout",
-    type=float,
-    callback=_timeout,
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A process that says nothing for so long counts as hung.",
-)
+@_of_processes
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
