@@ -50,7 +50,7 @@ def test_a_change_within_the_margin_is_the_same_however_well_it_is_shown():
     assert outcomes(trial({"no_grad": 1.01}, pairs=90, scatter=0.002, margin=0.005))["no_grad"] == "slower"
 
 
-@pytest.mark.parametrize("factor", [1.012, 1.019, 1 / 1.019])
+@pytest.mark.parametrize("factor", [1.01, 1 / 1.01])
 def test_a_change_within_the_margin_is_not_called_one_by_chance(factor):
     """With the scatter that pairs have, in trials of every length."""
     found = [
