@@ -31,7 +31,7 @@ class LaneOutcome:
         ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed.
         seconds: median time per call on A and on B, the loop included.
         outcome: `slower` and `faster` are shown against chance over all lanes and looks, and are beyond the
-            margin by their mean; `same` has its whole 95 % interval within the margin; `failed` was not timed.
+            margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not timed.
         grown: what differs in memory; None where it is not known on both sides.
         failures: its own, and those that cost a visit of its comparison.
     """
