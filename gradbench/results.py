@@ -317,11 +317,11 @@ def read_results(path: Path) -> Results:
     results = Results(lines.path, lines.decode(1, Header), cut_off=lines.cut_off, length=lines.length)
     results.compressed = lines.compressed
     for number in range(2, lines.count + 1):
+        record = lines.decode(number, Record)
         try:
-            results.add(lines.decode(number, Record))
+            results.add(record)
         except ResultsFileError as error:
-            where = f" (line {number})" if "second header" in str(error) else ""
-            raise ResultsFileError(f"{error}{where}") from None
+            raise ResultsFileError(f"{error} (line {number})") from None
     return results
 
 

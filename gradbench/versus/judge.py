@@ -101,7 +101,7 @@ def judge(trial: Trial) -> Judged:
             LaneOutcome(
                 comparison=comparison,
                 lane=lane,
-                outcome=_outcome(found, key in shown, margin, any(map(_untimed, failures))),
+                outcome=_outcome(found, key in shown, margin, any(map(keeps_from_timing, failures))),
                 ratio=None if found is None else found.map(math.exp),
                 seconds=_seconds(trial, key),
                 grown=_grown(trial, key),
@@ -153,7 +153,7 @@ def _shown(
     return {key for key, p in zip(keys, adjusted, strict=True) if p < LEVEL}
 
 
-def _untimed(each: SideFailure) -> bool:
+def keeps_from_timing(each: SideFailure) -> bool:
     """Whether it keeps a lane from being timed: bytes that cannot be counted do not."""
     return each.failure.stage != "memory" or each.failure.lane is None
 

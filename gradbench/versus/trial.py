@@ -31,7 +31,7 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
 from gradbench.plan import Comparison
 from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
-from gradbench.versus.judge import LOOKS, decided, judge
+from gradbench.versus.judge import LOOKS, decided, judge, keeps_from_timing
 from gradbench.versus.records import (
     FILENAME,
     FORMAT,
@@ -167,9 +167,10 @@ class _Measuring:
 
     def _done(self, pairs: int, took: float) -> Literal["decided", "budget", "pairs"] | None:
         assert self.trial is not None
-        if pairs in LOOKS and decided(judge(self.trial)):
+        judged = judge(self.trial)
+        if pairs in LOOKS and decided(judged):
             return "decided"
-        if all(each.outcome == "failed" for each in judge(self.trial).lanes):
+        if all(each.outcome == "failed" for each in judged.lanes):
             return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
@@ -201,7 +202,8 @@ class _Measuring:
                     f"{side.label}: nothing that is measured is imported from there, so both sides would be "
                     "the same; name code of yours with --setup and --statement, or the folder of the package"
                 )
-            self._refuse_what_cannot_be_measured(name, side, said)
+            if name == "A":
+                self._refuse_where_nothing_stands(said)
         self._open(ready)
         for record in said:
             self._write(record)
@@ -238,15 +240,15 @@ class _Measuring:
                         break
         return first, imported
 
-    def _refuse_what_cannot_be_measured(
-        self, name: Name, side: Side, said: list[SideMemory | SideFailure]
-    ) -> None:
+    def _refuse_where_nothing_stands(self, said: list[SideMemory | SideFailure]) -> None:
         """Raise RequestError where no lane stands on A: there is nothing that B could be held against."""
-        failures = [each.failure for each in said if isinstance(each, SideFailure) and each.side == name]
+        failures = [each for each in said if isinstance(each, SideFailure) and keeps_from_timing(each)]
+        lost = {(each.failure.comparison, each.failure.lane) for each in failures}
         lanes = [(c.id, lane.name) for c in self._comparisons for lane in c.lanes if lane.role != "yardstick"]
-        lost = {(each.comparison, each.lane) for each in failures if each.stage != "memory" or not each.lane}
-        if name == "A" and all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
-            raise RequestError(f"{side.label}: nothing can be measured on side A: {failures[0].message}")
+        if all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
+            raise RequestError(
+                f"{self._sides[0].label}: nothing can be measured on side A: {failures[0].failure.message}"
+            )
 
     def _open(self, ready: list[Ready]) -> None:
         facts = [
