@@ -32,15 +32,16 @@ from __future__ import annotations
 
 import functools
 import math
+import types
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
 from gradbench import native
 
-Form = Literal["eager", "native", "compiled"]
+Form = Literal["eager", "native", "triton", "compiled"]
 
 # As names of this module, since attributes cost where there are few elements.
 _compiling: Callable[[], bool] = torch.compiler.is_compiling
@@ -144,8 +145,9 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
         form: "eager" is PyTorch's operations, one after another. "native" is C, one pass forward and one
             backward, for contiguous float32 and float64 on the CPU; the first call in a process looks for
             the build in the user's cache, or builds it, which takes a second. "compiled" is torch.compile's,
-            for the same and from some 30,000 elements on; the first call takes some ten seconds. Where a
-            form is impossible, "eager" takes its place.
+            on any device and from some 30,000 elements on; the first call takes some ten seconds. "triton"
+            is one kernel forward and one backward, for contiguous tensors of any floating dtype on a CUDA
+            device; arithmetic is in float32 at least. Where a form is impossible, "eager" takes its place.
 
     Raises:
         ValueError: there is no such form.
@@ -153,11 +155,14 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
     if form == "native":
         if _suits_native(x):
             return _Native.apply(x)
+    elif form == "triton":
+        if _suits_triton(x):
+            return _Triton.apply(x)
     elif form == "compiled":
         if _suits_compiled(x):
             return _Compiled.apply(x)
     elif form != "eager":
-        raise ValueError(f"form: expected 'eager', 'native' or 'compiled', got {form!r}")
+        raise ValueError(f"form: expected one of {', '.join(get_args(Form))}; got {form!r}")
     # A compilation around this fuses the operations by itself, and does best with them as they are.
     if _compiling() or _transformed() or not x.is_floating_point():
         return ExpSinSquare.plain(x)
@@ -173,9 +178,14 @@ def native_available() -> bool:
     return native.kernels() is not None
 
 
-def compiled_available() -> bool:
-    """Whether the form "compiled" is possible: torch.compile compiles here. Compiles at need, for seconds."""
-    return _compiled() is not None
+def triton_available() -> bool:
+    """Whether the form "triton" is possible for a tensor on the current CUDA device. Compiles at need."""
+    return _triton() is not None
+
+
+def compiled_available(device: torch.device | str = "cpu") -> bool:
+    """Whether the form "compiled" is possible: torch.compile compiles there. At need it does, for seconds."""
+    return _compiled(torch.device(device).type) is not None
 
 
 def _derivative(x: torch.Tensor) -> torch.Tensor:
@@ -293,20 +303,32 @@ def _tangent_gradient(
     return (torch.add(_MINUS_TWO, d, alpha=4, out=d).mul_(x).mul_(u).mul_(g),)
 
 
-def _suits_native(x: torch.Tensor) -> bool:
-    """Whether C may read the elements of x, and nothing that watches operations would miss them."""
+def _bare(x: torch.Tensor) -> bool:
+    """Whether a kernel may read the elements of x in order, unseen by what watches operations."""
     return (
         not _compiling()
-        and x.dtype in (torch.float32, torch.float64)
         and type(x) in (torch.Tensor, torch.nn.Parameter)
-        and x.is_cpu
         and x.layout is torch.strided
         and x.is_contiguous()
         and not x.is_neg()
         and _has_storage(x)
         and not torch.jit.is_tracing()
         and not torch._C._len_torch_dispatch_stack()
-        and native.kernels() is not None
+    )
+
+
+def _suits_native(x: torch.Tensor) -> bool:
+    return (
+        x.dtype in (torch.float32, torch.float64) and x.is_cpu and _bare(x) and native.kernels() is not None
+    )
+
+
+def _suits_triton(x: torch.Tensor) -> bool:
+    return (
+        x.device.type == _TRITON_KIND
+        and x.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+        and _bare(x)
+        and _triton() is not None
     )
 
 
@@ -314,6 +336,14 @@ def _threads(x: torch.Tensor) -> int:
     """As many threads as ATen would take, each with no less than ATen's grain."""
     grains: int = x.numel() // 32768
     return min(grains, torch.get_num_threads()) if grains > 1 else 1
+
+
+def _in_order(x: torch.Tensor, u: torch.Tensor, g: torch.Tensor, kind: str) -> bool:
+    """Whether a kernel for this kind of device may read what was saved, and g once it is contiguous."""
+    # Hooks on saved tensors may have put others in their place.
+    alike = x.dtype is u.dtype is g.dtype and x.device == u.device == g.device and x.device.type == kind
+    ordered = x.is_contiguous() and u.is_contiguous()
+    return alike and ordered and not _recording() and _has_storage(g) and not g.is_neg()
 
 
 class _Native(ExpSinSquare):
@@ -334,20 +364,53 @@ class _Native(ExpSinSquare):
         x, u = ctx.saved_tensors
         kernels = native.kernels()
         assert kernels is not None
-        # Hooks on saved tensors may have put others in their place.
-        alike = (
-            x.dtype is u.dtype is g.dtype
-            and x.is_cpu
-            and u.is_cpu
-            and x.is_contiguous()
-            and u.is_contiguous()
-        )
-        if not alike or _recording() or not _has_storage(g) or g.is_neg():
+        if not _in_order(x, u, g, "cpu"):
             return _derivative(x) * g
         g = g.contiguous()
         d = torch.empty_like(x)
         addresses = x.data_ptr(), u.data_ptr(), g.data_ptr(), d.data_ptr()
         kernels.gradient[x.itemsize](*addresses, x.numel(), _threads(x))
+        return d
+
+
+# Triton's interpreter takes tensors on the CPU, which is how tests come by results without a GPU.
+_TRITON_KIND = "cuda"
+
+
+@functools.cache
+def _triton() -> types.ModuleType | None:
+    """The kernels in Triton; None where it is not installed, or compiles nothing for the current device."""
+    try:
+        from gradbench import triton_kernels
+
+        trial = torch.ones(4, device=_TRITON_KIND)
+        triton_kernels.gradient(trial, triton_kernels.value(trial), trial)
+    # Without Triton, a C compiler, a device that it compiles for, or with one too new, each has its error.
+    except Exception:
+        return None
+    return triton_kernels
+
+
+class _Triton(ExpSinSquare):
+    """By the kernels in Triton. Keeps x and u."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        kernels = _triton()
+        assert kernels is not None
+        u: torch.Tensor = kernels.value(x)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x, u)
+        return u
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+        x, u = ctx.saved_tensors
+        kernels = _triton()
+        assert kernels is not None
+        if not _in_order(x, u, g, _TRITON_KIND):
+            return _derivative(x) * g
+        d: torch.Tensor = kernels.gradient(x, u, g.contiguous())
         return d
 
 
@@ -364,13 +427,13 @@ def _suits_compiled(x: torch.Tensor) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and x.is_contiguous()
         and _has_storage(x)
-        and _compiled() is not None
+        and _compiled(x.device.type) is not None
     )
 
 
 @functools.cache
-def _compiled() -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]] | None:
-    """The value, of x, and the gradient, of x, u and g, compiled; None where that is impossible.
+def _compiled(device: str) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]] | None:
+    """The value, of x, and the gradient, of x, u and g, compiled; None where that is impossible there.
 
     Two functions, and not one that the compiler differentiates: its result could not be differentiated again.
     """
@@ -386,7 +449,7 @@ def _compiled() -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = torch.compile(value, dynamic=True), torch.compile(gradient, dynamic=True)
-            trial = torch.ones(4)
+            trial = torch.ones(4, device=device)
             found[1](trial, found[0](trial), trial)
     # Without a compiler, or on a Python too new for it, each part of torch.compile has an error of its own.
     except Exception:
@@ -402,7 +465,7 @@ class _Compiled(ExpSinSquare):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        compiled = _compiled()
+        compiled = _compiled(x.device.type)
         assert compiled is not None
         u = compiled[0](x.detach().view(-1)).view(x.shape)
         if ctx.needs_input_grad[0]:
@@ -412,7 +475,7 @@ class _Compiled(ExpSinSquare):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
         x, u = ctx.saved_tensors
-        compiled = _compiled()
+        compiled = _compiled(x.device.type)
         if compiled is None or _recording() or not _has_storage(g):
             return _derivative(x) * g
         return compiled[1](x.detach().view(-1), u.detach().view(-1), g.reshape(-1)).view(x.shape)

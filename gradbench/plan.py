@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib.util
 import math
 import shutil
 import textwrap
@@ -34,8 +35,12 @@ LEAST_TENSORS = 3
 FLUSHED = 256 * 2**20
 FLUSH = "flush.zero_()"
 
-# What a way may need of the machine, and the programs of which any one provides it.
-NEEDS = {"c compiler": ("cc", "gcc", "clang"), "c++ compiler": ("c++", "g++", "clang++")}
+# What a way may need of the machine: the programs of which any one provides it; a package, of its own name.
+NEEDS = {
+    "c compiler": ("cc", "gcc", "clang"),
+    "c++ compiler": ("c++", "g++", "clang++"),
+    "triton": (),
+}
 
 Role = Literal["reference", "method", "twin", "twin_own_buffer", "empty", "yardstick"]
 
@@ -277,8 +282,6 @@ def _unfit(workload: Workload, numel: int, request: Request) -> str:
         return f"{numel:,} elements are more than the {workload.largest:,} that it is fit for"
     if workload.dtypes and dtype not in workload.dtypes:
         return f"it is measured in {' and '.join(workload.dtypes)}, not in {dtype}"
-    if workload.devices and kind_of(device) not in workload.devices:
-        return f"it is measured on {' and '.join(workload.devices)}, not on {device}"
     least = LEAST_TENSORS * numel * BYTES[dtype]
     if least > request.room.get(device, least):
         return f"{least:,} bytes are the least that it takes; {request.room[device]:,} were free on {device}"
@@ -438,14 +441,16 @@ def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[L
     skipped: dict[str, str] = {}
     for way in workload.ways:
         asked = way.name in request.methods
-        if way.name != workload.reference and not asked:
-            if request.methods:
-                continue
-            if request.preset not in way.presets:
-                skipped[way.name] = f"only measured by --preset {way.presets[0]}, or by --method {way.name}"
-                continue
-        if way.needs and not any(map(shutil.which, NEEDS[way.needs])):
-            skipped[way.name] = f"there is no {way.needs} here: expected one of {', '.join(NEEDS[way.needs])}"
+        if request.methods and not asked and way.name != workload.reference:
+            continue
+        if way.devices and kind_of(request.device) not in way.devices:
+            skipped[way.name] = f"it works on {' and '.join(way.devices)}, not on {request.device}"
+            continue
+        if way.name != workload.reference and not asked and request.preset not in way.presets:
+            skipped[way.name] = f"only measured by --preset {way.presets[0]}, or by --method {way.name}"
+            continue
+        if lacks := _lacks(way.needs.get(kind_of(request.device), ())):
+            skipped[way.name] = lacks
             continue
         if numel < way.least:
             skipped[way.name] = f"it is a way of its own from {way.least:,} elements on"
@@ -453,14 +458,22 @@ def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[L
         if way.dtypes and request.dtype not in way.dtypes:
             skipped[way.name] = f"it works in {' and '.join(way.dtypes)}, not in {request.dtype}"
             continue
-        if way.devices and kind_of(request.device) not in way.devices:
-            skipped[way.name] = f"it works on {' and '.join(way.devices)}, not on {request.device}"
-            continue
         lane = _way_lane(way, workload)
         lanes.append(lane)
         if lane.role == "reference":
             lanes.extend(_twins(lane, workload.own_buffer))
     return lanes, skipped
+
+
+def _lacks(needs: Sequence[str]) -> str:
+    """What of these is not on the machine; empty where nothing is wanting."""
+    for each in needs:
+        programs = NEEDS[each]
+        if programs and not any(map(shutil.which, programs)):
+            return f"there is no {each} here: expected one of {', '.join(programs)}"
+        if not programs and importlib.util.find_spec(each) is None:
+            return f"there is no package {each} here"
+    return ""
 
 
 def _way_lane(way: Way, workload: Workload) -> Lane:

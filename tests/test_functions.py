@@ -3,7 +3,9 @@
 import doctest
 import functools
 import gc
+import importlib.util
 import itertools
+from typing import get_args
 
 import numpy
 import pytest
@@ -12,8 +14,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from gradbench import functions, native
 from gradbench.functions import Exp, ExpSinSquare, Sin, Square, composed, exp_sin_square, native_available
+from tests.interpreted import TRUNCATES, interpreted_kernels
 
-FORMS = ("eager", "native", "compiled")
+FORMS = get_args(functions.Form)
 FUSED = {form: functools.partial(exp_sin_square, form=form) for form in FORMS}
 CHAINS = {"composed": composed, **FUSED}
 EVERY = {"square": Square.apply, "sin": Sin.apply, "exp": Exp.apply, **CHAINS}
@@ -31,9 +34,19 @@ def let_torch_warn(test):
     return test
 
 
+@pytest.fixture(scope="session")
+def kernels_in_triton():
+    return interpreted_kernels() if importlib.util.find_spec("triton") else None
+
+
 @pytest.fixture(autouse=True)
-def every_form_at_every_size(monkeypatch):
-    """Nothing too small to compile, and pieces of a size that tests can afford; one thread."""
+def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
+    """Nothing too small to compile, small pieces, Triton interpreted; one thread."""
+    asked = getattr(request.node, "callspec", None)
+    if asked and {"triton", torch.bfloat16} <= {each for each in asked.params.values() if each.__hash__}:
+        pytest.skip(TRUNCATES)
+    monkeypatch.setattr(functions, "_TRITON_KIND", "cpu")
+    monkeypatch.setattr(functions, "_triton", lambda: kernels_in_triton)
     monkeypatch.setattr(functions, "_WORTH_COMPILING", 2)
     monkeypatch.setattr(functions, "_PIECE", 2000)
     threads = torch.get_num_threads()
@@ -176,6 +189,8 @@ def test_a_gradient_that_is_transposed(form):
     torch.testing.assert_close(d, value_and_gradient(FUSED[form], x, g.contiguous())[1], rtol=1e-6, atol=1e-6)
 
 
+# Triton's interpreter computes in NumPy, which warns of what is beyond.
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", FLOATING)
 def test_beyond_all_bounds_as_the_chain_of_torch(form, dtype):
@@ -396,7 +411,9 @@ def test_within_a_compilation_of_the_whole_graph(name, size):
 
 
 def test_a_form_that_there_is_not_is_one_line():
-    with pytest.raises(ValueError, match=r"^form: expected 'eager', 'native' or 'compiled', got 'fast'$"):
+    with pytest.raises(
+        ValueError, match=r"^form: expected one of eager, native, triton, compiled; got 'fast'$"
+    ):
         exp_sin_square(torch.ones(2), form="fast")
 
 
@@ -404,12 +421,14 @@ def name_of(y):
     return type(y.grad_fn).__name__
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="needs the package triton")
 def test_each_form_is_what_it_says():
     assert native_available()
     x = sample(100, torch.float32)
     assert [name_of(FUSED[form](x)) for form in FORMS] == [
         "ExpSinSquareBackward",
         "_NativeBackward",
+        "_TritonBackward",
         "_CompiledBackward",
     ]
 

@@ -643,6 +643,24 @@ def test_a_million_samples_take_a_step(make):
     assert predictor.weight == pytest.approx(0.1 * float(((placed - 0.5) * cgpa).mean()), rel=1e-3)
 
 
+# A device.
+
+
+@pytest.mark.parametrize("make", [TensorPlacementPredictor, ModulePlacementPredictor])
+def test_samples_parameters_and_loss_are_on_the_device_that_is_named(make):
+    # A device of tensors without data, which torch does not let meet those of another.
+    predictor = make(device="meta")
+    x, placed = predictor.prepare(CGPA, PLACED)
+    loss = predictor.epoch((x, placed))
+    assert {each.device.type for each in (x, placed, loss)} == {"meta"}
+    assert predictor.epochs_run == 1
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
+def test_a_device_that_there_is_not_is_refused(device):
+    refused(lambda: TensorPlacementPredictor(device=device), "a device that torch can use", device)
+
+
 # The module.
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
 from gradbench.errors import RequestError
 from gradbench.lane import ReadyLane, expected_answer, prepare
-from gradbench.plan import DTYPES, NEEDS, Request, make_plan
+from gradbench.plan import DTYPES, KINDS, NEEDS, Request, make_plan
 from gradbench.sizes import CLASSES, size_class
 from gradbench.workloads import PRESETS, WORKLOADS
 from gradbench.workloads.matmul import square
@@ -84,8 +84,9 @@ def test_the_ways_of_a_workload_have_names_of_their_own_and_say_what_they_do(wor
     for way in workload.ways:
         assert re.fullmatch(r"[A-Z][^\n]*\.", way.effect)
         assert way.label
-        assert not way.source or re.fullmatch(r"https://[a-z.]+/\S+", way.source)
-        assert not way.needs or way.needs in NEEDS
+        assert not way.source or re.fullmatch(r"https://[a-z.-]+/\S+", way.source)
+        assert set(way.needs) <= set(way.devices or KINDS)
+        assert {each for needs in way.needs.values() for each in needs} <= set(NEEDS)
         assert set(way.presets) <= set(PRESETS)
 
 

@@ -37,7 +37,28 @@ def clamped_loss(logits: Tensor, placed: Tensor) -> Tensor:
     return loss.mean()
 
 
-class TensorPlacementPredictor(PlacementPredictor[Tensor]):
+class _OnDevice(PlacementPredictor[Tensor]):
+    """Samples and parameters as tensors on one device."""
+
+    def __init__(self, *, device: str = "cpu", **settings: Any) -> None:
+        """`device` as torch names it, such as "cuda"; the other settings are every predictor's.
+
+        Raises ValueError where there is no such device.
+        """
+        try:
+            self._device = torch.empty(0, device=device).device
+        # Of a CPU build torch says it by an assertion.
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(
+                f"expected a device that torch can use; got {device!r}; give one such as 'cpu'"
+            ) from error
+        super().__init__(**settings)
+
+    def _adopt(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self._device)
+
+
+class TensorPlacementPredictor(_OnDevice):
     """Raw tensors, as in the guide: autograd gives the gradients, and the update is made under no_grad()."""
 
     def epoch(self, data: tuple[Tensor, Tensor]) -> Tensor:
@@ -65,19 +86,18 @@ class TensorPlacementPredictor(PlacementPredictor[Tensor]):
 
     def _set(self, weight: float, bias: float) -> None:
         dtype = getattr(torch, self.dtype)
-        self._weight = torch.tensor([weight], dtype=dtype, requires_grad=True)
-        self._bias = torch.tensor([bias], dtype=dtype, requires_grad=True)
-
-    def _adopt(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values)
+        self._weight, self._bias = (
+            torch.tensor([value], dtype=dtype, device=self._device, requires_grad=True)
+            for value in (weight, bias)
+        )
 
     def _probabilities(self, x: Tensor) -> NDArray[Any]:
         with torch.no_grad():
-            probabilities: NDArray[Any] = torch.sigmoid(self._weight * x + self._bias).numpy()
+            probabilities: NDArray[Any] = torch.sigmoid(self._weight * x + self._bias).cpu().numpy()
         return probabilities
 
 
-class ModulePlacementPredictor(PlacementPredictor[Tensor]):
+class ModulePlacementPredictor(_OnDevice):
     """`SimpleNN`, its logit before the sigmoid held against the samples, and torch.optim.SGD."""
 
     def epoch(self, data: tuple[Tensor, Tensor]) -> Tensor:
@@ -103,15 +123,15 @@ class ModulePlacementPredictor(PlacementPredictor[Tensor]):
     def _set(self, weight: float, bias: float) -> None:
         # The module draws its first parameters, which are not used: the caller's random numbers stay theirs.
         with torch.random.fork_rng(devices=[]):
-            self.model = SimpleNN().to(getattr(torch, self.dtype))
+            self.model = SimpleNN().to(self._device, getattr(torch, self.dtype))
         torch.nn.init.constant_(self.model.linear.weight, weight)
         torch.nn.init.constant_(self.model.linear.bias, bias)
         self._optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
 
     def _adopt(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values)[:, None]
+        return super()._adopt(values)[:, None]
 
     def _probabilities(self, x: Tensor) -> NDArray[Any]:
         with torch.no_grad():
-            probabilities: NDArray[Any] = self.model(x).numpy()[:, 0]
+            probabilities: NDArray[Any] = self.model(x).cpu().numpy()[:, 0]
         return probabilities

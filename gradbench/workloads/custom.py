@@ -32,8 +32,8 @@ _FORWARD = Workload(
     part="forward",
     title="exp(sin(x²)) from custom autograd Functions: forward",
     shows="What a Function written in Python costs per call, and what fusing three into one gives back.",
-    imports="from gradbench.functions import (\n    Exp, Sin, Square, compiled_available, exp_sin_square, "
-    "native_available\n)",
+    imports="from gradbench.functions import (\n    Exp, Sin, Square, compiled_available, composed, "
+    "exp_sin_square, native_available, triton_available\n)",
     inputs={"g": "torch.ones({shape}, {options})"},
     reference="composed",
     statement="y = WAY",
@@ -68,8 +68,18 @@ _FORWARD = Workload(
             code='exp_sin_square(x, form="native")',
             # Where it cannot be built the eager form runs, which must not be shown under this name.
             holds="native_available()",
-            needs="c compiler",
+            needs={"cpu": ("c compiler",)},
             devices=("cpu",),
+        ),
+        Way(
+            name="fused_triton",
+            label="one fused Function, in Triton",
+            effect="The same Function in Triton, one kernel forward and one backward, compiled on demand.",
+            source="https://triton-lang.org/main/getting-started/tutorials/01-vector-add.html",
+            code='exp_sin_square(x, form="triton")',
+            holds="triton_available()",
+            needs={"cuda": ("triton", "c compiler")},
+            devices=("cuda",),
         ),
         Way(
             name="fused_compiled",
@@ -77,14 +87,53 @@ _FORWARD = Workload(
             effect="The same, compiled by torch.compile; the compilation itself is not timed.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.compile.html",
             code='exp_sin_square(x, form="compiled")',
-            holds="compiled_available()",
-            needs="c++ compiler",
+            holds="compiled_available(x.device)",
+            needs={"cpu": ("c++ compiler",), "cuda": ("triton", "c compiler")},
             # Below that, calling compiled code costs more than it gives back, and the eager form runs.
             least=32_768,
             presets=("thorough",),
         ),
+        Way(
+            name="graphed",
+            label="three Functions, captured in CUDA graphs",
+            effect="The kernels of a forward, and those of a backward, are issued by one call each "
+            "(torch.cuda.make_graphed_callables); the input is copied to where they read it.",
+            source="https://docs.pytorch.org/docs/stable/generated/torch.cuda.make_graphed_callables.html",
+            setup="sample = x.detach().clone().requires_grad_()\n"
+            "graphed = torch.cuda.make_graphed_callables(composed, (sample,))",
+            code="graphed(x)",
+            # What it makes it keeps, in memory of its own.
+            counted=False,
+            devices=("cuda",),
+        ),
         *_copies(1),
     ),
+)
+
+# As the documentation of CUDA graphs has it: a few calls on another stream make what is made once.
+_REPLAYED = Way(
+    name="replayed",
+    label="three Functions, forward and backward in one CUDA graph",
+    effect="All kernels of a step are issued by one call: no Python, no autograd. What it costs the host "
+    "is what a replay costs.",
+    source="https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs",
+    setup="""\
+aside = torch.cuda.Stream()
+aside.wait_stream(torch.cuda.current_stream())
+with torch.cuda.stream(aside):
+    for _ in range(3):
+        x.grad = None
+        composed(x).backward(g)
+torch.cuda.current_stream().wait_stream(aside)
+x.grad = None
+step = torch.cuda.CUDAGraph()
+with torch.cuda.graph(step):
+    composed(x).backward(g)
+grad = x.grad""",
+    statement="step.replay()",
+    result="grad",
+    counted=False,
+    devices=("cuda",),
 )
 
 _ONCE = Way(
@@ -171,7 +220,7 @@ WORKLOADS = (
         timeline=True,
         result="x.grad",
         answer=_GRADIENT,
-        ways=(*_COMPUTING, *_copies(3)),
+        ways=(*_COMPUTING, _REPLAYED, *_copies(3)),
         presets=at(quick="small", standard="small large"),
     ),
     _SQUARE,

@@ -12,8 +12,8 @@ WORKLOADS = (
         inputs={"placed": "(base > 0.4).to(base.dtype)"},
         leaf="x = base.detach()",
         reference="tensors",
-        setup='predictor = WAY(learning_rate=0.1, dtype=str(x.dtype).removeprefix("torch."))\n'
-        "data = predictor.prepare(x.numpy(), placed.numpy())",
+        setup='kind = str(x.dtype).removeprefix("torch.")\npredictor = WAY\n'
+        "data = predictor.prepare(x.cpu().numpy(), placed.cpu().numpy())",
         statement="predictor.epoch(data)",
         result="torch.tensor([float(predictor.weight), float(predictor.bias)], dtype=x.dtype)",
         # From a weight and a bias of 0 every probability is a half.
@@ -24,8 +24,6 @@ WORKLOADS = (
         terms=lambda shape: round(shape[0] ** 0.5),
         sizes={"small": 5, "medium": 10_000, "large": 1_000_000},
         dtypes=("float32", "float64"),
-        # NumPy computes on the CPU, and it is what the others are held against.
-        devices=("cpu",),
         every=3,
         presets=at(standard="small large"),
         ways=(
@@ -33,19 +31,19 @@ WORKLOADS = (
                 name="tensors",
                 label="PyTorch, raw tensors",
                 effect="Autograd for the gradients, the update under no_grad(), as the guide writes it.",
-                code="TensorPlacementPredictor",
+                code="TensorPlacementPredictor(learning_rate=0.1, dtype=kind, DEVICE)",
             ),
             Way(
                 name="module",
                 label="PyTorch, nn.Module and SGD",
                 effect="A module, the loss from logits, and torch.optim.SGD.",
-                code="ModulePlacementPredictor",
+                code="ModulePlacementPredictor(learning_rate=0.1, dtype=kind, DEVICE)",
             ),
             Way(
                 name="numpy",
                 label="NumPy, from scratch",
-                effect="The gradients written by hand, in NumPy.",
-                code="NumpyPlacementPredictor",
+                effect="The gradients written by hand, in NumPy; on the CPU, wherever the others are.",
+                code="NumpyPlacementPredictor(learning_rate=0.1, dtype=kind)",
                 counted=False,
             ),
         ),

@@ -50,7 +50,7 @@ class Way:
         holds: expression that must be true once the statement has run: what the way promises.
         result: expression to hold against the answer; None is the workload's.
         answer: NumPy expression of the expected result; None is the workload's.
-        needs: what must be on the machine: a key of `gradbench.plan.NEEDS`; empty for nothing.
+        needs: by kind of device, what must be on the machine: keys of `gradbench.plan.NEEDS`.
         counted: whether the source of the memory figures sees what it allocates.
         dtypes: those that it works in; empty for all.
         devices: the kinds of device that it works on; empty for all.
@@ -68,7 +68,7 @@ class Way:
     holds: str = ""
     result: str | None = None
     answer: str | None = None
-    needs: str = ""
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counted: bool = True
     dtypes: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
@@ -114,7 +114,6 @@ class Workload:
         sizes: the representative number of elements for each class of size.
         largest: the greatest number of elements that it is fit for; None for no limit.
         dtypes: those that it is fit for; empty for all.
-        devices: the kinds of device that it is fit for; empty for all.
         presets: by preset, the classes of size at which it is measured without being asked by name.
         every: it is visited in every so many passes, where it is measured without being asked by name.
         shape: the shape of x for a wanted number of elements.
@@ -149,7 +148,6 @@ class Workload:
     )
     largest: int | None = None
     dtypes: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))
     every: int = 1
     shape: Callable[[int], tuple[int, ...]] = vector

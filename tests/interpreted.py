@@ -1,0 +1,19 @@
+"""Triton's interpreter: kernels run on the CPU, by NumPy."""
+
+import importlib.util
+
+import pytest
+
+TRUNCATES = "Triton's interpreter cuts bfloat16 off where a device rounds it"
+
+
+def interpreted_kernels():
+    """A copy of `gradbench.triton_kernels` for tensors on the CPU; the module itself is left as it is."""
+    found = importlib.util.find_spec("gradbench.triton_kernels")
+    spec = importlib.util.spec_from_file_location("interpreted_kernels", found.origin)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        # Triton asks when a kernel is decorated.
+        patch.setenv("TRITON_INTERPRET", "1")
+        spec.loader.exec_module(module)
+    return module
