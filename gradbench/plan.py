@@ -31,6 +31,8 @@ KINDS = ("cpu", "cuda")
 BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 # A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
 LEAST_TENSORS = 3
+# And at the most, where it fills a device: what a chain keeps, its gradients, and what a check holds beside.
+FILLING_TENSORS = 8
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
 FLUSHED = 256 * 2**20
 FLUSH = "flush.zero_()"
@@ -125,6 +127,7 @@ class Comparison(msgspec.Struct, frozen=True):
         ways: the lanes are ways of this workload, and not the methods.
         normwise: the tolerance is for the error of the whole result, in the Euclidean norm.
         timeline: the bytes that are live are followed through the statement.
+        pointwise: each element of a result is made of the elements of the inputs in its place alone.
         every: it is visited in every so many passes.
     """
 
@@ -146,6 +149,7 @@ class Comparison(msgspec.Struct, frozen=True):
     ways: bool = False
     normwise: bool = False
     timeline: bool = False
+    pointwise: bool = False
     every: int = 1
 
     @property
@@ -271,8 +275,19 @@ def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
         asked = [size for text in request.sizes for size in parse_size(text)]
     else:
         asked = list(usual)
+        if kind_of(request.device) != "cpu" and "large" in usual:
+            asked.extend(_filling(workload, request))
     shapes = {workload.shape(workload.sizes[size] if isinstance(size, str) else size) for size in asked}
     return sorted(shapes, key=lambda shape: (math.prod(shape), shape))
+
+
+def _filling(workload: Workload, request: Request) -> list[int]:
+    """The size at which a call keeps an accelerator busy; where there is no room, a tenth of it, or less."""
+    most = request.room.get(request.device, math.inf) / FILLING_TENSORS / BYTES[request.dtype]
+    numel = workload.filling
+    while numel is not None and numel > most:
+        numel //= 10
+    return [] if numel is None or numel <= workload.sizes["large"] else [numel]
 
 
 def _unfit(workload: Workload, numel: int, request: Request) -> str:
@@ -362,6 +377,7 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         ways=bool(workload.ways),
         normwise=workload.normwise,
         timeline=workload.timeline,
+        pointwise=workload.pointwise,
         # Ten quick passes are few enough, and who names a workload wants it to be measured.
         every=1 if request.workloads or request.preset == "quick" else workload.every,
     )

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 import torch
 
+from gradbench import checks, lane
 from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
 from gradbench.lane import ReadyLane, expected_answer, prepare
 from gradbench.plan import Expectation, Lane, Request, make_plan
@@ -251,6 +252,36 @@ def test_an_error_of_the_whole_result_may_be_larger_in_one_element_than_one_of_t
     for spoil in (y * (1 + 1e-5), y * float("nan"), -y):
         with pytest.raises(CheckFailed, match="in the norm"):
             check_answer(spoil, answer, normwise)
+
+
+@pytest.mark.parametrize("place", [0, 5_000, 9_999])
+def test_every_element_counts_however_large_a_result_is(monkeypatch, place):
+    monkeypatch.setattr(checks, "_PIECE", 1000)
+    expected = torch.full((10_000,), 0.5)
+    y = expected.clone()
+    y[place] = 0.6
+    with pytest.raises(CheckFailed, match=r"got 0\.2$"):
+        check_same(y, expected, COMPARISON)
+    with pytest.raises(CheckFailed, match=r"in the norm, got 0\.002$"):
+        check_same(y, expected, msgspec.structs.replace(COMPARISON, normwise=True))
+
+
+def test_numpy_sees_some_of_a_large_result_each_in_its_place(monkeypatch):
+    monkeypatch.setattr(lane, "SAMPLED", 100)
+    (chain,) = make_plan(Request(("chain",), ("no_grad",), ("1e4",))).comparisons
+    shared = prepare(chain)
+    answer = expected_answer(chain, chain.reference, shared)
+    assert len(answer) == pytest.approx(100 + 1024, abs=2)
+    y = torch.exp(torch.sin(shared["base"] ** 2))
+    check_answer(y, answer, chain)
+    with pytest.raises(CheckFailed, match="values of y"):
+        check_answer(y.roll(1), answer, chain)
+    # What fills no block is among them.
+    y[-1] *= 1.01
+    with pytest.raises(CheckFailed, match="values of y"):
+        check_answer(y, answer, chain)
+    whole = msgspec.structs.replace(chain, pointwise=False)
+    assert len(expected_answer(whole, chain.reference, shared)) == 10_000
 
 
 def way(statement, **changes):

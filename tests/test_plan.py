@@ -435,6 +435,22 @@ def test_a_size_that_cannot_fit_what_is_free_is_left_out_with_both_figures():
     assert [each.numel for each in half.comparisons] == [1000, 1_000_000]
 
 
+def test_an_accelerator_is_measured_where_it_is_full_as_well_and_as_far_as_there_is_room():
+    def sizes(**options):
+        plan = make_plan(Request(("chain",), ("no_grad",), **options))
+        return [each.numel for each in plan.comparisons]
+
+    assert sizes() == [100, 10_000, 1_000_000]
+    assert sizes(device="cuda:0") == [100, 10_000, 1_000_000, 100_000_000]
+    assert sizes(device="cuda:0", sizes=("large",)) == [1_000_000]
+    room = 8 * 4 * 10**8
+    assert sizes(device="cuda:0", room={"cuda:0": room})[-1] == 10**8
+    assert sizes(device="cuda:0", room={"cuda:0": room - 1})[-1] == 10**7
+    assert sizes(device="cuda:0", room={"cuda:0": room // 100})[-1] == 10**6
+    # Half as many bytes.
+    assert sizes(device="cuda:0", dtype="float16", room={"cuda:0": room // 2})[-1] == 10**8
+
+
 def test_where_nothing_fits_the_request_is_refused():
     with pytest.raises(RequestError, match="12 were free on cuda:0"):
         make_plan(Request(("elementwise",), (), ("small",), device="cuda:0", room={"cuda:0": 12}))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gradbench.workloads.pointwise import CHAIN_ANSWER, CHAIN_ROUNDINGS
+from gradbench.workloads.pointwise import CHAIN_ANSWER, CHAIN_ROUNDINGS, FILLING
 from gradbench.workloads.workload import Way, Workload, at
 
 _GRADIENT = f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x"
@@ -39,6 +39,8 @@ _FORWARD = Workload(
     statement="y = WAY",
     answer=CHAIN_ANSWER,
     roundings=CHAIN_ROUNDINGS,
+    pointwise=True,
+    filling=FILLING,
     every=3,
     presets=at(standard="small large"),
     ways=(
@@ -164,6 +166,7 @@ _SQUARE = Workload(
     reference="plain",
     statement="y = WAY",
     answer="x * x",
+    pointwise=True,
     presets=at(),
     ways=(
         Way(

@@ -7,6 +7,9 @@ CHAIN_ANSWER = "numpy.exp(numpy.sin(x ** 2))"
 # Each of the three operations rounds, and exp and sin carry the error of their argument on.
 CHAIN_ROUNDINGS = 16.0
 
+# Reading and writing so many float32 takes the quickest device some 100 µs, far longer than issuing it.
+FILLING = 100_000_000
+
 _CHAIN = CHAIN.format(x="x")
 
 # How many operations run under one control: the workload `break_even`, in part by preset.
@@ -29,6 +32,7 @@ def _break_even(operations: int) -> Workload:
         # Each product rounds, by half an epsilon at most.
         roundings=4.0 + operations / 2,
         normwise=True,
+        pointwise=True,
         every=3,
         presets=at(standard="small" if operations in _USUAL else "", thorough="small medium"),
     )
@@ -41,6 +45,8 @@ WORKLOADS = (
         shows="The control in place, around the smallest piece of work: where its price weighs most.",
         work="{x} * 2.0",
         answer="x * 2.0",
+        pointwise=True,
+        filling=FILLING,
     ),
     Workload(
         name="chain",
@@ -50,6 +56,8 @@ WORKLOADS = (
         work=CHAIN,
         answer=CHAIN_ANSWER,
         roundings=CHAIN_ROUNDINGS,
+        pointwise=True,
+        filling=FILLING,
     ),
     *(_break_even(operations) for operations in OPERATIONS),
     Workload(
@@ -111,6 +119,7 @@ WORKLOADS = (
         shows="Whether detaching a result that is not tracked anyway is worth anything.",
         answer=CHAIN_ANSWER,
         roundings=CHAIN_ROUNDINGS,
+        pointwise=True,
         every=3,
         presets=at(standard="small large"),
         ways=(

@@ -111,6 +111,9 @@ class Workload:
         normwise: the error is that of the whole result, in the Euclidean norm, not of each element.
         roundings: the relative error allowed for what is rounded to the dtype, in its epsilons.
         terms: for the shape of x, how many terms are added up for one element of the result.
+        pointwise: each element of the result is made of the elements of the inputs in its place alone.
+        filling: the number of elements at which a call keeps an accelerator busy, so that the host's time is
+            hidden: measured there as well, where large is; None where large already does.
         sizes: the representative number of elements for each class of size.
         largest: the greatest number of elements that it is fit for; None for no limit.
         dtypes: those that it is fit for; empty for all.
@@ -146,6 +149,8 @@ class Workload:
     sizes: Mapping[str, int] = field(
         default_factory=lambda: {"small": 100, "medium": 10_000, "large": 1_000_000}
     )
+    pointwise: bool = False
+    filling: int | None = None
     largest: int | None = None
     dtypes: tuple[str, ...] = ()
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))
