@@ -48,7 +48,7 @@ class LaneSummary:
         shown: the difference to the reference is shown: after Holm's correction over the run, and
             larger than what the twin leaves open.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
-        log_ratios: by pass.
+        log_ratios, device_log_ratios: by pass, of time and of device.
         host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
             then until the device has done it.
         host_ratio, device_ratio: of those to the reference's.
@@ -69,6 +69,7 @@ class LaneSummary:
     host_ratio: Interval | None = None
     device_ratio: Interval | None = None
     device_idle: bool = False
+    device_log_ratios: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,10 +209,10 @@ class _Raw:
 
 @dataclass
 class _Part:
-    """By lane, the seconds and log-ratios of the host's or the device's part; and how often it was idle."""
+    """By lane, the host's or the device's seconds, its log-ratios by pass, and how often it was idle."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    log_ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    log_ratios: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     idle: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
     def mostly_idle(self, name: str) -> bool:
@@ -226,8 +227,12 @@ class _Part:
         return None if found is None else found.map(math.exp)
 
     def ratio(self, name: str) -> Interval | None:
-        found = None if self.mostly_idle(name) else stats.interval(self.log_ratios[name])
+        found = stats.interval(list(self.by_pass(name).values()))
         return None if found is None else found.map(math.exp)
+
+    def by_pass(self, name: str) -> dict[int, float]:
+        """The log-ratios of a lane; none where it is mostly idle."""
+        return {} if self.mostly_idle(name) else self.log_ratios[name]
 
 
 def _fed(comparison: Comparison) -> bool:
@@ -298,14 +303,14 @@ def _add_parts(raw: _Raw, name: str, visit: Visit, reference: str | None) -> Non
             raw.host.seconds[name].append(net)
         ratio = None if reference not in visit.lanes else _net_ratio(lane.host, loop)
         if ratio is not None:
-            raw.host.log_ratios[name].append(math.log(ratio))
+            raw.host.log_ratios[name][visit.number] = math.log(ratio)
     if lane.device is not None:
         idle = lane.device.seconds <= lane.device.least
         raw.device.idle[name].append(idle)
         if not idle:
             raw.device.seconds[name].append(lane.device.seconds)
         if lane.device.log_ratio is not None:
-            raw.device.log_ratios[name].append(lane.device.log_ratio)
+            raw.device.log_ratios[name][visit.number] = lane.device.log_ratio
 
 
 def _net_ratio(lane: LaneTime | PartTime, empty: LaneTime | PartTime | None) -> float | None:
@@ -385,6 +390,7 @@ def _comparison(
                 host_ratio=raw.host.ratio(lane.name),
                 device_ratio=raw.device.ratio(lane.name),
                 device_idle=raw.device.mostly_idle(lane.name),
+                device_log_ratios=raw.device.by_pass(lane.name),
             )
         )
     empties = [visit.lanes["empty"].seconds for visit in raw.visits if "empty" in visit.lanes]
@@ -590,6 +596,15 @@ def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | N
     a, b = comparison.lane(one), comparison.lane(other)
     if a is None or b is None or a.ratio is None or b.ratio is None:
         return None
-    common = sorted(a.log_ratios.keys() & b.log_ratios.keys())
-    found = stats.interval([a.log_ratios[number] - b.log_ratios[number] for number in common])
+    return _between(a.log_ratios, b.log_ratios)
+
+
+def between_on_device(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:
+    """As `between`, of the device's time alone."""
+    a, b = comparison.lane(one), comparison.lane(other)
+    return None if a is None or b is None else _between(a.device_log_ratios, b.device_log_ratios)
+
+
+def _between(one: dict[int, float], other: dict[int, float]) -> Interval | None:
+    found = stats.interval([one[number] - other[number] for number in sorted(one.keys() & other.keys())])
     return None if found is None else found.map(math.exp)

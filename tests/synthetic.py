@@ -136,17 +136,18 @@ def trial(
 LAUNCH, PER_ELEMENT, SYNCHRONISATION = 5e-6, 1e-11, 1e-8
 
 
-def device_results(request, passes=10, waits=(), idle=(), reading=None, host=None):
+def device_results(request, passes=10, waits=(), idle=(), reading=None, host=None, device=None):
     """A run on accelerators whose host and device times are known.
 
     A call takes the host LAUNCH, times its lane's factor in `host`, and the device PER_ELEMENT for each
-    element; its wall time is the longer one. Lanes in `waits` have no device time, those in `idle` nothing
-    for the device to do. On the CPU a call takes a nanosecond an element, and a microsecond.
+    element, times that in `device`; its wall time is the longer one. Lanes in `waits` have no device time,
+    those in `idle` nothing for the device to do. On the CPU a call takes a nanosecond an element, and a
+    microsecond.
     """
     facts = tuple(
-        AcceleratorFacts(device, "A device", "9.0", "570.10", 80 * 10**9)
-        for device in request.devices
-        if device != "cpu"
+        AcceleratorFacts(each, "A device", "9.0", "570.10", 80 * 10**9)
+        for each in request.devices
+        if each != "cpu"
     )
     environment = msgspec.structs.replace(ENVIRONMENT, accelerators=facts)
     made = Results(Path("results.jsonl"), header(request, environment=environment))
@@ -158,7 +159,8 @@ def device_results(request, passes=10, waits=(), idle=(), reading=None, host=Non
             on_device = comparison.device != "cpu"
             for lane in comparison.lanes:
                 own = LAUNCH * (host or {}).get(lane.name, 1.0) * math.exp(dice.normal(0.0, 1e-3))
-                work = 0.0 if lane.name in idle else PER_ELEMENT * comparison.numel
+                factor = 0.0 if lane.name in idle else (device or {}).get(lane.name, 1.0)
+                work = factor * PER_ELEMENT * comparison.numel
                 if lane.role == "empty":
                     own = work = SYNCHRONISATION
                 base = 0.0 if set(idle) & {comparison.reference.name} else PER_ELEMENT * comparison.numel

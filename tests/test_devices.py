@@ -6,15 +6,16 @@ import re
 
 import msgspec
 import pytest
-from synthetic import LAUNCH, PER_ELEMENT, device_results
+from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
 
 from gradbench.claims import verdicts
 from gradbench.claims.text import as_data, counted
 from gradbench.export import to_csv
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Request
-from gradbench.report import figures
+from gradbench.report import devices, figures, limit
 from gradbench.report.page import render
+from gradbench.report.slides import slides
 from gradbench.results import FILENAME, Failure, LaneTime, Writer, read_results
 from gradbench.summary import summarise
 
@@ -159,6 +160,66 @@ def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(both
     assert "On cpu: Alone, a control costs" in page
     assert "A device, 80.0 GB, capability 9.0, driver 570.10" in page
     assert 'data-facet="device" value="cuda:0"' in page
+
+
+def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
+    summary = summarise(both)
+    times, sides = devices.tables(summary, verdicts(summary))
+    assert times.columns == (
+        "workload, elements", "requires_grad_(False), cpu", "requires_grad_(False), cuda:0",
+        "torch.no_grad(), cpu", "torch.no_grad(), cuda:0", "tracked (no control), cpu",
+        "tracked (no control), cuda:0",
+    )  # fmt: skip
+    rows = {row[0]: row[1:] for row in times.rows}
+    # A microsecond and a nanosecond an element on the CPU; 5 µs to issue on the GPU, where 1e8 take 1 ms;
+    # less 10 ns, the empty loop's.
+    assert rows["elementwise, 100"][:2] == ("1.09 µs", "4.99 µs")
+    assert rows["elementwise, 100,000,000"][:2] == ("100 ms", "1.00 ms")
+    assert [float(each) for each in rows["elementwise, 100"][2:4]] == [1.0, pytest.approx(1.5, rel=0.01)]
+    assert len(rows) == len(times.sizes) == 12
+    names = {each.claim.says for each in verdicts(summary) if each.device}
+    assert sides.columns == ("claim", "cpu", "cuda:0")
+    for claim, *found in sides.rows:
+        assert claim in names
+        assert len(set(found)) == 2
+
+
+def test_of_one_device_nothing_is_side_by_side(both):
+    alone = summarise(device_results(msgspec.structs.replace(BOTH, device="cuda:0")))
+    assert devices.tables(alone, verdicts(alone)) == []
+    assert 'href="#devices"' not in render(alone.results)
+    assert 'href="#devices"' in render(both)
+
+
+FUSED = Request(("custom",), ("native", "fused", "copy"), ("100", "1e8"), device="cuda:0")
+
+
+def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time():
+    # The device copies in 1 ms; of native the call takes as long, since the host needs 2 ms to issue it.
+    made = device_results(FUSED, device={"fused": 1.25}, host={"native": 400.0})
+    memory(made, "copy", allocated=4 * 10**8)
+    (table,) = limit.tables(summarise(made).comparisons)
+    assert table.columns == ("way", *(f"{part}, 100,000,000" for part in ("forward", "backward", "both")))
+    rows = {row[0]: row[1] for row in table.rows}
+    assert re.fullmatch(r"640 GB/s, 80\.0+ % \(80\.0+ to 80\.0+\)", rows["one fused Function"])
+    assert rows["torch's own operations"].startswith("800 GB/s, 100.0")
+    assert table.rows[-1] == ("copies of as many bytes", *["800 GB/s"] * 3)
+    page = render(made)
+    assert "How near custom comes to what memory allows (cuda:0, float32)" in page
+    assert "Nearest to what memory allows" in page
+
+
+def test_what_a_copys_bytes_are_not_known_of_has_no_rate():
+    (table,) = limit.tables(summarise(device_results(FUSED)).comparisons)
+    assert {cell for row in table.rows for cell in row[1:]} == {""}
+    assert limit.tables(summarise(device_results(BOTH)).comparisons) == []
+
+
+def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
+    names = [each.name for each in slides(summarise(both))]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
+    assert {"table-devices", "table-sides", "table-time-cpu", "table-time-cuda0"} <= set(names)
 
 
 def test_the_page_of_a_lane_that_waits_has_a_dash_and_of_one_that_is_idle_says_so():

@@ -11,6 +11,7 @@ from functools import partial
 import numpy
 
 from gradbench import format, stats
+from gradbench.report.limit import YARDSTICK, distance, limited
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
 
@@ -220,24 +221,19 @@ def against(each: ComparisonSummary) -> str:
 
 def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """How far each form of the fused Function is from what moving its bytes costs."""
-    # Of few elements a copy is the price of a call, and no measure of memory.
-    known = [
-        each
-        for each in comparisons
-        if each.comparison.size == "large" and (copy := each.lane("copy")) is not None and copy.ratio
-    ]
+    known = limited(comparisons)
     if not known:
         return None
     each = max(known, key=lambda each: (each.comparison.numel, each.comparison.part == "both"))
     found = [
         (lane.lane.label, ratio)
         for lane in each.methods
-        if lane.lane.name != "copy" and (ratio := between(each, lane.lane.name, "copy")) is not None
+        if lane.lane.name != YARDSTICK and (ratio := distance(each, lane.lane.name)) is not None
     ]
     if not found:
         return None
     label, nearest = min(found, key=lambda pair: pair[1].mean)
-    copy = each.lane("copy")
+    copy = each.lane(YARDSTICK)
     assert copy is not None
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
     return Finding(

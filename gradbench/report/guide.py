@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from gradbench import format
 from gradbench.claims.guide import GUIDED
-from gradbench.plan import Comparison
+from gradbench.report.table import Table
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
 from gradbench.traits import Characteristics, characteristics
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the guide, regenerated.
-
-    Attributes:
-        name: short, for files.
-        title: as the guide names it.
-        columns: their heads; the first is that of the rows' names.
-        rows: cells, as many as there are columns.
-        note: how to read it.
-        places: by column the comparison that it is of, None where it is of none; empty for a table without.
-        sizes: by row the class of size that it is of; empty for a table whose rows are methods.
-    """
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
-    places: tuple[Comparison | None, ...] = ()
-    sizes: tuple[str, ...] = ()
-
-    @property
-    def by_size(self) -> bool:
-        """Whether everything in it belongs to a size: nothing is left where none is wanted."""
-        return bool(self.sizes) or (bool(self.places) and None not in self.places[1:])
-
-
 def tables(summary: RunSummary) -> list[Table]:
-    """The guide's tables from the figures of a run; those of which nothing was measured are left out."""
+    """The guide's tables from the figures of a run, of each device where there are several.
+
+    Those of which nothing was measured are left out.
+    """
+    if len(summary.devices) > 1:
+        return [
+            replace(table, name=f"{table.name}-{device.replace(':', '')}", title=f"{table.title} ({device})")
+            for device in summary.devices
+            for table in tables(summary.on(device))
+        ]
     made = (_time(summary), _memory(summary), _speed(summary), _implications(summary), _comparison(summary))
     return [table for table in made if table is not None and any(any(row[1:]) for row in table.rows)]
 

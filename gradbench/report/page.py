@@ -19,7 +19,7 @@ from gradbench.claims import WORDS, verdicts
 from gradbench.claims.text import counted
 from gradbench.methods import METHODS
 from gradbench.plan import Comparison, Lane
-from gradbench.report import figures, guide, template
+from gradbench.report import devices, figures, guide, limit, template
 from gradbench.report.advice import advice
 from gradbench.report.bars import bars
 from gradbench.report.findings import Finding, findings
@@ -81,7 +81,8 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         counted=counted(judgements),
         measured=measured,
         advice=advice(summary),
-        tables=_tables(summary),
+        tables=guide.tables(summary),
+        side_by_side=devices.tables(summary, judgements),
         words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
         glanced=glanced,
         glance=_glance(glanced),
@@ -108,17 +109,6 @@ def _findings(summary: RunSummary) -> list[Finding]:
         replace(each, sentence=f"On {device}: {each.sentence}")
         for device in summary.devices
         for each in findings(summary.on(device))
-    ]
-
-
-def _tables(summary: RunSummary) -> list[guide.Table]:
-    """The guide's tables, of each device where there are several."""
-    if len(summary.devices) < 2:
-        return guide.tables(summary)
-    return [
-        replace(table, title=f"{table.title} ({device})")
-        for device in summary.devices
-        for table in guide.tables(summary.on(device))
     ]
 
 
@@ -162,6 +152,7 @@ def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
             "title": comparisons[0].comparison.title.partition(":")[0],
             "sweeps": _sweeps(comparisons) if name == "break_even" else [],
             "parts": _parts(comparisons),
+            "tables": limit.tables(comparisons),
             "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
         }
         for name, comparisons in grouped.items()

@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from gradbench.claims import verdicts
 from gradbench.errors import RequestError
-from gradbench.report import figures, guide
+from gradbench.report import devices, figures, guide, limit
 from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK, picture, style
+from gradbench.report.table import Table
 from gradbench.report.tables import draw_table
 from gradbench.results import Results, read_results
 from gradbench.summary import ComparisonSummary, RunSummary, summarise
@@ -126,7 +128,12 @@ def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold:
 
 def slides(summary: RunSummary) -> list[Slide]:
     """Every picture that the results hold, each under a name of its own."""
-    made = [_table(table) for table in guide.tables(summary)]
+    tables = (
+        *guide.tables(summary),
+        *devices.tables(summary, verdicts(summary)),
+        *limit.tables(summary.comparisons),
+    )
+    made = [_table(table) for table in tables]
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
         own = list(group)
         made += _of_part(own, summary, _ending(key, summary))
@@ -206,7 +213,7 @@ def _axes(figure: Figure, columns: int, bottom: float, **options: Any) -> Any:
     return figure.subplots(1, columns, squeeze=False, **options)[0]
 
 
-def _table(table: guide.Table) -> Slide:
+def _table(table: Table) -> Slide:
     def draw(figure: Figure) -> None:
         inch = 72
         box = (MARGIN * inch, 0.7 * inch, (WIDTH - 2 * MARGIN) * inch, (HEIGHT - 1.35 - 0.7) * inch)

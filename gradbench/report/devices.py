@@ -1,0 +1,108 @@
+"""The devices of a run side by side: what control costs on each, and which claims change sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradbench import format
+from gradbench.claims import Judgement
+from gradbench.methods import REFERENCE
+from gradbench.report.table import Table
+from gradbench.summary import ComparisonSummary, RunSummary
+
+# The methods that people choose between, and recording.
+SHOWN = ("no_grad", "inference_mode", "tracked")
+# Verdicts that say something: a claim that is open on one device has not changed sides.
+_DECIDED = ("supported", "refuted", "depends")
+
+
+def tables(summary: RunSummary, judgements: Sequence[Judgement]) -> list[Table]:
+    """What several devices of a run have in common, and where they differ; none where there is one device."""
+    if len(summary.devices) < 2:
+        return []
+    made = (_times(summary), _claims(summary, judgements))
+    return [table for table in made if table is not None]
+
+
+def _times(summary: RunSummary) -> Table | None:
+    """By workload and size, the time of the reference and the ratios of a few methods, on each device."""
+    rows: dict[tuple[str, int, str], dict[str, ComparisonSummary]] = {}
+    for each in summary.comparisons:
+        own = each.comparison
+        if own.ways or own.part or each.lane(REFERENCE) is None:
+            continue
+        rows.setdefault((own.workload, own.numel, own.dtype), {})[own.device] = each
+    shared = {key: found for key, found in rows.items() if len(found) > 1}
+    if not shared:
+        return None
+    several = len({dtype for _, _, dtype in shared}) > 1
+    names = [
+        name
+        for name in SHOWN
+        if any(each.lane(name) is not None for found in shared.values() for each in found.values())
+    ]
+
+    def cells(found: dict[str, ComparisonSummary]) -> list[str]:
+        of = [found.get(device) for device in summary.devices]
+        made = [_time(each) for each in of]
+        for name in names:
+            made += [_ratio(each, name) for each in of]
+        return made
+
+    return Table(
+        "devices",
+        "What control costs on each device",
+        (
+            "workload, elements",
+            *(f"requires_grad_(False), {device}" for device in summary.devices),
+            *(f"{_label(summary, name)}, {device}" for name in names for device in summary.devices),
+        ),
+        tuple(
+            (f"{workload}, {numel:,}{f', {dtype}' if several else ''}", *cells(found))
+            for (workload, numel, dtype), found in shared.items()
+        ),
+        "The time of a call of the reference, until a device has done it, and times relative to it. On an "
+        "accelerator a method's price is the host's, and hidden once the device is busy for longer.",
+        sizes=tuple(next(iter(found.values())).comparison.size for found in shared.values()),
+    )
+
+
+def _time(each: ComparisonSummary | None) -> str:
+    lane = None if each is None else each.lane(REFERENCE)
+    return "" if lane is None or lane.time is None else format.seconds(lane.time.mean)
+
+
+def _ratio(each: ComparisonSummary | None, name: str) -> str:
+    lane = None if each is None else each.lane(name)
+    return "" if lane is None or lane.ratio is None else format.multiple(lane.ratio)
+
+
+def _label(summary: RunSummary, method: str) -> str:
+    found = (each.lane(method) for each in summary.comparisons if not each.comparison.ways)
+    return next(lane.lane.label for lane in found if lane is not None)
+
+
+def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | None:
+    """The claims whose verdict is another on another device."""
+    by_claim: dict[str, dict[str, Judgement]] = {}
+    for each in judgements:
+        if each.device and each.verdict in _DECIDED:
+            by_claim.setdefault(each.claim.id, {})[each.device] = each
+    changed = [
+        found for found in by_claim.values() if len({judgement.verdict for judgement in found.values()}) > 1
+    ]
+    if not changed:
+        return None
+    return Table(
+        "sides",
+        "Claims that change sides",
+        ("claim", *summary.devices),
+        tuple(
+            (
+                next(iter(found.values())).claim.says,
+                *(found[device].verdict if device in found else "" for device in summary.devices),
+            )
+            for found in changed
+        ),
+        f"{len(changed)} of {len(by_claim)} claims that are decided on some device.",
+    )
