@@ -30,6 +30,9 @@ def rows(summary: RunSummary) -> Iterator[Row]:
             if each.comparison.device != "cpu":
                 yield _time_row(each.comparison, lane, "host_time", lane.host, lane.host_ratio)
                 yield _time_row(each.comparison, lane, "device_time", lane.device, lane.device_ratio)
+                seen = lane.kernels
+                yield _row(each.comparison, lane, "kernels", "1", seen and seen.count)
+                yield _row(each.comparison, lane, "kernel_time", "s", seen and seen.seconds)
             for metric in MEMORY_METRICS:
                 known = lane.memory is not None and (metric != "graph" or lane.lane.keeps_graph)
                 value = getattr(lane.memory, metric) if known else None

@@ -8,7 +8,7 @@ import msgspec
 
 from gradbench.environment import Environment
 from gradbench.plan import Comparison
-from gradbench.results import BATCH_SECONDS, Failure, Memory, Timeline, Visit
+from gradbench.results import BATCH_SECONDS, Failure, Kernels, Memory, Timeline, Visit
 from gradbench.traits import Observation
 
 
@@ -136,5 +136,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, Seen, Refused, Calibrated, Turned, Finish, Visit, Memory, Timeline, Observation, Failure
+    Ready, Seen, Refused, Calibrated, Turned, Finish, Visit, Memory, Timeline, Kernels, Observation,
+    Failure,
 ]  # fmt: skip

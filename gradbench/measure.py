@@ -247,6 +247,19 @@ class Worker:
                 self._fail(comparison, ready.lane.name, "memory", error)
                 if self._broken:
                     return
+        if self._accelerator is not None:
+            self._watch(comparison, [ready for ready in lanes if ready.lane.role != "empty"])
+
+    def _watch(self, comparison: Comparison, lanes: list[ReadyLane]) -> None:
+        """Tell what the device does for each lane; nothing where the profiler does not see it."""
+        from gradbench.kernels import watch_kernels
+
+        assert self._accelerator is not None
+        try:
+            for each in watch_kernels(lanes, comparison.id, self._accelerator):
+                self.say(each)
+        except Exception as error:
+            self._fail(comparison, None, "kernels", error)
 
     def _time(self, comparison: Comparison, lanes: list[ReadyLane], seconds: float, started: float) -> None:
         if self._accelerator is None:

@@ -1,8 +1,8 @@
 """The records of a run, and their file of JSON Lines.
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
-Timeline, Observation, Failure and PassEnd records, and a RunEnd for each time a run came to its end. A
-file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+Timeline, Kernels, Observation, Failure and PassEnd records, and a RunEnd for each time a run came to its
+end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -191,6 +191,20 @@ class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
     stretches: tuple[Stretch, ...]
 
 
+class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
+    """What an accelerator does for one call of a lane, as the profiler sees it.
+
+    Attributes:
+        count: kernels, and copies and fills of memory.
+        seconds: their durations, added up: without what lies between them.
+    """
+
+    comparison: str
+    lane: str
+    count: int
+    seconds: float
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """Something that was to be measured and was not.
 
@@ -230,7 +244,7 @@ class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
 
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
-    Header, PassStart, Visit, Memory, Timeline, Observation, Failure, PassEnd, RunEnd
+    Header, PassStart, Visit, Memory, Timeline, Kernels, Observation, Failure, PassEnd, RunEnd
 ]  # fmt: skip
 
 
@@ -250,6 +264,7 @@ class Results:
     visits: list[Visit] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
+    kernels: list[Kernels] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ends: list[PassEnd] = field(default_factory=list)
@@ -266,6 +281,8 @@ class Results:
             self.memory.append(record)
         elif isinstance(record, Timeline):
             self.timelines.append(record)
+        elif isinstance(record, Kernels):
+            self.kernels.append(record)
         elif isinstance(record, Observation):
             self.observations.append(record)
         elif isinstance(record, Failure):

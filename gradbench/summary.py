@@ -18,7 +18,7 @@ import numpy
 from gradbench import stats
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Comparison, Lane
-from gradbench.results import Failure, LaneTime, Memory, PartTime, Results, Timeline, Visit
+from gradbench.results import Failure, Kernels, LaneTime, Memory, PartTime, Results, Timeline, Visit
 from gradbench.stats import Interval
 
 # Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
@@ -53,6 +53,7 @@ class LaneSummary:
             then until the device has done it.
         host_ratio, device_ratio: of those to the reference's.
         device_idle: the device has nothing to do for it that could be told from nothing.
+        kernels: what the profiler saw the device do.
     """
 
     lane: Lane
@@ -70,6 +71,7 @@ class LaneSummary:
     device_ratio: Interval | None = None
     device_idle: bool = False
     device_log_ratios: dict[int, float] = field(default_factory=dict)
+    kernels: Kernels | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def summarise(results: Results) -> RunSummary:
     for visit in results.visits:
         visits[visit.comparison].append(visit)
     memory = {(record.comparison, record.lane): record for record in results.memory}
+    kernels = {(record.comparison, record.lane): record for record in results.kernels}
     failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
     for failure in results.failures:
         failures[failure.comparison, failure.lane].append(failure)
@@ -157,7 +160,7 @@ def summarise(results: Results) -> RunSummary:
     for timeline in results.timelines:
         timelines[timeline.comparison][timeline.lane] = timeline
     comparisons = tuple(
-        _comparison(each, memory, failures, timelines.get(each.comparison.id, {}), real, tests)
+        _comparison(each, memory, kernels, failures, timelines.get(each.comparison.id, {}), real, tests)
         for each in raw
     )
     wall = None if _interrupted(results) else sum(end.seconds for end in results.ends)
@@ -349,6 +352,7 @@ def _shown(raw: list[_Raw]) -> set[tuple[str, str]]:
 def _comparison(
     raw: _Raw,
     memory: dict[tuple[str, str], Memory],
+    kernels: dict[tuple[str, str], Kernels],
     failures: dict[tuple[str, str | None], list[Failure]],
     timelines: dict[str, Timeline],
     real: set[tuple[str, str]],
@@ -391,6 +395,7 @@ def _comparison(
                 device_ratio=raw.device.ratio(lane.name),
                 device_idle=raw.device.mostly_idle(lane.name),
                 device_log_ratios=raw.device.by_pass(lane.name),
+                kernels=kernels.get((id, lane.name)),
             )
         )
     empties = [visit.lanes["empty"].seconds for visit in raw.visits if "empty" in visit.lanes]

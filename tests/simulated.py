@@ -4,6 +4,7 @@ Its host and its device take exactly the time that they are told, so that what a
 """
 
 import weakref
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
@@ -21,6 +22,7 @@ class Simulated:
     Attributes:
         now: the host's clock, in nanoseconds.
         log: what was asked of the device, in order.
+        kernels: when each began, and how long it takes, in nanoseconds.
         fullest: most launches that were ever in the queue at once.
         free: bytes of memory that are left.
     """
@@ -37,6 +39,7 @@ class Simulated:
         self.peak = dict(self.live)
         self.sum = dict(self.live)
         self.spins = []
+        self.kernels = []
         self.given_back = 0
         self.broken = ""
 
@@ -58,7 +61,9 @@ class Simulated:
         self.queue = [end for end in self.queue if end > self.now]
         if len(self.queue) >= CAPACITY:
             self.now = self.queue[0]
-        self.busy_until = max(self.busy_until, self.now) + device_ns
+        begin = max(self.busy_until, self.now)
+        self.busy_until = begin + device_ns
+        self.kernels.append((begin, device_ns))
         self.queue.append(self.busy_until)
         self.fullest = max(self.fullest, len(self.queue))
         self.log.append("launch")
@@ -143,6 +148,56 @@ class _Event:
     def elapsed_time(self, end):
         assert self._simulated.now >= end.time, "an event that the device has not reached has no time"
         return (end.time - self.time) / 1e6
+
+
+class Profiler:
+    """What stands in the place of torch's profiler: it sees what a simulated device does.
+
+    `blind`: it sees nothing of it.
+    """
+
+    def __init__(self, simulated, blind=False):
+        self._simulated = simulated
+        self._blind = blind
+        self._ranges = []
+        self._before = 0
+        self.profiler = self.kineto_results = self
+
+    def __call__(self, activities):
+        assert torch.profiler.ProfilerActivity.CUDA in activities
+        return self
+
+    def __enter__(self):
+        self._before = len(self._simulated.kernels)
+        return self
+
+    def __exit__(self, *raised):
+        return None
+
+    @contextmanager
+    def record_function(self, name):
+        # The host sleeps between two ranges.
+        self._simulated.now += 50_000
+        begin = self._simulated.now
+        yield
+        self._ranges.append((name, begin, self._simulated.now - begin))
+
+    def events(self):
+        kinds = torch.autograd.DeviceType
+        found = [_Seen(*span, kinds.CPU) for span in self._ranges]
+        if not self._blind:
+            # As torch repeats a range among what the device does.
+            found += [_Seen(*span, kinds.CUDA) for span in self._ranges]
+            kernels = self._simulated.kernels[self._before :]
+            found += [_Seen("a kernel", *span, kinds.CUDA) for span in kernels]
+        return found
+
+
+class _Seen:
+    def __init__(self, name, begin, duration, kind):
+        self.name, self.start_ns, self.duration_ns, self.device_type = (
+            lambda: name, lambda: int(begin), lambda: int(duration), lambda: kind,
+        )  # fmt: skip
 
 
 class Calls:

@@ -14,9 +14,10 @@ from gradbench.export import to_csv
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Request
 from gradbench.report import devices, figures, limit
+from gradbench.report.findings import findings
 from gradbench.report.page import render
 from gradbench.report.slides import slides
-from gradbench.results import FILENAME, Failure, LaneTime, Writer, read_results
+from gradbench.results import FILENAME, Failure, Kernels, LaneTime, Writer, read_results
 from gradbench.summary import summarise
 
 SIZES = ("100", "1e4", "1e5", "1e6", "1e7", "1e8")
@@ -213,6 +214,55 @@ def test_what_a_copys_bytes_are_not_known_of_has_no_rate():
     (table,) = limit.tables(summarise(device_results(FUSED)).comparisons)
     assert {cell for row in table.rows for cell in row[1:]} == {""}
     assert limit.tables(summarise(device_results(BOTH)).comparisons) == []
+
+
+def seen(made, **seconds):
+    """The results, with what the profiler saw a device do for each lane: one kernel of so many seconds."""
+    for comparison in made.header.plan.comparisons:
+        for lane, value in seconds.items():
+            made.add(Kernels(comparison.id, lane, 1, value))
+    return made
+
+
+def test_the_two_clocks_of_a_device_are_held_against_each_other_where_kernels_are_long():
+    request = Request(("elementwise",), ("no_grad", "tracked"), ("1e6", "1e8"), device="cuda:0")
+    # By its events 10 µs at a million, and 1 ms at a hundred million.
+    made = seen(device_results(request), requires_grad_false=1e-3, no_grad=0.98e-3, tracked=1e-5)
+    (found,) = [each for each in findings(summarise(made)) if "Two clocks" in each.sentence]
+    # tracked's kernel is too short to say anything, and of a million elements so is every one.
+    assert "in 4 lanes whose kernels take more than 20.0 µs" in found.sentence
+    assert "Within 3 %: 2 of 4." in found.evidence
+    assert not any("Two clocks" in each.sentence for each in findings(summarise(device_results(request))))
+
+
+def test_what_identical_code_differs_by_is_told_of_the_hosts_and_of_the_devices_time():
+    request = Request(("elementwise",), ("no_grad",), ("100", "1e8"), device="cuda:0")
+    made = device_results(request, host={"twin": 1.02}, device={"twin": 1.001})
+    (found,) = [each for each in findings(summarise(made)) if "taken apart" in each.sentence]
+    assert "the host's time by 2.0 % in the median" in found.sentence
+    assert "the device's time by 0.10 % in the median" in found.sentence
+    assert found.evidence == "Within 0.3 % of 1: 0 of 2 of the host's, 1 of 1 of the device's."
+    alone = device_results(msgspec.structs.replace(request, device="cpu"))
+    assert not any("taken apart" in each.sentence for each in findings(summarise(alone)))
+
+
+def test_the_number_of_kernels_is_shown_and_exported():
+    request = Request(("elementwise",), ("no_grad",), ("1e8",), device="cuda:0")
+    made = seen(device_results(request), no_grad=1e-3)
+    assert 'title="1.00 ms, by the profiler">1</td>' in render(made)
+    rows = {(row["method"], row["metric"]): row["value"] for row in table(made)}
+    assert rows["no_grad", "kernels"] == "1"
+    assert float(rows["no_grad", "kernel_time"]) == 1e-3
+    assert rows["requires_grad_false", "kernels"] == rows["requires_grad_false", "kernel_time"] == ""
+
+
+def test_kernels_that_were_not_seen_are_no_lost_visit():
+    made = device_results(Request(("elementwise",), ("no_grad",), ("100",), device="cuda:0"))
+    id = made.header.plan.comparisons[0].id
+    made.add(Failure(0, id, None, "kernels", "raised", "RuntimeError: none"))
+    page = render(made)
+    assert "Kernels were not seen (raised): RuntimeError: none" in page
+    assert "visit lost" not in page
 
 
 def test_every_picture_of_two_devices_has_a_name_of_its_own(both):

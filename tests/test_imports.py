@@ -16,7 +16,7 @@ PACKAGE = Path(gradbench.__file__).parent
 # Only what runs inside a worker imports torch when it is imported.
 MEASURING = {
     "clock", "lane", "checks", "memory", "measure", "functions", "native", "models", "probes", "look",
-    "triton_kernels",
+    "triton_kernels", "kernels",
 }  # fmt: skip
 # What may import what else, by the way of the data: definitions → plan → measure → run → results → report.
 DEFINITIONS = {"errors", "sizes", "methods", "workloads"}

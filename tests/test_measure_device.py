@@ -9,13 +9,13 @@ import msgspec
 import numpy
 import pytest
 import torch
-from simulated import Simulated
+from simulated import Profiler, Simulated
 
-from gradbench import clock, measure
+from gradbench import clock, kernels, measure
 from gradbench.job import Job, Message, Task
 from gradbench.measure import FEWEST_ROUNDS, Worker, with_parts
 from gradbench.plan import Comparison, Expectation, Lane
-from gradbench.results import Failure, LaneTime, Memory, Timeline, Visit
+from gradbench.results import Failure, Kernels, LaneTime, Memory, Timeline, Visit
 
 
 @pytest.fixture
@@ -27,7 +27,14 @@ def device(monkeypatch):
     monkeypatch.setattr(builtins, "device", simulated, raising=False)
     monkeypatch.setattr(clock, "Accelerator", partial(clock.Accelerator, module=simulated))
     monkeypatch.setattr(clock, "DeviceClock", partial(clock.DeviceClock, clock=simulated.clock))
+    watched(monkeypatch, simulated)
     return simulated
+
+
+def watched(monkeypatch, simulated, **options):
+    profiler = Profiler(simulated, **options)
+    monkeypatch.setattr(kernels, "profile", profiler)
+    monkeypatch.setattr(kernels, "record_function", profiler.record_function)
 
 
 def comparison(*lanes, fed=False, timeline=False):
@@ -165,11 +172,14 @@ def test_a_device_in_error_ends_the_process_after_its_failure_is_told(device, ca
     assert "cannot use its device any more" in capsys.readouterr().out
 
 
+def seen(kind, *lanes, **options):
+    """The records of one kind that come of an execution that is not timed."""
+    return [each for each in visit(*lanes, kind="memory", **options) if isinstance(each, kind)]
+
+
 def test_bytes_are_those_that_were_asked_for_and_blocks_are_told_beside_them(device):
     kept = "y = allocate(1000)\nz = allocate(600)\ndel z\nw = allocate(100)"
-    records = {each.lane: each for each in visit(("y", "reference", kept), kind="memory")}
-    assert all(isinstance(each, Memory) for each in records.values())
-    found = records["y"]
+    (found,) = seen(Memory, ("y", "reference", kept))
     assert (found.allocated, found.allocations, found.peak, found.retained) == (1700, 3, 1600, 1000)
     assert found.peak_blocks == 2048
     assert found.resident is None
@@ -184,25 +194,64 @@ def test_an_allocator_that_does_not_count_what_it_is_asked_for_is_a_failure_and_
         device, "memory_stats", lambda _: {k: 0 if "requested" in k else v for k, v in statistics(_).items()}
     )
     held = device.allocate(8)
-    (failure,) = visit(("y", "reference", "y = allocate(8)"), kind="memory")
+    (failure,) = seen(Failure, ("y", "reference", "y = allocate(8)"))
     del held
-    assert isinstance(failure, Failure)
     assert "does not" in failure.message
 
 
 def test_executions_that_allocate_differently_are_a_failure(device, monkeypatch):
     monkeypatch.setattr(builtins, "sizes", iter(range(1000, 2000)), raising=False)
-    (failure,) = visit(("y", "reference", "y = allocate(next(sizes))"), kind="memory")
+    (failure,) = seen(Failure, ("y", "reference", "y = allocate(next(sizes))"))
     assert "two executions counted" in failure.message
 
 
 def test_a_timeline_has_the_most_and_the_last_of_each_line(device):
     lines = "y = allocate(1000)\nz = allocate(500); del z\ny = None"
-    *_, found = visit(("y", "reference", lines), kind="memory", timeline=True)
-    assert isinstance(found, Timeline)
+    (found,) = seen(Timeline, ("y", "reference", lines), timeline=True)
     assert found.stretches[0].live == (1000, 1000)
     assert found.stretches[-1].live[-1] == 0
     assert max(live for each in found.stretches for live in each.live) == 1500
+
+
+def test_kernels_are_counted_and_added_up_for_one_call_of_each_lane(device):
+    lanes = (
+        ("a", "reference", "launch(30_000); launch(20_000)"),
+        ("b", "method", "work(500)"),
+        ("c", "method", "launch(70_000)"),
+    )
+    found = {each.lane: (each.count, each.seconds) for each in seen(Kernels, *lanes)}
+    assert found == {"a": (2, 5e-5), "b": (0, 0.0), "c": (1, 7e-5)}
+
+
+def test_what_feeds_a_call_is_not_among_its_kernels(device):
+    (found,) = seen(Kernels, ("a", "reference", "launch(30_000)"), fed=True)
+    assert (found.count, found.seconds) == (1, 3e-5)
+
+
+def test_where_the_profiler_does_not_see_the_device_nothing_is_said_of_kernels(device, monkeypatch):
+    watched(monkeypatch, device, blind=True)
+    assert seen(Kernels, ("a", "reference", "launch(30_000)")) == []
+    assert seen(Failure, ("a", "reference", "launch(30_000)")) == []
+
+
+def test_a_profiler_that_raises_is_a_failure_that_costs_no_lane(device, monkeypatch):
+    def refuse(activities):
+        raise RuntimeError("no profiler here")
+
+    monkeypatch.setattr(kernels, "profile", refuse)
+    (failure,) = seen(Failure, ("a", "reference", "launch(30_000)"))
+    assert (failure.lane, failure.stage, failure.message) == (
+        None,
+        "kernels",
+        "RuntimeError: no profiler here",
+    )
+    assert len(seen(Memory, ("a", "reference", "launch(30_000)"))) == 1
+
+
+def test_work_belongs_to_the_call_in_which_its_middle_lies():
+    calls = [(100, 50), (0, 50)]
+    work = [(40, 8), (10, 5), (48, 10), (101, 40), (200, 5)]
+    assert kernels.by_call(work, calls) == [[5, 8], [40]]
 
 
 LANES = [LaneTime(10, 1e-6, 1e-6, 1e-6, 0.0)] * 3

@@ -49,6 +49,8 @@ def findings(summary: RunSummary) -> list[Finding]:
         *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
         lambda: _yardstick(by_workload["custom"]),
         lambda: floor(summary),
+        lambda: _parts_floor(summary),
+        lambda: _agreement(summary.comparisons),
     ]
     return [found for ask in asked if (found := ask()) is not None]
 
@@ -315,6 +317,57 @@ def floor(summary: RunSummary) -> Finding | None:
         f"came out different by {format.percent(float(numpy.median(summary.twins)))} in the median and "
         f"{format.percent(max(summary.twins))} at worst.",
         evidence,
+    )
+
+
+def _parts_floor(summary: RunSummary) -> Finding | None:
+    """What identical code came out different by in the host's and in the device's time, on an accelerator."""
+    twins = [twin for each in summary.comparisons if (twin := each.lane("twin")) is not None]
+    parts = {
+        "the host's": [abs(twin.host_ratio.mean - 1) for twin in twins if twin.host_ratio],
+        "the device's": [abs(twin.device_ratio.mean - 1) for twin in twins if twin.device_ratio],
+    }
+    told = {name: apart for name, apart in parts.items() if apart}
+    if not told:
+        return None
+    said = "; ".join(
+        f"{name} time by {format.percent(float(numpy.median(apart)))} in the median and "
+        f"{format.percent(max(apart))} at worst"
+        for name, apart in told.items()
+    )
+    within = ", ".join(
+        f"{sum(each <= 0.003 for each in apart)} of {len(apart)} of {name}" for name, apart in told.items()
+    )
+    return Finding(f"The same code, taken apart: {said}.", f"Within 0.3 % of 1: {within}.")
+
+
+# A kernel that is shorter is little against what lies between two, which the profiler leaves out.
+_LONG_KERNELS = 20e-6
+
+
+def _agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+    """Whether the device's time by events is what the profiler sees its kernels take."""
+    found = [
+        (lane.device.mean / seen.seconds, seen.count, f"{each.comparison.id}, {lane.lane.name}")
+        for each in comparisons
+        for lane in each.methods
+        if lane.device is not None
+        and (seen := lane.kernels) is not None
+        and seen.count
+        and seen.seconds / seen.count > _LONG_KERNELS
+    ]
+    if not found:
+        return None
+    apart = [abs(ratio - 1) for ratio, *_ in found]
+    worst, kernels, where = max(found, key=lambda each: abs(each[0] - 1))
+    within = sum(difference <= 0.03 for difference in apart)
+    return Finding(
+        f"Two clocks of the device: in {len(found)} lanes whose kernels take more than "
+        f"{format.seconds(_LONG_KERNELS)} each, its time by events is that of the kernels by the profiler "
+        f"within {format.percent(float(numpy.median(apart)))} in the median, and "
+        f"{format.percent(max(apart))} at worst.",
+        f"Within 3 %: {within} of {len(found)}. The worst is {format.significant(worst)} times, of {kernels} "
+        f"kernel{'' if kernels == 1 else 's'}, in {where}. Events see what lies between kernels as well.",
     )
 
 

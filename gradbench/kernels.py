@@ -1,0 +1,89 @@
+"""What a device was seen to do for a call of each lane: by the profiler, in calls that are not timed.
+
+The times of its clock by events can be held against these: see `gradbench.report.findings`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from gradbench.clock import Accelerator
+from gradbench.lane import ReadyLane
+from gradbench.results import Kernels
+
+# Calls of each lane that are watched, after one in which what is made once is made.
+CALLS = 5
+# The profiler sets the device's clock against the host's, to some microseconds: between two calls there is
+# more than that.
+_APART = 50e-6
+# What the ranges of the calls are called; the profiler repeats them among what the device does.
+_CALL = "gradbench call"
+
+# Begin and duration, in nanoseconds.
+Span = tuple[int, int]
+
+
+def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: Accelerator) -> list[Kernels]:
+    """For each lane the number and time of the kernels of a call, copies and fills of memory among them.
+
+    None at all where the profiler does not see this device.
+    """
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        # One kernel that there must be, whatever the lanes do.
+        with record_function(_CALL):
+            accelerator.spin(1)
+            accelerator.synchronize()
+        for ready in lanes:
+            for _ in range(1 + CALLS):
+                fed = ready.feed()
+                accelerator.synchronize()
+                time.sleep(_APART)
+                with record_function(_CALL):
+                    kept = ready.run_and_keep(fed)
+                    accelerator.synchronize()
+                del kept, fed
+    events = profiler.profiler.kineto_results.events()
+    calls = [
+        (each.start_ns(), each.duration_ns())
+        for each in events
+        if each.name() == _CALL and each.device_type() == torch.autograd.DeviceType.CPU
+    ]
+    work = [
+        (each.start_ns(), each.duration_ns())
+        for each in events
+        if each.name() != _CALL and each.device_type() != torch.autograd.DeviceType.CPU
+    ]
+    known, *found = by_call(work, calls)
+    if not known:
+        return []
+    made = []
+    for place, ready in enumerate(lanes):
+        own = found[place * (1 + CALLS) + 1 : (place + 1) * (1 + CALLS)]
+        made.append(
+            Kernels(
+                comparison=comparison_id,
+                lane=ready.lane.name,
+                count=int(numpy.median([len(each) for each in own])),
+                seconds=float(numpy.median([sum(each) for each in own])) / 1e9,
+            )
+        )
+    return made
+
+
+def by_call(work: Iterable[Span], calls: Iterable[Span]) -> list[list[int]]:
+    """By call, in order of time, the durations of the work whose middle lies in it."""
+    spans = sorted(calls)
+    begins = [begin for begin, _ in spans]
+    found: list[list[int]] = [[] for _ in spans]
+    for begin, duration in sorted(work):
+        middle = begin + duration // 2
+        place = bisect.bisect_right(begins, middle) - 1
+        if place >= 0 and middle <= sum(spans[place]):
+            found[place].append(duration)
+    return found
