@@ -33,6 +33,8 @@ def rows(summary: RunSummary) -> Iterator[Row]:
                 seen = lane.kernels
                 yield _row(each.comparison, lane, "kernels", "1", seen and seen.count)
                 yield _row(each.comparison, lane, "kernel_time", "s", seen and seen.seconds)
+                blocks = lane.memory and lane.memory.peak_blocks
+                yield _row(each.comparison, lane, "peak_blocks", "B", blocks)
             for metric in MEMORY_METRICS:
                 known = lane.memory is not None and (metric != "graph" or lane.lane.keeps_graph)
                 value = getattr(lane.memory, metric) if known else None

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 import torch
 
-from gradbench import clock
+from gradbench import clock, functions
 from gradbench.clock import Accelerator, DeviceClock
 from gradbench.environment import observe
 from gradbench.job import Job, Message, Task
 from gradbench.lane import ReadyLane
 from gradbench.measure import Worker, look
 from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
-from gradbench.results import Failure, Memory, Visit, read_results
+from gradbench.results import Failure, Kernels, Memory, Visit, read_results
 
 COUNT = torch.cuda.device_count() if torch.cuda.is_available() else 0
 pytestmark = [
@@ -80,11 +80,47 @@ def test_every_workload_passes_its_checks_and_is_timed(dtype):
         assert isinstance(found[-1], Visit)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("elements", [1, 1023, 1025, 10**6 + 1])
+def test_the_function_in_triton_is_the_chain(dtype, elements):
+    if not functions.triton_available():
+        pytest.skip("needs Triton, and a C compiler")
+    # Values up to 3, as sines and cosines of up to 9 are made of reduced arguments.
+    x = (3 * torch.rand(elements, device="cuda:0", dtype=torch.float64)).to(dtype).requires_grad_()
+    y = functions.exp_sin_square(x, form="triton")
+    assert type(y.grad_fn).__name__ == "_TritonBackward"
+    y.sum().backward()
+    wide = x.detach().double()
+    square = (x.detach() * x.detach()).double()
+    value = square.sin().exp()
+    derivative = 2 * wide * square.cos() * value
+    epsilon = torch.finfo(dtype).eps
+    assert ((y.detach().double() - value).abs() / value).max() < 3 * epsilon
+    assert ((x.grad.double() - derivative).abs() / (2 * wide * value + 1e-30)).max() < 5 * epsilon
+
+
+def test_graphs_of_the_chain_are_measured_and_give_its_results():
+    request = Request(("custom",), ("graphed", "replayed"), ("1e4",), device="cuda:0")
+    (comparison,) = (each for each in make_plan(request).comparisons if each.part == "both")
+    *failures, found = visit(comparison)
+    assert failures == []
+    assert found.lanes.keys() >= {"composed", "graphed", "replayed"}
+
+
+def test_the_profiler_sees_the_kernels_and_how_long_they_take():
+    (comparison,) = make_plan(Request(("chain",), ("no_grad",), ("1e8",), device="cuda:0")).comparisons
+    watched = {each.lane: each for each in visit(comparison, "memory") if isinstance(each, Kernels)}
+    # A power, a sine and an exponential, whatever the method.
+    assert {each.count for each in watched.values()} == {3}
+    timed = visit(comparison)[-1]
+    for name, each in watched.items():
+        assert timed.lanes[name].device.seconds == pytest.approx(each.seconds, rel=0.05)
+
+
 def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
     methods = ("tracked", "no_grad", "detach_after")
     (comparison,) = make_plan(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
-    found = {each.lane: each for each in visit(comparison, "memory")}
-    assert all(isinstance(each, Memory) for each in found.values())
+    found = {each.lane: each for each in visit(comparison, "memory") if isinstance(each, Memory)}
     # In units of x: three results, of which recording keeps the two intermediate ones.
     unit = 4 * 1_000_000
     wanted = {"tracked": (3, 3, 3), "no_grad": (3, 2, 1), "detach_after": (3, 3, 1)}

@@ -248,11 +248,13 @@ def test_what_identical_code_differs_by_is_told_of_the_hosts_and_of_the_devices_
 
 def test_the_number_of_kernels_is_shown_and_exported():
     request = Request(("elementwise",), ("no_grad",), ("1e8",), device="cuda:0")
-    made = seen(device_results(request), no_grad=1e-3)
+    made = memory(seen(device_results(request), no_grad=1e-3), "no_grad", peak=1000, peak_blocks=1024)
+    assert "1,024 B in the allocator's blocks" in render(made)
     assert 'title="1.00 ms, by the profiler">1</td>' in render(made)
     rows = {(row["method"], row["metric"]): row["value"] for row in table(made)}
     assert rows["no_grad", "kernels"] == "1"
     assert float(rows["no_grad", "kernel_time"]) == 1e-3
+    assert (rows["no_grad", "peak"], rows["no_grad", "peak_blocks"]) == ("1000", "1024")
     assert rows["requires_grad_false", "kernels"] == rows["requires_grad_false", "kernel_time"] == ""
 
 
@@ -270,6 +272,10 @@ def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
     assert {"table-devices", "table-sides", "table-time-cpu", "table-time-cuda0"} <= set(names)
+    assert {name for name in names if name.startswith("turn")} == {
+        "turn-control-cuda-0-float32",
+        "turn-elementwise-cuda-0-float32",
+    }
 
 
 def test_the_page_of_a_lane_that_waits_has_a_dash_and_of_one_that_is_idle_says_so():

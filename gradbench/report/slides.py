@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold:
 def slides(summary: RunSummary) -> list[Slide]:
     """Every picture that the results hold, each under a name of its own."""
     tables = (
-        *guide.tables(summary),
+        *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
         *devices.tables(summary, verdicts(summary)),
         *limit.tables(summary.comparisons),
     )
@@ -168,6 +168,8 @@ def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> 
             if first.workload == "break_even" or len(measured) > PANELS
             else _ratios(measured, ending)
         )
+    if figures.has_turn(own):
+        made.append(_turn(own, ending))
     # Bytes grow with the elements: the largest that was counted stands for all.
     differing = [each for each in own if bars(each) is not None]
     if differing and own[0].comparison.workload != "break_even":
@@ -179,7 +181,8 @@ def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> 
 
 
 _WHAT = {
-    "ratios": "Time", "curves": "Time", "break-even": "Time", "memory": "Memory", "timeline": "Memory",
+    "ratios": "Time", "curves": "Time", "break-even": "Time", "turn": "Host and device",
+    "memory": "Memory", "timeline": "Memory",
 }  # fmt: skip
 
 
@@ -219,7 +222,7 @@ def _table(table: Table) -> Slide:
         box = (MARGIN * inch, 0.7 * inch, (WIDTH - 2 * MARGIN) * inch, (HEIGHT - 1.35 - 0.7) * inch)
         draw_table(figure, box, table.columns, table.rows, TALK)
 
-    return Slide(f"table-{table.name}", f"{table.title}, measured", table.note, draw)
+    return Slide(f"table-{table.name}", table.title, table.note, draw)
 
 
 def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
@@ -273,6 +276,14 @@ def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
 
     note += f"; time ÷ time of {first.reference.label}, {_intervals(own)}"
     return _slide("break-even" if first.workload == "break_even" else "curves", own[0], ending, note, draw)
+
+
+def _turn(own: list[ComparisonSummary], ending: str) -> Slide:
+    def draw(figure: Figure) -> None:
+        figures.draw_turn(_axes(figure, 1, 0.7)[0], own, TALK)
+
+    note = f"{own[0].comparison.name}: times of a call; wall solid, to issue it dashed, of the device dotted"
+    return _slide("turn", own[0], ending, note, draw)
 
 
 def _memory(each: ComparisonSummary, ending: str) -> Slide:
