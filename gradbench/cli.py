@@ -90,6 +90,14 @@ def _of_processes(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Where the tensors are: cpu, cuda, cuda:1, several with commas, or all.",
+)
+
+
 @cli.command()
 @click.option(
     "--preset",
@@ -122,12 +130,7 @@ def _of_processes(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="SIZE",
     help="small, medium, large, a number of elements (1e6), or a sweep (1:1e7).",
 )
-@click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    help="Where the tensors are: cpu, cuda, cuda:1, several with commas, or all.",
-)
+@_device
 @click.option("--cold", is_flag=True, help="Flush the cache of a GPU before each call.")
 @click.option("--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.")
 @click.option("--passes", type=int, metavar="N", help="Fresh processes that each visit every comparison.")
@@ -619,13 +622,14 @@ def list_(as_json: bool, devices: bool) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--quick", is_flag=True, help="Only look; do not measure the noise.")
-def doctor(as_json: bool, quick: bool) -> None:
+@_device
+def doctor(as_json: bool, quick: bool, device: str) -> None:
     """Is this machine fit to measure, what is its noise floor, and what would help?"""
     import msgspec
 
     from gradbench.doctor import examine, measure_noise
 
-    checks = examine() + ([] if quick else measure_noise())
+    checks = examine() + ([] if quick else measure_noise(device))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(checks), indent=2))
         return

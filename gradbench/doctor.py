@@ -21,7 +21,7 @@ from gradbench.errors import EndedEarly
 from gradbench.methods import REFERENCE
 from gradbench.plan import Request
 from gradbench.results import Options, Results
-from gradbench.summary import summarise
+from gradbench.summary import RunSummary, device_warnings, summarise
 
 State = Literal["good", "fair", "poor", "unknown"]
 
@@ -58,16 +58,19 @@ def examine(seconds: float = 1.0) -> list[Check]:
     ]
 
 
-def measure_noise(passes: int = 6) -> list[Check]:
-    """A short run of the product with its twin; takes about 15 seconds.
+def measure_noise(device: str = "cpu", passes: int = 6) -> list[Check]:
+    """A short run of the product with its twin, on one device or several; takes about 15 seconds for each.
 
-    Raises RequestError where no measuring process can be started, and EndedEarly where it is interrupted.
+    Raises RequestError where there is no such device, or no measuring process can be started, and
+    EndedEarly where it is interrupted.
     """
+    # At a million elements a GPU still waits for the host, and its own time is hardly seen.
+    sizes = ("small", "large") if device == "cpu" else ("small", "large", "1e7")
     with tempfile.TemporaryDirectory() as folder:
         try:
             results = run.start(
                 Path(folder) / "run",
-                Request(("elementwise",), ("no_grad", "tracked"), ("small", "large")),
+                Request(("elementwise",), ("no_grad", "tracked"), sizes, device),
                 Options("doctor", 1, "keep", 30.0, memory=False),
                 run.Goal(passes, None, None, 0.5),
                 "gradbench doctor",
@@ -80,6 +83,17 @@ def measure_noise(passes: int = 6) -> list[Check]:
 
 def _noise(results: Results) -> list[Check]:
     summary = summarise(results)
+    if len(summary.devices) < 2:
+        return _noise_on(summary)
+    return [
+        msgspec.structs.replace(check, name=f"{check.name}, {device}")
+        for device in summary.devices
+        for check in _noise_on(summary.on(device))
+    ]
+
+
+def _noise_on(summary: RunSummary) -> list[Check]:
+    results = summary.results
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     visible = [
         lane.ratio.high / lane.ratio.mean - 1
@@ -98,6 +112,7 @@ def _noise(results: Results) -> list[Check]:
     )  # fmt: skip
     floor, reach = math.expm1(max(floors)), float(numpy.median(visible))
     return [
+        *_parts(summary),
         Check(
             "noise floor",
             "good" if floor < COARSE / 2 else "fair" if floor < 2 * COARSE else "poor",
@@ -117,6 +132,36 @@ def _noise(results: Results) -> list[Check]:
             "" if drift < 1.05 else "compare ratios of one run, never times of two",
         ),
     ]
+
+
+def _parts(summary: RunSummary) -> list[Check]:
+    """Of an accelerator: its twins in the host's time and in its own, and what is said of its state."""
+    ids = {each.comparison.id for each in summary.comparisons if each.comparison.device != "cpu"}
+    visits = [visit for visit in summary.results.visits if visit.comparison in ids]
+    if not visits:
+        return []
+    twins = [lane for each in summary.comparisons if (lane := each.lane("twin")) is not None]
+    checks = []
+    for name, ratios in (
+        ("time of the host", [lane.host_ratio for lane in twins]),
+        ("time of the device", [lane.device_ratio for lane in twins]),
+    ):
+        apart = [abs(ratio.mean - 1) for ratio in ratios if ratio is not None]
+        worst = max(apart, default=math.nan)
+        found = f"identical code came out different by {100 * worst:.2g} %" if apart else "not seen"
+        state: State = "unknown" if not apart else "good" if worst < COARSE / 2 else "fair"
+        checks.append(Check(name, state, found, "" if state != "fair" else "more passes"))
+    known = [visit for visit in visits if visit.telemetry.device is not None]
+    said = list(device_warnings(known))
+    for each in said:
+        found, _, advice = each.rstrip(".").partition(". ")
+        checks.append(Check("device", "poor", found, advice))
+    if not known:
+        why = "its clock, throttling and other programs cannot be read"
+        checks.append(Check("device", "unknown", why, "pip install nvidia-ml-py"))
+    elif not said:
+        checks.append(Check("device", "good", f"not held back and not shared in {len(known)} visits"))
+    return checks
 
 
 def _load(seconds: float) -> list[Check]:

@@ -30,12 +30,14 @@ class DeviceReading(msgspec.Struct, frozen=True):
         power: in watts.
         temperature: in degrees Celsius.
         throttled: what held it back; empty for nothing.
+        others: processes that have work for it, beside the one that asks.
     """
 
     clock: float | None = None
     power: float | None = None
     temperature: float | None = None
     throttled: tuple[str, ...] | None = None
+    others: int | None = None
 
 
 def _library() -> Any:
@@ -74,10 +76,13 @@ def read(uuid: str) -> DeviceReading | None:
     megahertz = _asked(lambda: library.nvmlDeviceGetClockInfo(handle, library.NVML_CLOCK_SM))
     milliwatts = _asked(lambda: library.nvmlDeviceGetPowerUsage(handle))
     celsius = _asked(lambda: library.nvmlDeviceGetTemperature(handle, library.NVML_TEMPERATURE_GPU))
+    running = _asked(lambda: library.nvmlDeviceGetComputeRunningProcesses(handle))
     return DeviceReading(
         clock=None if megahertz is None else megahertz * 1e6,
         power=None if milliwatts is None else milliwatts / 1e3,
         temperature=None if celsius is None else float(celsius),
+        # A container knows this process by another number than NVML does, but it is among them.
+        others=None if running is None else max(0, len(running) - 1),
         throttled=None if mask is None else tuple(name for bit, name in _REASONS.items() if mask & bit),
     )
 

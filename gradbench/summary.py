@@ -509,7 +509,7 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             f"{float(numpy.median(clocks)) / 1e9:.2g}: it is throttled or saves power. Set the governor to "
             "performance, or let it cool."
         )
-    said.extend(_device_warnings([visit for visit in results.visits if visit.telemetry.device is not None]))
+    said.extend(device_warnings([visit for visit in results.visits if visit.telemetry.device is not None]))
     noisy = [each for each in comparisons if each.floor is not None and each.floor > 0.02]
     if noisy:
         worst = max(noisy, key=lambda each: each.floor or 0.0)
@@ -536,8 +536,8 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
     return said
 
 
-def _device_warnings(visits: list[Visit]) -> Iterator[str]:
-    """Of accelerators that were held back, or whose clock fell."""
+def device_warnings(visits: list[Visit]) -> Iterator[str]:
+    """Of accelerators that were held back or shared, or whose clock fell: what was, and what would help."""
     by_device: dict[str, list[DeviceReading]] = defaultdict(list)
     for visit in visits:
         if visit.telemetry.device is not None:
@@ -550,11 +550,17 @@ def _device_warnings(visits: list[Visit]) -> Iterator[str]:
                 f"{device} was held back in {len(held)} of {len(readings)} visits ({reasons}). Ratios hold; "
                 "let it cool, or set its clock with nvidia-smi --lock-gpu-clocks."
             )
+        shared = sum(bool(each.others) for each in readings)
+        if shared:
+            yield (
+                f"Other processes had work for {device} in {shared} of {len(readings)} visits, and took turns "
+                "with what was measured. Measure again without them."
+            )
         clocks = [each.clock for each in readings if each.clock]
         if clocks and min(clocks) < 0.8 * float(numpy.median(clocks)):
             yield (
                 f"The clock of {device} fell to {min(clocks) / 1e9:.2g} GHz in some visits, from "
-                f"{float(numpy.median(clocks)) / 1e9:.2g}: set it with nvidia-smi --lock-gpu-clocks."
+                f"{float(numpy.median(clocks)) / 1e9:.2g}. Set it with nvidia-smi --lock-gpu-clocks."
             )
 
 

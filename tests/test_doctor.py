@@ -1,12 +1,14 @@
 import json
 from types import SimpleNamespace
 
+import msgspec
 import psutil
 import pytest
-from synthetic import results
+from synthetic import device_results, results
 
 from gradbench import doctor
 from gradbench.errors import EndedEarly
+from gradbench.nvml import DeviceReading
 from gradbench.plan import Request
 
 REQUEST = Request(("elementwise",), ("no_grad", "tracked"), ("small", "large"))
@@ -75,6 +77,46 @@ def test_drift_is_told_from_the_times_of_the_reference():
     slow = results({}, request=REQUEST, passes=1, seconds=1.5e-6)
     made.add(slow.visits[0])
     assert "1.50 times" in by_name(doctor._noise(made))["drift"].found
+
+
+ON_GPU = msgspec.structs.replace(REQUEST, sizes=("small", "1e7"), device="cuda:0")
+
+
+def test_of_a_gpu_the_times_of_the_host_and_of_the_device_are_told_apart():
+    loud = by_name(doctor._noise(device_results(ON_GPU, host={"twin": 1.02})))
+    assert (loud["time of the host"].state, loud["time of the device"].state) == ("fair", "good")
+    assert "2 %" in loud["time of the host"].found
+    idle = by_name(doctor._noise(device_results(ON_GPU, idle=("twin",))))
+    assert idle["time of the device"].state == "unknown"
+    assert "time of the host" not in by_name(doctor._noise(results({}, request=REQUEST)))
+
+
+def test_what_holds_a_gpu_back_is_told_with_what_would_help():
+    def device(reading):
+        return by_name(doctor._noise(device_results(ON_GPU, reading=reading)))["device"]
+
+    assert device(None).state == "unknown"
+    assert device(DeviceReading(2e9, 300.0, 60.0, (), 0)).state == "good"
+    hot = device(DeviceReading(2e9, 300.0, 90.0, ("temperature",), 0))
+    assert (hot.state, hot.found) == ("poor", "cuda:0 was held back in 20 of 20 visits (temperature)")
+    assert hot.advice.startswith("Ratios hold; let it cool")
+    shared = device(DeviceReading(2e9, 300.0, 60.0, (), 2))
+    assert "Other processes had work for cuda:0 in 20 of 20 visits" in shared.found
+    assert shared.advice == "Measure again without them"
+
+
+def test_each_device_of_several_has_checks_of_its_own():
+    both = msgspec.structs.replace(ON_GPU, device="cpu,cuda:0")
+    names = by_name(doctor._noise(device_results(both)))
+    assert {"noise floor, cpu", "noise floor, cuda:0", "time of the host, cuda:0"} <= names.keys()
+    assert "time of the host, cpu" not in names
+
+
+def test_a_device_that_is_not_here_is_refused_in_a_line(gradbench, tmp_path):
+    done = gradbench("doctor", "--device", "cuda:99", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--device cuda:99: " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_machine_on_which_nothing_can_be_timed_is_told_and_no_traceback():

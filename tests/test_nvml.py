@@ -26,6 +26,7 @@ def library(**changes):
         "nvmlDeviceGetClockInfo": lambda handle, kind: {("handle", "sm"): 1980}[handle, kind],
         "nvmlDeviceGetPowerUsage": lambda handle: 350_500,
         "nvmlDeviceGetTemperature": lambda handle, kind: 61,
+        "nvmlDeviceGetComputeRunningProcesses": lambda handle: ["this one", "another"],
         "NVML_CLOCK_SM": "sm",
         "NVML_TEMPERATURE_GPU": "gpu",
     }
@@ -42,7 +43,7 @@ def installed(monkeypatch):
 
 def test_clock_power_and_temperature_are_in_units_and_throttling_in_words(installed):
     installed()
-    assert nvml.read("0123") == DeviceReading(1.98e9, 350.5, 61.0, ("power cap", "temperature"))
+    assert nvml.read("0123") == DeviceReading(1.98e9, 350.5, 61.0, ("power cap", "temperature"), 1)
     assert nvml.driver() == "570.10"
 
 
