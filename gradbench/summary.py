@@ -553,7 +553,7 @@ def device_warnings(visits: list[Visit]) -> Iterator[str]:
         shared = sum(bool(each.others) for each in readings)
         if shared:
             yield (
-                f"Other processes had work for {device} in {shared} of {len(readings)} visits, and took turns "
+                f"Other processes had work for {device} in {shared} of {len(readings)} visits, taking turns "
                 "with what was measured. Measure again without them."
             )
         clocks = [each.clock for each in readings if each.clock]
