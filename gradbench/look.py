@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from gradbench.job import Refused, Seen
 from gradbench.lane import execute
 from gradbench.models import share
-from gradbench.plan import EPSILON
+from gradbench.plan import EPSILON, KINDS
 
 _WANTED = "expected `model`, a torch.nn.Module, and `x`, the tensor that goes into it"
 
@@ -116,6 +116,10 @@ def _input(x: Any) -> torch.Tensor:
         if isinstance(x, tuple | list | dict):
             hint = "; of several inputs, have x be one, and define call(model, x) to pass the others"
         raise _Mistake(f"`x` is {_kind(x)}: {_WANTED}{hint}")
+    if x.device.type not in KINDS:
+        raise _Mistake(
+            f"`x` is on {x.device}, which there is no clock for: expected it on {' or '.join(KINDS)}"
+        )
     if x.layout != torch.strided or x.is_quantized or x.is_nested:
         raise _Mistake(
             "`x` is a sparse, quantized or nested tensor: expected a plain one; let call(model, x) convert it"

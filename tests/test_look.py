@@ -127,6 +127,7 @@ MISTAKES = {
     "no x": (NET + "del x", ["defines no `x`", "tensor"]),
     "several x": (NET + "x = (x, x)", ["`x` is a tuple", "define call(model, x)"]),
     "x is a number": (NET + "x = 3.0", ["`x` is a float"]),
+    "another device": (NET + 'x = x.to("meta")', ["`x` is on meta", "expected it on cpu or cuda"]),
     "sparse": (NET + "x = x.to_sparse()", ["sparse", "call(model, x)"]),
     "empty": (NET + "x = x[:0]", ["no elements", "(0, 3)"]),
     "nan": (NET + "x[0, 0] = float('nan')", ["`x` holds NaN"]),
