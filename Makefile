@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PRESET ?= standard
+DEVICE ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -10,7 +11,7 @@ READY := $(VENV)/.ready
 .PHONY: report test test-cuda check browser setup instrument publish asv asv-site clean
 
 report: $(READY)
-	$(BIN)/gradbench run --preset $(PRESET)
+	$(BIN)/gradbench run --preset $(PRESET) --device $(DEVICE)
 
 test: check browser
 	$(BIN)/python -m pytest

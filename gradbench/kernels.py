@@ -22,6 +22,8 @@ CALLS = 5
 # The profiler sets the device's clock against the host's, to some microseconds: between two calls there is
 # more than that.
 _APART = 50e-6
+# Cycles of the one kernel that there must be: some 60 µs, which no difference of the clocks hides.
+_SPIN = 100_000
 # What the ranges of the calls are called; the profiler repeats them among what the device does.
 _CALL = "gradbench call"
 
@@ -35,9 +37,9 @@ def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: A
     None at all where the profiler does not see this device.
     """
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-        # One kernel that there must be, whatever the lanes do.
+        # Whatever the lanes do: without it, what the profiler does not see could not be told from nothing.
         with record_function(_CALL):
-            accelerator.spin(1)
+            accelerator.spin(_SPIN)
             accelerator.synchronize()
         for ready in lanes:
             for _ in range(1 + CALLS):
