@@ -36,7 +36,7 @@ def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: A
 
     None at all where the profiler does not see this device.
     """
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as profiler:
         # Whatever the lanes do: without it, what the profiler does not see could not be told from nothing.
         with record_function(_CALL):
             accelerator.spin(_SPIN)

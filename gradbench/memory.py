@@ -178,7 +178,7 @@ def _profiled() -> Iterator[profile]:
     collects = gc.isenabled()
     gc.disable()
     try:
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
             yield profiler
     finally:
         if collects:

@@ -163,7 +163,7 @@ class Profiler:
         self._before = 0
         self.profiler = self.kineto_results = self
 
-    def __call__(self, activities):
+    def __call__(self, activities, acc_events):
         assert torch.profiler.ProfilerActivity.CUDA in activities
         return self
 

@@ -235,7 +235,7 @@ def test_where_the_profiler_does_not_see_the_device_nothing_is_said_of_kernels(d
 
 
 def test_a_profiler_that_raises_is_a_failure_that_costs_no_lane(device, monkeypatch):
-    def refuse(activities):
+    def refuse(**_):
         raise RuntimeError("no profiler here")
 
     monkeypatch.setattr(kernels, "profile", refuse)
