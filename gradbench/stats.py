@@ -44,6 +44,22 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     return Interval(mean, mean - reach, mean + reach, count)
 
 
+def wider(interval: Interval, confidence: float) -> Interval:
+    """The interval of the same values at another confidence than the usual.
+
+    On the scale of logarithms where all of it is above 0, as intervals on times and ratios are made.
+    """
+    if interval.low is None or interval.high is None or interval.count < 2:
+        return interval
+    freedom = interval.count - 1
+    factor = float(stdtrit(freedom, 0.5 + confidence / 2) / stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+    if interval.low > 0:
+        reach = (interval.high / interval.low) ** (factor / 2)
+        return Interval(interval.mean, interval.mean / reach, interval.mean * reach, interval.count)
+    half = factor * (interval.high - interval.low) / 2
+    return Interval(interval.mean, interval.mean - half, interval.mean + half, interval.count)
+
+
 def difference(values: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Welch's interval on the difference of the means of two independent samples of two or more (1947)."""
     errors = [float(numpy.var(each, ddof=1)) / len(each) for each in (values, others)]
@@ -101,22 +117,23 @@ def holm(p: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
     return adjusted
 
 
-def ranks(samples: numpy.ndarray[Any, Any], level: float = 1 - CONFIDENCE) -> list[int]:
-    """The rank of each column: 1 and the number of columns shown to be less than it.
+def above(samples: numpy.ndarray[Any, Any], level: float, least: float = 0.0) -> list[tuple[int, int]]:
+    """The pairs of columns of which the first is shown to be more than the second, and by more than `least`.
 
-    Columns that are not shown to differ may share a rank. Samples are passes x columns, paired by row;
-    the pairwise tests are corrected by Holm's method.
+    Samples are passes x columns, paired by row; of false pairs there are any at all with a chance of `level`
+    at most: the tests are corrected by Holm's method.
     """
-    columns = samples.shape[1]
-    if columns < 2:
-        return [1] * columns
-    one, other = numpy.triu_indices(columns, 1)
+    if samples.shape[1] < 2:
+        return []
+    one, other = numpy.triu_indices(samples.shape[1], 1)
     differences = samples[:, one] - samples[:, other]
     shown = holm(p_values(differences)) < level
-    with numpy.errstate(invalid="ignore"):
-        mean = numpy.nansum(differences, axis=0)
-    result = [1] * columns
-    for a, b, real, difference in zip(one, other, shown, mean, strict=True):
-        if real:
-            result[a if difference > 0 else b] += 1
-    return result
+    # Without a pass that has both, nothing was shown.
+    mean = numpy.array(
+        [numpy.nanmean(each) if real else 0.0 for each, real in zip(differences.T, shown, strict=True)]
+    )
+    return [
+        (int(a), int(b)) if difference > 0 else (int(b), int(a))
+        for a, b, real, difference in zip(one, other, shown, mean, strict=True)
+        if real and abs(difference) > least
+    ]

@@ -34,6 +34,9 @@ FEW_PASSES = 10
 # for, so what is shorter cannot be told from the loop (METHODOLOGY.md, "The shortest call").
 LEAST_LOOPS = 5.0
 
+# Two lanes, by name.
+Pair = tuple[str, str]
+
 Verdict = Literal["reference", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
 
 
@@ -45,8 +48,6 @@ class LaneSummary:
         time: seconds per call, net of the empty loop; geometric mean over passes.
         ratio: of that to the reference.
         extra: seconds per call above the reference: the price of the method in place; mean over passes.
-        shown: the difference to the reference is shown: after Holm's correction over the run, and
-            larger than what the twin leaves open.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
         log_ratios, device_log_ratios: by pass, of time and of device.
         host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
@@ -86,6 +87,7 @@ class ComparisonSummary:
         empty: seconds per turn of the empty loop.
         failures: those that cost a whole visit.
         timelines: by lane, where they were taken.
+        above: pairs of lanes of which the first is shown to be slower than the second.
     """
 
     comparison: Comparison
@@ -97,6 +99,7 @@ class ComparisonSummary:
     empty: float | None
     failures: tuple[Failure, ...]
     timelines: dict[str, Timeline]
+    above: frozenset[Pair] = frozenset()
 
     def lane(self, name: str) -> LaneSummary | None:
         """The lane of that name."""
@@ -160,7 +163,9 @@ def summarise(results: Results) -> RunSummary:
     for timeline in results.timelines:
         timelines[timeline.comparison][timeline.lane] = timeline
     comparisons = tuple(
-        _comparison(each, memory, kernels, failures, timelines.get(each.comparison.id, {}), real, tests)
+        _comparison(
+            each, memory, kernels, failures, timelines.get(each.comparison.id, {}), real, tests, len(raw)
+        )
         for each in raw
     )
     wall = None if _interrupted(results) else sum(end.seconds for end in results.ends)
@@ -357,6 +362,7 @@ def _comparison(
     timelines: dict[str, Timeline],
     real: set[tuple[str, str]],
     tests: int,
+    comparisons: int,
 ) -> ComparisonSummary:
     id = raw.comparison.id
     twin = list(raw.log_ratios.get("twin", {}).values())
@@ -364,10 +370,10 @@ def _comparison(
     floor = None
     if twin_interval is not None and twin_interval.low is not None and twin_interval.high is not None:
         floor = max(abs(twin_interval.low), abs(twin_interval.high))
-    ranks = _ranks(raw)
-    reference = next(
-        (raw.seconds[lane.name] for lane in raw.comparison.lanes if lane.role == "reference"), {}
-    )
+    above = _above(raw, real, floor, comparisons)
+    base = next((lane.name for lane in raw.comparison.lanes if lane.role == "reference"), "")
+    ranks = _ranks(raw, above)
+    reference = raw.seconds.get(base, {})
     lanes = []
     for lane in raw.comparison.lanes:
         if lane.role == "empty":
@@ -381,7 +387,7 @@ def _comparison(
         lanes.append(
             LaneSummary(
                 lane=lane,
-                verdict=_verdict(lane, log_ratio, indistinct, (id, lane.name) in real, floor, own_failures),
+                verdict=_verdict(lane, log_ratio, indistinct, _against(lane.name, base, above), own_failures),
                 time=None if time is None else time.map(math.exp),
                 ratio=None if log_ratio is None else log_ratio.map(math.exp),
                 extra=None if indistinct else stats.interval(_extra(logs, reference)),
@@ -409,6 +415,7 @@ def _comparison(
         empty=float(numpy.median(empties)) if empties else None,
         failures=tuple(failures.get((id, None), ())),
         timelines=timelines,
+        above=frozenset(above),
     )
 
 
@@ -434,8 +441,7 @@ def _verdict(
     lane: Lane,
     log_ratio: Interval | None,
     indistinct: bool,
-    real: bool,
-    floor: float | None,
+    shown: Literal["slower", "faster"] | None,
     failures: tuple[Failure, ...],
 ) -> Verdict:
     if indistinct:
@@ -444,8 +450,8 @@ def _verdict(
         return "failed" if failures else "cannot tell"
     if lane.role == "reference":
         return "reference"
-    if real and floor is not None and abs(log_ratio.mean) > floor:
-        return "slower" if log_ratio.mean > 0 else "faster"
+    if shown is not None:
+        return shown
     if log_ratio.low is not None and log_ratio.high is not None:
         margin = math.log1p(SAME_MARGIN)
         if -margin <= log_ratio.low and log_ratio.high <= margin:
@@ -453,19 +459,54 @@ def _verdict(
     return "cannot tell"
 
 
-def _ranks(raw: _Raw) -> dict[str, int]:
-    names = [
-        lane.name
+def _above(raw: _Raw, real: set[tuple[str, str]], floor: float | None, comparisons: int) -> set[Pair]:
+    """The pairs of lanes of which the first is shown to be slower: one rule for verdicts, ranks and findings.
+
+    Against the reference after Holm's correction over the run (`real`), and among the others over those of
+    this comparison, each with its share of the level; and in both by more than the twin leaves open.
+    """
+    if floor is None:
+        return set()
+    known = [
+        lane
         for lane in raw.comparison.lanes
         if lane.role in ("method", "reference")
         and raw.log_ratios.get(lane.name)
         and lane.name not in raw.indistinct
     ]
+    names = [lane.name for lane in known if lane.role == "method"]
+    found = set()
+    for lane in known:
+        if lane.role == "reference":
+            for name in names:
+                mean = float(numpy.mean(list(raw.log_ratios[name].values())))
+                if (raw.comparison.id, name) in real and abs(mean) > floor:
+                    found.add((name, lane.name) if mean > 0 else (lane.name, name))
     passes = sorted({visit.number for visit in raw.visits})
-    if not names or len(passes) < 2:
-        return {}
     samples = [[raw.log_ratios[name].get(number, math.nan) for name in names] for number in passes]
-    return dict(zip(names, stats.ranks(numpy.array(samples)), strict=True))
+    if names and len(passes) > 1:
+        pairs = stats.above(numpy.array(samples), stats.FAMILY / comparisons, floor)
+        found |= {(names[one], names[other]) for one, other in pairs}
+    return found
+
+
+def _against(name: str, reference: str, above: set[Pair]) -> Literal["slower", "faster"] | None:
+    if (name, reference) in above:
+        return "slower"
+    return "faster" if (reference, name) in above else None
+
+
+def _ranks(raw: _Raw, above: set[Pair]) -> dict[str, int]:
+    """By method, 1 and the number of those that it is shown to be slower than."""
+    if len({visit.number for visit in raw.visits}) < 2:
+        return {}
+    return {
+        lane.name: 1 + sum(slower == lane.name for slower, _ in above)
+        for lane in raw.comparison.lanes
+        if lane.role in ("method", "reference")
+        and raw.log_ratios.get(lane.name)
+        and lane.name not in raw.indistinct
+    }
 
 
 def _interrupted(results: Results) -> bool:

@@ -89,14 +89,47 @@ def test_holm_keeps_false_alarms_of_a_family_under_five_per_cent():
     assert numpy.mean(families) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 1500)
 
 
-def test_columns_that_differ_are_ranked_and_those_that_may_be_equal_share_a_rank():
+def test_columns_that_differ_are_told_apart_and_those_that_may_be_equal_are_not():
     noise = numpy.random.default_rng(4).normal(scale=0.01, size=(10, 4))
     samples = noise + numpy.array([0.5, 0.0, 0.0, 1.0])
-    assert stats.ranks(samples) == [3, 1, 1, 4]
+    assert set(stats.above(samples, 0.01)) == {(0, 1), (0, 2), (3, 0), (3, 1), (3, 2)}
+    # By more than 0.6 only the last two.
+    assert set(stats.above(samples, 0.01, 0.6)) == {(3, 1), (3, 2)}
+    assert stats.above(samples, 1e-30) == []
 
 
-def test_a_single_column_is_first():
-    assert stats.ranks(numpy.zeros((5, 1))) == [1]
+def test_of_a_single_column_or_pass_nothing_is_told_apart():
+    assert stats.above(numpy.zeros((5, 1)), 0.01) == []
+    assert stats.above(numpy.array([[0.0, 9.0]]), 0.01) == []
+
+
+def test_columns_without_a_pass_in_common_are_not_told_apart():
+    nan = numpy.nan
+    samples = numpy.array([[0.0, nan], [0.0, nan], [nan, 9.0], [nan, 9.0]])
+    assert stats.above(samples, 0.01) == []
+
+
+@given(
+    st.lists(st.floats(0.1, 10), min_size=2, max_size=30, unique=True), st.sampled_from([0.9, 0.99, 0.999])
+)
+def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, confidence):
+    logs = [math.log(each) for each in values]
+    usual = stats.interval(logs).map(math.exp)
+    known = stats.interval(logs, confidence).map(math.exp)
+    found = stats.wider(usual, confidence)
+    assert (found.low, found.high) == (
+        pytest.approx(known.low, rel=1e-6),
+        pytest.approx(known.high, rel=1e-6),
+    )
+    negative = [-each for each in values]
+    known, found = stats.interval(negative, confidence), stats.wider(stats.interval(negative), confidence)
+    if stats.interval(negative).low <= 0:
+        assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+
+
+def test_an_interval_that_there_is_not_has_no_other():
+    alone = stats.Interval(1.0, None, None, 1)
+    assert stats.wider(alone, 0.999) == alone
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.999])

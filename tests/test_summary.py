@@ -1,6 +1,7 @@
 import math
 
 import msgspec
+import numpy
 import pytest
 from synthetic import memory, results
 
@@ -257,3 +258,38 @@ def test_timelines_are_found_at_their_comparison():
     made.add(Timeline(id, "no_grad", (Stretch("y = x", (1,)),)))
     (comparison,) = summarise(made).comparisons
     assert set(comparison.timelines) == {"no_grad"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pair_is_told_apart_everywhere_or_nowhere(seed):
+    """Verdicts, ranks and findings go by the same pairs, whatever the noise makes of close ones."""
+    ratios = {name: 1 + 0.004 * place for place, name in enumerate(("no_grad", "tracked", "detach", "data"))}
+    summary = summarise(results(ratios, passes=8, scatter=0.004, seed=seed))
+    for each in summary.comparisons:
+        name = each.comparison.reference.name
+        for lane in each.methods:
+            own = lane.lane.name
+            assert (lane.verdict == "slower") == ((own, name) in each.above)
+            assert (lane.verdict == "faster") == ((name, own) in each.above)
+            assert lane.rank == 1 + sum(slower == own for slower, _ in each.above)
+        # And by more than what identical code may differ by.
+        for slower, faster in each.above:
+            assert math.log(between(each, slower, faster).mean) > each.floor
+
+
+def test_methods_are_told_apart_from_each_other_where_neither_is_from_the_reference():
+    # Both are noisy against the reference, and together they are not.
+    made = results({"no_grad": 1.0, "tracked": 1.1}, passes=12, scatter=0.0001)
+    dice = numpy.random.default_rng(1)
+    for visit in made.visits:
+        common = dice.normal(0.0, 0.3)
+        for name in ("no_grad", "tracked"):
+            if name in visit.lanes:
+                own = visit.lanes[name]
+                visit.lanes[name] = msgspec.structs.replace(own, log_ratio=own.log_ratio + common)
+    known = [each for each in summarise(made).comparisons if each.lane("tracked")]
+    assert known
+    for each in known:
+        assert each.lane("tracked").verdict == each.lane("no_grad").verdict == "cannot tell"
+        assert ("tracked", "no_grad") in each.above
+        assert (each.lane("no_grad").rank, each.lane("tracked").rank) == (1, 2)

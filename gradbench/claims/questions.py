@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
 from gradbench.claims.claim import Case, Question
-from gradbench.stats import Interval
+from gradbench.stats import Interval, wider
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
 from gradbench.traits import Observation, Value
 
 # A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
 # minutes resolve at a million elements.
 MARGIN = 0.02
+
+# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
+# decides one should not be what the table, corrected for all of its lanes, calls undecided.
+DECISIVE = 0.999
 
 # What counts as agreement, where several claims share it.
 BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
@@ -57,8 +61,9 @@ def more_passes(interval: Interval | None, low: float, high: float) -> int | Non
 
 def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
     """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
-    holds = within(interval, *bounds)
-    visits = None if holds is not None else more_passes(interval, *bounds)
+    decisive = wider(interval, DECISIVE)
+    holds = within(decisive, *bounds)
+    visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else visits * each.comparison.every
     return Case(_where(each), holds, f"{says} in {_where(each)}", passes, each.comparison.id)
 
@@ -166,7 +171,8 @@ def grows(
         if len(found) < 2:
             return []
         few, many = min(found), max(found)
-        exponent = _exponent(found[few], found[many], math.log(many / few))
+        first, last = (wider(found[size], DECISIVE) for size in (few, many))
+        exponent = _exponent(first, last, math.log(many / few))
         says = (
             f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "
             f"{format.seconds(found[many].mean)} at {many:,}, "
