@@ -1,5 +1,6 @@
 """Triton's interpreter: kernels run on the CPU, by NumPy."""
 
+import importlib
 import importlib.util
 
 import pytest
@@ -12,6 +13,8 @@ def interpreted_kernels():
     found = importlib.util.find_spec("gradbench.triton_kernels")
     spec = importlib.util.spec_from_file_location("interpreted_kernels", found.origin)
     module = importlib.util.module_from_spec(spec)
+    # Triton's own functions stay as they are: some releases refuse to be imported otherwise.
+    importlib.import_module("triton.experimental.gluon")
     with pytest.MonkeyPatch.context() as patch:
         # Triton asks when a kernel is decorated.
         patch.setenv("TRITON_INTERPRET", "1")
