@@ -79,6 +79,18 @@ def test_the_spin_is_as_long_as_issuing_with_a_margin_by_the_devices_own_counter
     assert device.spins[-1] == pytest.approx(clock.SPIN_MARGIN * 20 * 5_000 * CYCLES_PER_NS, rel=0.01)
 
 
+@pytest.mark.parametrize("feed", [None, lambda: None])
+def test_the_spin_covers_the_events_too_so_that_what_takes_less_than_they_do_has_a_device_time(device, feed):
+    device.event_ns = 3_000
+    timer = DeviceClock(Accelerator("cuda:0", device), device.clock)
+    lane = Calls(lambda: device.work(50), feed)
+    timer.wall(lane, 4)
+    before = len(device.spins)
+    assert timer.device(lane, 4) == pytest.approx(0)
+    # At the first attempt.
+    assert len(device.spins) - before == (1 if feed is None else 4)
+
+
 def test_a_spin_that_was_too_short_is_made_longer_and_its_batch_is_not_believed(device, timer):
     lane = Calls(lambda: device.launch(device_ns=100, host_ns=1_000))
     timer.wall(lane, 20)
