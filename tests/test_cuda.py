@@ -85,7 +85,7 @@ def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
     (comparison,) = make_plan(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
     found = {each.lane: each for each in visit(comparison, "memory")}
     assert all(isinstance(each, Memory) for each in found.values())
-    # In units of x: three results, of which recording keeps the square (for the sine) and the last (for itself).
+    # In units of x: three results; recording keeps the square (for the sine) and the last (for itself).
     unit = 4 * 1_000_000
     wanted = {"tracked": (3, 3, 2), "no_grad": (3, 2, 1), "detach_after": (3, 3, 1)}
     for name, units in wanted.items():

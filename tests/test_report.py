@@ -301,6 +301,13 @@ def test_a_ratio_has_the_digits_that_its_interval_supports():
     assert format.ratio(Interval(2.0, None, None, 1)) == "2.00"
 
 
+def test_a_difference_is_per_cent_while_that_says_something_and_a_factor_beyond():
+    shown = {None: "–", 0.0: "0 %", 0.02: "2.0 %", 2.0: "640 %", 3.0: "a factor of 20"}
+    assert {value: format.difference(value) for value in shown} == shown
+    for value in (70.0, 710.0, math.inf):
+        assert format.difference(value) == "a factor of more than 1,000"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [(64, "64"), (10_000, "10k"), (10**6, "1M"), (123_456, "123,456"), (1_500, "1,500")]
 )
@@ -371,4 +378,8 @@ def test_two_passes_that_leave_everything_open_make_a_page():
     )
     summary = summarise(made)
     assert max(each.visible for each in summary.comparisons) > 709
-    assert "elementwise" in render(made)
+    page = render(made)
+    assert "elementwise" in page
+    assert "a factor of more than 1,000" in page
+    # No row of digits that nobody reads.
+    assert not re.search(r"\d{1,3}(,\d{3}){4,} %", page)
