@@ -192,6 +192,10 @@ class Worker:
         elif "CUDA error" in text:
             # After any other error of the device each further call in this process fails as well.
             self._broken = first_line(error)
+            text = f"{type(error).__name__}: {self._broken}"
+        if kind == "out of memory":
+            # What follows is of the allocator's own blocks, and advice on its settings.
+            text = text.partition(" Of the allocated memory")[0]
         line = " ".join(text.split())[:500]
         self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
 

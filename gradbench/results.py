@@ -81,7 +81,8 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
         ]
         if not names:
             return processor
-        return " and ".join([processor, *names] if "cpu" in devices else [*names, f"its host {processor}"])
+        *first, last = [processor, *names] if "cpu" in devices else [*names, f"the host {processor}"]
+        return f"{', '.join(first)} and {last}"
 
 
 class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):

@@ -65,9 +65,9 @@ def test_the_host_is_net_of_the_empty_loop(both):
 
 
 def test_the_page_begins_with_what_was_measured_on(both):
-    alone = device_results(msgspec.structs.replace(BOTH, device="cuda:0"))
-    shown = [re.search(r'class="lead">(.*?), PyTorch', render(each))[1] for each in (alone, both)]
-    assert shown == ["A device (cuda:0) and its host A processor", "A processor and A device (cuda:0)"]
+    more = device_results(msgspec.structs.replace(BOTH, device="cuda:0,cuda:1"), passes=1)
+    assert more.header.measured_on == "A device (cuda:0), A device (cuda:1) and the host A processor"
+    assert re.search(r'class="lead">(.*?), PyTorch', render(both))[1] == "A processor and A device (cuda:0)"
 
 
 def test_on_the_cpu_there_are_no_parts(both):

@@ -136,6 +136,21 @@ def test_memory_that_runs_out_in_a_lane_is_its_row_and_the_others_are_timed_with
     assert device.given_back == 1
 
 
+def test_of_an_error_the_row_has_what_happened_and_no_advice_on_settings_or_debugging(device):
+    ran_out = (
+        "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8.00 GiB of which "
+        "7.00 GiB is free. Of the allocated memory 1.00 GiB is allocated by PyTorch. If reserved but "
+        "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF."
+    )
+    failure, _ = visit(
+        ("a", "reference", "launch(1)"), ("b", "method", f"raise torch.OutOfMemoryError({ran_out!r})")
+    )
+    assert failure.message.endswith("of which 7.00 GiB is free.")
+    bad = "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress'."
+    (failure,) = visit(("a", "reference", "launch(1)"), ("b", "method", f"raise RuntimeError({bad!r})"))
+    assert failure.message == "RuntimeError: CUDA error: an illegal memory access was encountered"
+
+
 def test_memory_that_runs_out_while_lanes_are_timed_costs_one_lane(device, monkeypatch):
     left = iter(range(12))
     monkeypatch.setattr(builtins, "left", left, raising=False)
