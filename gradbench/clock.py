@@ -39,10 +39,11 @@ WARM_CALLS = 3
 SPIN_MARGIN = 2.0
 # So many pairs of events are issued to know what one takes the host.
 _TRIAL_PAIRS = 5
-# Where that was too short it is doubled, up to this; after so many attempts at one batch a lane is
-# taken to wait for the device itself.
+# Where that was too short it is doubled, up to this, in so many attempts at one batch. Once the host may have
+# been held up; a lane of which so many batches in a row were given up is taken to wait for the device itself.
 MOST_MARGIN = 16.0
 ATTEMPTS = 5
+GIVEN_UP = 2
 # Events are told apart from half a microsecond on (the documentation of cudaEventElapsedTime).
 RESOLUTION_SECONDS = 0.5e-6
 # The spin whose length says how fast the device counts.
@@ -172,7 +173,8 @@ class DeviceClock:
         # By lane: what the host took for one interval in the last wall batch, and the spin's margin over it.
         self._issue: dict[int, float] = {}
         self._margin: dict[int, float] = {}
-        self._waits: set[int] = set()
+        # How many of its batches in a row were given up.
+        self._given_up: dict[int, int] = {}
 
     def _count(self) -> float:
         """Cycles of the device's counter in a nanosecond."""
@@ -232,10 +234,11 @@ class DeviceClock:
     def device(self, ready: Timed, n: int) -> float:
         """A device batch, after a wall batch of the lane: nanoseconds of the device for n calls.
 
-        NaN where the device waited for the host however long the spin was; such a lane is not asked again.
+        NaN where the device waited for the host however long the spin was; a lane of which that is so again
+        and again is not asked any more.
         """
         key = id(ready)
-        if key in self._waits:
+        if self._given_up.get(key, 0) >= GIVEN_UP:
             return math.nan
         margin = self._margin.get(key, SPIN_MARGIN)
         for _ in range(ATTEMPTS):
@@ -243,7 +246,8 @@ class DeviceClock:
             device = _Device(self._accelerator, cycles)
             ready.batch_between(n, device)
             if device.covered:
+                self._given_up.pop(key, None)
                 return device.device
             self._margin[key] = margin = min(2 * margin, MOST_MARGIN)
-        self._waits.add(key)
+        self._given_up[key] = self._given_up.get(key, 0) + 1
         return math.nan

@@ -80,7 +80,9 @@ def ratio(interval: Interval | None) -> str:
     """A ratio, to the digits that its interval supports."""
     if interval is None:
         return UNKNOWN
-    return f"{interval.mean:,.{ratio_places(interval)}f}"
+    shown = f"{interval.mean:,.{ratio_places(interval)}f}"
+    # No ratio is 0, however little is known of it.
+    return shown if float(shown.replace(",", "")) else significant(interval.mean, 1)
 
 
 def ends(interval: Interval | None) -> str:

@@ -112,10 +112,27 @@ def test_a_statement_that_waits_for_the_device_has_no_device_time_and_is_not_ask
 
     lane = Calls(statement)
     timer.wall(lane, 5)
+    for _ in range(clock.GIVEN_UP):
+        assert math.isnan(timer.device(lane, 5))
+    asked = len(device.spins)
+    assert asked == 2 + clock.GIVEN_UP * clock.ATTEMPTS
     assert math.isnan(timer.device(lane, 5))
-    assert len(device.spins) == 2 + clock.ATTEMPTS
-    assert math.isnan(timer.device(lane, 5))
-    assert len(device.spins) == 2 + clock.ATTEMPTS
+    assert len(device.spins) == asked
+
+
+def test_a_lane_whose_host_was_held_up_in_one_batch_is_asked_again(device, timer):
+    held_up = False
+
+    def statement():
+        device.launch(device_ns=100, host_ns=2_000)
+        device.work(10**6 if held_up else 0)
+
+    lane = Calls(statement)
+    timer.wall(lane, 5)
+    for held_up in (True, False, True):
+        assert math.isnan(timer.device(lane, 5)) == held_up
+    held_up = False
+    assert timer.device(lane, 5) / 5 == pytest.approx(100)
 
 
 def test_of_fed_calls_the_feed_is_in_no_time(device, timer):

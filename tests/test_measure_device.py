@@ -226,7 +226,7 @@ ROLES = ("reference", "method", "empty")
 
 def parts(device_ns, fed=False, calls=10):
     lanes = [msgspec.structs.replace(each, calls=calls) for each in LANES]
-    device = numpy.array([device_ns] * 5, dtype=float)
+    device = numpy.broadcast_to(numpy.array(device_ns, dtype=float), (5, 3))
     return [each.device for each in with_parts(lanes, ROLES, numpy.ones((5, 3)), device, fed)]
 
 
@@ -250,12 +250,19 @@ def test_a_part_that_cannot_be_told_from_nothing_has_no_ratio():
     assert method.seconds == pytest.approx(4e-6)
 
 
-def test_a_part_that_is_not_known_in_one_round_is_none():
-    lanes = with_parts(
-        LANES, ROLES, numpy.ones((2, 3)), numpy.array([[1e4, 1e4, 1e3], [1e4, math.nan, 1e3]]), False
-    )
-    assert lanes[1].device is None
-    assert lanes[0].device is not None
+@pytest.mark.parametrize("lost", [1, 2, 3, 5])
+@pytest.mark.parametrize("column", [0, 1])
+def test_of_a_lane_whose_device_time_is_known_in_most_rounds_it_is_told_from_those(lost, column):
+    device = numpy.tile([1e5, 2e5, 0.0], (5, 1))
+    device[:lost, column] = math.nan
+    found = parts(device)
+    if lost > 2:
+        assert found[column] is None
+        # Where it is the reference's that is not known, others have no ratio.
+        assert (found[1 - column].log_ratio is None) == (column == 0)
+    else:
+        assert found[0].seconds / found[1].seconds == pytest.approx(0.5)
+        assert found[1].log_ratio == pytest.approx(math.log(2))
 
 
 def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():

@@ -297,6 +297,7 @@ def test_a_ratio_has_the_digits_that_its_interval_supports():
     assert format.ratio_with_ends(Interval(3.6123, 3.5723, 3.6523, 9)) == "3.612 (3.572 to 3.652)"
     assert format.ratio_with_ends(Interval(1.00004, 1.00001, 1.00007, 9)) == "1.0000 (1.0000 to 1.0001)"
     assert format.ratio_with_ends(Interval(1029.3, 977.1, 1084.2, 9)) == "1,029 (977 to 1,084)"
+    assert format.ratio(Interval(0.34, 1e-6, 3e6, 2)) == "0.3"
     assert format.ratio(None) == "–"
     assert format.ratio(Interval(2.0, None, None, 1)) == "2.00"
 
