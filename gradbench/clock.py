@@ -11,11 +11,11 @@ for that thread.
                    never waits for the host between them
 
 That the device was still spinning when the last call was issued is asked of the first event. Where it was
-not, the spin is made longer; where that does not help (a statement that waits for the device), there is no
-device time, since what was measured would be the host's.
+not, the spin is made longer; where that does not help (a statement that waits for the device, or one that
+launches more than the queue holds), there is no device time, since what was measured would be the host's.
 
 The queue holds about 1,000 launches, and a launch takes the host 2 µs at the least: a batch that is issued
-within a millisecond cannot fill it.
+within a millisecond cannot fill it. A single call may take longer, and launch more.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ _TRIAL_PAIRS = 5
 # been held up; a lane of which so many batches in a row were given up is taken to wait for the device itself.
 MOST_MARGIN = 16.0
 ATTEMPTS = 5
+# After a spin of this length there is no longer one: a call that takes the host so long to issue fills the
+# queue behind it, and then waits for the spin, however long that is.
+LONGEST_SPIN_SECONDS = 0.05
 GIVEN_UP = 2
 # Events are told apart from half a microsecond on (the documentation of cudaEventElapsedTime).
 RESOLUTION_SECONDS = 0.5e-6
@@ -234,8 +237,8 @@ class DeviceClock:
     def device(self, ready: Timed, n: int) -> float:
         """A device batch, after a wall batch of the lane: nanoseconds of the device for n calls.
 
-        NaN where the device waited for the host however long the spin was; a lane of which that is so again
-        and again is not asked any more.
+        NaN where the device waited for the host however long the spin was, which is what a statement that
+        waits for the device, or that fills its queue, looks like; such a lane is soon not asked any more.
         """
         key = id(ready)
         if self._given_up.get(key, 0) >= GIVEN_UP:
@@ -248,6 +251,8 @@ class DeviceClock:
             if device.covered:
                 self._given_up.pop(key, None)
                 return device.device
+            if cycles / self._cycles_per_ns >= 1e9 * LONGEST_SPIN_SECONDS:
+                break
             self._margin[key] = margin = min(2 * margin, MOST_MARGIN)
         self._given_up[key] = self._given_up.get(key, 0) + 1
         return math.nan

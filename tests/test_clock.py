@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from simulated import CYCLES_PER_NS, LAUNCH_NS, Calls, Simulated
+from simulated import CAPACITY, CYCLES_PER_NS, LAUNCH_NS, Calls, Simulated
 
 from gradbench import clock
 from gradbench.clock import Accelerator, DeviceClock
@@ -118,6 +118,23 @@ def test_a_statement_that_waits_for_the_device_has_no_device_time_and_is_not_ask
     assert asked == 2 + clock.GIVEN_UP * clock.ATTEMPTS
     assert math.isnan(timer.device(lane, 5))
     assert len(device.spins) == asked
+
+
+def test_a_call_that_fills_the_queue_has_no_device_time_and_is_not_waited_for_with_ever_longer_spins(
+    device, timer
+):
+    def statement():
+        for _ in range(4 * CAPACITY):
+            device.launch(device_ns=100, host_ns=5_000)
+
+    lane = Calls(statement)
+    timer.wall(lane, 1)
+    spins = len(device.spins)
+    before = device.now
+    for _ in range(5):
+        assert math.isnan(timer.device(lane, 1))
+    assert len(device.spins) - spins <= 2 * clock.GIVEN_UP
+    assert device.now - before < 1e9
 
 
 def test_a_lane_whose_host_was_held_up_in_one_batch_is_asked_again(device, timer):
