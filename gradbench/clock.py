@@ -11,16 +11,17 @@ for that thread.
                    never waits for the host between them
 
 That the device was still spinning when the last call was issued is asked of the first event. Where it was
-not, the spin is made longer; where that does not help (a statement that waits for the device), there is no
-device time, since what was measured would be the host's.
+not, the spin is made longer; where that does not help (a statement that waits for the device, or one that
+launches more than the queue holds), there is no device time, since what was measured would be the host's.
 
 The queue holds about 1,000 launches, and a launch takes the host 2 µs at the least: a batch that is issued
-within a millisecond cannot fill it.
+within a millisecond cannot fill it. A single call may take longer, and launch more.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,12 +35,18 @@ from gradbench.lane import Between
 BATCH_SECONDS = 1e-3
 # Calls of each lane before anything is timed: kernels are loaded and workspaces made when first used.
 WARM_CALLS = 3
-# The spin is so many times as long as the calls took to issue, at first.
+# The spin is so many times as long as the calls and the pair of events take to issue, at first.
 SPIN_MARGIN = 2.0
-# Where that was too short it is doubled, up to this; after so many attempts at one batch a lane is
-# taken to wait for the device itself.
+# So many pairs of events are issued to know what one takes the host.
+_TRIAL_PAIRS = 5
+# Where that was too short it is doubled, up to this, in so many attempts at one batch. Once the host may have
+# been held up; a lane of which so many batches in a row were given up is taken to wait for the device itself.
 MOST_MARGIN = 16.0
 ATTEMPTS = 5
+# After a spin of this length there is no longer one: a call that takes the host so long to issue fills the
+# queue behind it, and then waits for the spin, however long that is.
+LONGEST_SPIN_SECONDS = 0.05
+GIVEN_UP = 2
 # Events are told apart from half a microsecond on (the documentation of cudaEventElapsedTime).
 RESOLUTION_SECONDS = 0.5e-6
 # The spin whose length says how fast the device counts.
@@ -165,10 +172,12 @@ class DeviceClock:
         self._accelerator = accelerator
         self._clock = clock
         self._cycles_per_ns = self._count()
+        self._pair = self._events()
         # By lane: what the host took for one interval in the last wall batch, and the spin's margin over it.
         self._issue: dict[int, float] = {}
         self._margin: dict[int, float] = {}
-        self._waits: set[int] = set()
+        # How many of its batches in a row were given up.
+        self._given_up: dict[int, int] = {}
 
     def _count(self) -> float:
         """Cycles of the device's counter in a nanosecond."""
@@ -187,6 +196,22 @@ class DeviceClock:
                 f"{self._accelerator.device}: its events take no time: {measured} ns for a spin"
             )
         return _TRIAL_CYCLES / measured
+
+    def _events(self) -> float:
+        """What a pair of events, and the question to the first, take the host: the spin covers that as well.
+
+        Of a call that takes less than they do it is most of what must be covered.
+        """
+        taken = []
+        for _ in range(_TRIAL_PAIRS):
+            start, stop = self._accelerator.event(), self._accelerator.event()
+            self._accelerator.synchronize()
+            begun = self._clock()
+            start.record()
+            stop.record()
+            start.query()
+            taken.append(self._clock() - begun)
+        return statistics.median(taken)
 
     def calibrate(self, ready: Timed, wanted: float) -> int:
         """Warm a lane up, and choose the calls of its batches: about `wanted` seconds, feeds included."""
@@ -212,18 +237,22 @@ class DeviceClock:
     def device(self, ready: Timed, n: int) -> float:
         """A device batch, after a wall batch of the lane: nanoseconds of the device for n calls.
 
-        NaN where the device waited for the host however long the spin was; such a lane is not asked again.
+        NaN where the device waited for the host however long the spin was, which is what a statement that
+        waits for the device, or that fills its queue, looks like; such a lane is soon not asked any more.
         """
         key = id(ready)
-        if key in self._waits:
+        if self._given_up.get(key, 0) >= GIVEN_UP:
             return math.nan
         margin = self._margin.get(key, SPIN_MARGIN)
         for _ in range(ATTEMPTS):
-            cycles = math.ceil(margin * self._issue[key] * self._cycles_per_ns)
+            cycles = math.ceil(margin * (self._issue[key] + self._pair) * self._cycles_per_ns)
             device = _Device(self._accelerator, cycles)
             ready.batch_between(n, device)
             if device.covered:
+                self._given_up.pop(key, None)
                 return device.device
+            if cycles / self._cycles_per_ns >= 1e9 * LONGEST_SPIN_SECONDS:
+                break
             self._margin[key] = margin = min(2 * margin, MOST_MARGIN)
-        self._waits.add(key)
+        self._given_up[key] = self._given_up.get(key, 0) + 1
         return math.nan

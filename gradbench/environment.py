@@ -18,7 +18,7 @@ class AcceleratorFacts(msgspec.Struct, frozen=True):
     Attributes:
         device: as torch names it, such as `cuda:0`.
         capability: of its instructions, such as 9.0.
-        driver: its version; None where NVML does not say.
+        driver: its version; None where neither NVML nor the system says.
         memory: bytes in all.
     """
 
@@ -29,7 +29,11 @@ class AcceleratorFacts(msgspec.Struct, frozen=True):
     memory: int
 
     def __str__(self) -> str:
-        return f"{self.device} {self.name}, driver {self.driver or 'not known'}"
+        unknown = "not known"
+        return (
+            f"{self.device} {self.name} of {self.memory:,} bytes, capability {self.capability or unknown}, "
+            f"driver {self.driver or unknown}"
+        )
 
 
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -167,13 +171,14 @@ def _processor() -> str:
 def differences(one: Environment, other: Environment) -> list[str]:
     """What keeps two environments from being the same for a measurement, in words."""
     return [
-        f"{name} {_words(getattr(one, name))} and {_words(getattr(other, name))}"
+        f"{name} {words(getattr(one, name))} and {words(getattr(other, name))}"
         for name in MUST_MATCH
         if getattr(one, name) != getattr(other, name)
     ]
 
 
-def _words(value: object) -> str:
+def words(value: object) -> str:
+    """A fact of an environment, as it is told."""
     if isinstance(value, tuple):
         return "; ".join(str(each) for each in value) or "none"
     return str(value)

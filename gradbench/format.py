@@ -80,7 +80,9 @@ def ratio(interval: Interval | None) -> str:
     """A ratio, to the digits that its interval supports."""
     if interval is None:
         return UNKNOWN
-    return f"{interval.mean:,.{ratio_places(interval)}f}"
+    shown = f"{interval.mean:,.{ratio_places(interval)}f}"
+    # No ratio is 0, however little is known of it.
+    return shown if float(shown.replace(",", "")) else significant(interval.mean, 1)
 
 
 def ends(interval: Interval | None) -> str:
@@ -98,9 +100,22 @@ def ratio_with_ends(interval: Interval | None) -> str:
     return f"{ratio(interval)} ({ends(interval)})"
 
 
-def expm1(value: float | None) -> float | None:
-    """From a log-ratio to the difference from 1; None where two passes leave open more than any number."""
-    return None if value is None or value > 700 else math.expm1(value)
+# Beyond this a difference says no more than that it is not known.
+_MOST_FACTOR = 1_000
+
+
+def difference(value: float | None) -> str:
+    """A log-ratio as the difference from 1 that it is: per cent, or a factor where that is large.
+
+    >>> difference(0.02), difference(3.0), difference(70.0)
+    ('2.0 %', 'a factor of 20', 'a factor of more than 1,000')
+    """
+    if value is None or value < math.log(10):
+        return percent(None if value is None else math.expm1(value))
+    # Few passes, or a machine that is busy, leave open more than any number.
+    if value > math.log(_MOST_FACTOR):
+        return f"a factor of more than {_MOST_FACTOR:,}"
+    return f"a factor of {significant(math.exp(value), 2)}"
 
 
 def percent(value: float | None) -> str:

@@ -192,6 +192,10 @@ class Worker:
         elif "CUDA error" in text:
             # After any other error of the device each further call in this process fails as well.
             self._broken = first_line(error)
+            text = f"{type(error).__name__}: {self._broken}"
+        if kind == "out of memory":
+            # What follows is of the allocator's own blocks, and advice on its settings.
+            text = text.partition(" Of the allocated memory")[0]
         line = " ".join(text.split())[:500]
         self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
 
@@ -412,15 +416,21 @@ def with_parts(
 def _parts(
     per_call: numpy.ndarray[Any, Any], reference: int, least: numpy.ndarray[Any, Any]
 ) -> list[PartTime | None]:
-    """By lane the part that these seconds per call are, rounds x lanes; None where a round has none."""
+    """By lane the part that these seconds per call are, rounds x lanes.
+
+    Of the rounds that have one, where those are most of them; None otherwise.
+    """
     parts: list[PartTime | None] = []
+    known = ~numpy.isnan(per_call)
+    enough = 2 * known.sum(axis=0) > len(per_call)
     base = per_call[:, reference]
-    above = numpy.median(base) > least[reference]
-    for column, smallest in zip(per_call.T, least, strict=True):
-        if numpy.isnan(column).any():
+    above = bool(enough[reference]) and numpy.nanmedian(base) > least[reference]
+    for place, smallest in enumerate(least):
+        if not enough[place]:
             parts.append(None)
             continue
-        q1, median, q3 = (float(each) for each in numpy.quantile(column, [0.25, 0.5, 0.75]))
+        column = per_call[:, place]
+        q1, median, q3 = (float(each) for each in numpy.nanquantile(column, [0.25, 0.5, 0.75]))
         log_ratio = None
         both = (column > 0) & (base > 0)
         if above and median > smallest and both.any():

@@ -1,4 +1,4 @@
-"""What NVIDIA's management library tells of a device, where `nvidia-ml-py` is installed; otherwise nothing.
+"""What NVIDIA's management library tells of a device, where `nvidia-ml-py` is installed; otherwise little.
 
 The package is the optional extra `cuda`. Whatever it does not say, or refuses to, is None.
 """
@@ -6,7 +6,9 @@ The package is the optional extra `cuda`. Whatever it does not say, or refuses t
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +22,10 @@ _REASONS = {
     0x40: "temperature (hardware)",
     0x80: "power brake",
 }
+
+
+# Where the kernel's module says what it is.
+_MODULE = Path("/proc/driver/nvidia/version")
 
 
 class DeviceReading(msgspec.Struct, frozen=True):
@@ -53,12 +59,26 @@ def _library() -> Any:
 
 
 def driver() -> str | None:
-    """The version of the driver."""
+    """The version of the driver.
+
+    Without the library that of the kernel's module, which is the same: so a run can be resumed, and two be
+    compared, of which one was measured without it.
+    """
     library = _library()
     if library is None:
-        return None
+        return _of_the_module()
     version = _asked(library.nvmlSystemGetDriverVersion)
     return version.decode() if isinstance(version, bytes) else version
+
+
+def _of_the_module() -> str | None:
+    """The version of the module in the kernel (Linux)."""
+    try:
+        text = _MODULE.read_text()
+    except OSError:
+        return None
+    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return found[0] if found else None
 
 
 def read(uuid: str) -> DeviceReading | None:

@@ -71,6 +71,19 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     environment: Environment
     plan: Plan
 
+    @property
+    def measured_on(self) -> str:
+        """What the figures are of, by name: accelerators, and the processor that they or it were run by."""
+        devices = {each.device for each in self.plan.comparisons}
+        processor = self.environment.processor
+        names = [
+            f"{each.name} ({each.device})" for each in self.environment.accelerators if each.device in devices
+        ]
+        if not names:
+            return processor
+        *first, last = [processor, *names] if "cpu" in devices else [*names, f"the host {processor}"]
+        return f"{', '.join(first)} and {last}"
+
 
 class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
     """A fresh process began.

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 import numpy
 
-from gradbench import stats
+from gradbench import format, stats
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Comparison, Lane
 from gradbench.results import Failure, Kernels, LaneTime, Memory, PartTime, Results, Timeline, Visit
@@ -556,7 +556,7 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
         worst = max(noisy, key=lambda each: each.floor or 0.0)
         said.append(
             f"In {len(noisy)} of {len(comparisons)} comparisons identical code may seem to differ by more "
-            f"than 2 % (worst: {worst.comparison.id}, {100 * math.expm1(worst.floor or 0.0):.1f} %). "
+            f"than 2 % (worst: {worst.comparison.id}, {format.difference(worst.floor)}). "
             "More passes narrow that: --resume --passes."
         )
     if results.failures:

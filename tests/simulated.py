@@ -25,6 +25,7 @@ class Simulated:
         kernels: when each began, and how long it takes, in nanoseconds.
         fullest: most launches that were ever in the queue at once.
         free: bytes of memory that are left.
+        event_ns: what recording an event takes the host, and asking it.
     """
 
     def __init__(self, free=10**9):
@@ -42,6 +43,7 @@ class Simulated:
         self.kernels = []
         self.given_back = 0
         self.broken = ""
+        self.event_ns = 0
 
     # The host.
 
@@ -140,9 +142,11 @@ class _Event:
 
     def record(self):
         self._simulated.log.append("event")
+        self._simulated.now += self._simulated.event_ns
         self.time = max(self._simulated.now, self._simulated.busy_until)
 
     def query(self):
+        self._simulated.now += self._simulated.event_ns
         return self._simulated.now >= self.time
 
     def elapsed_time(self, end):

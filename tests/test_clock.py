@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from simulated import CYCLES_PER_NS, LAUNCH_NS, Calls, Simulated
+from simulated import CAPACITY, CYCLES_PER_NS, LAUNCH_NS, Calls, Simulated
 
 from gradbench import clock
 from gradbench.clock import Accelerator, DeviceClock
@@ -79,6 +79,18 @@ def test_the_spin_is_as_long_as_issuing_with_a_margin_by_the_devices_own_counter
     assert device.spins[-1] == pytest.approx(clock.SPIN_MARGIN * 20 * 5_000 * CYCLES_PER_NS, rel=0.01)
 
 
+@pytest.mark.parametrize("feed", [None, lambda: None])
+def test_the_spin_covers_the_events_too_so_that_what_takes_less_than_they_do_has_a_device_time(device, feed):
+    device.event_ns = 3_000
+    timer = DeviceClock(Accelerator("cuda:0", device), device.clock)
+    lane = Calls(lambda: device.work(50), feed)
+    timer.wall(lane, 4)
+    before = len(device.spins)
+    assert timer.device(lane, 4) == pytest.approx(0)
+    # At the first attempt.
+    assert len(device.spins) - before == (1 if feed is None else 4)
+
+
 def test_a_spin_that_was_too_short_is_made_longer_and_its_batch_is_not_believed(device, timer):
     lane = Calls(lambda: device.launch(device_ns=100, host_ns=1_000))
     timer.wall(lane, 20)
@@ -100,10 +112,44 @@ def test_a_statement_that_waits_for_the_device_has_no_device_time_and_is_not_ask
 
     lane = Calls(statement)
     timer.wall(lane, 5)
+    for _ in range(clock.GIVEN_UP):
+        assert math.isnan(timer.device(lane, 5))
+    asked = len(device.spins)
+    assert asked == 2 + clock.GIVEN_UP * clock.ATTEMPTS
     assert math.isnan(timer.device(lane, 5))
-    assert len(device.spins) == 2 + clock.ATTEMPTS
-    assert math.isnan(timer.device(lane, 5))
-    assert len(device.spins) == 2 + clock.ATTEMPTS
+    assert len(device.spins) == asked
+
+
+def test_a_call_that_fills_the_queue_has_no_device_time_and_is_not_waited_for_with_ever_longer_spins(
+    device, timer
+):
+    def statement():
+        for _ in range(4 * CAPACITY):
+            device.launch(device_ns=100, host_ns=5_000)
+
+    lane = Calls(statement)
+    timer.wall(lane, 1)
+    spins = len(device.spins)
+    before = device.now
+    for _ in range(5):
+        assert math.isnan(timer.device(lane, 1))
+    assert len(device.spins) - spins <= 2 * clock.GIVEN_UP
+    assert device.now - before < 1e9
+
+
+def test_a_lane_whose_host_was_held_up_in_one_batch_is_asked_again(device, timer):
+    held_up = False
+
+    def statement():
+        device.launch(device_ns=100, host_ns=2_000)
+        device.work(10**6 if held_up else 0)
+
+    lane = Calls(statement)
+    timer.wall(lane, 5)
+    for held_up in (True, False, True):
+        assert math.isnan(timer.device(lane, 5)) == held_up
+    held_up = False
+    assert timer.device(lane, 5) / 5 == pytest.approx(100)
 
 
 def test_of_fed_calls_the_feed_is_in_no_time(device, timer):

@@ -12,6 +12,7 @@ from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.compare.changes import MAY_DIFFER, MUST_MATCH, compare
 from gradbench.compare.text import as_data, as_markdown, as_text, rows, sentences
+from gradbench.environment import AcceleratorFacts, words
 from gradbench.errors import RequestError
 from gradbench.plan import Request
 from gradbench.results import Failure, Writer
@@ -114,11 +115,23 @@ def test_runs_that_do_not_compare_are_refused_unless_by_force(name):
         new = altered(new, options=msgspec.structs.replace(new.header.options, **{name: OTHER[name]}))
     else:
         new = altered(new, environment=msgspec.structs.replace(ENVIRONMENT, **{name: OTHER[name]}))
-    with pytest.raises(RequestError, match=f"{name} .* and {re.escape(str(OTHER[name]))}.*--force") as caught:
+    with pytest.raises(
+        RequestError, match=f"{name} .* and {re.escape(words(OTHER[name]))}.*--force"
+    ) as caught:
         compare(results(OLD), new, 0.05)
     assert "\n" not in str(caught.value)
     found = compare(results(OLD), new, 0.05, force=True)
     assert any("by force" in said and name in said for said in sentences(found))
+
+
+def test_of_another_device_it_is_said_in_words_what_differs():
+    facts = [AcceleratorFacts("cuda:0", "H100", "9.0", "570.10", size) for size in (80, 94)]
+    old, new = (
+        altered(results(OLD), environment=msgspec.structs.replace(ENVIRONMENT, accelerators=(each,)))
+        for each in facts
+    )
+    with pytest.raises(RequestError, match=r"cuda:0 H100 of 80 bytes.* and cuda:0 H100 of 94 bytes"):
+        compare(old, new, 0.05)
 
 
 @pytest.mark.parametrize("name", MAY_DIFFER)

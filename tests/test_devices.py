@@ -66,6 +66,12 @@ def test_the_host_is_net_of_the_empty_loop(both):
     assert lanes(both)[100]["tracked"].verdict != "no time of its own"
 
 
+def test_the_page_begins_with_what_was_measured_on(both):
+    more = device_results(msgspec.structs.replace(BOTH, device="cuda:0,cuda:1"), passes=1)
+    assert more.header.measured_on == "A device (cuda:0), A device (cuda:1) and the host A processor"
+    assert re.search(r'class="lead">(.*?), PyTorch', render(both))[1] == "A processor and A device (cuda:0)"
+
+
 def test_on_the_cpu_there_are_no_parts(both):
     for lane in lanes(both, "cpu")[100].values():
         assert (lane.host, lane.device, lane.host_ratio, lane.device_ratio) == (None,) * 4

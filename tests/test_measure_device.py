@@ -143,6 +143,21 @@ def test_memory_that_runs_out_in_a_lane_is_its_row_and_the_others_are_timed_with
     assert device.given_back == 1
 
 
+def test_of_an_error_the_row_has_what_happened_and_no_advice_on_settings_or_debugging(device):
+    ran_out = (
+        "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8.00 GiB of which "
+        "7.00 GiB is free. Of the allocated memory 1.00 GiB is allocated by PyTorch. If reserved but "
+        "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF."
+    )
+    failure, _ = visit(
+        ("a", "reference", "launch(1)"), ("b", "method", f"raise torch.OutOfMemoryError({ran_out!r})")
+    )
+    assert failure.message.endswith("of which 7.00 GiB is free.")
+    bad = "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress'."
+    (failure,) = visit(("a", "reference", "launch(1)"), ("b", "method", f"raise RuntimeError({bad!r})"))
+    assert failure.message == "RuntimeError: CUDA error: an illegal memory access was encountered"
+
+
 def test_memory_that_runs_out_while_lanes_are_timed_costs_one_lane(device, monkeypatch):
     left = iter(range(12))
     monkeypatch.setattr(builtins, "left", left, raising=False)
@@ -260,7 +275,7 @@ ROLES = ("reference", "method", "empty")
 
 def parts(device_ns, fed=False, calls=10):
     lanes = [msgspec.structs.replace(each, calls=calls) for each in LANES]
-    device = numpy.array([device_ns] * 5, dtype=float)
+    device = numpy.broadcast_to(numpy.array(device_ns, dtype=float), (5, 3))
     return [each.device for each in with_parts(lanes, ROLES, numpy.ones((5, 3)), device, fed)]
 
 
@@ -284,12 +299,19 @@ def test_a_part_that_cannot_be_told_from_nothing_has_no_ratio():
     assert method.seconds == pytest.approx(4e-6)
 
 
-def test_a_part_that_is_not_known_in_one_round_is_none():
-    lanes = with_parts(
-        LANES, ROLES, numpy.ones((2, 3)), numpy.array([[1e4, 1e4, 1e3], [1e4, math.nan, 1e3]]), False
-    )
-    assert lanes[1].device is None
-    assert lanes[0].device is not None
+@pytest.mark.parametrize("lost", [1, 2, 3, 5])
+@pytest.mark.parametrize("column", [0, 1])
+def test_of_a_lane_whose_device_time_is_known_in_most_rounds_it_is_told_from_those(lost, column):
+    device = numpy.tile([1e5, 2e5, 0.0], (5, 1))
+    device[:lost, column] = math.nan
+    found = parts(device)
+    if lost > 2:
+        assert found[column] is None
+        # Where it is the reference's that is not known, others have no ratio.
+        assert (found[1 - column].log_ratio is None) == (column == 0)
+    else:
+        assert found[0].seconds / found[1].seconds == pytest.approx(0.5)
+        assert found[1].log_ratio == pytest.approx(math.log(2))
 
 
 def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():

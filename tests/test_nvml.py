@@ -33,6 +33,13 @@ def library(**changes):
     return SimpleNamespace(**{**known, **changes})
 
 
+@pytest.fixture(autouse=True)
+def module(monkeypatch, tmp_path):
+    """Where the kernel's module says its version; nothing is there."""
+    monkeypatch.setattr(nvml, "_MODULE", tmp_path / "version")
+    return tmp_path / "version"
+
+
 @pytest.fixture
 def installed(monkeypatch):
     def install(**changes):
@@ -77,4 +84,13 @@ def test_a_driver_that_is_not_there_is_no_error(installed):
 def test_without_the_package_nothing_is_known(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert nvml.read("0123") is None
+    assert nvml.driver() is None
+
+
+@pytest.mark.parametrize("name", ["Kernel Module", "Open Kernel Module for x86_64"])
+def test_without_the_package_the_driver_is_known_from_the_kernels_module(monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    module.write_text(f"NVRM version: NVIDIA UNIX {name}  570.10.05  Tue Mar  5\nGCC version:  gcc 12.2.0\n")
+    assert nvml.driver() == "570.10.05"
+    module.write_text("something else")
     assert nvml.driver() is None

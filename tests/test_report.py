@@ -297,8 +297,16 @@ def test_a_ratio_has_the_digits_that_its_interval_supports():
     assert format.ratio_with_ends(Interval(3.6123, 3.5723, 3.6523, 9)) == "3.612 (3.572 to 3.652)"
     assert format.ratio_with_ends(Interval(1.00004, 1.00001, 1.00007, 9)) == "1.0000 (1.0000 to 1.0001)"
     assert format.ratio_with_ends(Interval(1029.3, 977.1, 1084.2, 9)) == "1,029 (977 to 1,084)"
+    assert format.ratio(Interval(0.34, 1e-6, 3e6, 2)) == "0.3"
     assert format.ratio(None) == "–"
     assert format.ratio(Interval(2.0, None, None, 1)) == "2.00"
+
+
+def test_a_difference_is_per_cent_while_that_says_something_and_a_factor_beyond():
+    shown = {None: "–", 0.0: "0 %", 0.02: "2.0 %", 2.0: "640 %", 3.0: "a factor of 20"}
+    assert {value: format.difference(value) for value in shown} == shown
+    for value in (70.0, 710.0, math.inf):
+        assert format.difference(value) == "a factor of more than 1,000"
 
 
 @pytest.mark.parametrize(
@@ -371,4 +379,8 @@ def test_two_passes_that_leave_everything_open_make_a_page():
     )
     summary = summarise(made)
     assert max(each.visible for each in summary.comparisons) > 709
-    assert "elementwise" in render(made)
+    page = render(made)
+    assert "elementwise" in page
+    assert "a factor of more than 1,000" in page
+    # No row of digits that nobody reads.
+    assert not re.search(r"\d{1,3}(,\d{3}){4,} %", page)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradbench import stats
+from gradbench.environment import words
 from gradbench.errors import RequestError
 from gradbench.growth import Growth, growths, larger
 from gradbench.plan import Comparison, Lane
@@ -126,7 +127,7 @@ def _differing(old: Results, new: Results, names: tuple[str, ...]) -> list[str]:
         # The text of a build is pages long.
         "another build of torch"
         if name == "torch_config"
-        else f"{name} {_fact(old, name)} and {_fact(new, name)}"
+        else f"{name} {words(_fact(old, name))} and {words(_fact(new, name))}"
         for name in names
         if _fact(old, name) != _fact(new, name)
     ]

@@ -309,7 +309,7 @@ def floor(summary: RunSummary) -> Finding | None:
     evidence = f"{within} of the {len(summary.twins)} twins are within 0.3 % of 1."
     if visible:
         evidence += (
-            f" A method that differs by {format.percent(math.expm1(float(numpy.median(visible))))} would be "
+            f" A method that differs by {format.difference(float(numpy.median(visible)))} would be "
             f"called slower in four of five runs of {summary.passes} passes, in the median comparison."
         )
     return Finding(

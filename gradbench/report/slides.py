@@ -93,7 +93,7 @@ def source(results: Results) -> str:
     passes = len({visit.number for visit in results.visits})
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return (
-        f"gradbench {header.gradbench} · {machine.processor}, {machine.cpus} logical processors · "
+        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical processors · "
         f"PyTorch {machine.torch}, {threads} · {passes} passes · {header.created[:10]}"
     )
 
