@@ -167,7 +167,8 @@ def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
     """A curve over operations for each device and type, and the comparisons that it shows."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in comparisons:
-        grouped[_kind(each)].append(each)
+        if each.passes:
+            grouped[_kind(each)].append(each)
     return [
         {
             "figure": figures.operations(own),
@@ -202,7 +203,9 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
                 "kind": kind if several else "",
                 "shows": shows,
                 "skipped": first.skipped,
-                "sweep": figures.sweep(own) if len(own) > SWEEP else None,
+                "sweep": figures.sweep(own)
+                if len(own) > SWEEP and any(each.passes for each in own)
+                else None,
                 "turn": figures.turn(own) if figures.has_turn(own) else None,
                 "turns": figures.turns(own),
                 "of": [each.comparison for each in own],
