@@ -180,7 +180,7 @@ def summarise(results: Results) -> RunSummary:
         wall=wall,
         outside=None if wall is None else wall - timed - imports,
         failed=failed(results),
-        unfinished=tuple(_unfinished(results)),
+        unfinished=tuple(unfinished(results)),
         warnings=tuple(_warnings(results, comparisons)),
     )
 
@@ -543,7 +543,7 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
         )
     if results.failures:
         said.append(failed(results))
-    said.extend(_unfinished(results))
+    said.extend(unfinished(results))
     for end in results.runs[-1:]:
         if end.asked is not None and (end.reached is None or end.reached > end.asked):
             got = "no interval" if end.reached is None else f"±{100 * end.reached:.2g} %"
@@ -554,7 +554,8 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
     return said
 
 
-def _unfinished(results: Results) -> Iterator[str]:
+def unfinished(results: Results) -> Iterator[str]:
+    """What did not come to its end: the file, or the run."""
     if results.cut_off:
         yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
     if _interrupted(results):
