@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
 import json
 import os
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ def cli() -> None:
     """What each way of controlling gradients in PyTorch costs, in time and memory, on this machine.
 
     Exit codes: 0 done; 1 done, and something is worse (compare, versus); 2 the request was wrong; 3 ended
-    early, and says what is kept.
+    early, or nothing could be measured, and says what is kept.
     """
 
 
@@ -150,33 +153,31 @@ _device = click.option(
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
 @click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
+@click.option("--quiet", is_flag=True, help="Say neither how it goes nor what was found; only where it is.")
 @click.pass_context
 def run(context: click.Context, preset: str, workloads: list[str], methods: list[str], sizes: list[str],
         device: str, cold: bool, dtype: str, passes: int | None, budget: float | None,
         precision: float | None, threads: int, allocator: Any, seed: int, timeout: float,
-        output: Path | None, resume: bool, with_report: bool) -> None:  # fmt: skip
+        output: Path | None, resume: bool, with_report: bool, quiet: bool) -> None:  # fmt: skip
     """Measure, and build the report (the main job)."""
     from gradbench import run as runs
     from gradbench.plan import Request
     from gradbench.progress import make_progress
     from gradbench.results import Options
 
-    given = _given(context)
     if resume:
-        _refuse_fixed(context, given)
+        _refuse_fixed(context)
         folder = output or _newest()
-        goal = _resumed_goal(folder, preset if "preset" in given else None, passes, budget, precision)
-        with make_progress() as progress:
+        goal = _resumed_goal(folder, passes, budget, precision)
+        with make_progress(quiet) as progress:
             results = runs.resume(folder, goal, progress)
     else:
         goal = runs.make_goal(preset, passes, budget, precision)
         request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, preset, cold)
-        now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
         options = Options(preset, threads, allocator, timeout)
-        command = shlex.join(["gradbench", *sys.argv[1:]])
-        with make_progress() as progress:
-            results = runs.start(output or RUNS / now, request, options, goal, command, progress)
-    _finish(results.path, with_report)
+        with make_progress(quiet) as progress, _new(output) as folder:
+            results = runs.start(folder, request, options, goal, _command(sys.argv[1:]), progress)
+    _finish(results.path, with_report, quiet)
 
 
 def _given(context: click.Context) -> list[str]:
@@ -185,10 +186,11 @@ def _given(context: click.Context) -> list[str]:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
 
 
-def _refuse_fixed(context: click.Context, given: Sequence[str]) -> None:
+def _refuse_fixed(context: click.Context) -> None:
     """Raise RequestError where an option was given that a run which is resumed has already."""
-    fixed = sorted(set(given) & {
-        "workloads", "methods", "sizes", "device", "cold", "dtype", "threads", "allocator", "seed", "timeout",
+    fixed = sorted(set(_given(context)) & {
+        "preset", "workloads", "methods", "sizes", "device", "cold", "dtype", "threads", "allocator", "seed",
+        "timeout",
     })  # fmt: skip
     if fixed:
         flags = {each.name: each.opts[0] for each in context.command.params}
@@ -198,27 +200,63 @@ def _refuse_fixed(context: click.Context, given: Sequence[str]) -> None:
         )
 
 
-def _finish(results: Path, with_report: bool) -> None:
-    """Build the report of a run that has ended, or say where its results are."""
-    if not with_report:
-        click.echo(f"results: {results}")
-        return
+def _command(words: Sequence[str]) -> str:
+    """A command line as it is kept; what of a name is no text stands in it as an escape."""
+    return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
+
+
+@contextlib.contextmanager
+def _new(output: Path | None, prefix: str = "") -> Iterator[Path]:
+    """The folder of a new run or trial: the one asked for, or one in runs/, which git then leaves alone."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    theirs = RUNS.exists()
     try:
-        _report(results, results.parent / "report.html")
+        yield output or RUNS / f"{prefix}{now}"
+    finally:
+        # A folder of that name which was there already is not ours to hide.
+        if not theirs and RUNS.is_dir():
+            with contextlib.suppress(OSError):
+                (RUNS / ".gitignore").write_text("*\n")
+
+
+def _finish(results: Path, with_report: bool, quiet: bool) -> None:
+    """Tell what a run that has ended found, and build its report or say where its results are.
+
+    Raises EndedEarly where nothing could be measured.
+    """
+    from gradbench.progress import doing
+    from gradbench.results import read_results
+    from gradbench.summary import summarise
+
+    try:
+        with doing("summing up", quiet):
+            summary = summarise(read_results(results))
+            if not quiet:
+                from gradbench.report.brief import brief
+
+                told = brief(summary, max(60, min(110, shutil.get_terminal_size().columns)))
+        if not quiet and told:
+            click.echo(told)
+        if with_report:
+            _report(results, results.parent / "report.html", quiet)
+        else:
+            click.echo(f"results: {results}")
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the results are kept in {results}; "
             "build it with `gradbench report`"
         ) from None
+    if summary.failed and not summary.passes:
+        raise EndedEarly(f"{summary.failed} What is known is kept in {results}")
+    if summary.failed:
+        _say("note", summary.failed)
 
 
-def _resumed_goal(
-    folder: Path, preset: str | None, passes: int | None, budget: float | None, precision: float | None
-) -> Any:
+def _resumed_goal(folder: Path, passes: int | None, budget: float | None, precision: float | None) -> Any:
     from gradbench import run as runs
     from gradbench.results import read_results
 
-    return runs.make_goal(preset or read_results(folder).header.options.preset, passes, budget, precision)
+    return runs.make_goal(read_results(folder).header.options.preset, passes, budget, precision)
 
 
 # Of the options of `run`, those that are no choice among its workloads.
@@ -230,7 +268,8 @@ _OF_RUN = [each for each in run.params if each.name not in ("workloads", "sizes"
 @click.pass_context
 def model(context: click.Context, file: Path, preset: str, methods: list[str], passes: int | None,
           budget: float | None, precision: float | None, threads: int, allocator: Any, seed: int,
-          timeout: float, output: Path | None, resume: bool, with_report: bool) -> None:  # fmt: skip
+          timeout: float, output: Path | None, resume: bool, with_report: bool,
+          quiet: bool) -> None:  # fmt: skip
     """Measure your own model under each method, and build the report.
 
     FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
@@ -240,44 +279,42 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     """
     from gradbench import run as runs
     from gradbench.own import make_own
-    from gradbench.progress import make_progress
+    from gradbench.progress import doing, make_progress
     from gradbench.results import Options, new_folder, read_results
 
-    given = _given(context)
+    looking = f"running {file.name} to see what it defines"
     if resume:
-        _refuse_fixed(context, given)
+        _refuse_fixed(context)
         folder = output or _newest()
         header = read_results(folder).header
         asked, threads = header.request, header.options.threads
-        goal = _resumed_goal(folder, preset if "preset" in given else None, passes, budget, precision)
-        own = make_own(file, asked.methods, asked.seed, asked.preset, threads)
-        with make_progress() as progress:
+        goal = _resumed_goal(folder, passes, budget, precision)
+        with doing(looking, quiet):
+            own = make_own(file, asked.methods, asked.seed, asked.preset, threads)
+        with make_progress(quiet) as progress:
             results = runs.resume(folder, goal, progress, own.plan, file)
-        _finish(results.path, with_report)
+        _finish(results.path, with_report, quiet)
         return
     goal = runs.make_goal(preset, passes, budget, precision)
-    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    folder = output or RUNS / f"{file.stem}-{now}"
-    new_folder(folder)
-    own = make_own(file, tuple(methods), seed, preset, threads)
-    if "timeout" not in given:
+    if output is not None:
+        new_folder(output)
+    with doing(looking, quiet):
+        own = make_own(file, tuple(methods), seed, preset, threads)
+    if "timeout" not in _given(context):
         # A visit of a large model takes as long as it takes; what is rough is taken five times.
         timeout = min(max(timeout, 5 * own.visit), 86_400.0)
     if goal.budget is not None and own.one_pass * SCARCE > goal.budget:
-        click.echo(
-            f"gradbench: note: a pass takes about {own.one_pass:.0f} s here, so few fit into "
-            f"{goal.budget:g} s and intervals will be wide; give a longer --budget, a smaller x, or fewer "
-            "methods by --method",
-            err=True,
+        _say(
+            "note",
+            f"a pass takes about {own.one_pass:.0f} s here, so few fit into {goal.budget:g} s and intervals "
+            "will be wide; give a longer --budget, a smaller x, or fewer methods by --method",
         )
     options = Options(preset, threads, allocator, timeout)
     # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
     words = [file.name if each == str(file) else each for each in sys.argv[1:]]
-    with make_progress() as progress:
-        results = runs.start(
-            folder, own.request, options, goal, shlex.join(["gradbench", *words]), progress, own.plan, file
-        )
-    _finish(results.path, with_report)
+    with make_progress(quiet) as progress, _new(output, f"{file.stem}-") as folder:
+        results = runs.start(folder, own.request, options, goal, _command(words), progress, own.plan, file)
+    _finish(results.path, with_report, quiet)
 
 
 def _newest(*also: str) -> Path:
@@ -293,10 +330,13 @@ def _newest(*also: str) -> Path:
     return found[-1].parent
 
 
-def _report(results: Path, output: Path) -> None:
-    from gradbench.report import write_report
+def _report(results: Path, output: Path, quiet: bool = False) -> None:
+    from gradbench.progress import doing
 
-    write_report(results, output)
+    with doing("building the report", quiet):
+        from gradbench.report import write_report
+
+        write_report(results, output)
     click.echo(f"report: {output}")
 
 
@@ -309,8 +349,12 @@ def _report(results: Path, output: Path) -> None:
     help="Where to write it.  [default: report.html beside the results]",
 )
 def report(results: Path | None, output: Path | None) -> None:
-    """Build the HTML report again, from RESULTS (default: the newest run in runs/) of `run` or `versus`."""
-    from gradbench.results import locate
+    """Build the HTML report of RESULTS again.
+
+    RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
+    """
+    from gradbench.results import locate, read_results
+    from gradbench.summary import unfinished
     from gradbench.versus.records import FILENAME, is_trial, read_trial
 
     results = results or _newest(FILENAME)
@@ -325,6 +369,8 @@ def report(results: Path | None, output: Path | None) -> None:
         return
     path = locate(results)
     _report(path, output or path.parent / "report.html")
+    for each in unfinished(read_results(path)):
+        _say("note", each)
 
 
 @cli.command()
@@ -340,7 +386,10 @@ def report(results: Path | None, output: Path | None) -> None:
     help="svg, png, or both with a comma.",
 )  # fmt: skip
 def figures(results: Path | None, output: Path | None, formats: str) -> None:
-    """Draw RESULTS (default: the newest run) for a talk: tables and charts, each a picture of its own."""
+    """Draw the tables and charts of RESULTS for a talk.
+
+    Each is a picture of its own. RESULTS is a run (default: the newest).
+    """
     from gradbench.report.slides import write_figures
     from gradbench.results import locate
 
@@ -362,7 +411,10 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
 def export(results: Path | None, form: str, output: Path | None) -> None:
-    """Write RESULTS (default: the newest run) in a form that other programs, or people, read."""
+    """Write RESULTS in a form that other programs, or people, read.
+
+    RESULTS is a run (default: the newest).
+    """
     from gradbench.export import FORMS
     from gradbench.results import read_results
     from gradbench.summary import summarise
@@ -385,7 +437,10 @@ def export(results: Path | None, form: str, output: Path | None) -> None:
     "--json", "as_json", is_flag=True, help="For programs: what was seen, with the code that saw it."
 )
 def traits(results: Path | None, as_json: bool) -> None:
-    """What each method does to tensors, observed here, or as it was observed in RESULTS."""
+    """What each method does to tensors, by observation.
+
+    It is observed here, or was in RESULTS, a run.
+    """
     import msgspec
 
     from gradbench.listing import observe
@@ -403,7 +458,10 @@ def traits(results: Path | None, as_json: bool) -> None:
 @click.option("--id", "ids", multiple=True, callback=_names, metavar="ID", help="Only this claim.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: each verdict with its cases.")
 def claims(results: Path | None, ids: list[str], as_json: bool) -> None:
-    """What is said of gradient control, and whether RESULTS (default: the newest run) bear it out."""
+    """What is said of gradient control, and whether it holds.
+
+    It is judged by RESULTS, a run (default: the newest).
+    """
     from gradbench.claims import verdicts
     from gradbench.claims.text import as_data, as_text
     from gradbench.results import read_results
@@ -446,9 +504,10 @@ def _width() -> int:
 def compare(
     context: click.Context, old: Path, new: Path, margin: float, everything: bool, force: bool, form: str
 ) -> None:
-    """What became slower or larger from OLD to NEW, two results files (or folders of runs).
+    """What became slower or larger from OLD to NEW.
 
-    Ratios to the reference and exact bytes are compared, with correction for the number of lanes.
+    Both are results files, or folders of runs. Ratios to the reference and exact bytes are compared, with
+    correction for the number of lanes.
 
     Exit codes: 0 nothing is worse; 1 something became slower or larger; 2 the runs cannot be compared.
     """
@@ -586,11 +645,8 @@ def versus(
     else:
         comparisons = (written(setup, statement),)
     options = Options(within, budget, pairs, threads, allocator, timeout, seed)
-    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    command = shlex.join(["gradbench", *sys.argv[1:]])
-    folder = output or RUNS / f"versus-{now}"
-    with open_sides(one, other) as sides, make_watcher() as watcher:
-        trial = measure(folder, sides, comparisons, options, command, watcher)
+    with open_sides(one, other) as sides, make_watcher() as watcher, _new(output, "versus-") as folder:
+        trial = measure(folder, sides, comparisons, options, _command(sys.argv[1:]), watcher)
     judged = judge(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if as_json else as_text(judged, _width()))
     if with_report:
@@ -624,7 +680,10 @@ def list_(as_json: bool, devices: bool) -> None:
 @click.option("--quick", is_flag=True, help="Only look; do not measure the noise.")
 @_device
 def doctor(as_json: bool, quick: bool, device: str) -> None:
-    """Is this machine fit to measure, what is its noise floor, and what would help?"""
+    """Is this machine fit to measure, and what would help?
+
+    It tells the noise floor as well: what identical code seems to differ by.
+    """
     import msgspec
 
     from gradbench.doctor import examine, measure_noise
@@ -640,9 +699,15 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: every error that a user can cause is one line on standard error."""
     code = 0
+    for stream in (sys.stdout, sys.stderr):
+        # A name that is no text, or that the locale has no letters for, is shown by escapes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # Who cancels a job sends SIGTERM: it ends a run as Ctrl-C does, with what is kept.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Not click's own main: it answers an interrupt and a closed pipe with codes of its own.
-        given = list(sys.argv[1:] if arguments is None else arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
         with cli.make_context("gradbench", given) as context:
             cli.invoke(context)
         sys.stdout.flush()
@@ -665,6 +730,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         _say("error", f"{where}{error.strerror or error}; name another file or folder")
         code = 2
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name in ("", "gradbench"):
+            raise
+        _say("error", f"{name} is not installed, which this needs; `{sys.executable} -m pip install {name}`")
+        code = 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(code)
 
 

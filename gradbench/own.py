@@ -67,6 +67,13 @@ def _call(comparison: Comparison, seen: Seen) -> float:
 
 def read(file: Path) -> str:
     """The text of a file of Python. Raises RequestError where it is none."""
+    try:
+        str(file.absolute()).encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            f"{file}: its name, or that of its folder, is no text under this locale; rename it, or set "
+            "PYTHONUTF8=1"
+        ) from None
     if not file.is_file():
         what = "it is a folder" if file.is_dir() else "there is none"
         raise RequestError(f"{file}: expected a Python file that defines `model` and `x`; {what}")

@@ -225,7 +225,13 @@ def make_plan(request: Request) -> Plan:
     choose("--dtype", (request.dtype,), DTYPES, str)
     choose("--preset", (request.preset,), PRESETS, str)
     wanted = choose("--workload", request.workloads, _names(each.name for each in WORKLOADS), str)
-    choose("--method", request.methods, _names(lane_names(WORKLOADS)), str)
+    choose(
+        "--method",
+        request.methods,
+        _names(lane_names(WORKLOADS)),
+        str,
+        _names(lane_names([each for each in WORKLOADS if each.name in wanted])),
+    )
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
     if request.cold and "cpu" in request.devices:
@@ -260,8 +266,9 @@ def _names(names: Iterable[str]) -> list[str]:
 
 
 def lane_names(workloads: Sequence[Workload]) -> Iterator[str]:
-    """What `--method` may name: the methods, and the ways of these workloads; some more than once."""
-    yield from (method.name for method in METHODS)
+    """What `--method` may name in these workloads: methods, and their own ways; some more than once."""
+    if any(not workload.ways for workload in workloads):
+        yield from (method.name for method in METHODS)
     yield from (way.name for workload in workloads for way in workload.ways)
 
 
@@ -592,12 +599,30 @@ def _lines(*parts: str) -> str:
 T = TypeVar("T")
 
 
-def choose(option: str, wanted: Sequence[str], rows: Sequence[T], name: Callable[[T], str]) -> list[T]:
-    """The rows that are wanted, in the order of the table; all of them when none is named."""
+def choose(
+    option: str,
+    wanted: Sequence[str],
+    rows: Sequence[T],
+    name: Callable[[T], str],
+    fitting: Sequence[str] | None = None,
+) -> list[T]:
+    """The rows that are wanted, in the order of the table; all of them when none is named.
+
+    Raises RequestError for a name that no row has: with the one that was meant, or else with those that are
+    `fitting` here.
+    """
     known = {name(row): row for row in rows}
     for each in wanted:
         if each not in known:
-            near = difflib.get_close_matches(each, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise RequestError(f"{option} {each}: expected one of {', '.join(known)}{hint}")
+            near = difflib.get_close_matches(each, fitting or known, 1) or difflib.get_close_matches(
+                each, known, 1
+            )
+            raise RequestError(
+                f"{option} {each}: "
+                + (
+                    f"there is no such name; did you mean {near[0]}?"
+                    if near
+                    else f"expected one of {', '.join(fitting or known)}"
+                )
+            )
     return [row for key, row in known.items() if not wanted or key in wanted]

@@ -319,7 +319,9 @@ _encoder = msgspec.json.Encoder()
 
 def new_folder(output: Path) -> None:
     """Raise RequestError where a folder holds something already: nothing is overwritten."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"--output {output}: expected a new or empty folder; it is a file; name another")
+    if output.exists() and any(output.iterdir()):
         what = "another run" if (output / FILENAME).exists() else "other files"
         raise RequestError(
             f"--output {output}: expected a new or empty folder; it holds {what}; name another folder"
@@ -333,8 +335,17 @@ def locate(path: Path) -> Path:
     if path.is_dir() and not found.is_file():
         found = path / f"{FILENAME}.gz"
     if not found.is_file():
-        raise RequestError(f"{path}: expected a results file or the folder of a run; there is none")
+        raise RequestError(f"{path}: expected a results file or the folder of a run; {_is_no_run(path)}")
     return found
+
+
+def _is_no_run(path: Path) -> str:
+    """What is there in place of a run."""
+    if not path.exists():
+        return "there is nothing of that name"
+    if any(path.glob("versus.jsonl*")):
+        return "it is the trial of `gradbench versus`, which `gradbench report` reads"
+    return f"it is a folder without {FILENAME}"
 
 
 def read_results(path: Path) -> Results:

@@ -123,6 +123,12 @@ class Progress:
     def begin(self, memory: int, visits: int | None) -> None:
         """The run begins: visits that count bytes, and those that take time, where their number is known."""
 
+    def starting(self, number: int) -> None:
+        """A process starts for pass `number`; it imports torch first."""
+
+    def observing(self) -> None:
+        """What the methods do to tensors is observed."""
+
     def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
         """A visit begins, in pass `number` (0: memory); seconds left for the run, where known."""
 
@@ -412,6 +418,7 @@ class _Run:
             hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
             # Resident memory grows only where freed pages go back to the system.
             allocator = self._options.allocator if kind == "time" else "system"
+            self._progress.starting(number)
             with WorkerProcess(job, hash_seed, padding, allocator) as worker:
                 ready = worker.ready()
                 self._opened(ready)
@@ -443,6 +450,7 @@ class _Run:
 
     def _observe(self) -> None:
         """Have a fresh process observe what the methods do to tensors."""
+        self._progress.observing()
         with WorkerProcess(Job(0, "memory", self._seed % (1 << 32), 1), 0, 0, "system") as worker:
             self._opened(worker.ready())
             try:

@@ -16,6 +16,7 @@ import msgspec
 import numpy
 
 from gradbench import format, stats
+from gradbench.failures import failed, lost_comparisons
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Comparison, Lane
 from gradbench.results import Failure, Kernels, LaneTime, Memory, PartTime, Results, Timeline, Visit
@@ -119,6 +120,9 @@ class RunSummary:
         twins: by comparison, the twin's ratio to the reference, less 1 and without sign.
         wall, outside: seconds of wall time of all passes, and those of them neither in timed rounds nor in
             the import of torch; None for a run that did not end by itself.
+        failed: what failed, and why; empty where nothing did.
+        unfinished: what did not come to its end, the file or the run.
+        warnings: these among all that a reader must know before believing the figures.
     """
 
     results: Results
@@ -127,7 +131,9 @@ class RunSummary:
     passes: int
     wall: float | None
     outside: float | None
-    warnings: tuple[str, ...] = field(default=())
+    failed: str = ""
+    unfinished: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def devices(self) -> list[str]:
@@ -178,6 +184,8 @@ def summarise(results: Results) -> RunSummary:
         passes=max((comparison.passes for comparison in comparisons), default=0),
         wall=wall,
         outside=None if wall is None else wall - timed - imports,
+        failed=failed(results),
+        unfinished=tuple(unfinished(results)),
         warnings=tuple(_warnings(results, comparisons)),
     )
 
@@ -374,6 +382,9 @@ def _comparison(
     base = next((lane.name for lane in raw.comparison.lanes if lane.role == "reference"), "")
     ranks = _ranks(raw, above)
     reference = raw.seconds.get(base, {})
+    lost = tuple(
+        failure for (where, _), own in failures.items() if where == id for failure in own if failure.number
+    )
     lanes = []
     for lane in raw.comparison.lanes:
         if lane.role == "empty":
@@ -387,7 +398,14 @@ def _comparison(
         lanes.append(
             LaneSummary(
                 lane=lane,
-                verdict=_verdict(lane, log_ratio, indistinct, _against(lane.name, base, above), own_failures),
+                verdict=_verdict(
+                    lane,
+                    log_ratio,
+                    indistinct,
+                    _against(lane.name, base, above),
+                    # What cost every visit of the comparison cost this lane its times.
+                    own_failures or (() if raw.visits else lost),
+                ),
                 time=None if time is None else time.map(math.exp),
                 ratio=None if log_ratio is None else log_ratio.map(math.exp),
                 extra=None if indistinct else stats.interval(_extra(logs, reference)),
@@ -518,9 +536,13 @@ def _interrupted(results: Results) -> bool:
 def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> list[str]:
     """What a reader must know before believing the figures, each with what to do about it."""
     said = []
-    passes = min((comparison.passes for comparison in comparisons), default=0)
+    # To go on would fail in the same way where a comparison has failed in all passes.
+    lost = lost_comparisons(results)
+    passes = min((each.passes for each in comparisons if each.comparison.id not in lost), default=None)
     wanted = 2 * FEW_PASSES * max((each.comparison.every for each in comparisons), default=1)
-    if passes < 2:
+    if passes is None:
+        pass
+    elif passes < 2:
         said.append(
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
             f"Go on with --resume --passes {wanted}."
@@ -560,13 +582,8 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             "More passes narrow that: --resume --passes."
         )
     if results.failures:
-        said.append(f"{len(results.failures)} measurements failed; they are listed below.")
-    if results.cut_off:
-        said.append(
-            f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
-        )
-    if _interrupted(results):
-        said.append("The run was interrupted; what had been measured is shown. Go on with --resume.")
+        said.append(failed(results))
+    said.extend(unfinished(results))
     for end in results.runs[-1:]:
         if end.asked is not None and (end.reached is None or end.reached > end.asked):
             got = "no interval" if end.reached is None else f"±{100 * end.reached:.2g} %"
@@ -575,6 +592,14 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
                 f"{end.reason} ended the run. Go on with --resume, the same --precision, a longer --budget."
             )
     return said
+
+
+def unfinished(results: Results) -> Iterator[str]:
+    """What did not come to its end: the file, or the run."""
+    if results.cut_off:
+        yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
+    if _interrupted(results):
+        yield "The run was interrupted; what had been measured is shown. Go on with --resume."
 
 
 def device_warnings(visits: list[Visit]) -> Iterator[str]:

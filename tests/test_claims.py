@@ -500,6 +500,9 @@ def test_the_text_and_the_data_hold_every_verdict():
     text = as_text(found, 110)
     assert all(each.claim.id in text for each in found)
     assert counted(found) in text
+    # A sentence ends before the next begins, wherever the column breaks it.
+    told = [line.split("│")[3].strip() for line in text.splitlines() if line.count("│") == 4]
+    assert re.search(r"[^.] It takes", " ".join(filter(None, told))) is None
     data = json.loads(json.dumps(as_data(found)))
     assert [(row["id"], row["verdict"]) for row in data] == [(each.claim.id, each.verdict) for each in found]
     assert sum(

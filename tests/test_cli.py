@@ -1,6 +1,8 @@
 """The command line: what it refuses, how it says so, and what it tells about itself."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +59,7 @@ def refuse(call, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--method", "no_gard"], ["--method no_gard", "expected one of", "did you mean no_grad?"]),
+        (["--method", "no_gard"], ["--method no_gard", "did you mean no_grad?"]),
         (["--method", "no_grad,nonsense"], ["--method nonsense", "requires_grad_false"]),
         (["--workload", "nonsense"], ["--workload nonsense", "elementwise"]),
         (["--size", "nonsense"], ["--size nonsense", "small"]),
@@ -163,12 +165,13 @@ def test_an_empty_folder_is_good_enough(call, workers, tmp_path):
     (tmp_path / "here" / "out").mkdir()
     code, out, err = call("run", *SMALL, "--passes", "1", "--output", "out")
     assert (code, err) == (0, "")
-    assert out == f"results: out/{FILENAME}\n"
+    assert out.endswith(f"\nresults: out/{FILENAME}\n")
 
 
 def test_without_an_output_a_run_gets_a_folder_under_runs_and_resume_finds_it(call, workers, tmp_path):
     assert call("run", *SMALL, "--passes", "1")[0] == 0
-    (folder,) = (tmp_path / "here" / "runs").iterdir()
+    folder, ignored = sorted((tmp_path / "here" / "runs").iterdir(), reverse=True)
+    assert (ignored.name, ignored.read_text()) == (".gitignore", "*\n")
     assert call("run", "--resume", "--passes", "3", "--no-report")[0] == 0
     assert {visit.number for visit in read_results(folder).visits} == {1, 2, 3}
 
@@ -208,6 +211,7 @@ def test_the_options_of_a_run_reach_its_header(call, workers):
         ["--allocator", "keep"],
         ["--seed", "0"],
         ["--timeout", "120"],
+        ["--preset", "standard"],
     ],
     ids=lambda option: option[0],
 )
@@ -297,6 +301,115 @@ def test_an_interrupt_while_the_report_is_built_says_that_the_results_are_kept(c
     assert err.count("\n") == 1
     assert "nothing was written" not in err
     assert f"out/{FILENAME}" in err
+
+
+def test_a_folder_of_that_name_that_was_there_is_not_hidden_from_git(call, workers, tmp_path):
+    (tmp_path / "here" / "runs").mkdir()
+    assert call("run", *SMALL, "--passes", "1")[0] == 0
+    assert not (tmp_path / "here" / "runs" / ".gitignore").exists()
+
+
+def test_a_run_that_is_asked_to_end_does_so_as_by_ctrl_c(call, workers):
+    def ended(job, comparison):
+        if job.number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    workers.lose = ended
+    before = signal.getsignal(signal.SIGTERM)
+    code, out, err = call("run", *SMALL, "--passes", "3", "--output", "out")
+    assert (code, out) == (3, "")
+    assert err.startswith("gradbench: stopped: interrupted; 1 visits are kept in ")
+    assert "--resume --output out" in err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_says_what_it_found_and_a_quiet_one_only_where_it_is(call, workers):
+    code, out, err = call("run", *SMALL, "--passes", "2", "--output", "out")
+    assert (code, err) == (0, "")
+    assert "- Before you believe it: Only 2 passes" in out
+    assert "- No method keeps memory for backward" in out
+    code, out, err = call("run", *SMALL, "--passes", "2", "--output", "quiet", "--quiet")
+    assert (code, out, err) == (0, f"results: quiet/{FILENAME}\n", "")
+
+
+def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
+    workers.lose = lambda job, comparison: "died"
+    code, _, err = call("run", *SMALL, "--passes", "2", "--output", "out", "--quiet")
+    assert code == 3
+    assert err.startswith("gradbench: stopped: Nothing could be measured: lost on purpose (control/100/")
+    assert f"kept in out/{FILENAME}" in err
+    assert err.count("\n") == 1
+    assert "--passes" not in err
+
+
+def test_a_run_of_which_a_part_failed_is_done_and_says_so(call, workers):
+    workers.lose = lambda job, comparison: "hung" if job.number and comparison.workload == "chain" else None
+    code, out, err = call(
+        "run", "--workload", "control,chain", *SMALL[2:], "--passes", "3", "--output", "out"
+    )
+    assert code == 0
+    assert err.startswith("gradbench: note: 1 of 2 comparisons failed")
+    assert err.count("\n") == 1
+    assert "--timeout" in err
+    assert "failed" not in out
+
+
+def test_a_report_of_what_was_cut_off_says_so(call, workers):
+    call("run", *SMALL, "--passes", "2", "--output", "out")
+    path = Path("out") / FILENAME
+    path.write_bytes(path.read_bytes()[:-20])
+    code, out, err = call("report", "out")
+    assert (code, out) == (0, "report: out/report.html\n")
+    assert "gradbench: note: The last line of the results file is cut off" in err
+    assert "gradbench: note: The run was interrupted" in err
+
+
+def test_a_package_that_is_missing_is_one_line(refuse, monkeypatch):
+    def missing(devices):
+        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
+
+    monkeypatch.setattr("gradbench.listing.as_data", missing)
+    err = refuse("list")
+    assert "scipy is not installed" in err
+    assert "pip install scipy" in err
+
+
+def test_what_is_in_the_place_of_a_run_is_told(refuse, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "versus.jsonl").write_text("")
+    assert "it is a file" in refuse("run", *SMALL, "--output", "../file")
+    assert f"a folder without {FILENAME}" in refuse("export", "../empty")
+    assert "nothing of that name" in refuse("export", "../missing")
+    assert "gradbench versus" in refuse("compare", "../trial", "../trial")
+
+
+def test_a_name_that_is_no_text_is_one_line_or_kept_as_an_escape(
+    refuse, call, workers, tmp_path, monkeypatch
+):
+    name = os.fsdecode(b"n\xebtz.py")
+    (tmp_path / "here" / name).write_text("")
+    assert "PYTHONUTF8=1" in refuse("model", name)
+    monkeypatch.setattr(sys, "argv", ["gradbench", "run", "--output", name])
+    call("run", *SMALL, "--passes", "1", "--output", "out")
+    assert read_results(Path("out")).header.command == "gradbench run --output 'n\\udcebtz.py'"
+
+
+def test_without_a_folder_for_its_cache_matplotlib_keeps_quiet():
+    environment = {**os.environ, "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "MPLCONFIGDIR": ""}
+    code = "import gradbench.report"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_word_it_is_the_help(call):
+    assert call() == call("--help")
+
+
+def test_no_line_of_the_help_is_cut(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in call("--help")[1].partition("Commands:")[2]
 
 
 def test_help_names_every_command(call):

@@ -93,6 +93,15 @@ def test_the_reference_has_no_ratio_but_its_memory_is_compared():
     assert change(found, "requires_grad_false").change is None
 
 
+def test_a_reference_that_is_as_it_was_is_no_open_question():
+    found = compare(results(OLD), results(OLD), 0.05)
+    assert "cannot tell" not in sentences(found)[0]
+    assert len([row for row in rows(found, True) if row[4] == "same"]) == len(rows(found, True))
+    reference = found.changes[0].lane.name
+    fails = compare(results(OLD), failing(results(OLD), reference), 0.05)
+    assert "1 fails" in sentences(fails)[0]
+
+
 def test_where_all_lanes_moved_alike_the_reference_is_suspected():
     old = results({"tracked": 1.3, "no_grad": 1.6})
     moved = results(dict.fromkeys((lane.name for lane in old.header.plan.comparisons[0].lanes), 2.0), seed=1)

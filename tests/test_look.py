@@ -158,6 +158,7 @@ MISTAKES = {
         ["another result at each call", "training=self.training"],
     ),
     "writes": (NET + "def call(model, x): return model(x.add_(1))", ["writes to x", "x.clone()"]),
+    "writes what was there": (NET + "def call(model, x): return model(x.mul_(1))", ["writes to x"]),
     "frozen": (NET + "model.requires_grad_(False)", ["no parameter", "model.requires_grad_(True)"]),
     "lazy": (NET + "model = nn.LazyLinear(2)", ["call it once in the file"]),
     "another model": (

@@ -14,8 +14,9 @@ from gradbench.results import read_results
 def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path):
     done = gradbench("run", "--preset", "quick", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    (folder,) = (tmp_path / "runs").iterdir()
+    # Where it took longer than a while, it said that it went on.
+    assert all(line.startswith("gradbench: pass ") for line in done.stderr.splitlines())
+    (folder,) = (tmp_path / "runs").glob("[!.]*")
     results = read_results(folder)
     assert results.failures == []
     plan = results.header.plan.comparisons

@@ -626,7 +626,8 @@ def test_ctrl_c_ends_a_run_with_what_was_measured_and_the_command_to_go_on(tmp_p
     workers = [worker.pid for worker in command.workers()]
     code, stdout, stderr = command.end(signal.SIGINT)
     assert (code, stdout) == (3, "")
-    assert stderr.count("\n") == 1
+    # Before it stand lines of progress, where the machine is slow.
+    stderr = stderr.splitlines()[-1]
     assert stderr.startswith("gradbench: stopped")
     assert f"{len(read_results(folder).visits)} visits are kept in {folder / FILENAME}" in stderr
     assert f"gradbench run --resume --output {folder}" in stderr

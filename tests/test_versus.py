@@ -399,7 +399,7 @@ def test_code_that_fails_in_b_alone_is_worse_and_ends_the_trial(gradbench, tmp_p
     assert done.returncode == 1, done.stderr
     assert "Fails in B and not in A" in done.stdout
     assert "not here" in done.stdout
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (tmp_path / "runs").glob("[!.]*")
     assert read_trial(folder).pairs == []
 
 

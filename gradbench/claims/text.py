@@ -39,9 +39,10 @@ def as_text(judgements: Sequence[Judgement], width: int) -> str:
     console = Console(file=text, width=width, highlight=False, markup=False)
     table = Table("verdict", "claim", "evidence", show_lines=True)
     for each in judgements:
-        evidence = each.evidence + (f" It takes {each.takes}." if each.takes else "")
+        said = (each.evidence, f"It takes {each.takes}" if each.takes else "")
+        evidence = " ".join(f"{part}." for part in said if part)
         claim = f"{each.claim.says}\n{each.claim.id}" + (f" on {each.device}" if each.device else "")
-        table.add_row(each.verdict, claim, evidence.strip())
+        table.add_row(each.verdict, claim, evidence)
     console.print(table)
     console.print(counted(judgements))
     return text.getvalue().rstrip()

@@ -19,7 +19,7 @@ WORDS = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone
 
 def sentences(compared: Compared) -> list[str]:
     """What was found, and what a reader must know before believing it."""
-    counts = {word: sum(each.outcome == word for each in compared.changes) for word in WORDS}
+    counts = {word: sum(each.outcome == word for each in compared.changes if _told(each)) for word in WORDS}
     judged = [word for word in WORDS if counts[word] or word in ("slower", "faster")]
     within = f" within {format.percent(compared.margin)}"
     memory = [each.grown for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
@@ -43,6 +43,11 @@ def sentences(compared: Compared) -> list[str]:
     return said
 
 
+def _told(change: Change) -> bool:
+    """Whether there is an outcome to tell: a reference that is in both runs has no ratio to have one."""
+    return change.lane.role != "reference" or change.outcome != "cannot tell"
+
+
 def _moved(changes: Sequence[Change]) -> list[str]:
     """The comparisons all of whose lanes, and more than one, became slower, or faster."""
     by_id: dict[str, set[str]] = {}
@@ -57,11 +62,7 @@ def _moved(changes: Sequence[Change]) -> list[str]:
 def rows(compared: Compared, everything: bool) -> list[tuple[str, ...]]:
     """A row, as COLUMNS says, for each lane that changed, or for every lane."""
     order = {word: place for place, word in enumerate(WORDS)}
-    shown = [
-        each
-        for each in compared.changes
-        if each.lane.role != "reference" or each.grown or each.outcome in ("other code", "gone", "new")
-    ]
+    shown = [each for each in compared.changes if _told(each) or each.grown]
     if not everything:
         shown = [each for each in shown if each.outcome not in ("same", "cannot tell") or each.grown]
     shown.sort(key=lambda each: (not each.worse, order[each.outcome]))

@@ -21,10 +21,12 @@ def colour(lane: LaneSummary, look: Look) -> str:
 
 
 def ratios(comparison: ComparisonSummary) -> str:
-    """One comparison for the page: each method's ratio to the reference with its interval."""
+    """One comparison for the page: each method's ratio to the reference with its interval; "" without any."""
     names = [lane.lane.name for lane in comparison.methods if lane.ratio is not None]
+    if not names:
+        return ""
     with style():
-        figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, len(names))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * len(names)), layout="constrained")
         draw_ratios(figure.add_subplot(), comparison, names, PAGE)
         return svg(figure, comparison.comparison.id)
 

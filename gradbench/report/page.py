@@ -6,7 +6,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from gradbench.plan import Comparison, Lane
 from gradbench.report import devices, figures, guide, limit, template
 from gradbench.report.advice import advice
 from gradbench.report.bars import bars
-from gradbench.report.findings import Finding, findings
-from gradbench.report.own import OwnFile, own_file, own_findings
+from gradbench.report.brief import found
+from gradbench.report.own import OwnFile, own_file
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 from gradbench.results import Results, read_results
@@ -75,7 +74,7 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         by_id={each.comparison.id: each.comparison for each in summary.comparisons},
         kinds=_kinds(summary),
         devices=summary.devices,
-        findings=_findings(summary) if own is None else own_findings(summary),
+        findings=found(summary),
         # A list of claims that none of this was asked about tells nothing.
         judgements=judgements if any(each.verdict != "not measured" for each in judgements) else [],
         counted=counted(judgements),
@@ -99,17 +98,6 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         machine=_machine(results),
         least_loops=LEAST_LOOPS,
     )
-
-
-def _findings(summary: RunSummary) -> list[Finding]:
-    """What was found, on each device where there are several."""
-    if len(summary.devices) < 2:
-        return findings(summary)
-    return [
-        replace(each, sentence=f"On {device}: {each.sentence}")
-        for device in summary.devices
-        for each in findings(summary.on(device))
-    ]
 
 
 def _snippet_of_own(own: OwnFile, comparison: Comparison, lane: Lane) -> str:
@@ -167,7 +155,8 @@ def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
     """A curve over operations for each device and type, and the comparisons that it shows."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in comparisons:
-        grouped[_kind(each)].append(each)
+        if each.passes:
+            grouped[_kind(each)].append(each)
     return [
         {
             "figure": figures.operations(own),
@@ -202,7 +191,9 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
                 "kind": kind if several else "",
                 "shows": shows,
                 "skipped": first.skipped,
-                "sweep": figures.sweep(own) if len(own) > SWEEP else None,
+                "sweep": figures.sweep(own)
+                if len(own) > SWEEP and any(each.passes for each in own)
+                else None,
                 "turn": figures.turn(own) if figures.has_turn(own) else None,
                 "turns": figures.turns(own),
                 "of": [each.comparison for each in own],
