@@ -15,17 +15,17 @@ LONGEST = 200
 
 def failed(results: Results) -> str:
     """How much of a run failed, and why; empty where nothing did."""
-    if not results.failures:
+    # Where the profiler does not see a device, no time and no byte is missing.
+    failures = [each for each in results.failures if each.stage != "kernels"]
+    if not failures:
         return ""
-    why = _why(results.failures)
+    why = _why(failures)
     lost = lost_comparisons(results)
     if lost and not results.visits:
         what = "No time" if results.memory else "Nothing"
         return f"{what} could be measured: {why}.{_advice(results)}"
-    lanes = {
-        (each.comparison, each.lane) for each in results.failures if each.lane and each.comparison not in lost
-    }
-    whole = sum(each.lane is None and each.comparison not in lost for each in results.failures)
+    lanes = {(each.comparison, each.lane) for each in failures if each.lane and each.comparison not in lost}
+    whole = sum(each.lane is None and each.comparison not in lost for each in failures)
     parts = []
     if lost:
         parts.append(f"{len(lost)} of {_counted(len(results.header.plan.comparisons), 'comparison')}")

@@ -10,6 +10,7 @@ from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
 
 from gradbench.claims import verdicts
 from gradbench.claims.text import as_data, counted
+from gradbench.failures import failed
 from gradbench.export import to_csv
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Request
@@ -271,6 +272,7 @@ def test_kernels_that_were_not_seen_are_no_lost_visit():
     page = render(made)
     assert "Kernels were not seen (raised): RuntimeError: none" in page
     assert "visit lost" not in page
+    assert failed(made) == ""
 
 
 def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
