@@ -10,8 +10,8 @@ from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
 
 from gradbench.claims import verdicts
 from gradbench.claims.text import as_data, counted
-from gradbench.failures import failed
 from gradbench.export import to_csv
+from gradbench.failures import failed
 from gradbench.nvml import DeviceReading
 from gradbench.plan import Request
 from gradbench.report import devices, figures, limit
