@@ -139,6 +139,17 @@ def test_fewer_bytes_are_told_and_are_not_worse():
     assert "less in 1" in text.sentence(judge(made))
 
 
+def test_more_allocations_are_told_and_are_not_worse(tmp_path):
+    made = trial(pairs=0)
+    bytes_of(made, "A", "tracked")
+    bytes_of(made, "B", "tracked", allocations=2)
+    judged = judge(made)
+    assert judged.worse == []
+    assert "1 to 2 allocations" in text.as_text(judged, 140)
+    write_versus(judged, tmp_path / "report.html")
+    assert '<td class="">1 to 2 allocations</td>' in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(("side", "worse"), [("B", True), ("A", False)])
 def test_a_lane_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side, worse):
     made = trial(pairs=0)

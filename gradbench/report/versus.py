@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gradbench import format
-from gradbench.growth import in_words
+from gradbench.growth import in_words, smaller
 from gradbench.report.drawing import COLOURS, WIDTH, style, svg
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put, render
@@ -39,6 +39,7 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         ],
         text=text,
         in_words=in_words,
+        smaller=smaller,
         snippet=snippet,
         looks=LOOKS,
         results_name=judged.trial.path.name,

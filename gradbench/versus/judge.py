@@ -46,7 +46,7 @@ class LaneOutcome:
 
     @property
     def larger(self) -> bool:
-        """Whether B does more to memory than A in any figure."""
+        """Whether B has more bytes than A in any figure of memory."""
         return larger(self.grown)
 
     @property
@@ -56,7 +56,7 @@ class LaneOutcome:
 
     @property
     def worse(self) -> bool:
-        """Whether B is slower, does more to memory, or fails where A does not."""
+        """Whether B is slower, has more bytes, or fails where A does not."""
         return self.outcome == "slower" or self.larger or self.broken
 
 
