@@ -414,6 +414,23 @@ def test_code_that_fails_in_b_alone_is_worse_and_ends_the_trial(gradbench, tmp_p
     assert read_trial(folder).pairs == []
 
 
+def test_a_module_that_raises_while_it_is_imported_in_b_is_broken_there(gradbench, tmp_path):
+    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "return x")
+    Path(b, "thing.py").write_text("raise RuntimeError('not on a Wednesday')\n")
+    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "Fails in B and not in A: statement." in done.stdout
+    assert "the first, on side B: RuntimeError: not on a Wednesday" in " ".join(done.stdout.split())
+
+
+def test_a_module_that_raises_while_it_is_imported_in_a_is_a_request_that_is_wrong(gradbench, tmp_path):
+    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "return x")
+    Path(a, "thing.py").write_text("raise RuntimeError('not on a Wednesday')\n")
+    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing can be measured on side A: RuntimeError: not on a Wednesday" in done.stderr
+
+
 def test_sources_of_which_nothing_is_imported_are_refused(repository, gradbench):
     done = gradbench("versus", "fast", "slow", "--workload", "control", cwd=repository)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

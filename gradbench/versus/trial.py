@@ -197,13 +197,15 @@ class _Measuring:
         for name, side in zip(NAMES, self._sides, strict=True):
             own, imported = self._count_on(name, side, said)
             ready.append(own)
-            if side.sources and not imported:
+            if name == "A":
+                self._refuse_where_nothing_stands(said)
+            # A module that raises while it is imported is not among those that were: what fails in B and
+            # stands in A is broken there.
+            if side.sources and not imported and not _lost(said, "B").keys() - _lost(said, "A").keys():
                 raise RequestError(
                     f"{side.label}: nothing that is measured is imported from there, so both sides would be "
                     "the same; name code of yours with --setup and --statement, or the folder of the package"
                 )
-            if name == "A":
-                self._refuse_where_nothing_stands(said)
         self._open(ready)
         for record in said:
             self._write(record)
@@ -242,12 +244,12 @@ class _Measuring:
 
     def _refuse_where_nothing_stands(self, said: list[SideMemory | SideFailure]) -> None:
         """Raise RequestError where no lane stands on A: there is nothing that B could be held against."""
-        failures = [each for each in said if isinstance(each, SideFailure) and keeps_from_timing(each)]
-        lost = {(each.failure.comparison, each.failure.lane) for each in failures}
+        lost = _lost(said, "A")
         lanes = [(c.id, lane.name) for c in self._comparisons for lane in c.lanes if lane.role != "yardstick"]
         if all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
+            first = next(iter(lost.values()))
             raise RequestError(
-                f"{self._sides[0].label}: nothing can be measured on side A: {failures[0].failure.message}"
+                f"{self._sides[0].label}: nothing can be measured on side A: {first.failure.message}"
             )
 
     def _open(self, ready: list[Ready]) -> None:
@@ -365,6 +367,15 @@ class _Measuring:
             log_ratio = statistics.median(math.log(y / x) for x, y in zip(a, b, strict=True))
             lanes[lane] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
         self._write(PairVisit(number, comparison.id, len(turns["A"]), lanes))
+
+
+def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, str | None], SideFailure]:
+    """What keeps lanes of a side from being timed, by comparison and lane; None for all lanes of one."""
+    return {
+        (each.failure.comparison, each.failure.lane): each
+        for each in said
+        if isinstance(each, SideFailure) and each.side == name and keeps_from_timing(each)
+    }
 
 
 @dataclass(frozen=True)
