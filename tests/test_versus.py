@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -522,6 +523,20 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, content, says):
     with pytest.raises(ResultsFileError, match=says) as caught:
         read_trial(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_figure_has_each_lane_with_its_ratio_and_what_is_shown_is_filled(tmp_path):
+    judged = judge(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
+    write_versus(judged, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    (figure,) = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    drawn = re.findall(r">([^<>]+)</text>", figure)
+    for each in judged.lanes:
+        assert each.lane.name in drawn
+        assert f"{each.ratio.mean:.3f}" in drawn
+    assert "fill: var(--slower)" in figure
+    assert "fill: var(--faster)" in figure
+    assert "fill: var(--same)" not in figure
 
 
 def test_a_page_escapes_what_a_file_says(tmp_path):
