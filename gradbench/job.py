@@ -24,7 +24,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -470,6 +470,8 @@ def test_a_program_that_is_none_is_one_line(tmp_path):
         (["python3", "python3", "--setup", "pass"], "--setup: expected together with --statement"),
         (["python3", "python3", "--statement", "pass", "--size", "10"], "leave out --workload"),
         (["python3", "python3", "--workload", "nothing"], "nothing"),
+        (["python3", "python3", "--device", "cpu,cuda"], "expected one device"),
+        ([sys.executable, sys.executable, "--device", "cuda:99"], "--device cuda:99: torch"),
     ],
 )
 def test_a_request_that_is_wrong_is_one_line_and_leaves_nothing(gradbench, tmp_path, arguments, says):

@@ -26,11 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
-from gradbench.plan import Comparison
+from gradbench.plan import Comparison, Request
 from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
+from gradbench.run import seen
 from gradbench.versus.judge import LOOKS, decided, judge, keeps_from_timing
 from gradbench.versus.records import (
     FILENAME,
@@ -70,6 +73,16 @@ class Watcher:
 def can_bind(threads: int) -> bool:
     """Whether both processes of a pair can share one processor without harm."""
     return threads == 1 and hasattr(os, "sched_setaffinity")
+
+
+def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
+    """The request with its device by name, and the room that both sides have there.
+
+    Raises RequestError where torch does not find it on one of them.
+    """
+    found = [seen(request, side.python) for side in sides]
+    room = {name: min(each.room.get(name, free) for each in found) for name, free in found[0].room.items()}
+    return msgspec.structs.replace(found[0], room=room)
 
 
 def measure(
@@ -284,8 +297,9 @@ class _Measuring:
         """Start a fresh process on a side."""
         dice, options = self._dice, self._options
         job = Job(
-            number, kind, dice.getrandbits(32), options.threads, options.batch_seconds, sources=side.sources
-        )
+            number, kind, dice.getrandbits(32), options.threads, options.batch_seconds,
+            accelerators=any(each.device != "cpu" for each in self._comparisons), sources=side.sources,
+        )  # fmt: skip
         return WorkerProcess(job, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
 
     def _start(self, number: int) -> _Processes:
