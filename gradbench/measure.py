@@ -489,7 +489,8 @@ def main() -> None:
     gc.freeze()
     environment = observe(accelerators=job.accelerators)
     free, lacks = look(environment.devices) if job.kind == "look" else ({}, {})
-    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks, PROTOCOL))
+    took = time.perf_counter() - _STARTED
+    worker.say(Ready(environment, took, __version__, free, lacks, PROTOCOL, torch.__file__ or ""))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)

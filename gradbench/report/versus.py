@@ -12,7 +12,7 @@ from gradbench.report.figures import Row, draw_rows, rows_figure
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put, render
 from gradbench.versus import text
-from gradbench.versus.judge import LOOKS, Judged, LaneOutcome
+from gradbench.versus.judge import INSTALLATION, LOOKS, Judged, LaneOutcome
 from gradbench.versus.records import NAMES
 
 
@@ -39,6 +39,7 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         smaller=smaller,
         snippet=snippet,
         looks=LOOKS,
+        installation=INSTALLATION,
         results_name=judged.trial.path.name,
         described=_alternative,
     )

@@ -274,6 +274,7 @@ class _Measuring:
         header = Header(
             FORMAT, SCHEMA, __version__, created, self._command, self._options,
             (facts[0], facts[1]), self._comparisons, self._pinned,
+            same_file(*(Path(each.torch_file) for each in ready)),
         )  # fmt: skip
         path = self._output / FILENAME
         try:
@@ -390,6 +391,11 @@ def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, s
         for each in said
         if isinstance(each, SideFailure) and each.side == name and keeps_from_timing(each)
     }
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, which its hard links are as well."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 @dataclass(frozen=True)
