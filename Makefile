@@ -42,7 +42,7 @@ instrument: $(READY)
 # machine, which it keeps in the home.
 asv: $(READY)
 	$(BIN)/asv machine --yes > /dev/null
-	GRADBENCH_ASV_BUDGET=25 $(BIN)/asv run --quick --python=same --bench Square
+	GRADBENCH_ASV_BUDGET=25 $(BIN)/asv run --quick --python=same --show-stderr --bench Square
 
 # What `asv run` has kept in .asv/results, as pages to which reports/index.html can lead. They take libraries from the
 # network: without it asv's pages say so, and show nothing.

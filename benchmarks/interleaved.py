@@ -8,7 +8,8 @@ fresh processes.
 asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
 a standard deviation of half a per cent; the difference of two runs then has 0.7 %. So 3 % are four standard
 deviations, which identical commits should not reach, and 5 % lie nearly three above that. So the command is
-`asv continuous --factor 1.03 --bench interleaved`.
+`asv continuous --show-stderr --factor 1.03 --bench interleaved`: asv says nothing of a number that is not
+known, unless it is to show what benchmarks write to standard error.
 """
 
 from __future__ import annotations
@@ -83,13 +84,18 @@ class _Interleaved:
     cells: Cells
 
     def track_ratio(self, table: Table, cell: str, lane: str) -> float:
-        """Time relative to the yardstick; NaN where its interval is too wide to find 5 %."""
+        """Time relative to the yardstick; NaN, which is told, where its interval is too wide to find 5 %."""
         (ratio, width), (against, other) = (_ratio(table, cell, name) for name in (lane, self.cells.against))
         # Either may be the comparison's reference, whose interval has no width.
-        if not math.hypot(width, other) <= WIDEST:
-            print(
-                f"{cell} {lane}: known within ±{100 * math.hypot(width, other):.1f} %; not known well enough"
+        reach = math.hypot(width, other)
+        if not reach <= WIDEST:
+            lacks = (
+                "it was not measured"
+                if math.isnan(reach)
+                else f"±{100 * reach:.1f} % after {BUDGET} s, where ±{100 * WIDEST:g} % is wanted; "
+                "set GRADBENCH_ASV_BUDGET to more"
             )
+            print(f"{cell} {lane}: ratio not known, and so not compared: {lacks}", file=sys.stderr)
             return math.nan
         return ratio / against
 

@@ -553,6 +553,9 @@ def _margin(percent: float) -> float:
     metavar="SIZE",
     help="small, medium, large, or a number of elements.  [default: small]",
 )
+@click.option(
+    "--device", default="cpu", show_default=True, help="Where the tensors are: cpu, cuda, or such as cuda:1."
+)
 @click.option("--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.")
 @click.option(
     "--statement", metavar="CODE", help="Measure this code instead; what it leaves in y is its result."
@@ -599,6 +602,7 @@ def versus(
     workloads: list[str],
     methods: list[str],
     sizes: list[str],
+    device: str,
     dtype: str,
     statement: str | None,
     setup: str,
@@ -623,29 +627,35 @@ def versus(
     Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
     3 ended early, and says what is kept.
     """
-    from gradbench.plan import Request
+    from gradbench.plan import Comparison, Request
     from gradbench.versus.cells import planned, written
     from gradbench.versus.judge import judge
     from gradbench.versus.progress import make_watcher
     from gradbench.versus.records import Options
     from gradbench.versus.sides import open_sides
     from gradbench.versus.text import as_data, as_text
-    from gradbench.versus.trial import measure
+    from gradbench.versus.trial import measure, on_both
 
     within = _margin(margin)
     if not 10 <= budget < 1e7:
         raise RequestError(f"--budget {budget:g}: expected seconds, from 10 to 1e7; one pair takes several")
-    if statement is None:
-        if setup:
-            raise RequestError("--setup: expected together with --statement, which it is run for")
-        request = Request(tuple(workloads), tuple(methods), tuple(sizes), "cpu", dtype, seed, "quick")
-        comparisons = planned(request)
-    elif workloads or methods or sizes:
+    request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, "quick")
+    if len(request.devices) > 1 or device == "all":
+        raise RequestError(f"--device {device}: expected one device, which both sides are measured on")
+    if statement is None and setup:
+        raise RequestError("--setup: expected together with --statement, which it is run for")
+    if statement is not None and (workloads or methods or sizes):
         raise RequestError("--statement: is measured alone; leave out --workload, --method and --size")
-    else:
-        comparisons = (written(setup, statement),)
+
+    def wanted(request: Request) -> tuple[Comparison, ...]:
+        return planned(request) if statement is None else (written(setup, statement, request.device),)
+
+    # What can be known to be wrong without starting anything is told before anything is started.
+    comparisons = wanted(request)
     options = Options(within, budget, pairs, threads, allocator, timeout, seed)
     with open_sides(one, other) as sides, make_watcher() as watcher, _new(output, "versus-") as folder:
+        if device != "cpu":
+            comparisons = wanted(on_both(request, sides))
         trial = measure(folder, sides, comparisons, options, _command(sys.argv[1:]), watcher)
     judged = judge(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if as_json else as_text(judged, _width()))

@@ -29,7 +29,9 @@ from typing import Any, Protocol
 import torch
 
 from gradbench.calibration import calibrate
+from gradbench.environment import why_no_cuda
 from gradbench.lane import Between
+from gradbench.plan import KINDS
 
 # Long against one synchronisation (some 10 µs), short enough that its launches fit the queue.
 BATCH_SECONDS = 1e-3
@@ -70,11 +72,15 @@ class Accelerator:
         device: as torch names it, such as `cuda:0`.
     """
 
-    def __init__(self, device: str, module: Any = None) -> None:
-        """Make it the current device. `module` is torch.cuda, or what has its names."""
+    def __init__(self, device: str, module: Any = None, current: bool = True) -> None:
+        """Make it the current device, unless that is not wanted.
+
+        `module` is torch.cuda, or what has its names.
+        """
         self.device = device
         self._module = torch.get_device_module(device) if module is None else module
-        self._module.set_device(device)
+        if current:
+            self._module.set_device(device)
 
     def synchronize(self) -> None:
         """Wait until the device has done all that was issued."""
@@ -110,6 +116,51 @@ class Accelerator:
     def reset_peaks(self) -> None:
         """Have the counters' peaks begin again at what is live."""
         self._module.reset_peak_memory_stats(self.device)
+
+
+def in_use(device: str | None = None) -> list[Accelerator]:
+    """The accelerators whose work this process may have to wait for; none is made the current one.
+
+    Args:
+        device: the one that is meant; `cpu` is none. None is each that torch has taken memory of.
+
+    Raises ValueError for a device that torch cannot use here, or that there is no clock for.
+    """
+    kind, _, index = ("cuda" if device is None else str(device)).partition(":")
+    if kind not in KINDS:
+        raise ValueError(
+            f"expected a device of {' or '.join(KINDS)}; got {device}; there is no clock for it yet"
+        )
+    if kind == "cpu":
+        return []
+    module = torch.get_device_module(kind)
+    if device is None:
+        # Before its first use there is nothing to wait for, and asking must not be that use.
+        if not module.is_initialized():
+            return []
+        held = [each for each in range(module.device_count()) if module.memory_reserved(each)]
+        return [Accelerator(f"{kind}:{each}", module=module, current=False) for each in held]
+    here = [str(each) for each in range(module.device_count())]
+    index = index or (str(module.current_device()) if here else "")
+    if index not in here:
+        raise ValueError(
+            f"expected a device that torch finds here; got {device}; "
+            f"it finds {', '.join(f'{kind}:{each}' for each in here) or f'none: {why_no_cuda()}'}"
+        )
+    return [Accelerator(f"{kind}:{index}", module=module, current=False)]
+
+
+def wait_for(device: str | None = None) -> Callable[[], None] | None:
+    """Waits until those of `in_use` have done all that was issued; None where there is none."""
+    accelerators = in_use(device)
+    if not accelerators:
+        return None
+
+    def wait() -> None:
+        for each in accelerators:
+            each.synchronize()
+
+    return wait
 
 
 class Timed(Protocol):

@@ -10,6 +10,8 @@ from gradbench.results import Memory
 
 # The figures that are exact. The resident set is not.
 EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+# The one of them that is no bytes.
+COUNT = "allocations"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Growth:
 
     def __str__(self) -> str:
         """The change in words: saved 400 B to 464 B."""
-        if self.figure == "allocations":
+        if self.figure == COUNT:
             return f"{self.before} to {self.after} allocations"
         return f"{self.figure} {format.size(self.before)} to {format.size(self.after)}"
 
@@ -36,8 +38,18 @@ def growths(before: Memory | None, after: Memory | None) -> tuple[Growth, ...] |
 
 
 def larger(found: Iterable[Growth] | None) -> bool:
-    """Whether any figure is known to have grown."""
-    return any(each.after > each.before for each in found or ())
+    """Whether any figure of bytes is known to have grown.
+
+    The number of allocations is told and not judged: the same bytes in more pieces are no more memory, and
+    what making the pieces takes is in the time.
+    """
+    return any(each.after > each.before for each in found or () if each.figure != COUNT)
+
+
+def smaller(found: Iterable[Growth] | None) -> bool:
+    """Whether some figure of bytes is known to have fallen, and none to have grown."""
+    known = [each for each in found or () if each.figure != COUNT]
+    return bool(known) and not larger(known)
 
 
 def in_words(found: Iterable[Growth] | None) -> str:
@@ -51,8 +63,10 @@ def summed_up(lanes: Sequence[Iterable[Growth] | None]) -> str:
     if not known:
         return "memory is not known"
     more = sum(larger(found) for found in known)
-    less = sum(bool(found) and not larger(found) for found in known)
+    less = sum(smaller(found) for found in known)
     said = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    return f"memory is {said} {len(known)} lanes" + (
-        f" of {len(lanes)}, of which it is known" if len(known) < len(lanes) else ""
-    )
+    said = f"memory is {said} {len(known)} lanes"
+    if len(known) < len(lanes):
+        said += f" of {len(lanes)}, of which it is known"
+    pieces = sum(any(each.figure == COUNT for each in found) for found in known)
+    return said + (f"; the number of allocations differs in {pieces}" if pieces else "")

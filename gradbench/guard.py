@@ -7,16 +7,21 @@ torch, and bytes import it.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 import msgspec
 
 from gradbench import format
-from gradbench.interleave import MOST_EMPTY, Interleaved, batch_of
+from gradbench.interleave import COPY_SECONDS, FEWEST_BLOCKS, MOST_EMPTY, Interleaved, batch_of
+from gradbench.results import BATCH_SECONDS
 from gradbench.stats import Interval
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # The chance that what takes exactly as long as is allowed is called slower: the sum over all looks.
 ALPHA = 0.001
@@ -25,6 +30,8 @@ ALPHA = 0.001
 LEAST_MARGIN = 0.02
 # A longer call finds the caches as it would after itself: another one before the clock only costs time.
 LONG = 1e-3
+# A call, or what feeds it, that takes so long is alone in its batch: to find that out would take more calls.
+ALONE = 2 * COPY_SECONDS
 
 # Differences of identical code below this say more of the clock's tick than of the code.
 LEAST_SAME = 1e-4
@@ -43,10 +50,10 @@ class TimeRatio(msgspec.Struct, frozen=True):
             where there were too few rounds.
         margin: by what share the candidate was allowed to be slower.
         floor: the largest difference that is left open for identical code, at 95 %.
-        same: by what share identical code differed.
+        same: by what share identical code differed; None where it was not timed.
         empty: the share of the baseline's time that was taken off; at most a half.
         candidate, baseline: median seconds per call, net.
-        rounds: that were taken.
+        rounds: that were taken; 0 where there was no time for any, and each was called once or twice.
         seconds: wall time that they took.
     """
 
@@ -54,7 +61,7 @@ class TimeRatio(msgspec.Struct, frozen=True):
     ratio: Interval
     margin: float
     floor: float | None
-    same: float
+    same: float | None
     empty: float
     candidate: float
     baseline: float
@@ -72,11 +79,13 @@ class TimeRatio(msgspec.Struct, frozen=True):
         }[self.verdict]
         if self.verdict == "not shown" and self.too_short:
             words = f"; {allowed} is allowed, and what an empty call takes is too near for a verdict"
+        elif self.verdict == "not shown" and self.rounds < FEWEST_BLOCKS:
+            words += ", into which too few calls fit; give more with seconds="
+        said = f"candidate takes {format.ratio_with_ends(self.ratio)} times baseline{words}"
+        if self.same is None:
+            return said
         same = max(abs(self.same), LEAST_SAME)
-        return (
-            f"candidate takes {format.ratio_with_ends(self.ratio)} times baseline{words}; "
-            f"identical code differed by {'at most ' * (same == LEAST_SAME)}{format.percent(same)}"
-        )
+        return f"{said}; identical code differed by {'at most ' * (same == LEAST_SAME)}{format.percent(same)}"
 
     @property
     def resolution(self) -> float:
@@ -108,6 +117,7 @@ def compare_time(
     margin: float = 0.05,
     seconds: float = 5.0,
     setup: Callable[[], object] | None = None,
+    device: str | None = None,
     seed: int | None = None,
 ) -> TimeRatio:
     """Time two functions in turns until it is clear whether the candidate is slower, or time is up.
@@ -121,11 +131,14 @@ def compare_time(
     Args:
         margin: by what share the candidate may be slower; at least 0.02.
         seconds: most time to spend; functions of tens of microseconds and less mostly need a fifth of a
-            second. A call that takes longer than a tenth of it leaves too few rounds to tell.
+            second. What two calls take is spent in any case; where five rounds of three calls do not fit
+            into the rest, it cannot be told.
+        device: that does the work of a call after it has returned, such as `cuda:1`: batches end when it is
+            done. None is each CUDA device that torch uses in this process; `cpu` is none.
         seed: of the random orders; None is a new one.
 
     Raises:
-        TypeError, ValueError: for arguments that cannot be meant.
+        TypeError, ValueError: for arguments that cannot be meant, and a device that cannot be used.
     """
     _expect_callable("candidate", candidate)
     _expect_callable("baseline", baseline)
@@ -134,16 +147,38 @@ def compare_time(
     _expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     _expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
     begun = time.perf_counter()
+    until = begun + seconds
+    functions = (candidate, baseline)
     # Before anything else, with whatever traces this process: what is wrong with them shows here.
-    shortest = min(_once(function, setup) for function in (candidate, baseline, candidate, baseline))
+    calls = [_once(each, setup, device) for each in functions]
+    # A first call may load and compile: a second says what calls take, where there is time for one.
+    for place, function in enumerate(functions):
+        if time.perf_counter() + calls[place].whole <= until:
+            calls[place] = min(calls[place], _once(function, setup, device), key=lambda each: each.whole)
+    one, other = calls
+    # What a round takes at the least: of the baseline there are two, and the empty loop has a setup as well.
+    if time.perf_counter() + FEWEST_BLOCKS * (one.whole + 2 * other.whole + other.feed) > until:
+        return _untold(one.call, other.call, margin, time.perf_counter() - begun)
+    wait, batch_seconds = _wait_for(device), BATCH_SECONDS
+    if wait is not None:
+        from gradbench import clock
+
+        batch_seconds = clock.BATCH_SECONDS
+    columns = ((candidate, one.whole), (baseline, other.whole), (baseline, other.whole), (None, other.feed))
     batches = [
-        partial(batch_of, function, setup, first=shortest < LONG)
-        for function in (candidate, baseline, baseline, None)
+        partial(batch_of, function, setup, min(one.whole, other.whole) < LONG, wait)
+        for function, _ in columns
     ]
-    interleaved = Interleaved(*batches, seed=seed)
+    interleaved = Interleaved(
+        *batches,
+        batch_seconds=batch_seconds,
+        calls=[1 if whole >= ALONE else None for _, whole in columns],
+        until=until,
+        seed=seed,
+    )
     look, wanted = 1, interleaved.fewest
     while True:
-        in_time = interleaved.take(wanted, begun + seconds)
+        in_time = interleaved.take(wanted, until)
         found = interleaved.find(1 - 2 * ALPHA / (look * (look + 1)))
         ratio = TimeRatio(
             verdict="not shown",
@@ -163,6 +198,12 @@ def compare_time(
         look, wanted = look + 1, 2 * wanted
 
 
+def _untold(candidate: float, baseline: float, margin: float, seconds: float) -> TimeRatio:
+    """What is known of calls so long that no rounds of them fit into the time: seconds per call."""
+    ratio = Interval(candidate / baseline, None, None, 1)
+    return TimeRatio("not shown", ratio, margin, None, None, 0.0, candidate, baseline, 0, seconds)
+
+
 def _judge(found: TimeRatio) -> Verdict:
     low, high = found.ratio.low, found.ratio.high
     if low is None or high is None or found.floor is None:
@@ -180,6 +221,7 @@ def assert_not_slower(
     margin: float = 0.05,
     seconds: float = 5.0,
     setup: Callable[[], object] | None = None,
+    device: str | None = None,
     require_proof: bool = False,
 ) -> TimeRatio:
     """Fail where the candidate is shown to be slower than the baseline by more than the margin.
@@ -191,15 +233,17 @@ def assert_not_slower(
     >>> assert_not_slower(lambda: sorted(data), lambda: sorted(list(data)))  # doctest: +SKIP
     """
     __tracebackhide__ = True
-    ratio = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup)
+    ratio = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup, device=device)
     ratio.check(require_proof=require_proof)
     return ratio
 
 
 class Bytes(msgspec.Struct, frozen=True):
-    """What a call does to the memory of tensors on the CPU, exact; what was there before is not counted.
+    """What a call does to the memory of tensors, exact; what was there before is not counted.
 
     Attributes:
+        device: whose memory it is: `cpu`, or such as `cuda:0`, as torch's allocator counts what it is asked
+            for there. `saved` is of storages wherever they are.
         allocated: sum of all allocations.
         peak: most live at once.
         retained: live after the call with its result held, the graph of the result included.
@@ -210,6 +254,16 @@ class Bytes(msgspec.Struct, frozen=True):
     peak: int
     retained: int
     saved: int
+    device: str = "cpu"
+
+
+class Limits(TypedDict, total=False):
+    """The figures of `Bytes` that can be limited, in bytes; None is no limit."""
+
+    retained: int | None
+    saved: int | None
+    peak: int | None
+    allocated: int | None
 
 
 class BytesFound(msgspec.Struct, frozen=True):
@@ -232,8 +286,9 @@ class BytesFound(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """What was found of each limit, or of those that were exceeded."""
         found = msgspec.structs.asdict(self.bytes)
+        where = "" if self.bytes.device == "cpu" else f" on {self.bytes.device}"
         return "; ".join(
-            f"bytes {name}: {found[name]:,}, at most {self.most[name]:,} allowed"
+            f"bytes {name}{where}: {found[name]:,}, at most {self.most[name]:,} allowed"
             for name in self.exceeded or self.most
         )
 
@@ -244,64 +299,127 @@ class BytesFound(msgspec.Struct, frozen=True):
             raise AssertionError(self.sentence)
 
 
-def measure_bytes(function: Callable[..., object], *, setup: Callable[[], object] | None = None) -> Bytes:
+def measure_bytes(
+    function: Callable[..., object],
+    *,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+) -> Bytes:
     """The bytes of one call of a function, from a few calls that must agree. Imports torch.
 
     With `setup` it is called before each call, and what it returns is passed; it is not counted.
 
+    Args:
+        device: whose memory is counted. None is the CUDA device that torch uses in this process, if the call
+            allocates there, and else the CPU.
+
     Raises:
-        TypeError: for what cannot be called.
+        TypeError, ValueError: for what cannot be called, and for a device that cannot be used or guessed.
         gradbench.memory.Unrepeatable: where two calls differ, as those of a function that has not warmed up.
+        gradbench.memory.Uncounted: where the allocator of the device does not count what it is asked for.
     """
     _expect_callable("function", function)
-    if setup is not None:
-        _expect_callable("setup", setup)
+    from gradbench.clock import in_use
     from gradbench.memory import measure_call
 
+    # A device is in use from its first use on, which may be in here.
+    _once(function, setup, device)
+    accelerators = in_use(device)
+    if len(accelerators) > 1:
+        names = ", ".join(each.device for each in accelerators)
+        raise ValueError(f"expected one device in use; got {names}; say whose bytes are meant with device=")
+    for each in accelerators:
+        found = Bytes(*measure_call(function, setup, each), each.device)
+        # Another test may have used the device, and this call may have nothing to do with it.
+        if found.allocated or device is not None:
+            return found
     return Bytes(*measure_call(function, setup))
 
 
 def limit_bytes(
     function: Callable[..., object],
     *,
-    retained: int | None = None,
-    saved: int | None = None,
-    peak: int | None = None,
-    allocated: int | None = None,
     setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    **limits: Unpack[Limits],
 ) -> BytesFound:
-    """As `measure_bytes`, with what is allowed. Raises as that does, and ValueError without any limit."""
-    given = {"retained": retained, "saved": saved, "peak": peak, "allocated": allocated}
-    most = {name: limit for name, limit in given.items() if limit is not None}
-    if not most:
-        raise ValueError(f"expected a limit; got none; give one of {', '.join(given)}, in bytes")
-    for name, limit in most.items():
+    """As `measure_bytes`, with what is allowed (see `Limits`).
+
+    Raises as that does; TypeError for a limit of anything else, and ValueError without any.
+    """
+    names = Limits.__annotations__
+    for name in limits:
+        if name not in names:
+            raise TypeError(
+                f"expected a limit of {', '.join(names)}; got {name}; give one of these, in bytes"
+            )
+    most: dict[str, int] = {}
+    for name in names:
+        limit: object = limits.get(name)
+        if limit is None:
+            continue
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
             raise ValueError(f"expected {name} in whole bytes, 0 or more; got {limit!r}; give such a number")
-    return BytesFound(measure_bytes(function, setup=setup), most)
+        most[name] = limit
+    if not most:
+        raise ValueError(f"expected a limit; got none; give one of {', '.join(names)}, in bytes")
+    return BytesFound(measure_bytes(function, setup=setup, device=device), most)
 
 
 def assert_bytes_at_most(
     function: Callable[..., object],
     *,
-    retained: int | None = None,
-    saved: int | None = None,
-    peak: int | None = None,
-    allocated: int | None = None,
     setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    **limits: Unpack[Limits],
 ) -> BytesFound:
-    """Fail where a call keeps, needs or allocates more bytes than is allowed (see `Bytes`)."""
+    """Fail where a call keeps, needs or allocates more bytes than is allowed.
+
+    The limits are `retained`, `saved`, `peak` and `allocated`, in bytes (see `Bytes`); the other arguments
+    are those of `measure_bytes`.
+    """
     __tracebackhide__ = True
-    found = limit_bytes(function, retained=retained, saved=saved, peak=peak, allocated=allocated, setup=setup)
+    found = limit_bytes(function, setup=setup, device=device, **limits)
     found.check()
     return found
 
 
-def _once(function: Callable[..., object], setup: Callable[[], object] | None) -> float:
+class _Once(NamedTuple):
+    """Seconds of one call, and of what fed it."""
+
+    call: float
+    feed: float
+
+    @property
+    def whole(self) -> float:
+        return self.call + self.feed
+
+
+def _once(function: Callable[..., object], setup: Callable[[], object] | None, device: str | None) -> _Once:
+    begun = time.perf_counter()
     made = () if setup is None else (setup(),)
+    # Asked anew each time: the first use of a device may be in there.
+    _finish(device)
     started = time.perf_counter()
     function(*made)
-    return time.perf_counter() - started
+    _finish(device)
+    return _Once(time.perf_counter() - started, started - begun)
+
+
+def _finish(device: str | None) -> None:
+    wait = _wait_for(device)
+    if wait is not None:
+        wait()
+
+
+def _wait_for(device: str | None) -> Callable[[], None] | None:
+    """Waits until the devices of these calls are done; None where there is none to wait for."""
+    # Where nobody has imported torch there is nothing of it to wait for.
+    if device is None and "torch" not in sys.modules:
+        return None
+    from gradbench.clock import wait_for
+
+    return wait_for(device)
 
 
 def _expect_callable(name: str, given: object) -> None:

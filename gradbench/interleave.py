@@ -14,10 +14,11 @@ between blocks, and is in the interval. Without that one in eighty comparisons o
 from __future__ import annotations
 
 import gc
+import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from types import FunctionType, MethodType
@@ -83,14 +84,19 @@ class Interleaved:
         empty: Callable[[], Batch],
         *,
         batch_seconds: float = BATCH_SECONDS,
+        calls: Sequence[int | None] = (None, None, None, None),
+        until: float = math.inf,
         seed: int | None = None,
     ) -> None:
-        """Choose the calls of each batch, which runs each a few times.
+        """Choose the calls of each batch, which runs each a few times, and take a round or three.
 
         Args:
             candidate, baseline: make a batch, a new copy of it each time (see `copy_of`, `batch_of`).
             twin: as the baseline.
             empty: what is around the others, around nothing.
+            batch_seconds: what a batch should take by its own clock.
+            calls: in a batch, by column, where they are known already.
+            until: of `time.perf_counter()`; after it no second round begins.
             seed: of the random orders; None is a new one.
         """
         self._makers = (candidate, baseline, twin, empty)
@@ -98,12 +104,17 @@ class Interleaved:
         self._random = random.Random(seed)
         self.times: list[list[float]] = []
         with undisturbed():
-            calls = [calibrate(batch, batch_seconds) for batch in self._batches]
-            self.calls = level(calls, BASELINE)
+            chosen = [
+                known or calibrate(_bounded(batch, batch_seconds), batch_seconds)
+                for batch, known in zip(self._batches, calls, strict=True)
+            ]
+            self.calls = level(chosen, BASELINE)
             # The calls of one thing and of its twin are the same, whatever calibration made of them.
             self.calls[TWIN] = self.calls[BASELINE]
             # The least of three: one that was interrupted would make every copy, and every block, short.
-            self.round_seconds = min(self._timed_round() for _ in range(3))
+            self.round_seconds = self._timed_round()
+            while len(self.times) < 3 and time.perf_counter() < until:
+                self.round_seconds = min(self.round_seconds, self._timed_round())
             self._per_copy = max(1, round(COPY_SECONDS / self.round_seconds))
 
     def _timed_round(self) -> float:
@@ -134,10 +145,13 @@ class Interleaved:
         gc.collect(0)
 
     def take(self, rounds: int, until: float) -> bool:
-        """Take rounds until there are so many; False where `time.perf_counter()` reached `until` before."""
+        """Take rounds until there are so many; False where the next would not end before `until`.
+
+        Both by `time.perf_counter()`, in seconds.
+        """
         with undisturbed():
             while len(self.times) < rounds:
-                if time.perf_counter() >= until:
+                if time.perf_counter() + self.round_seconds > until:
                     return False
                 if len(self.times) % self._per_copy == 0:
                     self._renew()
@@ -167,6 +181,20 @@ class Interleaved:
             baseline=float(seconds[BASELINE] - loop),
             rounds=len(times),
         )
+
+
+def _bounded(batch: Batch, batch_seconds: float) -> Batch:
+    """The batch as calibration sees it: one with setups of any length has so few that it takes no longer
+    than a copy is used for.
+    """
+
+    def run(n: int) -> int:
+        started = time.perf_counter_ns()
+        taken = batch(n)
+        whole = time.perf_counter_ns() - started
+        return max(taken, round(whole * batch_seconds / COPY_SECONDS))
+
+    return run
 
 
 def _interval(values: numpy.ndarray[Any, Any], confidence: float) -> Interval:
@@ -210,14 +238,23 @@ def _take_nothing(made: object) -> None:
     pass
 
 
-def _plain(n: int, function: Callable[[], object] = _nothing, first: bool = True) -> int:
+def _plain(
+    n: int,
+    function: Callable[[], object] = _nothing,
+    first: bool = True,
+    wait: Callable[[], None] | None = None,
+) -> int:
     # As in gradbench.lane: one call before the clock, so that the caches are the function's own.
     clock = time.perf_counter_ns
     if first:
         function()
+    if wait is not None:
+        wait()
     started = clock()
     for _ in repeat(None, n):
         function()
+    if wait is not None:
+        wait()
     return clock() - started
 
 
@@ -226,6 +263,7 @@ def _fed(
     function: Callable[[Any], object] = _take_nothing,
     setup: Callable[[], object] = _nothing,
     first: bool = True,
+    wait: Callable[[], None] | None = None,
 ) -> int:
     # As in gradbench.lane: what feeds a call is made outside the clock, and released there.
     clock = time.perf_counter_ns
@@ -234,24 +272,33 @@ def _fed(
     taken = 0
     for _ in repeat(None, n):
         made = setup()
+        if wait is not None:
+            wait()
         started = clock()
         function(made)
+        if wait is not None:
+            wait()
         taken += clock() - started
     return taken
 
 
 def batch_of(
-    function: Callable[..., object] | None, setup: Callable[[], object] | None = None, first: bool = True
+    function: Callable[..., object] | None,
+    setup: Callable[[], object] | None = None,
+    first: bool = True,
+    wait: Callable[[], None] | None = None,
 ) -> Batch:
     """A loop of calls of a function, both copies; without a function, of one that does nothing.
 
     Args:
         setup: called before each call, outside the clock; what it returns is passed to the function.
         first: call once before the clock.
+        wait: until what was issued is done, on a device that does it later: called before the clock starts
+            and before it stops, once a batch, or once a call where there is a setup.
     """
     if setup is None:
-        return _with_defaults(_plain, copy_of(function or _nothing), first)
-    return _with_defaults(_fed, copy_of(function or _take_nothing), setup, first)
+        return _with_defaults(_plain, copy_of(function or _nothing), first, wait)
+    return _with_defaults(_fed, copy_of(function or _take_nothing), setup, first, wait)
 
 
 def _with_defaults(loop: Callable[..., int], *defaults: object) -> Batch:

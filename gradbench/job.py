@@ -24,7 +24,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -56,6 +56,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
     Attributes:
         free: bytes of memory that nobody uses, by accelerator; where it was to look.
+        torch_file: where torch was imported from.
         protocol: PROTOCOL there; 0 of versions before it had a number.
         lacks: where it was to look, by device what torch says of one that cannot be used; of `cuda` where
             there is none.
@@ -67,6 +68,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     free: dict[str, int] = {}
     lacks: dict[str, str] = {}
     protocol: int = 0
+    torch_file: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):

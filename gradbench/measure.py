@@ -40,7 +40,7 @@ from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  
 from gradbench.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
 from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
-from gradbench.plan import KINDS, Comparison, kind_of  # noqa: E402
+from gradbench.plan import KINDS, STATEMENT, Comparison, kind_of  # noqa: E402
 from gradbench.results import Failure, LaneTime, PartTime, Visit  # noqa: E402
 from gradbench.telemetry import Watch  # noqa: E402
 
@@ -142,6 +142,8 @@ class Worker:
             if comparison.device != "cpu":
                 self._accelerator = clock.Accelerator(comparison.device)
             lanes = built = self._build(comparison)
+            if self._accelerator is None and self._job.kind != "time":
+                self._accelerator = self._found(comparison)
             if self._job.kind == "memory":
                 self._memory(comparison, lanes)
             while lanes and self._job.kind != "memory":
@@ -167,6 +169,15 @@ class Worker:
             if self._job.file:
                 # The functions of the file hold its names, and so the model, in a circle.
                 gc.collect()
+
+    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
+        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
+        if comparison.workload != STATEMENT:
+            return None
+        found = [each.device for each in clock.in_use()]
+        if len(found) > 1:
+            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
+        return clock.Accelerator(found[0]) if found else None
 
     def _look(self, text: str) -> None:
         from gradbench.look import look
@@ -266,17 +277,13 @@ class Worker:
             self._fail(comparison, None, "kernels", error)
 
     def _time(self, comparison: Comparison, lanes: list[ReadyLane], seconds: float, started: float) -> None:
-        if self._accelerator is None:
-            calls = [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
-        else:
-            device = clock.DeviceClock(self._accelerator)
-            wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
-            calls = [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in lanes]
+        device = self._device_clock()
+        calls = self._calibrated(lanes, device)
         calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
-        if self._accelerator is None:
-            rounds = Rounds(self._rounds(lanes, calls, begun + seconds, FEWEST_ROUNDS))
+        if device is None:
+            rounds = Rounds(self._rounds(_run, lanes, calls, begun + seconds, FEWEST_ROUNDS))
         else:
             rounds = self._device_rounds(lanes, calls, begun + seconds, device)
         ended = time.perf_counter()
@@ -299,9 +306,27 @@ class Worker:
             )
         )
 
+    def _device_clock(self) -> clock.DeviceClock | None:
+        return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
+
+    def _calibrated(self, lanes: list[ReadyLane], device: clock.DeviceClock | None) -> list[int]:
+        """The calls in a batch of each lane. Raises LaneFailed."""
+        if device is None:
+            return [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+        wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
+        return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in lanes]
+
     def _turns(self, lanes: list[ReadyLane]) -> None:
-        """Time the lanes whenever it is this worker's turn, with the calls that it is told."""
-        own = [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+        """Time the lanes whenever it is this worker's turn, with the calls that it is told.
+
+        On an accelerator until the device has done them.
+        """
+        device = self._device_clock()
+        own = self._calibrated(lanes, device)
+
+        def run(ready: ReadyLane, n: int) -> float:
+            return _run(ready, n) if device is None else _timed(device.wall, ready, n)[1]
+
         self.say(Calibrated({ready.lane.name: n for ready, n in zip(lanes, own, strict=True)}))
         decoder = msgspec.json.Decoder(Turn)
         while (turn := decoder.decode(self._source.readline())).calls:
@@ -309,22 +334,30 @@ class Worker:
             calls = [turn.calls[ready.lane.name] for ready in taken]
             # The other worker has had the caches since.
             for ready, n in zip(taken, calls, strict=True):
-                _run(ready, n)
-            times = self._rounds(taken, calls, time.perf_counter() + turn.seconds, 1)
+                run(ready, n)
+            times = self._rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1)
             seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
             self.say(Turned({r.lane.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
 
     def _rounds(
-        self, lanes: list[ReadyLane], calls: list[int], until: float, fewest: int
+        self,
+        run: Callable[[ReadyLane, int], float],
+        lanes: list[ReadyLane],
+        calls: list[int],
+        until: float,
+        fewest: int,
     ) -> numpy.ndarray[Any, Any]:
-        """Nanoseconds of each batch: one row a round, one column a lane. Raises LaneFailed."""
+        """Nanoseconds of each batch, as `run` takes them: one row a round, one column a lane.
+
+        Raises LaneFailed.
+        """
         places = list(enumerate(zip(lanes, calls, strict=True)))
-        rows: list[list[int]] = []
+        rows: list[list[float]] = []
         while len(rows) < fewest or time.perf_counter() < until:
             self._random.shuffle(places)
-            row = [0] * len(places)
+            row = [0.0] * len(places)
             for place, (ready, n) in places:
-                row[place] = _run(ready, n)
+                row[place] = run(ready, n)
             rows.append(row)
         return numpy.array(rows, dtype=numpy.float64)
 
@@ -479,7 +512,8 @@ def main() -> None:
     gc.freeze()
     environment = observe(accelerators=job.accelerators)
     free, lacks = look(environment.devices) if job.kind == "look" else ({}, {})
-    worker.say(Ready(environment, time.perf_counter() - _STARTED, __version__, free, lacks, PROTOCOL))
+    took = time.perf_counter() - _STARTED
+    worker.say(Ready(environment, took, __version__, free, lacks, PROTOCOL, torch.__file__ or ""))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)

@@ -11,10 +11,11 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psutil
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.clock import Accelerator
@@ -79,14 +80,27 @@ def _counters(accelerator: Accelerator) -> dict[str, int]:
     return counters
 
 
-def _on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Memory:
-    def execute() -> tuple[int, ...]:
+class _Counted(NamedTuple):
+    """What the counters of an accelerator say of one execution, and the bytes new in its result."""
+
+    allocated: int
+    allocations: int
+    peak: int
+    retained: int
+    blocks: int
+    own: int
+
+
+def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
+    """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted."""
+
+    def execute() -> _Counted:
         fed = ready.feed()
         before = _counters(accelerator)
         accelerator.reset_peaks()
         kept = ready.run_and_keep(fed)
         after = _counters(accelerator)
-        return (
+        return _Counted(
             after[_ALLOCATED] - before[_ALLOCATED],
             after[_ALLOCATIONS] - before[_ALLOCATIONS],
             after[_PEAK] - before[_LIVE],
@@ -98,31 +112,42 @@ def _on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -
     # Not the first: libraries make their workspaces in it.
     _, first, second = (execute() for _ in range(3))
     if first != second:
-        raise Unrepeatable(f"two executions counted {first} and {second}; expected the same")
-    allocated, allocations, peak, retained, blocks, own = second
+        raise Unrepeatable(f"two executions counted {tuple(first)} and {tuple(second)}; expected the same")
+    return second
+
+
+def _on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Memory:
+    found = _counted(ready, accelerator)
     return Memory(
         comparison=comparison_id,
         lane=ready.lane.name,
-        allocated=allocated,
-        allocations=allocations,
-        peak=peak,
-        retained=retained,
-        graph=retained - own,
+        allocated=found.allocated,
+        allocations=found.allocations,
+        peak=found.peak,
+        retained=found.retained,
+        graph=found.retained - found.own,
         saved=_saved(ready),
         resident=None,
         source=DEVICE_SOURCE.format(kind=accelerator.device.partition(":")[0]),
-        peak_blocks=blocks,
+        peak_blocks=found.blocks,
     )
 
 
 def measure_call(
-    function: Callable[..., object], setup: Callable[[], object] | None = None
+    function: Callable[..., object],
+    setup: Callable[[], object] | None = None,
+    accelerator: Accelerator | None = None,
 ) -> tuple[int, int, int, int]:
     """Bytes allocated, peak, retained and saved by one call of a function, as in `gradbench.results.Memory`.
 
-    With `setup` it is called before, and what it returns is passed; raises Unrepeatable as `measure_memory`.
+    With `setup` it is called before, and what it returns is passed. With an accelerator they are those of its
+    memory. Raises Unrepeatable and Uncounted as `measure_memory`.
     """
     call = _Call(function, setup)
+    if accelerator is not None:
+        with _uncollected():
+            counted = _counted(call, accelerator)
+        return counted.allocated, counted.peak, counted.retained, _saved(call)
     events, _ = _repeated(call)
     return sum(event for event in events if event > 0), *_levels(events), _saved(call)
 
@@ -174,12 +199,20 @@ def _levels(events: list[int]) -> tuple[int, int]:
 
 @contextmanager
 def _profiled() -> Iterator[profile]:
-    """The profiler, with the collector off: what it releases of others would be counted among this lane's."""
+    with (
+        _uncollected(),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler,
+    ):
+        yield profiler
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """With the collector off: what it releases of others would be counted among what is measured."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
-            yield profiler
+        yield
     finally:
         if collects:
             gc.enable()
@@ -221,7 +254,8 @@ def _events(profiler: profile) -> list[tuple[int, int]]:
     events = [
         (event.start_ns(), event.nbytes())
         for event in profiler.profiler.kineto_results.events()
-        if event.name() == "[memory]"
+        # Where torch uses another device the profiler sees its allocator as well.
+        if event.name() == "[memory]" and event.device_type() == DeviceType.CPU
     ]
     # The stable sort keeps the order of events within one nanosecond.
     return sorted(events, key=lambda event: event[0])

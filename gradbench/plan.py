@@ -28,6 +28,8 @@ DTYPES = tuple(EPSILON)
 
 # The kinds of device that there is a clock for.
 KINDS = ("cpu", "cuda")
+# The workload of a statement of the user's; what it uses is known when it has run.
+STATEMENT = "statement"
 BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 # A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
 LEAST_TENSORS = 3

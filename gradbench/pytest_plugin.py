@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gradbench.guard import BytesFound, TimeRatio
+    from typing_extensions import Unpack
+
+    from gradbench.guard import BytesFound, Limits, TimeRatio
 
 # The name of the property of a test that holds the sentence on one assertion.
 SENTENCE = "gradbench"
@@ -33,13 +35,14 @@ class Guards:
         margin: float = 0.05,
         seconds: float = 5.0,
         setup: Callable[[], object] | None = None,
+        device: str | None = None,
         require_proof: bool = False,
     ) -> TimeRatio:
         """As `gradbench.guard.assert_not_slower`."""
         __tracebackhide__ = True
         from gradbench.guard import compare_time
 
-        found = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup)
+        found = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup, device=device)
         self._record(SENTENCE, found.sentence)
         for name, value in (
             ("verdict", found.verdict),
@@ -59,21 +62,17 @@ class Guards:
         self,
         function: Callable[..., object],
         *,
-        retained: int | None = None,
-        saved: int | None = None,
-        peak: int | None = None,
-        allocated: int | None = None,
         setup: Callable[[], object] | None = None,
+        device: str | None = None,
+        **limits: Unpack[Limits],
     ) -> BytesFound:
         """As `gradbench.guard.assert_bytes_at_most`."""
         __tracebackhide__ = True
-        from gradbench.guard import limit_bytes
+        from gradbench.guard import Limits, limit_bytes
 
-        found = limit_bytes(
-            function, retained=retained, saved=saved, peak=peak, allocated=allocated, setup=setup
-        )
+        found = limit_bytes(function, setup=setup, device=device, **limits)
         self._record(SENTENCE, found.sentence)
-        for name in ("retained", "saved", "peak", "allocated"):
+        for name in Limits.__annotations__:
             self._record(f"{SENTENCE}.{name}", getattr(found.bytes, name))
         found.check()
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import random
 import shlex
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def start(
     """
     new_folder(output)
     if plan is None and request.device != "cpu":
-        request = _seen(request)
+        request = seen(request)
     plan = plan or make_plan(request)
     run = _Run(plan, request, options, goal, progress, file)
 
@@ -175,12 +176,15 @@ def start(
     return run.go(begin)
 
 
-def _seen(request: Request) -> Request:
+def seen(request: Request, python: str = sys.executable) -> Request:
     """The request with its devices by name, and what was free on each; asks a process with torch.
+
+    Args:
+        python: the interpreter of that process.
 
     Raises RequestError, in one line, for a device that is not here, or that there is no clock for.
     """
-    with WorkerProcess(Job(0, "look", 0, 1), 0, 0, "system") as worker:
+    with WorkerProcess(Job(0, "look", 0, 1), 0, 0, "system", python) as worker:
         ready = worker.ready()
     here = ready.environment.devices
     wanted = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy
-from scipy.special import stdtr, stdtrit  # scipy.stats takes four times as long to import
+from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats takes four times as long to import
 
 CONFIDENCE = 0.95
 # The chance that a run of nothing but identical lanes calls any of them different.
@@ -30,17 +30,21 @@ class Interval(msgspec.Struct, frozen=True):
         return Interval(float(function(self.mean)), ends[0], ends[1], self.count)
 
 
-def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Student's t-interval on the mean of independent values; None for no value at all."""
+def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: float = 0.0) -> Interval | None:
+    """Student's t-interval on the mean of independent values; None for no value at all.
+
+    `common` is the standard deviation of what all values share, and so do not show.
+    """
     count = len(values)
     if count == 0:
         return None
     mean = float(numpy.mean(values))
     if count == 1:
         return Interval(mean, None, None, 1)
-    reach = (
+    own = (
         float(stdtrit(count - 1, 0.5 + confidence / 2)) * float(numpy.std(values, ddof=1)) / math.sqrt(count)
     )
+    reach = math.hypot(own, float(ndtri(0.5 + confidence / 2)) * common)
     return Interval(mean, mean - reach, mean + reach, count)
 
 
@@ -86,10 +90,11 @@ def smallest_visible(values: Sequence[float], confidence: float = CONFIDENCE) ->
     return quantiles * float(numpy.std(values, ddof=1)) / math.sqrt(count)
 
 
-def p_values(samples: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+def p_values(samples: numpy.ndarray[Any, Any], common: float = 0.0) -> numpy.ndarray[Any, Any]:
     """Two-sided p of a t-test that the mean is 0, for each column; NaN marks a value that is missing.
 
-    1 where fewer than two values are there: nothing is shown by them.
+    1 where fewer than two values are there: nothing is shown by them. `common` is the standard deviation of
+    what the values of a column share, and so do not show.
     """
     count = numpy.sum(~numpy.isnan(samples), axis=0)
     enough = count >= 2
@@ -97,7 +102,7 @@ def p_values(samples: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
     divisor = numpy.maximum(count, 1)
     mean = filled.sum(axis=0) / divisor
     squares = numpy.where(numpy.isnan(samples), 0.0, (samples - mean) ** 2).sum(axis=0)
-    error = numpy.sqrt(squares / numpy.maximum(count - 1, 1) / divisor)
+    error = numpy.hypot(numpy.sqrt(squares / numpy.maximum(count - 1, 1) / divisor), common)
     with numpy.errstate(divide="ignore", invalid="ignore"):
         t = numpy.abs(mean) / error
     # No scatter at all: a mean other than 0 is certain, a mean of 0 shows nothing.

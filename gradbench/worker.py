@@ -170,7 +170,11 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it now, and whatever it started, which may still live when it does not."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                # Windows has no groups to end: what the worker started there outlives it.
+                self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

@@ -149,7 +149,7 @@ class Workers:
         self.observed = [Observation("persistence", "How long?", "seen = {}", "no_grad", {"after": True})]
 
     @contextlib.contextmanager
-    def __call__(self, job, hash_seed, padding, allocator):
+    def __call__(self, job, hash_seed, padding, allocator, python=sys.executable):
         self.started.append(
             SimpleNamespace(job=job, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )

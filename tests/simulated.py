@@ -96,6 +96,18 @@ class Simulated:
 
     # torch.cuda.
 
+    def is_initialized(self):
+        return bool(self.log or self.sum["allocation"])
+
+    def device_count(self):
+        return 2
+
+    def current_device(self):
+        return 0
+
+    def memory_reserved(self, device):
+        return self.live["allocated_bytes"] if device == 0 else 0
+
     def set_device(self, device):
         self.log.append(f"use {device}")
 

@@ -74,7 +74,7 @@ def test_the_smaller_the_margin_the_smaller_the_change_that_counts():
     assert outcomes(compare(*pair, 0.01))["tracked"] == "slower"
 
 
-@pytest.mark.parametrize("figure", ["peak", "saved", "graph", "allocations"])
+@pytest.mark.parametrize("figure", ["peak", "saved", "graph", "allocated"])
 def test_memory_that_grew_by_any_byte_is_worse_and_that_shrank_is_not(figure):
     old, new = (
         memory(results(OLD), "tracked", **{figure: 400}),
@@ -84,6 +84,14 @@ def test_memory_that_grew_by_any_byte_is_worse_and_that_shrank_is_not(figure):
     assert [each.lane.name for each in found.worse] == ["tracked"]
     assert not compare(new, old, 0.05).worse
     assert "less in 1" in sentences(compare(new, old, 0.05))[0]
+
+
+def test_more_allocations_are_told_and_are_not_worse():
+    old, new = (memory(results(OLD), "tracked", allocations=count) for count in (2, 3))
+    found = compare(old, new, 0.05)
+    assert not found.worse
+    assert "the number of allocations differs in 1" in sentences(found)[0]
+    assert any("2 to 3 allocations" in row[-1] for row in rows(found, everything=False))
 
 
 def test_the_reference_has_no_ratio_but_its_memory_is_compared():

@@ -1,6 +1,8 @@
 """What can only be seen on a CUDA device: `make test-cuda` on a machine that has one."""
 
 import io
+import json
+import sys
 
 import msgspec
 import pytest
@@ -9,6 +11,7 @@ import torch
 from gradbench import clock, functions
 from gradbench.clock import Accelerator, DeviceClock
 from gradbench.environment import observe
+from gradbench.guard import assert_not_slower, compare_time, measure_bytes
 from gradbench.job import Job, Message, Task
 from gradbench.lane import ReadyLane
 from gradbench.measure import Worker, look
@@ -185,3 +188,38 @@ def test_a_visit_to_one_device_leaves_nothing_on_another():
     ).comparisons
     assert isinstance(visit(comparison)[-1], Visit)
     assert torch.cuda.memory_allocated(0) == before
+
+
+def test_a_guard_waits_for_what_a_call_has_issued_and_counts_the_bytes_of_the_device():
+    x = torch.rand(1 << 24, device="cuda")
+    with pytest.raises(AssertionError, match=r"candidate takes 3\.\d* .* times baseline"):
+        assert_not_slower(lambda: (x * 2, x * 3, x * 4), lambda: x * 2, margin=0.5)
+    found = measure_bytes(lambda: x * 2)
+    assert (found.device, found.peak, found.retained) == ("cuda:0", 4 << 24, 4 << 24)
+
+
+def test_a_device_beside_the_current_one_is_waited_for_and_stays_beside_it():
+    if COUNT < 2:
+        pytest.skip("needs two CUDA devices")
+    x = torch.rand(1 << 24, device="cuda:1")
+    compare_time(lambda: x * 2, lambda: x * 2, device="cuda:1", seconds=0.2)
+    assert torch.cuda.current_device() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--workload", "elementwise", "--method", "no_grad", "--size", "large", "--device", "cuda"),
+        ("--setup", "import torch; x = torch.rand(1 << 24, device='cuda')", "--statement", "y = x * 2"),
+    ],
+)
+def test_two_sides_are_held_against_each_other_on_a_device(gradbench, tmp_path, arguments):
+    done = gradbench(
+        "versus", sys.executable, sys.executable, *arguments, "--pairs", "5", "--json", "--output", "trial",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lanes = json.loads(done.stdout)["lanes"]
+    # 64 MB read and 64 MB written: no device so far does that in 10 µs, and a launch alone takes less.
+    assert all(each["seconds"][0] > (1e-5 if "statement" in each["lane"] else 0) for each in lanes)
+    assert {each["outcome"] for each in lanes} <= {"same", "cannot tell"}

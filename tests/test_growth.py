@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gradbench.growth import EXACT, Growth, growths, in_words, larger, summed_up
+from gradbench.growth import COUNT, EXACT, Growth, growths, in_words, larger, smaller, summed_up
 from gradbench.results import Memory
 
 BEFORE = Memory("c", "lane", 800, 2, 800, 400, 0, 400, 4096, "by hand")
@@ -14,8 +14,9 @@ def test_every_exact_figure_is_compared_to_the_byte(figure):
     after = msgspec.structs.replace(BEFORE, **{figure: getattr(BEFORE, figure) + 64})
     (found,) = growths(BEFORE, after)
     assert found == Growth(figure, getattr(BEFORE, figure), getattr(BEFORE, figure) + 64)
-    assert larger([found])
+    assert larger([found]) == smaller(growths(after, BEFORE)) == (figure != COUNT)
     assert not larger(growths(after, BEFORE))
+    assert not smaller([found])
 
 
 def test_the_resident_set_is_noise_and_not_compared():
@@ -42,3 +43,15 @@ def test_memory_is_summed_up_over_the_lanes_of_which_it_is_known():
         == "memory is more in 1 and less in 0 of 2 lanes of 3, of which it is known"
     )
     assert summed_up([None]) == "memory is not known"
+
+
+def test_the_same_bytes_in_more_pieces_are_told_and_are_neither_more_nor_less():
+    pieces = growths(BEFORE, msgspec.structs.replace(BEFORE, allocations=3))
+    assert not larger(pieces)
+    assert not smaller(pieces)
+    assert summed_up([pieces, ()]) == (
+        "memory is the same to the byte in 2 lanes; the number of allocations differs in 1"
+    )
+    mixed = growths(BEFORE, msgspec.structs.replace(BEFORE, allocations=1, saved=336, peak=864))
+    assert larger(mixed)
+    assert not smaller(mixed)

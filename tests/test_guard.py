@@ -2,13 +2,16 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 
 import msgspec
 import numpy
 import pytest
 import torch
+from simulated import Simulated
 
-from gradbench import guard
+from gradbench import clock as device_clock
+from gradbench import guard, interleave
 from gradbench.guard import (
     ALPHA,
     TimeRatio,
@@ -65,6 +68,67 @@ def test_setup_feeds_each_call_and_is_not_timed():
 
     with pytest.raises(AssertionError, match=r"at most 1\.05 was allowed"):
         assert_not_slower(work, lambda n: work(10), setup=feed)
+
+
+class Clock:
+    """Stands in for the module `time`: calls take as long as they are told to, and reading it 20 ns."""
+
+    def __init__(self):
+        self.now = 0
+
+    def perf_counter_ns(self):
+        self.now += 20
+        return self.now
+
+    def perf_counter(self):
+        return self.perf_counter_ns() / 1e9
+
+    def call(self, seconds):
+        def work(*_):
+            self.now += round(seconds * 1e9)
+
+        return work
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    for module in (guard, interleave):
+        monkeypatch.setattr(module, "time", made)
+    for nothing in ("_nothing", "_take_nothing"):
+        monkeypatch.setattr(interleave, nothing, made.call(25e-9))
+    return made
+
+
+@pytest.mark.parametrize("feed", [0.0, 0.005, 0.02, 0.4])
+@pytest.mark.parametrize("call", [1e-6, 0.0009, 0.003, 0.009, 0.03, 0.1, 0.21, 0.7, 3.0])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 5.0])
+def test_the_time_is_held_as_well_as_the_length_of_a_call_permits(clock, call, feed, seconds):
+    setup = clock.call(feed) if feed else None
+    found = compare_time(clock.call(call), clock.call(call), seconds=seconds, setup=setup)
+    # Each is called once in any case.
+    assert found.seconds <= max(seconds, 2 * (call + feed)) * 1.001 + 1e-6
+    # Two calls of each, and five rounds of three, with what feeds them; a round has another feed.
+    if call + feed > 0.01 and seconds > (4 + 15) * call + (4 + 20) * feed + 0.1:
+        assert found.verdict == "not slower"
+    if seconds < 15 * (call + feed):
+        assert (found.verdict, found.rounds, found.same, found.floor) == ("not shown", 0, None, None)
+        assert found.ratio.mean == pytest.approx(1.0)
+        assert "could not be shown in" in found.sentence
+        assert found.sentence.endswith("into which too few calls fit; give more with seconds=")
+
+
+def test_a_first_call_that_loads_what_later_ones_need_does_not_end_the_matter(clock):
+    loads = iter([0.3])
+
+    def work():
+        clock.now += round(next(loads, 1e-5) * 1e9)
+
+    assert compare_time(work, clock.call(1e-5), seconds=1.0).verdict == "not slower"
+
+
+def test_long_calls_that_are_slower_are_caught_where_five_rounds_fit(clock):
+    assert compare_time(clock.call(0.06), clock.call(0.04), seconds=1.5).verdict == "slower"
 
 
 def test_no_more_time_is_taken_than_is_given_and_what_is_open_passes_unless_proof_is_wanted():
@@ -138,7 +202,7 @@ def simulated(monkeypatch, truth, scatter, seed, twin=1.0, empty=0.001):
     rng = numpy.random.default_rng(seed)
 
     class Simulated(Interleaved):
-        def __init__(self, *batches, seed=None):
+        def __init__(self, *batches, **_):
             self.times, self._per_copy = [], 20
 
         def take(self, rounds, until):
@@ -187,7 +251,12 @@ def test_a_difference_of_less_than_an_empty_call_is_no_verdict(monkeypatch):
 # Bytes. 100 elements of float32 are 400 bytes. x * x saves x twice, one storage; exp saves its result.
 def test_bytes_are_equal_to_arithmetic():
     found = measure_bytes(lambda: (x * x).exp())
-    assert msgspec.structs.asdict(found) == {"allocated": 800, "peak": 800, "retained": 400, "saved": 800}
+    figures = {"allocated": 800, "peak": 800, "retained": 400, "saved": 800}
+    assert msgspec.structs.asdict(found) == {**figures, "device": "cpu"}
+    assert msgspec.structs.asdict(measure_bytes(lambda: (x * x).exp(), device="cpu")) == {
+        **figures,
+        "device": "cpu",
+    }
 
 
 def test_what_is_kept_elsewhere_counts_as_retained():
@@ -246,12 +315,112 @@ def test_a_function_that_allocates_otherwise_each_time_is_not_given_a_figure():
         (lambda: assert_bytes_at_most(ten), ValueError, "expected a limit; got none; give one of retained"),
         (lambda: assert_bytes_at_most(ten, peak=-1), ValueError, "expected peak in whole bytes, 0 or more"),
         (lambda: assert_bytes_at_most(ten, saved=1.5), ValueError, "expected saved in whole bytes"),
+        (lambda: assert_bytes_at_most(ten, graph=1), TypeError, "expected a limit of retained, saved, peak,"),
+        (
+            lambda: assert_bytes_at_most(ten, peak=1, device="mps"),
+            ValueError,
+            "expected a device of cpu or cuda",
+        ),
+        (
+            lambda: assert_not_slower(ten, ten, device="cuda:99"),
+            ValueError,
+            "expected a device that torch finds",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_line(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+# On a device, which does later what is issued now.
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """A simulated accelerator in the place of torch.cuda, with the clock of its host."""
+    made = Simulated()
+    host = SimpleNamespace(perf_counter_ns=made.clock, perf_counter=lambda: made.clock() / 1e9)
+    for module in (guard, interleave):
+        monkeypatch.setattr(module, "time", host)
+    for nothing in ("_nothing", "_take_nothing"):
+        monkeypatch.setattr(interleave, nothing, lambda *_: made.work(25))
+    monkeypatch.setattr(device_clock.torch, "get_device_module", lambda _: made)
+    return made
+
+
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("named", [None, "cuda", "cuda:0"])
+def test_what_a_call_only_issues_is_waited_for(device, named, fed):
+    """Both take the host as long to issue; the device takes half as long again for the candidate."""
+    held = device.allocate(1000)
+    setup = (lambda: device.launch(10**6)) if fed else None
+    found = compare_time(
+        lambda *_: device.launch(30_000), lambda *_: device.launch(20_000), setup=setup, device=named
+    )
+    assert found.verdict == "slower"
+    # A call that is waited for by itself has its launch in it.
+    assert found.ratio.mean == pytest.approx(32 / 22 if fed else 1.5, rel=0.03)
+    assert found.baseline == pytest.approx(22e-6 if fed else 20e-6, rel=0.05)
+    del held
+
+
+def test_a_batch_has_one_wait_at_its_end_and_never_fills_the_queue(device):
+    held = device.allocate(1000)
+    compare_time(lambda: device.launch(100), lambda: device.launch(100))
+    between = " ".join(device.log).split("synchronize")
+    assert max(each.count("launch") for each in between) > 300
+    assert 0 < device.fullest < 700
+    del held
+
+
+def test_where_no_device_is_in_use_none_is_waited_for(device):
+    def work():
+        device.work(1000)
+
+    compare_time(work, work, seconds=0.05)
+    held = device.allocate(1000)
+    compare_time(work, work, seconds=0.05, device="cpu")
+    assert device.log == []
+    compare_time(work, work, seconds=0.05)
+    assert "synchronize" in device.log
+    del held
+
+
+def test_a_device_is_waited_for_and_not_made_the_current_one(device):
+    held = device.allocate(1000)
+    compare_time(lambda: device.launch(100), lambda: device.launch(100), seconds=0.05)
+    measure_bytes(lambda: device.allocate(100))
+    assert not any(each.startswith("use") for each in device.log)
+    del held
+
+
+def test_bytes_are_those_of_the_device_that_is_in_use(device):
+    held = device.allocate(1000)
+    found = measure_bytes(lambda: [device.allocate(300), device.allocate(100)][0])
+    assert found == guard.Bytes(allocated=400, peak=400, retained=300, saved=0, device="cuda:0")
+    with pytest.raises(AssertionError, match="bytes peak on cuda:0: 400, at most 399 allowed"):
+        assert_bytes_at_most(lambda: [device.allocate(300), device.allocate(100)][0], peak=399)
+    del held
+
+
+def test_a_call_that_leaves_the_device_alone_is_counted_on_the_cpu(device):
+    held = device.allocate(1000)
+    assert measure_bytes(lambda: x.exp()).device == "cpu"
+    with pytest.raises(AssertionError, match="bytes retained: 400, at most 399 allowed"):
+        assert_bytes_at_most(lambda: x.exp(), retained=399)
+    assert measure_bytes(lambda: x.exp(), device="cuda").allocated == 0
+    del held
+
+
+def test_of_two_devices_in_use_one_has_to_be_named(device, monkeypatch):
+    monkeypatch.setattr(device, "memory_reserved", lambda each: 1000)
+    held = device.allocate(1000)
+    with pytest.raises(ValueError, match="got cuda:0, cuda:1; say whose bytes are meant with device="):
+        measure_bytes(lambda: device.allocate(100))
+    assert measure_bytes(lambda: device.allocate(100), device="cuda:0").peak == 100
+    del held
 
 
 def test_nothing_is_said_by_way_of_warnings():

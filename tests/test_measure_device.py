@@ -12,9 +12,9 @@ import torch
 from simulated import Profiler, Simulated
 
 from gradbench import clock, kernels, measure
-from gradbench.job import Job, Message, Task
+from gradbench.job import Job, Message, Task, Turn
 from gradbench.measure import FEWEST_ROUNDS, Worker, with_parts
-from gradbench.plan import Comparison, Expectation, Lane
+from gradbench.plan import STATEMENT, Comparison, Expectation, Lane
 from gradbench.results import Failure, Kernels, LaneTime, Memory, Timeline, Visit
 
 
@@ -103,6 +103,53 @@ def test_a_visit_has_the_wall_time_and_the_hosts_and_the_devices_part_of_each_la
     assert host.host.log_ratio == pytest.approx(math.log(10), abs=0.02)
     assert large.device.log_ratio == pytest.approx(math.log(4), abs=0.02)
     assert a.host.log_ratio == a.device.log_ratio == 0.0
+
+
+def turns(worked, *taken):
+    """What a worker says that takes turns, of one comparison."""
+    source = b"".join(msgspec.json.encode(each) + b"\n" for each in (*taken, Turn()))
+    output = io.BytesIO()
+    worker = Worker(Job(7, "turns", 0, torch.get_num_threads()), output, io.BytesIO(source))
+    worker.visit(Task(worked, 0.0))
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+IN_TURN = (("a", "reference", "launch(10_000)"), ("host", "yardstick", "work(30_000)"))
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_a_turn_lasts_until_the_device_has_done_what_was_issued(device, fed):
+    calibrated, turned = turns(comparison(*IN_TURN, fed=fed), Turn({"a": 50, "host": 50}))
+    assert 0 < device.fullest < 700
+    # A batch of a millisecond, what feeds its calls included.
+    assert calibrated.calls["a"] == pytest.approx(9 if fed else 100, rel=0.4)
+    assert turned.seconds["a"] == pytest.approx(12e-6 if fed else 10e-6, rel=0.05)
+    assert turned.seconds["host"] == pytest.approx(30e-6, rel=0.02)
+
+
+def test_a_statement_that_turns_out_to_use_a_device_is_waited_for(device, monkeypatch):
+    monkeypatch.setattr(clock.torch, "get_device_module", lambda _: device)
+    for lanes, seconds in ((IN_TURN, 10e-6), ((("a", "reference", "work(10_000)"),), 1e-9)):
+        held = device.allocate(100) if lanes is IN_TURN else None
+        stated = msgspec.structs.replace(comparison(*lanes), workload=STATEMENT, device="cpu")
+        before = device.log.count("synchronize")
+        *_, turned = turns(stated, Turn({"a": 50}))
+        if held is None:
+            assert device.log.count("synchronize") == before
+        else:
+            assert turned.seconds["a"] == pytest.approx(seconds, rel=0.05)
+        del held
+
+
+def test_a_statement_that_uses_two_devices_is_not_timed(device, monkeypatch):
+    monkeypatch.setattr(clock.torch, "get_device_module", lambda _: device)
+    monkeypatch.setattr(device, "memory_reserved", lambda each: 100)
+    held = device.allocate(100)
+    stated = msgspec.structs.replace(comparison(*IN_TURN), workload=STATEMENT, device="cpu")
+    (failure,) = turns(stated)
+    assert failure.kind == "check"
+    assert "it uses cuda:0 and cuda:1" in failure.message
+    del held
 
 
 def test_the_batches_of_a_visit_never_fill_the_queue(device):

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy
 import pytest
 from synthetic import trial
 
-from gradbench.versus.judge import judge
+from gradbench.versus.judge import INSTALLATION, judge
+from studies.releases import same
 from studies.releases.analysis import Study, closures, prices
 
 ID = "elementwise/100/float32/cpu"
@@ -55,3 +57,25 @@ def test_the_price_of_a_method_is_its_time_over_the_references_on_each_side():
 def test_the_price_of_what_was_not_measured_is_not_known():
     assert prices(judge(trial(pairs=1)), ID, "tracked", "requires_grad_false") is None
     assert prices(judge(trial()), ID, "nothing", "requires_grad_false") is None
+
+
+def lasting(seed, shift):
+    """A trial of identical code whose lanes differ by this standard deviation for as long as it lasts."""
+    dice = numpy.random.default_rng(seed)
+    lanes = [lane.name for lane in trial(pairs=0).header.comparisons[0].lanes if lane.role != "yardstick"]
+    return trial({name: math.exp(dice.normal(0.0, shift)) for name in lanes}, pairs=90, seed=seed)
+
+
+def test_what_lasts_for_a_trial_is_beyond_intervals_over_pairs_and_within_those_of_installations():
+    quiet = same.beyond("one", [lasting(seed, 0.0) for seed in range(20)])
+    loud = same.beyond("two", [lasting(seed, INSTALLATION) for seed in range(20)])
+    assert (quiet.trials, quiet.pairs) == (20, (90, 90))
+    assert quiet.lanes == loud.lanes >= 200
+    assert quiet.over_pairs / quiet.lanes < 0.05 + 3 * 0.016
+    assert loud.over_pairs / loud.lanes > 0.12
+    assert loud.with_term / loud.lanes < 0.05 + 3 * 0.016
+    assert quiet.alarms == 0
+
+
+def test_ways_without_trials_are_left_out(tmp_path):
+    assert same.read(tmp_path) == []

@@ -143,3 +143,14 @@ def test_the_difference_of_two_samples_is_welchs(confidence):
 
 def test_samples_without_scatter_differ_for_certain():
     assert stats.difference([2.0, 2.0], [1.0, 1.0]) == stats.Interval(1.0, 1.0, 1.0, 4)
+
+
+def test_what_all_values_share_widens_the_interval_and_is_not_lessened_by_their_number():
+    values = [0.01, 0.03] * 500
+    plain, wide = stats.interval(values), stats.interval(values, common=0.01)
+    assert wide.mean == plain.mean == pytest.approx(0.02)
+    assert wide.high - wide.mean == pytest.approx(math.hypot(1.96 * 0.01, plain.high - plain.mean), rel=1e-3)
+    column = numpy.array([values]).T
+    assert stats.p_values(column)[0] < 1e-9
+    # Two standard deviations.
+    assert stats.p_values(column, common=0.01)[0] == pytest.approx(0.0455, rel=0.05)

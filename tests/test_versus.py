@@ -1,7 +1,9 @@
 """Two sides measured against each other: what is said of them, and how they are measured."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ from gradbench.report.versus import write_versus
 from gradbench.results import Failure, Memory, Writer
 from gradbench.versus import text
 from gradbench.versus.cells import USUAL_METHODS, YARDSTICK, planned, written
-from gradbench.versus.judge import LEVEL, LOOKS, decided, judge
+from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge
 from gradbench.versus.records import (
     Options,
     PairTime,
@@ -30,7 +32,7 @@ from gradbench.versus.records import (
     read_trial,
 )
 from gradbench.versus.sides import Side, open_sides
-from gradbench.versus.trial import Watcher, measure
+from gradbench.versus.trial import Watcher, measure, same_file
 
 
 def outcomes(made):
@@ -82,6 +84,74 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
     # At a rate of 1 in 100 more than 9 of 300 come once in a thousand times.
     assert alarms <= 9
     assert LEVEL * (len(LOOKS) + 1) == pytest.approx(0.01)
+
+
+def installed(seed, pairs=90, factors=None):
+    """A trial of two installations, whose lanes differ by what no pair shows."""
+    dice = numpy.random.default_rng(seed)
+    lanes = [lane.name for lane in trial(pairs=0).header.comparisons[0].lanes]
+    own = {name: (factors or {}).get(name, 1.0) * math.exp(dice.normal(0, INSTALLATION)) for name in lanes}
+    made = trial(own | {"yardstick": 1.0}, pairs=pairs, seed=seed)
+    made.header = msgspec.structs.replace(made.header, shared=False)
+    return made
+
+
+def test_what_two_installations_differ_by_is_in_the_intervals_and_no_pair_lessens_it():
+    held = {False: [], True: []}
+    for seed in range(40):
+        made = installed(seed)
+        for shared, found in held.items():
+            made.header = msgspec.structs.replace(made.header, shared=shared)
+            judged = judge(made)
+            found += [each.ratio.low <= 1 <= each.ratio.high for each in judged.lanes]
+            if not shared:
+                assert not {"slower", "faster"} & {each.outcome for each in judged.lanes}
+    # 400 and more lanes: 95 %, within three binomial errors; without it one in ten and more is missed.
+    assert numpy.mean(held[False]) > 0.95 - 3 * 0.011
+    assert numpy.mean(held[True]) < 0.9
+    many, few = (judge(installed(1, pairs)).lanes[0].ratio for pairs in (90, 18))
+    assert 1.96 * INSTALLATION < math.log(many.high / many.mean) < math.log(few.high / few.mean)
+
+
+def test_a_change_of_one_per_cent_is_shown_within_an_installation_and_not_between_two():
+    made = trial({"no_grad": 1.01}, pairs=90, scatter=0.002, margin=0.005)
+    assert outcomes(made)["no_grad"] == "slower"
+    made.header = msgspec.structs.replace(made.header, shared=False)
+    assert outcomes(made)["no_grad"] == "cannot tell"
+
+
+def test_five_per_cent_are_found_between_installations_and_what_is_the_same_is_told_for_most():
+    found = [outcomes(installed(seed, factors={"no_grad": 1.05})) for seed in range(20)]
+    assert [each.pop("no_grad") for each in found].count("slower") >= 18
+    told = [each for outcome in found for each in outcome.values()]
+    assert set(told) <= {"same", "cannot tell"}
+    assert told.count("same") > len(told) / 2
+
+
+def test_whether_the_sides_are_one_installation_is_told_and_of_old_trials_guessed_by_the_build():
+    made = trial(pairs=27)
+    assert made.header.shared is None
+    assert made.header.one_installation
+    assert "two installations" not in text.control(judge(made))
+    other = msgspec.structs.replace(ENVIRONMENT, torch="0.1")
+    sides = (made.header.sides[0], SideFacts("new", "0", other))
+    made.header = msgspec.structs.replace(made.header, sides=sides)
+    assert not made.header.one_installation
+    assert "two installations: what identical ones differ by, 0.50 %" in text.control(judge(made))
+    made.header = msgspec.structs.replace(made.header, shared=True)
+    assert made.header.one_installation
+
+
+def test_a_hard_link_and_a_symbolic_one_are_the_same_file_and_a_copy_is_not(tmp_path):
+    one, hard, soft, copy = (tmp_path / name for name in ("one", "hard", "soft", "copy"))
+    one.write_text("x")
+    copy.write_text("x")
+    hard.hardlink_to(one)
+    soft.symlink_to(one)
+    assert same_file(one, hard)
+    assert same_file(one, soft)
+    assert not same_file(one, copy)
+    assert not same_file(one, tmp_path / "gone")
 
 
 def test_a_lane_must_stand_against_chance_over_all_lanes():
@@ -137,6 +207,17 @@ def test_fewer_bytes_are_told_and_are_not_worse():
     bytes_of(made, "B", "tracked")
     assert judge(made).worse == []
     assert "less in 1" in text.sentence(judge(made))
+
+
+def test_more_allocations_are_told_and_are_not_worse(tmp_path):
+    made = trial(pairs=0)
+    bytes_of(made, "A", "tracked")
+    bytes_of(made, "B", "tracked", allocations=2)
+    judged = judge(made)
+    assert judged.worse == []
+    assert "1 to 2 allocations" in text.as_text(judged, 140)
+    write_versus(judged, tmp_path / "report.html")
+    assert '<td class="">1 to 2 allocations</td>' in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("side", "worse"), [("B", True), ("A", False)])
@@ -358,6 +439,7 @@ def test_both_processes_of_a_pair_take_as_many_turns_of_as_many_calls(found):
     assert len(kept.visits) == len(kept.pairs) == 5
     assert all(visit.turns >= 2 for visit in kept.visits)
     assert {each.processor is not None for each in kept.pairs} == {kept.header.pinned}
+    assert kept.header.shared
     assert kept.end.reason in ("decided", "pairs")
 
 
@@ -403,6 +485,23 @@ def test_code_that_fails_in_b_alone_is_worse_and_ends_the_trial(gradbench, tmp_p
     assert read_trial(folder).pairs == []
 
 
+def test_a_module_that_raises_while_it_is_imported_in_b_is_broken_there(gradbench, tmp_path):
+    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "return x")
+    Path(b, "thing.py").write_text("raise RuntimeError('not on a Wednesday')\n")
+    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "Fails in B and not in A: statement." in done.stdout
+    assert "the first, on side B: RuntimeError: not on a Wednesday" in " ".join(done.stdout.split())
+
+
+def test_a_module_that_raises_while_it_is_imported_in_a_is_a_request_that_is_wrong(gradbench, tmp_path):
+    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "return x")
+    Path(a, "thing.py").write_text("raise RuntimeError('not on a Wednesday')\n")
+    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing can be measured on side A: RuntimeError: not on a Wednesday" in done.stderr
+
+
 def test_sources_of_which_nothing_is_imported_are_refused(repository, gradbench):
     done = gradbench("versus", "fast", "slow", "--workload", "control", cwd=repository)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -441,6 +540,8 @@ def test_a_program_that_is_none_is_one_line(tmp_path):
         (["python3", "python3", "--setup", "pass"], "--setup: expected together with --statement"),
         (["python3", "python3", "--statement", "pass", "--size", "10"], "leave out --workload"),
         (["python3", "python3", "--workload", "nothing"], "nothing"),
+        (["python3", "python3", "--device", "cpu,cuda"], "expected one device"),
+        ([sys.executable, sys.executable, "--device", "cuda:99"], "--device cuda:99: torch"),
     ],
 )
 def test_a_request_that_is_wrong_is_one_line_and_leaves_nothing(gradbench, tmp_path, arguments, says):
@@ -494,6 +595,20 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, content, says):
     with pytest.raises(ResultsFileError, match=says) as caught:
         read_trial(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_figure_has_each_lane_with_its_ratio_and_what_is_shown_is_filled(tmp_path):
+    judged = judge(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
+    write_versus(judged, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    (figure,) = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    drawn = re.findall(r">([^<>]+)</text>", figure)
+    for each in judged.lanes:
+        assert each.lane.name in drawn
+        assert f"{each.ratio.mean:.3f}" in drawn
+    assert "fill: var(--slower)" in figure
+    assert "fill: var(--faster)" in figure
+    assert "fill: var(--same)" not in figure
 
 
 def test_a_page_escapes_what_a_file_says(tmp_path):

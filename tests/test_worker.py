@@ -1,5 +1,6 @@
 """The parent's end of a worker: with scripted processes for what is said, with real ones for faults."""
 
+import os
 import sys
 
 import msgspec
@@ -191,6 +192,14 @@ def test_no_process_is_left_when_the_parent_stops_in_the_middle(interpreter):
 
     with pytest.raises(KeyboardInterrupt):
         stop()
+    assert set(psutil.Process().children()) == before
+
+
+def test_where_there_are_no_groups_of_processes_a_silent_worker_is_ended_by_itself(interpreter, monkeypatch):
+    """As on Windows, which has neither `killpg` nor a need of it to end one process."""
+    monkeypatch.delattr(os, "killpg")
+    before = set(psutil.Process().children())
+    assert loss(interpreter(f"say({READY!r}); time.sleep(60)"), timeout=0.5).kind == "hung"
     assert set(psutil.Process().children()) == before
 
 

@@ -55,7 +55,7 @@ class Change:
 
     @property
     def larger(self) -> bool:
-        """Whether the new run has more in any figure of memory."""
+        """Whether the new run has more bytes in any figure of memory."""
         return larger(self.grown)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.methods import REFERENCE
 from gradbench.report.drawing import PAGE, WIDTH, Look, style, svg
+from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary
 
 
@@ -26,53 +28,96 @@ def ratios(comparison: ComparisonSummary) -> str:
     if not names:
         return ""
     with style():
-        figure = Figure(figsize=(WIDTH, 0.55 + 0.235 * len(names)), layout="constrained")
+        figure = rows_figure(len(names))
         draw_ratios(figure.add_subplot(), comparison, names, PAGE)
         return svg(figure, comparison.comparison.id)
 
 
+def rows_figure(rows: int) -> Figure:
+    """A figure for the page, as high as so many rows need."""
+    return Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, rows)), layout="constrained")
+
+
 def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], look: Look) -> None:
     """The ratios of these lanes, a row each; the band is what the twin leaves open, a dash is not known."""
-    lanes = [comparison.lane(name) for name in names]
-    known = [lane for lane in lanes if lane is not None and lane.ratio is not None]
-    highest = max((lane.ratio.mean for lane in known if lane.ratio), default=1.0)
-    logarithmic = highest > 4
+    rows = []
+    for name in names:
+        lane = comparison.lane(name)
+        if lane is None or lane.ratio is None:
+            rows.append(Row(name, None))
+        else:
+            rows.append(
+                Row(name, lane.ratio, colour(lane, look), lane.verdict in ("slower", "faster", "reference"))
+            )
+    floor = comparison.floor
+    band = None if floor is None else (math.exp(-floor), math.exp(floor))
+    draw_rows(axes, rows, band, "time ÷ time of the reference", look)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A ratio in a figure.
+
+    Attributes:
+        ratio: with its interval; None is a dash.
+        paint: the colour of both.
+        shown: whether it is shown to be what its colour says, which fills its mark.
+    """
+
+    name: str
+    ratio: Interval | None
+    paint: str = ""
+    shown: bool = False
+
+
+def draw_rows(
+    axes: Any,
+    rows: Sequence[Row],
+    band: tuple[float, float] | None,
+    label: str,
+    look: Look,
+    sight: tuple[float, float] = (1.0, 1.0),
+) -> None:
+    """Ratios with their intervals, one under the other.
+
+    Args:
+        band: within which a ratio says nothing.
+        label: what is divided by what.
+        sight: what the axis spans at least.
+    """
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    logarithmic = max((ratio.mean for ratio in ratios), default=1.0) > 4
     if logarithmic:
         axes.set_xscale("log")
-    if comparison.floor is not None:
-        low, high = math.exp(-comparison.floor), math.exp(comparison.floor)
-        axes.axvspan(low, high, color=look["band"], linewidth=0)
+    if band is not None:
+        axes.axvspan(*band, color=look["band"], linewidth=0)
     axes.axvline(1.0, color=look["faint"], linewidth=look.points(0.8))
-    for row, lane in enumerate(lanes):
-        if lane is not None and lane.ratio is not None:
-            _interval(axes, row, lane, look)
+    for place, row in enumerate(rows):
+        if row.ratio is not None:
+            _interval(axes, place, row.ratio, row.paint, row.shown, look)
         else:
-            _beside(axes, 1.0, row, UNKNOWN, look)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
+            _beside(axes, 1.0, place, UNKNOWN, look)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    _room_for_numbers(axes, known, logarithmic)
+    _room_for_numbers(axes, ratios, sight, logarithmic)
     _ratio_axis(axes.xaxis, logarithmic)
-    axes.set_xlabel("time ÷ time of the reference")
+    axes.set_xlabel(label)
 
 
-def _interval(axes: Any, row: int, lane: LaneSummary, look: Look) -> None:
-    assert lane.ratio is not None
-    paint = colour(lane, look)
-    if lane.ratio.low is not None and lane.ratio.high is not None:
+def _interval(axes: Any, place: int, ratio: Interval, paint: str, shown: bool, look: Look) -> None:
+    if ratio.low is not None and ratio.high is not None:
         axes.plot(
-            [lane.ratio.low, lane.ratio.high], [row, row],
+            [ratio.low, ratio.high], [place, place],
             color=paint, linewidth=look.points(2.2), solid_capstyle="butt",
         )  # fmt: skip
-    shown = lane.verdict in ("slower", "faster", "reference")
     axes.plot(
-        [lane.ratio.mean], [row], "o", markersize=look.points(4.5), markeredgecolor=paint,
+        [ratio.mean], [place], "o", markersize=look.points(4.5), markeredgecolor=paint,
         markerfacecolor=paint if shown else look["paper"], markeredgewidth=look.points(1.2), zorder=3,
     )  # fmt: skip
-    ends = lane.ratio.high if lane.ratio.high is not None else lane.ratio.mean
-    places = min(3, ratio_places(lane.ratio))
-    _beside(axes, ends, row, f"{lane.ratio.mean:,.{places}f}", look)
+    end = ratio.high if ratio.high is not None else ratio.mean
+    _beside(axes, end, place, f"{ratio.mean:,.{min(3, ratio_places(ratio))}f}", look)
 
 
 def _beside(axes: Any, where: float, row: float, text: str, look: Look) -> None:
@@ -94,16 +139,12 @@ def _ratio_axis(axis: Any, logarithmic: bool) -> None:
         axis.set_major_locator(MaxNLocator(4))
 
 
-def _room_for_numbers(axes: Any, lanes: Sequence[LaneSummary], logarithmic: bool) -> None:
-    """Widen the axis to the right, where the numbers stand, and keep 1 in sight."""
-    ends = [
-        end
-        for lane in lanes
-        if lane.ratio
-        for end in (lane.ratio.low, lane.ratio.mean, lane.ratio.high)
-        if end
-    ]
-    low, high = min([1.0, *ends]), max([1.0, *ends])
+def _room_for_numbers(
+    axes: Any, ratios: Sequence[Interval], sight: tuple[float, float], logarithmic: bool
+) -> None:
+    """Widen the axis to the right, where the numbers stand, and keep in sight what is to be."""
+    ends = [end for ratio in ratios for end in (ratio.low, ratio.mean, ratio.high) if end]
+    low, high = min([*sight, *ends]), max([*sight, *ends])
     if logarithmic:
         span = math.log(high / low)
         axes.set_xlim(low * math.exp(-0.06 * span), high * math.exp(0.3 * span))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gradbench.errors import RequestError
-from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+from gradbench.plan import STATEMENT, Comparison, Expectation, Lane, Request, make_plan
 
 # What people choose between, at the size where a control costs most; a trial of more takes longer.
 USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
@@ -58,8 +58,12 @@ def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
     return msgspec.structs.replace(comparison, lanes=(*lanes, yardstick), every=1)
 
 
-def written(setup: str, statement: str) -> Comparison:
-    """A statement of the user's as a comparison with one lane. Raises RequestError where it is no Python."""
+def written(setup: str, statement: str, device: str = "cpu") -> Comparison:
+    """A statement of the user's as a comparison with one lane; `device` does its work.
+
+    Where that is the CPU it may be another all the same: the one that it turns out to have put tensors on.
+    Raises RequestError where it is no Python.
+    """
     for name, code in (("--setup", setup), ("--statement", statement)):
         try:
             compile(code, name, "exec")
@@ -77,15 +81,15 @@ def written(setup: str, statement: str) -> Comparison:
         expect=Expectation(),
     )
     return Comparison(
-        id="statement",
-        workload="statement",
+        id=STATEMENT,
+        workload=STATEMENT,
         title="your statement",
         shows="",
         size="",
         numel=0,
         shape=(),
         dtype="",
-        device="cpu",
+        device=device,
         prepare=setup,
         answer="",
         tolerance=0.0,

@@ -20,6 +20,10 @@ from gradbench.versus.records import Name, SideFailure, Trial
 LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
 LEVEL = stats.FAMILY / (len(LOOKS) + 1)
 
+# What two installations of one build differ by for as long as a trial lasts, wherever their files lie in
+# memory: the standard deviation of a lane's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
+INSTALLATION = 0.005
+
 Outcome = Literal["slower", "faster", "same", "cannot tell", "failed"]
 
 
@@ -28,7 +32,8 @@ class LaneOutcome:
     """One lane on both sides.
 
     Attributes:
-        ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed.
+        ratio: time of B ÷ time of A, with its 95 % interval over pairs, and INSTALLATION in it where the
+            sides are two; None where it was not timed.
         seconds: median time per call on A and on B, the loop included.
         outcome: `slower` and `faster` are shown against chance over all lanes and looks, and are beyond the
             margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not timed.
@@ -46,7 +51,7 @@ class LaneOutcome:
 
     @property
     def larger(self) -> bool:
-        """Whether B does more to memory than A in any figure."""
+        """Whether B has more bytes than A in any figure of memory."""
         return larger(self.grown)
 
     @property
@@ -56,7 +61,7 @@ class LaneOutcome:
 
     @property
     def worse(self) -> bool:
-        """Whether B is slower, does more to memory, or fails where A does not."""
+        """Whether B is slower, has more bytes, or fails where A does not."""
         return self.outcome == "slower" or self.larger or self.broken
 
 
@@ -87,11 +92,12 @@ def judge(trial: Trial) -> Judged:
     keys = [(c, lane) for c in trial.header.comparisons for lane in c.lanes if lane.role != "yardstick"]
     logs = _log_ratios(trial)
     margin = math.log1p(trial.header.options.margin)
-    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs)
+    common = between(trial)
+    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs, common)
     lanes = []
     for comparison, lane in keys:
         key = (comparison.id, lane.name)
-        found = stats.interval(list(logs.get(key, {}).values()))
+        found = stats.interval(list(logs.get(key, {}).values()), common=common)
         failures = tuple(
             each
             for each in trial.failures
@@ -115,6 +121,11 @@ def judge(trial: Trial) -> Judged:
         lost=tuple(each for each in trial.failures if each.failure.lane is None),
         pairs=len({visit.number for visit in trial.visits}),
     )
+
+
+def between(trial: Trial) -> float:
+    """The standard deviation of what the two sides differ by for the whole trial though their code is one."""
+    return 0.0 if trial.header.one_installation else INSTALLATION
 
 
 def decided(judged: Judged) -> bool:
@@ -143,13 +154,14 @@ def _shown(
     trial: Trial,
     keys: list[tuple[str, str]],
     logs: dict[tuple[str, str], dict[int, float]],
+    common: float,
 ) -> set[tuple[str, str]]:
     """The lanes that differ, after Holm's correction over all of them, at the level of one look."""
     numbers = sorted({visit.number for visit in trial.visits})
     if not numbers or not keys:
         return set()
     columns = [[logs.get(key, {}).get(number, math.nan) for number in numbers] for key in keys]
-    adjusted = stats.holm(stats.p_values(numpy.array(columns).T))
+    adjusted = stats.holm(stats.p_values(numpy.array(columns).T, common))
     return {key for key, p in zip(keys, adjusted, strict=True) if p < LEVEL}
 
 

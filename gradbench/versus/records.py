@@ -68,6 +68,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     Attributes:
         sides: A and B.
         pinned: both processes of a pair run on one processor, so that its speed is common to both.
+        shared: both sides import torch from the same files; None in trials from before this was asked.
     """
 
     format: str
@@ -79,6 +80,18 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     sides: tuple[SideFacts, SideFacts]
     comparisons: tuple[Comparison, ...]
     pinned: bool
+    shared: bool | None = None
+
+    @property
+    def one_installation(self) -> bool:
+        """Whether the sides share the files of torch; where that was not asked, the same build."""
+        if self.shared is not None:
+            return self.shared
+        a, b = (
+            (each.environment.torch, each.environment.torch_git, each.environment.torch_config)
+            for each in self.sides
+        )
+        return a == b
 
 
 class SideMemory(msgspec.Struct, frozen=True, tag="side_memory"):

@@ -10,7 +10,7 @@ import msgspec
 
 from gradbench import format
 from gradbench.growth import in_words, summed_up
-from gradbench.versus.judge import Judged, LaneOutcome
+from gradbench.versus.judge import INSTALLATION, Judged, LaneOutcome
 from gradbench.versus.records import NAMES, SideFacts
 
 
@@ -46,7 +46,14 @@ def control(judged: Judged) -> str:
         if judged.trial.header.pinned
         else "the processes of a pair were not bound to one processor, and ratios are net of the yardstick"
     )
-    return f"The yardstick, the same work on both sides, came out at {_ratio(judged.yardstick)}: {how}."
+    said = f"The yardstick, the same work on both sides, came out at {_ratio(judged.yardstick)}: {how}."
+    if not judged.trial.header.one_installation:
+        said += (
+            " The sides are two installations: what identical ones differ by, "
+            f"{format.percent(INSTALLATION)} (standard deviation), is in each interval, and no number of "
+            "pairs lessens it."
+        )
+    return said
 
 
 def notes(judged: Judged) -> list[str]:

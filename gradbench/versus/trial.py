@@ -26,11 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
-from gradbench.plan import Comparison
+from gradbench.plan import Comparison, Request
 from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
+from gradbench.run import seen
 from gradbench.versus.judge import LOOKS, decided, judge, keeps_from_timing
 from gradbench.versus.records import (
     FILENAME,
@@ -70,6 +73,16 @@ class Watcher:
 def can_bind(threads: int) -> bool:
     """Whether both processes of a pair can share one processor without harm."""
     return threads == 1 and hasattr(os, "sched_setaffinity")
+
+
+def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
+    """The request with its device by name, and the room that both sides have there.
+
+    Raises RequestError where torch does not find it on one of them.
+    """
+    found = [seen(request, side.python) for side in sides]
+    room = {name: min(each.room.get(name, free) for each in found) for name, free in found[0].room.items()}
+    return msgspec.structs.replace(found[0], room=room)
 
 
 def measure(
@@ -197,13 +210,15 @@ class _Measuring:
         for name, side in zip(NAMES, self._sides, strict=True):
             own, imported = self._count_on(name, side, said)
             ready.append(own)
-            if side.sources and not imported:
+            if name == "A":
+                self._refuse_where_nothing_stands(said)
+            # A module that raises while it is imported is not among those that were: what fails in B and
+            # stands in A is broken there.
+            if side.sources and not imported and not _lost(said, "B").keys() - _lost(said, "A").keys():
                 raise RequestError(
                     f"{side.label}: nothing that is measured is imported from there, so both sides would be "
                     "the same; name code of yours with --setup and --statement, or the folder of the package"
                 )
-            if name == "A":
-                self._refuse_where_nothing_stands(said)
         self._open(ready)
         for record in said:
             self._write(record)
@@ -242,12 +257,12 @@ class _Measuring:
 
     def _refuse_where_nothing_stands(self, said: list[SideMemory | SideFailure]) -> None:
         """Raise RequestError where no lane stands on A: there is nothing that B could be held against."""
-        failures = [each for each in said if isinstance(each, SideFailure) and keeps_from_timing(each)]
-        lost = {(each.failure.comparison, each.failure.lane) for each in failures}
+        lost = _lost(said, "A")
         lanes = [(c.id, lane.name) for c in self._comparisons for lane in c.lanes if lane.role != "yardstick"]
         if all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
+            first = next(iter(lost.values()))
             raise RequestError(
-                f"{self._sides[0].label}: nothing can be measured on side A: {failures[0].failure.message}"
+                f"{self._sides[0].label}: nothing can be measured on side A: {first.failure.message}"
             )
 
     def _open(self, ready: list[Ready]) -> None:
@@ -259,6 +274,7 @@ class _Measuring:
         header = Header(
             FORMAT, SCHEMA, __version__, created, self._command, self._options,
             (facts[0], facts[1]), self._comparisons, self._pinned,
+            same_file(*(Path(each.torch_file) for each in ready)),
         )  # fmt: skip
         path = self._output / FILENAME
         try:
@@ -282,8 +298,9 @@ class _Measuring:
         """Start a fresh process on a side."""
         dice, options = self._dice, self._options
         job = Job(
-            number, kind, dice.getrandbits(32), options.threads, options.batch_seconds, sources=side.sources
-        )
+            number, kind, dice.getrandbits(32), options.threads, options.batch_seconds,
+            accelerators=any(each.device != "cpu" for each in self._comparisons), sources=side.sources,
+        )  # fmt: skip
         return WorkerProcess(job, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
 
     def _start(self, number: int) -> _Processes:
@@ -365,6 +382,20 @@ class _Measuring:
             log_ratio = statistics.median(math.log(y / x) for x, y in zip(a, b, strict=True))
             lanes[lane] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
         self._write(PairVisit(number, comparison.id, len(turns["A"]), lanes))
+
+
+def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, str | None], SideFailure]:
+    """What keeps lanes of a side from being timed, by comparison and lane; None for all lanes of one."""
+    return {
+        (each.failure.comparison, each.failure.lane): each
+        for each in said
+        if isinstance(each, SideFailure) and each.side == name and keeps_from_timing(each)
+    }
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, which its hard links are as well."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradbench import stats
 from gradbench.stats import Interval
-from gradbench.versus.judge import Judged, LaneOutcome, judge
+from gradbench.versus.judge import Judged, LaneOutcome, between, judge
 from gradbench.versus.records import PairTime, read_trial
 
 
@@ -18,7 +18,8 @@ class Prices:
 
     Attributes:
         a, b: time of the lane ÷ time of its reference, on side A and on side B.
-        change: b ÷ a, made per pair; whatever both lanes of a side share cancels.
+        change: b ÷ a, made per pair; whatever both lanes of a side share cancels. Each of the two lanes has
+            what installations differ by.
     """
 
     comparison: str
@@ -77,8 +78,13 @@ def prices(judged: Judged, comparison: str, lane: str, reference: str) -> Prices
             found.append((_log(own, other, "a"), _log(own, other, "b")))
     if len(found) < 2:
         return None
-    columns = [a for a, _ in found], [b for _, b in found], [b - a for a, b in found]
-    intervals = [each.map(math.exp) for values in columns if (each := stats.interval(values))]
+    shared = math.sqrt(2) * between(judged.trial)
+    columns = ([a for a, _ in found], 0.0), ([b for _, b in found], 0.0), ([b - a for a, b in found], shared)
+    intervals = [
+        each.map(math.exp)
+        for values, common in columns
+        if (each := stats.interval(values, common=common)) is not None
+    ]
     return Prices(comparison, lane, *intervals)
 
 

@@ -11,8 +11,8 @@ from gradbench.report.template import Link, put, render
 from gradbench.report.versus import write_versus
 from gradbench.stats import Interval
 from gradbench.versus import text
-from gradbench.versus.judge import Judged, LaneOutcome
-from studies.releases import figures
+from gradbench.versus.judge import INSTALLATION, Judged, LaneOutcome
+from studies.releases import figures, same
 from studies.releases.analysis import Prices, Study, closures, outcome, prices, read
 
 # The sentence that the study was made for: tracking a tiny operation became dearer.
@@ -39,6 +39,8 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         outcome=outcome,
         closed=closed,
         off=_off([each.product for each in closed]),
+        same=same.read(data.parent / "same"),
+        installation=INSTALLATION,
         holding=sum(_holds(each.product) for each in closed),
         pages={name: f"data/{name}/index.html" for name in study.trials},
         header=next(iter(study.trials.values())).trial.header,
