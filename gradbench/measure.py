@@ -231,6 +231,8 @@ class Worker:
         self._random.shuffle(order)
         lanes: list[ReadyLane] = []
         for lane in order:
+            # The last lane's result would be held through the check of this one, in memory that may be short.
+            y = None
             try:
                 ready = ReadyLane(lane, shared)
                 y = check_lane(ready, comparison)

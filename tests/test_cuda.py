@@ -43,7 +43,8 @@ def of(lane, n):
     timer = DeviceClock(Accelerator("cuda:0"))
     ready = ReadyLane(Lane("a", "a", "method", "", lane, "", Expectation()), {})
     timer.calibrate(ready, clock.BATCH_SECONDS)
-    host, wall = timer.wall(ready, n)
+    # Of several, so that a host that is held up once does not decide.
+    host, wall = (min(each) for each in zip(*(timer.wall(ready, n) for _ in range(5)), strict=True))
     return host / n, wall / n, timer.device(ready, n) / n
 
 

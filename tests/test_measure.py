@@ -4,6 +4,7 @@ import builtins
 import gc
 import io
 import math
+import weakref
 
 import msgspec
 import numpy
@@ -136,6 +137,23 @@ def test_every_method_passes_its_own_checks(workload):
     (found,) = visit(comparison, seconds=0.0)
     assert isinstance(found, Visit)
     assert set(found.lanes) == {lane.name for lane in comparison.lanes}
+
+
+def test_only_the_references_result_is_held_while_a_lane_is_checked(monkeypatch):
+    results = []
+    check = measure.check_lane
+
+    def watched(ready, comparison):
+        assert sum(each() is not None for each in results) <= 1
+        y = check(ready, comparison)
+        if y is not None:
+            results.append(weakref.ref(y))
+        return y
+
+    monkeypatch.setattr(measure, "check_lane", watched)
+    (found,) = visit(planned("no_grad", "detach"))
+    assert isinstance(found, Visit)
+    assert len(results) == len(found.lanes)
 
 
 def test_a_visit_takes_its_rounds_even_past_its_slice():
