@@ -1,12 +1,15 @@
 """The study of releases: what is made of trials that are there."""
 
 import math
+from dataclasses import replace
 
+import msgspec
 import pytest
 from synthetic import trial
 
 from gradbench.versus.judge import judge
 from studies.releases.analysis import Study, closures, prices
+from studies.releases.figures import marks, over_releases
 
 ID = "elementwise/100/float32/cpu"
 
@@ -55,3 +58,28 @@ def test_the_price_of_a_method_is_its_time_over_the_references_on_each_side():
 def test_the_price_of_what_was_not_measured_is_not_known():
     assert prices(judge(trial(pairs=1)), ID, "tracked", "requires_grad_false") is None
     assert prices(judge(trial()), ID, "nothing", "requires_grad_false") is None
+
+
+def test_a_name_looks_the_same_in_every_figure_and_like_no_other(monkeypatch):
+    found = three(1, 1, 1)
+    lane = found.lanes[0]
+    # More names than there are colours, in another comparison, and one that both have, at another place.
+    other = msgspec.structs.replace(lane.comparison, id="other")
+    more = [
+        replace(lane, comparison=other, lane=msgspec.structs.replace(lane.lane, name=name))
+        for name in (*(f"way {number}" for number in range(8)), "no_grad")
+    ]
+    found = Study({name: replace(each, lanes=(*each.lanes, *more)) for name, each in found.trials.items()})
+    looks = marks(found)
+    assert len(set(looks.values())) == len(looks) >= 10
+    drawn = []
+    monkeypatch.setattr("studies.releases.figures.svg", lambda figure, name: drawn.append(figure) or "")
+    for comparison in (ID, "other"):
+        over_releases(found, comparison)
+    for figure in drawn:
+        (axes,) = figure.axes
+        points = [line for line in axes.lines if line.get_label() in looks]
+        assert {
+            line.get_label(): (line.get_color(), line.get_marker()) for line in points
+        }.items() <= looks.items()
+        assert "no_grad" in [line.get_label() for line in points]
