@@ -127,6 +127,7 @@ def compare_time(
     Raises:
         TypeError, ValueError: for arguments that cannot be meant.
     """
+    __tracebackhide__ = True
     _expect_callable("candidate", candidate)
     _expect_callable("baseline", baseline)
     if setup is not None:
@@ -253,6 +254,7 @@ def measure_bytes(function: Callable[..., object], *, setup: Callable[[], object
         TypeError: for what cannot be called.
         gradbench.memory.Unrepeatable: where two calls differ, as those of a function that has not warmed up.
     """
+    __tracebackhide__ = True
     _expect_callable("function", function)
     if setup is not None:
         _expect_callable("setup", setup)
@@ -271,6 +273,7 @@ def limit_bytes(
     setup: Callable[[], object] | None = None,
 ) -> BytesFound:
     """As `measure_bytes`, with what is allowed. Raises as that does, and ValueError without any limit."""
+    __tracebackhide__ = True
     given = {"retained": retained, "saved": saved, "peak": peak, "allocated": allocated}
     most = {name: limit for name, limit in given.items() if limit is not None}
     if not most:
@@ -305,11 +308,13 @@ def _once(function: Callable[..., object], setup: Callable[[], object] | None) -
 
 
 def _expect_callable(name: str, given: object) -> None:
+    __tracebackhide__ = True
     if not callable(given):
         raise TypeError(f"expected {name} to be callable; got {given!r}; give a function or a lambda")
 
 
 def _expect_number(name: str, given: float, least: float, reason: str) -> None:
+    __tracebackhide__ = True
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise TypeError(f"expected {name} to be a number; got {given!r}; give such as {least}")
     if not least <= given or math.isinf(given):
