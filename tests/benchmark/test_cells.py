@@ -112,7 +112,7 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
         "bytes": memory
         and {name: getattr(memory, name) for name in ("allocated", "peak", "retained", "graph", "saved")},
     }
-    # pytest-benchmark's table has times only, and they drift; our plugin lists what goes under its name.
+    # pytest-benchmark's table has times only, and they drift; our plugin lists this above it.
     said = f"{format.ratio_with_ends(found.ratio)} times {by_role['reference'].name}, in turns"
     request.node.user_properties.append((SENTENCE, said))
     ratio_guard(benchmark)
