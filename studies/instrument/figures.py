@@ -132,6 +132,6 @@ def peers(rows: Table, ratio: str) -> str:
 
 def _plain(axis: Any) -> None:
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 30 * low else (1.0,)))
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 100 * low else (1.0,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
