@@ -39,15 +39,15 @@ instrument: $(READY)
 	$(BIN)/python -m studies.instrument
 
 # A quick look at the asv suite, with the torch that is installed; nothing is kept. asv asks for a description of the
-# machine, which it keeps in the home.
+# machine, which it keeps in the home, and says why a ratio is n/a only where it may show what benchmarks print.
 asv: $(READY)
 	$(BIN)/asv machine --yes > /dev/null
 	GRADBENCH_ASV_BUDGET=25 $(BIN)/asv run --quick --python=same --show-stderr --bench Square
 
-# What `asv run` has kept in .asv/results, as pages to which reports/index.html can lead. They take libraries from the
-# network: without it asv's pages say so, and show nothing.
+# What `asv run` has kept in .asv/results, as pages in .asv/html; `asv preview` serves them. They take libraries from
+# the network and show nothing without it, so that they are not among the published reports.
 asv-site: $(READY)
-	$(BIN)/asv publish --html-dir reports/asv
+	$(BIN)/asv publish
 
 # RUN=folder into reports/; with or without it every page there, and the README's table, from the stored data.
 publish: $(READY)

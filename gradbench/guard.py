@@ -140,6 +140,7 @@ def compare_time(
     Raises:
         TypeError, ValueError: for arguments that cannot be meant, and a device that cannot be used.
     """
+    __tracebackhide__ = True
     _expect_callable("candidate", candidate)
     _expect_callable("baseline", baseline)
     if setup is not None:
@@ -318,6 +319,7 @@ def measure_bytes(
         gradbench.memory.Unrepeatable: where two calls differ, as those of a function that has not warmed up.
         gradbench.memory.Uncounted: where the allocator of the device does not count what it is asked for.
     """
+    __tracebackhide__ = True
     _expect_callable("function", function)
     from gradbench.clock import in_use
     from gradbench.memory import measure_call
@@ -347,6 +349,7 @@ def limit_bytes(
 
     Raises as that does; TypeError for a limit of anything else, and ValueError without any.
     """
+    __tracebackhide__ = True
     names = Limits.__annotations__
     for name in limits:
         if name not in names:
@@ -423,11 +426,13 @@ def _wait_for(device: str | None) -> Callable[[], None] | None:
 
 
 def _expect_callable(name: str, given: object) -> None:
+    __tracebackhide__ = True
     if not callable(given):
         raise TypeError(f"expected {name} to be callable; got {given!r}; give a function or a lambda")
 
 
 def _expect_number(name: str, given: float, least: float, reason: str) -> None:
+    __tracebackhide__ = True
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise TypeError(f"expected {name} to be a number; got {given!r}; give such as {least}")
     if not least <= given or math.isinf(given):

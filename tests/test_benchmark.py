@@ -1,6 +1,7 @@
 """`pytest --benchmark-only` as a user calls it, on a few cells; and what a plain run makes of them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,13 @@ def test_extra_info_has_memory_the_interleaved_ratio_and_the_code(cells):
         assert info["ratio_floor"] >= 0
     # An empty block costs more than clearing a flag that is clear, by ten to twenty times.
     assert cells["control-100-no_grad"]["extra_info"]["ratio"] > 3
+
+
+def test_the_ratio_of_each_cell_is_in_the_terminal_too(saved, cells):
+    for name, each in cells.items():
+        (line,) = [line for line in saved.printed.splitlines() if f"test_cell[{name}]: " in line]
+        (shown,) = re.findall(r"\]: ([\d.,]+) .*times requires_grad_false, in turns$", line)
+        assert float(shown.replace(",", "")) == pytest.approx(each["extra_info"]["ratio"], rel=0.01)
 
 
 def test_times_are_those_of_one_call_whatever_the_number_of_calls_in_a_batch(cells):

@@ -16,6 +16,7 @@ from gradbench.claims.questions import each_of, every, more_passes, within
 from gradbench.claims.text import as_data, as_text, counted
 from gradbench.errors import RequestError
 from gradbench.plan import Request
+from gradbench.report.page import render
 from gradbench.results import Memory
 from gradbench.stats import Interval
 from gradbench.summary import summarise
@@ -519,3 +520,10 @@ def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, smal
     wrong = gradbench("claims", small_run, "--id", "nothing.such", cwd=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
+
+
+def test_the_page_says_what_the_guide_is_before_it_is_quoted():
+    page = render(results({}, request=Request(workloads=("control", "elementwise"))))
+    for section in ("claims", "guide"):
+        heading = page.index("</h2>", page.index(f'<section id="{section}"'))
+        assert "from which this project was begun" in page[heading : heading + 300]

@@ -16,6 +16,7 @@ from gradbench.errors import RequestError
 from gradbench.plan import Request
 from gradbench.report.bars import bars
 from gradbench.report.drawing import TALK
+from gradbench.report.figures import draw_timeline
 from gradbench.report.slides import lay_out, slides, source, write_figures
 from gradbench.report.tables import draw_table
 from gradbench.results import Stretch, Timeline, Writer
@@ -242,3 +243,21 @@ def test_bars_are_there_where_methods_differ_and_only_there():
     # Not known is not 0.
     assert rows["inference_mode"] == (None, None, None)
     assert (found.share(-800), found.share(200), found.share(None)) == (1.0, 0.25, 0.0)
+
+
+def test_lanes_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
+    made = results({}, request=Request(workloads=("freeze",)))
+    (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
+    lanes = [lane.name for lane in planned.lanes if lane.role in ("reference", "method")]
+    for name in lanes:
+        made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (9000, 5000)),)))
+    (comparison,) = [each for each in summarise(made).comparisons if each.timelines]
+    figure = Figure()
+    axes = figure.add_subplot()
+    draw_timeline(axes, comparison, TALK)
+    lines = [line for line in axes.lines if line.get_label() in lanes]
+    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == sorted(lanes)
+    width = max(line.get_linewidth() for line in lines) * figure.dpi / 72
+    for one, other in itertools.combinations(lines, 2):
+        apart = one.get_transform().transform((0, 0)) - other.get_transform().transform((0, 0))
+        assert min(abs(apart)) > width

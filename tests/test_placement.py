@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
@@ -689,3 +690,10 @@ def test_all_that_is_public_is_there_and_nothing_else():
     assert all(getattr(placement, name) is not None for name in placement.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Predictor'"):
         _ = placement.Predictor
+
+
+def test_the_readme_shows_what_its_example_returns():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    shown = re.search(r"predict\(\[7\.5, 5\.0\]\)  # (\S+) and (\S+):", readme).groups()
+    predictor = NumpyPlacementPredictor(learning_rate=0.1, epochs=1000).fit(CGPA, PLACED)
+    assert [f"{each:.3f}" for each in predictor.predict([7.5, 5.0])] == list(shown)

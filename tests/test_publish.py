@@ -115,6 +115,19 @@ def test_a_page_is_added_in_one_place_and_linked_from_all(run, monkeypatch):
     assert (reports / "releases" / "index.html").read_text() == "made by another tool"
 
 
+def test_no_published_page_takes_anything_from_elsewhere():
+    for page in (ROOT / "reports").rglob("*.html"):
+        # A link is followed by a reader; what is taken from an address is taken by the page.
+        taken = re.findall(r"""<(?!a\b)[^>]*\b(?:src|href)=["']?(?!#|data:)[^"'>][^>]*>""", page.read_text())
+        assert not taken, page
+
+
+@pytest.mark.parametrize("name", ["README.md", "METHODOLOGY.md", "CONTRIBUTING.md"])
+def test_what_a_document_links_to_is_there(name):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
+        assert (ROOT / target).exists(), target
+
+
 @pytest.mark.slow
 def test_the_published_pages_are_those_that_are_made_now(tmp_path):
     reports, readme = tmp_path / "reports", tmp_path / "README.md"

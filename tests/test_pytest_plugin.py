@@ -166,8 +166,8 @@ def test_a_failure_shows_the_line_of_the_test_and_one_line_of_why(project, name,
     assert re.search(rf"^E\s+{error}", failure, re.MULTILINE), failure
 
 
-@pytest.mark.parametrize("name", ["slow", "large", "proof"])
-def test_a_failed_assertion_shows_no_frame_of_ours(project, name):
+@pytest.mark.parametrize("name", ["slow", "large", "proof", "margin", "callable", "bytes"])
+def test_a_failure_of_the_users_shows_no_frame_of_ours(project, name):
     assert "guard.py" not in project.tests[name].failure
     assert "pytest_plugin.py" not in project.tests[name].failure
 

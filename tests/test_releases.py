@@ -1,7 +1,9 @@
 """The study of releases: what is made of trials that are there."""
 
 import math
+from dataclasses import replace
 
+import msgspec
 import numpy
 import pytest
 from synthetic import trial
@@ -9,6 +11,7 @@ from synthetic import trial
 from gradbench.versus.judge import INSTALLATION, judge
 from studies.releases import same
 from studies.releases.analysis import Study, closures, prices
+from studies.releases.figures import marks, over_releases
 
 ID = "elementwise/100/float32/cpu"
 
@@ -79,3 +82,28 @@ def test_what_lasts_for_a_trial_is_beyond_intervals_over_pairs_and_within_those_
 
 def test_ways_without_trials_are_left_out(tmp_path):
     assert same.read(tmp_path) == []
+
+
+def test_a_name_looks_the_same_in_every_figure_and_like_no_other(monkeypatch):
+    found = three(1, 1, 1)
+    lane = found.lanes[0]
+    # More names than there are colours, in another comparison, and one that both have, at another place.
+    other = msgspec.structs.replace(lane.comparison, id="other")
+    more = [
+        replace(lane, comparison=other, lane=msgspec.structs.replace(lane.lane, name=name))
+        for name in (*(f"way {number}" for number in range(8)), "no_grad")
+    ]
+    found = Study({name: replace(each, lanes=(*each.lanes, *more)) for name, each in found.trials.items()})
+    looks = marks(found)
+    assert len(set(looks.values())) == len(looks) >= 10
+    drawn = []
+    monkeypatch.setattr("studies.releases.figures.svg", lambda figure, name: drawn.append(figure) or "")
+    for comparison in (ID, "other"):
+        over_releases(found, comparison)
+    for figure in drawn:
+        (axes,) = figure.axes
+        points = [line for line in axes.lines if line.get_label() in looks]
+        assert {
+            line.get_label(): (line.get_color(), line.get_marker()) for line in points
+        }.items() <= looks.items()
+        assert "no_grad" in [line.get_label() for line in points]

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy
 import pytest
+from matplotlib.text import Text
 from synthetic import ENVIRONMENT
 
 from gradbench.plan import Plan, Request
@@ -179,6 +180,27 @@ def test_the_published_figures_are_made_from_the_published_data(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert text.count("<svg") == (PUBLISHED / "index.html").read_text().count("<svg") == 9
     assert "<script" not in text
+
+
+def test_no_text_of_a_figure_is_cut_off(monkeypatch):
+    """Nor where a reader's fonts are a tenth wider than those that the figure was laid out in."""
+    from studies.instrument import figures, page
+
+    drawn = {}
+    monkeypatch.setattr(figures, "svg", lambda figure, name: drawn.setdefault(name, figure) and "")
+    monkeypatch.setattr(page, "put", lambda text, output: None)
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: len(content))
+    page.write(PUBLISHED / "data", PUBLISHED / "index.html")
+    assert len(drawn) == 9
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            for label in filter(Text.get_text, (axes.xaxis.label, axes.yaxis.label)):
+                box = label.get_window_extent()
+                assert box.x0 - 0.05 * box.width >= 0, label
+                assert box.y0 - 0.05 * box.height >= 0, label
+                assert box.x1 + 0.05 * box.width <= figure.bbox.x1, label
+                assert box.y1 + 0.05 * box.height <= figure.bbox.y1, label
 
 
 def numbers_of_cold(after_read, after_computing, read_seconds=1e-4):

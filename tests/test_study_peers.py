@@ -2,9 +2,11 @@
 
 import math
 
+import numpy
 import pytest
 
 from studies.instrument import peers
+from studies.instrument.findings import _peers
 from studies.instrument.peers import Reading, figures
 
 
@@ -59,7 +61,7 @@ def test_errors_are_taken_against_the_truth_over_short_and_long():
     assert row["failed"] == 0
     assert row["rms_again"] == pytest.approx(math.sqrt((0.03**2 + 0.01**2) / 2))
     assert row["rms_more"] == pytest.approx(0.02)
-    assert row["rms"] == pytest.approx(
+    assert {name: each.mean for name, each in row["rms"].items()} == pytest.approx(
         {"short/again": 0.03, "short/more": 0.02, "long/again": 0.01, "long/more": 0.02}
     )
     assert row["worst_again"] == pytest.approx(0.03)
@@ -82,28 +84,47 @@ def test_only_verdicts_that_were_given_are_counted():
     assert {row["tool"]: row["called_different"] for row in rows} == {"asv": 0.5, "timeit": None}
 
 
-def test_a_tool_is_held_against_gradbench_in_the_same_condition_only():
-    rows = figures(
-        [
-            reading("timeit", short_again=0.04, long_again=0.04, long_more=0.5),
-            reading("timeit", "same core busy", short_again=0.09, long_again=0.09),
-            reading("gradbench", short_again=0.02, long_again=-0.02, long_more=0.1),
-        ]
-    )
-    found = {(row["condition"], row["tool"]): row["times_gradbench"] for row in rows}
-    assert found["quiet", "timeit"] == pytest.approx(2.0)
-    assert found["quiet", "gradbench"] == pytest.approx(1.0)
-    assert found["same core busy", "timeit"] is None
-    timeit = next(row for row in rows if (row["condition"], row["tool"]) == ("quiet", "timeit"))
-    assert timeit["times"]["long/more"] == pytest.approx(5.0)
-    assert timeit["times"]["short/again"] == pytest.approx(2.0)
+def test_an_error_has_an_interval_where_there_are_enough_readings_and_only_there():
+    errors = numpy.random.default_rng(3).normal(0, 0.02, (1000, peers.ENOUGH))
+    rows = [figures([reading(short_more=each) for each in run]) for run in errors]
+    found = [row["rms"]["short/more"] for (row,) in rows]
+    held = sum(each.low < 0.02 < each.high for each in found)
+    # 95 %, and four standard errors of a share of 1,000.
+    assert abs(held / 1000 - 0.95) < 0.028
+    (row,) = figures([reading(short_more=0.01)] * (peers.ENOUGH - 1))
+    few = row["rms"]["short/more"]
+    assert (few.mean, few.low, few.high, few.count) == (pytest.approx(0.01), None, None, peers.ENOUGH - 1)
+
+
+def asked(tool, times, more, again, condition="quiet"):
+    """So many readings of a tool with these errors."""
+    errors = {"short_more": more, "long_more": more, "short_again": again, "long_again": again}
+    return [reading(tool, condition, number, **errors) for number in range(times)]
+
+
+def test_the_finding_tells_both_questions_and_leaves_out_what_was_asked_too_seldom():
+    readings = [
+        *asked("gradbench", 8, 0.004, 0.0001),
+        *asked("timeit", 8, 0.02, 0.01),
+        *asked("asv", 8, 0.03, 0.002),
+        *asked("gradbench", 2, 0.004, 0.0001, "same core busy"),
+        *asked("timeit", 2, 0.02, 7.0, "same core busy"),
+    ]
+    found = _peers({"peers": figures(readings)})
+    assert "0.40 % (0.27 to 0.77) on a short call (others 2.0 to 3.0 %)" in found.sentence
+    assert "0.010 % (0.0068 to 0.019) on a short call (others 0.20 to 1.0 %)" in found.sentence
+    assert "8 repetitions (quiet machine)" in found.evidence
+    assert "2 to 2 repetitions" in found.evidence
+    assert "700" not in found.sentence + found.evidence
+    few = _peers({"peers": figures(asked("gradbench", 2, 0.004, 0.0) + asked("timeit", 2, 0.02, 0.01))})
+    assert "too few times" in few.sentence
 
 
 def test_what_failed_is_counted_and_has_no_figures():
     (row,) = figures([failure()])
     assert row["n"] == 0
     assert row["failed"] == 1
-    assert row.pop("rms") == row.pop("times") == dict.fromkeys(peers.TRUTH)
+    assert row.pop("rms") == dict.fromkeys(peers.TRUTH)
     assert {value for key, value in row.items() if key not in ("condition", "tool", "n", "failed")} == {None}
 
 

@@ -25,6 +25,7 @@ COLOURS = {
     "line0": "#090909", "line1": "#0a0a0a", "line2": "#0b0b0b", "line3": "#0c0c0c",
     "line4": "#0d0d0d", "line5": "#0e0e0e",
 }  # fmt: skip
+LINES = tuple(colour for name, colour in COLOURS.items() if name.startswith("line"))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.methods import REFERENCE
@@ -334,11 +335,14 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
                 live.append(value / scale)
         where.append(float(len(stretches)))
         live.append(live[-1])
-        axes.step(
+        (line,) = axes.step(
             where, live, where="post", color=look[f"line{index % 6}"], label=lane.name,
-            # The later on top and thinner: one that takes the same way as another is still seen.
-            linewidth=look.points(1.3 + 0.6 * (len(lanes) - 1 - index)),
+            linewidth=look.points(1.4),
         )  # fmt: skip
+        # Lanes that keep the same bytes run side by side: on top of each other only the last would be seen,
+        # and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
+        beside = look.points(2) / 72 * (index - (len(lanes) - 1) / 2)
+        line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
     named = comparison.timelines[lanes[0].name].stretches
     axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
     for number in range(1, count):
@@ -346,7 +350,11 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, count)
     axes.set_ylabel(f"live, {unit}")
-    axes.legend(frameon=False, fontsize=look.points(8))
+    # Above, since it would cover the lines of a step that fills the figure.
+    axes.legend(
+        title="equal bytes are drawn side by side", title_fontsize=look.points(8), alignment="left",
+        frameon=False, fontsize=look.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
+    )  # fmt: skip
 
 
 def _stretch(code: str) -> str:

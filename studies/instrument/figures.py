@@ -9,11 +9,13 @@ import numpy
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from gradbench.report.drawing import COLOURS, WIDTH, style, svg
+from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
 from studies.instrument.analysis import Table, binomial
 from studies.instrument.simulation import Coverage
 
-LINES = [COLOURS[f"line{index}"] for index in range(6)]
+# By name, so that a control has one colour in every figure; what was done before it is told by the dash.
+CONTROLS = dict(zip(("no_grad", "inference_mode", "nullcontext", "tracked", "detach"), LINES, strict=False))
+DASHES = {"": "-", "reading": "-", "writing": ":", "computing": "--"}
 
 
 def _canvas(height: float, wide: bool = False) -> tuple[Figure, Any]:
@@ -35,7 +37,7 @@ def coverage(rows: Sequence[Coverage]) -> str:
         axes.set_yticks(range(len(rows)), [row.regime for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("runs whose 95 % interval holds the truth, %")
+        axes.set_xlabel("intervals that hold the truth, %")
         return svg(figure, "coverage")
 
 
@@ -63,7 +65,7 @@ def power(curves: dict[str, list[tuple[float, float]]]) -> str:
         _plain(axes.xaxis)
         _plain(axes.yaxis)
         axes.set_xlabel("seconds, starts of processes included")
-        axes.set_ylabel("smallest visible difference, %")
+        axes.set_ylabel("smallest difference, %")
         axes.grid(color=COLOURS["grid"], linewidth=0.5)
         axes.legend(frameon=False, fontsize=8)
         return svg(figure, "power")
@@ -74,7 +76,9 @@ def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["added"]))
     with style():
         figure, axes = _canvas(2.9)
-        for paint, name in zip(LINES, names, strict=False):
+        for name in names:
+            control, _, done = name.partition(" after ")
+            paint, dash = CONTROLS[control.removesuffix("()")], DASHES[done]
             points = [
                 (row[horizontal] / unit, row["added"][name])
                 for row in rows
@@ -82,7 +86,7 @@ def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
             ]
             where = [x for x, _ in points]
             axes.plot(where, [1e6 * each.mean for _, each in points], color=paint, marker="o", markersize=3,
-                      linewidth=1.4, label=name)  # fmt: skip
+                      linestyle=dash, linewidth=1.4, label=name)  # fmt: skip
             low = [1e6 * max(each.low, each.mean / 3) for _, each in points]
             high = [1e6 * each.high for _, each in points]
             axes.fill_between(where, low, high, color=paint, alpha=0.18, linewidth=0)
@@ -105,10 +109,14 @@ def peers(rows: Table, ratio: str) -> str:
         for shift, (paint, condition) in enumerate(zip(LINES, conditions, strict=False)):
             for place, tool in enumerate(tools):
                 row = next((r for r in rows if r["tool"] == tool and r["condition"] == condition), None)
-                if row is None or not row["rms"].get(ratio):
+                rms = None if row is None else row["rms"][ratio]
+                if not rms or not rms.mean:
                     continue
+                height = place + 0.18 * (shift - 1)
+                if rms.low is not None:
+                    axes.plot([100 * rms.low, 100 * rms.high], [height] * 2, color=paint, linewidth=1.6)
                 axes.plot(
-                    [100 * row["rms"][ratio]], [place + 0.18 * (shift - 1)], "o", color=paint, markersize=5,
+                    [100 * rms.mean], [height], "o", color=paint, markersize=5,
                     label=condition if place == 0 else None,
                 )  # fmt: skip
         axes.set_xscale("log")
@@ -117,13 +125,13 @@ def peers(rows: Table, ratio: str) -> str:
         axes.set_ylim(len(tools) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
-        axes.set_xlabel("root mean square error of the ratio, %")
+        axes.set_xlabel("root mean square error, %")
         figure.legend(frameon=False, fontsize=7.5, loc="outside upper right", ncols=3)
         return svg(figure, f"peers {ratio}")
 
 
 def _plain(axis: Any) -> None:
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 30 * low else (1.0,)))
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 100 * low else (1.0,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradbench import format
 from gradbench.report.findings import Finding
+from gradbench.stats import Interval
 
 
 def findings(numbers: dict[str, Any]) -> list[Finding]:
@@ -86,20 +87,51 @@ def _power(numbers: dict[str, Any]) -> Finding:
 
 
 def _peers(numbers: dict[str, Any]) -> Finding:
-    parts = []
-    for condition in dict.fromkeys(row["condition"] for row in numbers["peers"]):
-        others = [r for r in numbers["peers"] if r["condition"] == condition and r["tool"] != "gradbench"]
-        for ratio in ("short/again", "long/again"):
-            known = [row for row in others if row["times"][ratio] is not None]
-            if known:
-                best = min(known, key=lambda row: row["times"][ratio])
-                length, times = ratio.partition("/")[0], best["times"][ratio]
-                parts.append(f"{condition}, {length}: {times:.1f} times ({best['tool']})")
+    rows = numbers["peers"]
+    few = [row for row in rows if any(each is None or each.low is None for each in row["rms"].values())]
+    bounded = [row for row in rows if row["condition"] not in {each["condition"] for each in few}]
+    if not bounded:
+        return Finding("Other tools were asked too few times for an interval on their errors.", "")
+    condition = bounded[0]["condition"]
+    here = [row for row in bounded if row["condition"] == condition]
+    (own,) = [row for row in here if row["tool"] == "gradbench"]
+    others = [row for row in here if row is not own]
+
+    def errors(name: str) -> str:
+        parts = []
+        for length in ("short", "long"):
+            means = [row["rms"][f"{length}/{name}"].mean for row in others]
+            low, high = (format.significant(100 * end, 2) for end in (min(means), max(means)))
+            parts.append(
+                f"{error(own['rms'][f'{length}/{name}'])} on a {length} call (others {low} to {high} %)"
+            )
+        return " and ".join(parts)
+
+    counts = sorted(row["n"] for row in few)
     return Finding(
-        "At the same budget of wall time, the best other tool's error on identical code is, in multiples of "
-        f"gradbench's: {'; '.join(parts)}.",
-        "Root mean square over repetitions, start-up included in the budget of each.",
+        f"At the same budget of wall time, gradbench is off from a ratio known by construction by "
+        f"{errors('more')}; from identical code by {errors('again')}.",
+        f"The error is the root of the mean square over {own['n']} repetitions ({condition} machine), "
+        "start-up included, with its 95 % interval; the others are "
+        f"{', '.join(row['tool'] for row in others)}. Identical code asks only whether the drift of a shared "
+        "machine falls on both sides: where lanes take turns it does by design, where one statement is timed "
+        "after another nothing makes it so. Most of these tools were made to tell how long one statement "
+        "takes; how they do on a steady machine, with more time, or called in turns was not measured."
+        + (
+            f" On busy machines there were {counts[0]} to {counts[-1]} repetitions, too few for an interval; "
+            "they are in the table only."
+            if counts
+            else ""
+        ),
     )
+
+
+def error(rms: Interval | None) -> str:
+    """A root mean square error with its interval, in per cent."""
+    if rms is None or rms.low is None or rms.high is None:
+        return format.percent(None if rms is None else rms.mean)
+    low, high = (format.significant(100 * end, 2) for end in (rms.low, rms.high))
+    return f"{format.percent(rms.mean)} ({low} to {high})"
 
 
 def _hidden(numbers: dict[str, Any]) -> Finding:

@@ -34,10 +34,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from scipy.special import chdtri
 
 from gradbench import run
 from gradbench.plan import Plan, Request
 from gradbench.results import Options
+from gradbench.stats import Interval
 from gradbench.summary import summarise
 from studies.instrument.lanes import comparison, lane, repeated
 
@@ -71,6 +73,8 @@ DRY = 3.0
 AIM = 0.96
 # A difference that a reader would take for one.
 NOTICED = 0.01
+# With fewer errors than these an interval on their root mean square reaches beyond 2.5 times it.
+ENOUGH = 5
 
 Settings = dict[str, float]
 
@@ -810,21 +814,14 @@ def figures(readings: Sequence[Reading]) -> list[dict[str, Any]]:
         worst_again, worst_more: the largest error without sign, of the same.
         called_different: share of `again` that the tool itself calls different from `a`.
         noticed: share of `again` that is off by more than 1 %.
-        times_gradbench: `rms_again` over gradbench's in the same condition.
-        rms, times: the same two by ratio, as in TRUTH.
+        rms: the same by ratio, as in TRUTH, with a 95 % interval where there are ENOUGH errors.
     """
     places = {kind.name: place for place, kind in enumerate(TOOLS)}
     rows = []
     for condition in dict.fromkeys(reading.condition for reading in readings):
         here = [reading for reading in readings if reading.condition == condition]
         names = sorted({reading.tool for reading in here}, key=lambda name: (places.get(name, 99), name))
-        found = [_row(condition, name, [each for each in here if each.tool == name]) for name in names]
-        ours = next((row for row in found if row["tool"] == Gradbench.name), None)
-        for row in found:
-            known = ours or {"rms_again": None, "rms": dict.fromkeys(TRUTH)}
-            row["times_gradbench"] = _times(row["rms_again"], known["rms_again"])
-            row["times"] = {name: _times(row["rms"][name], known["rms"][name]) for name in TRUTH}
-        rows += found
+        rows += [_row(condition, name, [each for each in here if each.tool == name]) for name in names]
     return rows
 
 
@@ -846,7 +843,7 @@ def _row(condition: str, tool: str, readings: list[Reading]) -> dict[str, Any]:
         "spread": math.sqrt(statistics.fmean(variances)) if variances else None,
         "rms_again": _rms(again),
         "rms_more": _rms(more),
-        "rms": {name: _rms(errors) for name, errors in by_name.items()},
+        "rms": {name: _bounded(errors) for name, errors in by_name.items()},
         "worst_again": max(map(abs, again), default=None),
         "worst_more": max(map(abs, more), default=None),
         "called_different": said.count("different") / len(said) if said else None,
@@ -854,12 +851,20 @@ def _row(condition: str, tool: str, readings: list[Reading]) -> dict[str, Any]:
     }
 
 
-def _times(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
-
-
 def _rms(errors: list[float]) -> float | None:
     return math.sqrt(statistics.fmean(error * error for error in errors)) if errors else None
+
+
+def _bounded(errors: list[float]) -> Interval | None:
+    """Their root mean square with its chi-square interval, errors taken for normal and right on average."""
+    rms, count = _rms(errors), len(errors)
+    if rms is None:
+        return None
+    if count < ENOUGH:
+        return Interval(rms, None, None, count)
+    # chdtri gives the value that is exceeded with this probability.
+    low, high = (math.sqrt(count / float(chdtri(count, tail))) for tail in (0.025, 0.975))
+    return Interval(rms, low * rms, high * rms, count)
 
 
 if __name__ == "__main__":

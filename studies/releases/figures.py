@@ -5,13 +5,21 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from gradbench.report.drawing import COLOURS, WIDTH, style, svg
+from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
 from studies.releases.analysis import Study, outcome
+
+
+def marks(study: Study) -> dict[str, tuple[str, str]]:
+    """The colour and the marker of each lane's name, the same in every figure and of one name only."""
+    names = dict.fromkeys(each.lane.name for each in study.lanes)
+    pairs = [(paint, marker) for marker in "osD^v" for paint in LINES]
+    return dict(zip(names, pairs, strict=False))
 
 
 def over_releases(study: Study, comparison: str) -> str:
     """One comparison: the time of each lane in each release ÷ that in the first, with 95 % intervals."""
     names = [each.lane.name for each in study.lanes if each.comparison.id == comparison]
+    looks = marks(study)
     labels = [each.trial.header.sides[1].label for each in study.against_first]
     with style():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
@@ -22,14 +30,14 @@ def over_releases(study: Study, comparison: str) -> str:
             ratios = [None if each is None else each.ratio for each in found]
             # Beside each other, so that intervals do not cover one another.
             shift = (index - (len(names) - 1) / 2) * 0.09
-            paint = COLOURS[f"line{index % 6}"]
+            paint, marker = looks[name]
             for place, each in enumerate(ratios):
                 if each is None:
                     continue
                 ends = (each.low or each.mean, each.high or each.mean)
                 axes.plot([place + shift] * 2, ends, color=paint, linewidth=1.8)
                 axes.plot(
-                    [place + shift], [each.mean], "o", color=paint, markersize=4,
+                    [place + shift], [each.mean], marker, color=paint, markersize=4,
                     label=None if place else name,
                 )  # fmt: skip
         axes.set_xticks(range(len(labels)), [label.removeprefix("torch-") for label in labels])

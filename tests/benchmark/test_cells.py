@@ -13,11 +13,13 @@ import numpy
 import pytest
 import torch
 
+from gradbench import format
 from gradbench.checks import check_answer, check_lane
 from gradbench.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
 from gradbench.lane import ReadyLane, expected_answer, prepare
 from gradbench.memory import measure_memory
 from gradbench.plan import Request, make_plan
+from gradbench.pytest_plugin import SENTENCE
 
 # Of rounds, for each cell; there are about 120.
 SECONDS = 0.25
@@ -79,7 +81,7 @@ def ready():
 @pytest.mark.parametrize(
     ("workload", "elements", "method"), [pytest.param(*cell, id="-".join(map(str, cell))) for cell in CELLS]
 )
-def test_cell(workload, elements, method, benchmark, ready, ratio_guard):
+def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request):
     benchmark.group = f"{workload} {elements:,}"
     comparison, lane = CELLS[workload, elements, method]
     by_role = {each.role: each for each in comparison.lanes}
@@ -110,4 +112,7 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard):
         "bytes": memory
         and {name: getattr(memory, name) for name in ("allocated", "peak", "retained", "graph", "saved")},
     }
+    # pytest-benchmark's table has times only, and they drift; our plugin lists this above it.
+    said = f"{format.ratio_with_ends(found.ratio)} times {by_role['reference'].name}, in turns"
+    request.node.user_properties.append((SENTENCE, said))
     ratio_guard(benchmark)
