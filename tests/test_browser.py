@@ -78,7 +78,7 @@ def open_page(browser, report):
 
 
 def visible_claims(page):
-    return page.locator(".claim:visible").count()
+    return page.locator("#claims > ol > .claim:visible").count()
 
 
 def test_the_page_opens_from_a_file_asks_for_nothing_and_complains_of_nothing(open_page):
@@ -106,7 +106,50 @@ def test_claims_are_filtered_by_verdict_and_by_words(open_page):
 
 def test_every_claim_is_there_without_scripts(open_page):
     page = open_page(java_script_enabled=False)
-    assert visible_claims(page) == page.locator(".claim").count() > 0
+    assert visible_claims(page) == page.locator("#claims > ol > .claim").count() > 0
+    assert page.locator(".unmeasured .claim").count() > 0
+
+
+def test_the_page_begins_with_what_to_know_first_and_leads_there_in_the_same_order(open_page):
+    page = open_page()
+    sections = page.locator("main > section").evaluate_all("all => all.map(each => each.id)")
+    assert sections[:6] == ["found", "advice", "glance", "claims", "guide", "control"]
+    assert page.locator(".warnings").is_visible()
+    ways = page.locator(".sections a").evaluate_all("all => all.map(each => each.hash.slice(1))")
+    assert ways == sections
+
+
+def test_claims_of_what_was_not_measured_are_folded_together_and_are_searched_with_the_others(open_page):
+    page = open_page()
+    fold = page.locator(".unmeasured")
+    assert page.locator('#claims > ol > [data-verdict="not"]').count() == 0
+    assert not fold.locator(".claim").first.is_visible()
+    fold.locator("summary").first.click()
+    every = fold.locator(".claim").count()
+    assert fold.locator(".claim:visible").count() == every == fold.locator('[data-verdict="not"]').count()
+    page.locator("#claim-words").fill("retain_graph")
+    assert 0 < fold.locator(".claim:visible").count() < every
+    page.locator("#claim-words").fill("no such words")
+    assert not fold.is_visible()
+
+
+def test_what_opens_has_a_mark_that_turns(open_page):
+    page = open_page()
+    claim = page.locator(".claim summary").first
+    mark = "each => { const m = getComputedStyle(each, '::before'); return [m.content, m.transform] }"
+    closed = claim.evaluate(mark)
+    claim.click()
+    assert closed[0] == claim.evaluate(mark)[0] == '""'
+    assert closed[1] != claim.evaluate(mark)[1]
+
+
+def test_findings_say_that_they_are_of_the_whole_run_where_less_is_shown(open_page):
+    page = open_page()
+    assert not page.locator("#whole").is_visible()
+    box(page, "small").uncheck()
+    assert page.locator("#whole").is_visible()
+    page.locator("#show button").click()
+    assert not page.locator("#whole").is_visible()
 
 
 def test_a_claim_opens_to_its_figures_by_the_keyboard(open_page):
@@ -262,7 +305,7 @@ def test_a_filter_that_leaves_nothing_says_so_in_every_section(open_page):
     assert visible(page, "[data-size]") == 0
     for id in ("advice", "control", "break_even", "freeze"):
         assert page.locator(f"#{id}").get_by_text("Nothing here is among what is shown").first.is_visible()
-    assert page.locator("#found").get_by_text("Nothing here is among").is_visible()
+    assert page.locator("#glance").get_by_text("Nothing here is among").is_visible()
     assert not page.locator(".glance").is_visible()
     box(page, "medium").check()
     # There is no view of a medium size.

@@ -76,14 +76,19 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         kinds=_kinds(summary),
         devices=summary.devices,
         findings=_findings(summary) if own is None else own_findings(summary),
-        # A list of claims that none of this was asked about tells nothing.
-        judgements=judgements if any(each.verdict != "not measured" for each in judgements) else [],
+        # A list of claims that none of this was asked about tells nothing: without the first there is none.
+        judgements=[each for each in judgements if each.verdict != "not measured"],
+        unmeasured=[each for each in judgements if each.verdict == "not measured"],
         counted=counted(judgements),
         measured=measured,
         advice=advice(summary),
         tables=guide.tables(summary),
         side_by_side=devices.tables(summary, judgements),
-        words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
+        words=[
+            word
+            for word in WORDS
+            if word != "not measured" and any(each.verdict == word for each in judgements)
+        ],
         glanced=glanced,
         glance=_glance(glanced),
         workloads=_workloads(summary),
