@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib.image
 import msgspec
 import pytest
 from synthetic import memory, results
@@ -168,6 +169,57 @@ def test_nothing_makes_the_page_scroll_sideways(open_page, width):
     # With everything open, too.
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_what_to_use_is_seen_without_scrolling_sideways_and_under_its_columns_name(open_page, width):
+    page = open_page(width)
+    table = page.locator("#advice .scroll")
+    assert table.evaluate("each => each.scrollWidth <= each.clientWidth")
+    cell = page.locator('#advice td[data-head="use"]').first
+    assert cell.evaluate("each => getComputedStyle(each, '::before').content.includes('use')") is True
+    heads = page.locator("#advice thead th").evaluate_all("all => all.map(each => each.textContent)")
+    row = page.locator("#advice tbody tr").first.locator("td")
+    assert row.evaluate_all("all => all.map(each => each.dataset.head)") == heads[1:]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_goes_on_has_a_shadow_at_that_edge_and_the_names_of_its_rows_stay(
+    open_page, tmp_path, scheme
+):
+    page = open_page(390, color_scheme=scheme)
+    glance = page.locator("#glance .scroll")
+    assert glance.evaluate("each => each.scrollWidth > each.clientWidth")
+    box = glance.bounding_box()
+
+    def row(scrolled):
+        """Along the head of the table the brightness that is seen at its two edges, and within."""
+        glance.evaluate("(each, left) => each.scrollTo({left, behavior: 'instant'})", scrolled)
+        page.screenshot(path=tmp_path / "shot.png", full_page=True)
+        shot = matplotlib.image.imread(tmp_path / "shot.png")[..., :3].mean(-1)
+        # Below the names of columns, in their padding.
+        line = shot[int(box["y"]) + 2]
+        return [float(line[int(box["x"] + x)]) for x in (1, box["width"] / 2, box["width"] - 2)]
+
+    _, within, right = row(0)
+    assert abs(right - within) > 0.08
+    _, within, right = row(10_000)
+    assert abs(right - within) < 0.02
+    name = page.locator(".glance tbody th").first.bounding_box()
+    assert box["x"] <= name["x"] < box["x"] + 5
+
+
+def test_a_wide_window_is_used_for_tables_and_not_for_lines_of_text(open_page):
+    page = open_page(1920)
+    page.evaluate("document.querySelectorAll('details.comparison').forEach(each => each.open = true)")
+    cut = page.locator(".comparison > .scroll:visible").evaluate_all(
+        "all => all.filter(each => each.scrollWidth > each.clientWidth).length"
+    )
+    assert cut == 0
+    wide = page.locator("main p:visible").evaluate_all(
+        "all => Math.max(...all.map(each => each.clientWidth))"
+    )
+    assert wide <= 48 * 16
 
 
 LUMINANCE = """element => {
