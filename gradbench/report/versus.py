@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gradbench import format
 from gradbench.growth import in_words
 from gradbench.report.drawing import COLOURS, WIDTH, style, svg
+from gradbench.report.figures import FromOne
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put, render
 from gradbench.versus import text
@@ -85,6 +85,6 @@ def _figure(lanes: Sequence[LaneOutcome], judged: Judged) -> str:
         axes.set_ylim(len(timed) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(FromOne())
         axes.set_xlabel("time of B ÷ time of A")
         return svg(figure, lanes[0].comparison.id)
