@@ -197,6 +197,26 @@ def _twins(comparisons: Iterable[ComparisonSummary]) -> Iterator[float]:
             yield abs(math.expm1(lane.ratio.map(math.log).mean))
 
 
+def moved(comparison: ComparisonSummary) -> Interval | None:
+    """How many times as long identical code takes on memory of its own; None where that is within what the
+    twin leaves open, or within what is called the same."""
+    lane = next((each for each in comparison.lanes if each.lane.role == "twin_own_buffer"), None)
+    if lane is None or lane.ratio is None or lane.ratio.low is None or comparison.floor is None:
+        return None
+    log = lane.ratio.map(math.log)
+    assert log.low is not None
+    assert log.high is not None
+    # The whole interval, and not its middle: of many comparisons some would be beyond it by chance.
+    beyond = max(log.low, -log.high) > comparison.floor
+    return lane.ratio if beyond and lane.verdict != "same" else None
+
+
+def farthest_moved(comparisons: Iterable[ComparisonSummary]) -> tuple[ComparisonSummary, Interval] | None:
+    """The comparison in which memory of its own moves identical code the farthest; None where in none."""
+    found = [(each, ratio) for each in comparisons if (ratio := moved(each)) is not None]
+    return max(found, key=lambda pair: abs(math.log(pair[1].mean)), default=None)
+
+
 def worst_precision(results: Results) -> float | None:
     """The widest half width of the intervals on the methods' ratios, as a fraction; None if one has none."""
     widths: list[float] = []
@@ -581,8 +601,17 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
             f"than 2 % (worst: {worst.comparison.id}, {format.difference(worst.floor)}). "
             "More passes narrow that: --resume --passes."
         )
-    if results.failures:
-        said.append(failed(results))
+    farthest = farthest_moved(comparisons)
+    if farthest is not None:
+        where, ratio = farthest
+        count = sum(moved(each) is not None for each in comparisons)
+        said.append(
+            f"In {count} of {len(comparisons)} comparisons identical code on memory of its own takes another "
+            f"time (farthest: {where.comparison.id}, {format.ratio_with_ends(ratio)} times): that is cold "
+            "data, which the methods share and keep warm for each other, and not the method."
+        )
+    if failures := failed(results):
+        said.append(failures)
     said.extend(unfinished(results))
     for end in results.runs[-1:]:
         if end.asked is not None and (end.reached is None or end.reached > end.asked):

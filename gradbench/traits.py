@@ -670,7 +670,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         "history inference saved_for_backward version_counter viewed written tracked_again clone_tracked",
         ("with history", "+ - + + + + + +"),
         ("ordinary, without history", "- - + + + + + +"),
-        ("inference tensor: not for backward, writes or tracking; its clone is", "- + - - + - - +"),
+        ("inference tensor: no backward, no write, no tracking; its clone can be tracked", "- + - - + - - +"),
     ),
     "view": _rules(
         "requires_grad history backward x_gets_gradient written seen_in_x",
@@ -768,21 +768,127 @@ def characteristics(observations: Iterable[Observation]) -> list[Characteristics
     return [Characteristics(method, **row) for method, row in rows.items()]
 
 
-_TABLES = (
-    ("How long, how far, and back", ("persistence", "scope", "reversibility")),
-    ("Memory and objects", ("memory", "graph", "objects", "write")),
-    ("Tensors made before and under it", ("result", "view", "earlier", "on_result")),
+# How the traits are shown: titles of tables, and in each the traits with the heads of their columns.
+TABLES = (
+    (
+        "How long, how far, and back",
+        (("persistence", "persistence"), ("scope", "scope"), ("reversibility", "reversibility")),
+    ),
+    (
+        "Memory and objects",
+        (
+            ("memory", "new storage, at 1,000,000 elements"),
+            ("graph", "kept by the graph"),
+            ("objects", "additional objects"),
+            ("write", "a write through it"),
+        ),
+    ),
+    (
+        "Tensors made before and under it",
+        (
+            ("result", "a result computed under it"),
+            ("view", "a view made under it"),
+            ("earlier", "a graph made before"),
+            ("on_result", "used on a result that was recorded"),
+        ),
+    ),
 )
-_HEADS = {
-    "memory": "new storage",
-    "graph": "kept by the graph",
-    "objects": "additional objects",
-    "write": "a write through it",
-    "result": "a result computed under it",
-    "view": "a view made under it",
-    "earlier": "a graph made before",
-    "on_result": "on a result",
+
+# What the probes of no method saw, in words: by trait and name.
+SEEN = {
+    "zero_grad": {
+        "after_one_backward": "the gradient after one backward",
+        "after_two": "after two",
+        "none_after_zero_grad": "zero_grad() leaves none",
+        "after_zero_grad_and_one": "after it and one more backward",
+    },
+    "retain_graph": {
+        "kept_without": "kept after a backward without it",
+        "second_without": "a second backward without it works",
+        "kept_with": "kept after a backward with it",
+        "second_with": "a second backward with it works",
+    },
+    "freeze": {
+        "frozen_gets_gradient": "the frozen layer gets a gradient",
+        "frozen_changed": "a step changes it",
+        "layer_before_gets_gradient": "the layer before it gets a gradient",
+        "layer_before_changed": "a step changes that one",
+        "unfrozen_gets_gradient": "unfrozen, the layer gets a gradient again",
+        "recorded_under_no_grad": "left out by no_grad() instead, its result has a graph",
+    },
+    "target": {
+        "same_value_detached": "detach() keeps the value",
+        "same_value_no_grad": "no_grad() keeps the value",
+        "gradient_tracked": "the teacher gets a gradient through a recorded target",
+        "gradient_detached": "through one by detach()",
+        "gradient_no_grad": "through one under no_grad()",
+    },
+    "inference": {
+        "dropout_still_drops": "under no_grad() alone dropout still drops",
+        "eval_alone_builds_a_graph": "eval() alone builds a graph",
+        "no_grad_builds_a_graph": "no_grad() builds a graph",
+        "same_predictions": "the predictions are the same",
+    },
+    "components": {
+        "leaf_grad_fn": "a leaf has a grad_fn",
+        "result_requires_grad": "a result requires grad",
+        "result_grad_fn": "the grad_fn of x * y",
+        "gradient_of_x_is_y": "the gradient of x is y",
+        "gradient_of_y_is_x": "that of y is x",
+    },
+    "square": {"at_2": "at 2", "at_3": "at 3"},
+    "sin_square": {"gradient": "by backward()", "by_formula": "by the formula", "agree": "they agree"},
+    "exp_sin_square": {"gradient": "by backward()", "by_formula": "by the formula", "agree": "they agree"},
+    "predictors": {
+        "weight": "weight",
+        "bias": "bias",
+        "loss": "loss",
+        "largest_difference": "the largest difference of another from these",
+    },
+    "training": {
+        "first_loss": "the loss before",
+        "last_loss": "after",
+        "at_7_5": "the probability at 7.5",
+        "at_5": "at 5.0",
+    },
+    "clamped_loss": {
+        "exact": "the answer at a logit of 20, for a sample of the other class",
+        "from_logits": "from logits",
+        "clamped": "clamped",
+        "gradient": "its gradient",
+        "clamped_is_finite": "both are finite",
+    },
+    "as_written": {
+        "as_written": "as written",
+        "gradient_with_the_base_of_torch": "with torch's Function as its base, the gradient of x² at 2",
+    },
 }
+_IN_BYTES = ("kept_without", "kept_with")
+
+
+def told(observation: Observation) -> list[str]:
+    """What a probe of no method saw, each in words; a name of another version, without words, as it is."""
+    known = SEEN.get(observation.trait, {})
+    seen = observation.seen
+    said = []
+    for name, value in seen.items():
+        # Why an attempt failed stands behind the word that it did.
+        if name.endswith("_says") and name.removesuffix("_says") in seen:
+            continue
+        why = seen.get(f"{name}_says")
+        words = known.get(name, name.replace("_", " "))
+        said.append(f"{words}: {_value(value, name)}" + (f" ({why})" if why else ""))
+    return said
+
+
+def _value(value: Value, name: str) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in _IN_BYTES and isinstance(value, int):
+        return f"{value:,} B"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def as_data(observations: Sequence[Observation]) -> dict[str, Any]:
@@ -801,13 +907,12 @@ def as_text(observations: Sequence[Observation]) -> str:
     console = Console(file=text, width=110, highlight=False, markup=False)
     rows = characteristics(observations)
     labels = {method.name: method.label for method in METHODS}
-    for title, columns in _TABLES:
+    for title, columns in TABLES:
         method = Column("method", overflow="fold")
-        heads = (_HEADS.get(each, each) for each in columns)
-        table = Table(method, *heads, title=title, title_justify="left")
+        table = Table(method, *(head for _, head in columns), title=title, title_justify="left")
         for row in rows:
             table.add_row(
-                labels.get(row.method, row.method), *(getattr(row, each) or "—" for each in columns)
+                labels.get(row.method, row.method), *(getattr(row, trait) or "—" for trait, _ in columns)
             )
         if rows:
             console.print(table)
@@ -815,6 +920,6 @@ def as_text(observations: Sequence[Observation]) -> str:
     if general:
         table = Table("question", "seen", title="Beside the methods", title_justify="left")
         for each in general:
-            table.add_row(each.question, each.error or "\n".join(f"{k}: {v}" for k, v in each.seen.items()))
+            table.add_row(each.question, each.error or "\n".join(told(each)))
         console.print(table)
     return text.getvalue().rstrip()

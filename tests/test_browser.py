@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib.image
 import msgspec
 import pytest
 from synthetic import memory, results
@@ -78,7 +79,7 @@ def open_page(browser, report):
 
 
 def visible_claims(page):
-    return page.locator(".claim:visible").count()
+    return page.locator("#claims > ol > .claim:visible").count()
 
 
 def test_the_page_opens_from_a_file_asks_for_nothing_and_complains_of_nothing(open_page):
@@ -106,7 +107,50 @@ def test_claims_are_filtered_by_verdict_and_by_words(open_page):
 
 def test_every_claim_is_there_without_scripts(open_page):
     page = open_page(java_script_enabled=False)
-    assert visible_claims(page) == page.locator(".claim").count() > 0
+    assert visible_claims(page) == page.locator("#claims > ol > .claim").count() > 0
+    assert page.locator(".unmeasured .claim").count() > 0
+
+
+def test_the_page_begins_with_what_to_know_first_and_leads_there_in_the_same_order(open_page):
+    page = open_page()
+    sections = page.locator("main > section").evaluate_all("all => all.map(each => each.id)")
+    assert sections[:6] == ["found", "advice", "glance", "claims", "guide", "control"]
+    assert page.locator(".warnings").is_visible()
+    ways = page.locator(".sections a").evaluate_all("all => all.map(each => each.hash.slice(1))")
+    assert ways == sections
+
+
+def test_claims_of_what_was_not_measured_are_folded_together_and_are_searched_with_the_others(open_page):
+    page = open_page()
+    fold = page.locator(".unmeasured")
+    assert page.locator('#claims > ol > [data-verdict="not"]').count() == 0
+    assert not fold.locator(".claim").first.is_visible()
+    fold.locator("summary").first.click()
+    every = fold.locator(".claim").count()
+    assert fold.locator(".claim:visible").count() == every == fold.locator('[data-verdict="not"]').count()
+    page.locator("#claim-words").fill("retain_graph")
+    assert 0 < fold.locator(".claim:visible").count() < every
+    page.locator("#claim-words").fill("no such words")
+    assert not fold.is_visible()
+
+
+def test_what_opens_has_a_mark_that_turns(open_page):
+    page = open_page()
+    claim = page.locator(".claim summary").first
+    mark = "each => { const m = getComputedStyle(each, '::before'); return [m.content, m.transform] }"
+    closed = claim.evaluate(mark)
+    claim.click()
+    assert closed[0] == claim.evaluate(mark)[0] == '""'
+    assert closed[1] != claim.evaluate(mark)[1]
+
+
+def test_findings_say_that_they_are_of_the_whole_run_where_less_is_shown(open_page):
+    page = open_page()
+    assert not page.locator("#whole").is_visible()
+    box(page, "small").uncheck()
+    assert page.locator("#whole").is_visible()
+    page.locator("#show button").click()
+    assert not page.locator("#whole").is_visible()
 
 
 def test_a_claim_opens_to_its_figures_by_the_keyboard(open_page):
@@ -125,6 +169,57 @@ def test_nothing_makes_the_page_scroll_sideways(open_page, width):
     # With everything open, too.
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_what_to_use_is_seen_without_scrolling_sideways_and_under_its_columns_name(open_page, width):
+    page = open_page(width)
+    table = page.locator("#advice .scroll")
+    assert table.evaluate("each => each.scrollWidth <= each.clientWidth")
+    cell = page.locator('#advice td[data-head="use"]').first
+    assert cell.evaluate("each => getComputedStyle(each, '::before').content.includes('use')") is True
+    heads = page.locator("#advice thead th").evaluate_all("all => all.map(each => each.textContent)")
+    row = page.locator("#advice tbody tr").first.locator("td")
+    assert row.evaluate_all("all => all.map(each => each.dataset.head)") == heads[1:]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_goes_on_has_a_shadow_at_that_edge_and_the_names_of_its_rows_stay(
+    open_page, tmp_path, scheme
+):
+    page = open_page(390, color_scheme=scheme)
+    glance = page.locator("#glance .scroll")
+    assert glance.evaluate("each => each.scrollWidth > each.clientWidth")
+    box = glance.bounding_box()
+
+    def row(scrolled):
+        """Along the head of the table the brightness that is seen at its two edges, and within."""
+        glance.evaluate("(each, left) => each.scrollTo({left, behavior: 'instant'})", scrolled)
+        page.screenshot(path=tmp_path / "shot.png", full_page=True)
+        shot = matplotlib.image.imread(tmp_path / "shot.png")[..., :3].mean(-1)
+        # Below the names of columns, in their padding.
+        line = shot[int(box["y"]) + 2]
+        return [float(line[int(box["x"] + x)]) for x in (1, box["width"] / 2, box["width"] - 2)]
+
+    _, within, right = row(0)
+    assert abs(right - within) > 0.08
+    _, within, right = row(10_000)
+    assert abs(right - within) < 0.02
+    name = page.locator(".glance tbody th").first.bounding_box()
+    assert box["x"] <= name["x"] < box["x"] + 5
+
+
+def test_a_wide_window_is_used_for_tables_and_not_for_lines_of_text(open_page):
+    page = open_page(1920)
+    page.evaluate("document.querySelectorAll('details.comparison').forEach(each => each.open = true)")
+    cut = page.locator(".comparison > .scroll:visible").evaluate_all(
+        "all => all.filter(each => each.scrollWidth > each.clientWidth).length"
+    )
+    assert cut == 0
+    wide = page.locator("main p:visible").evaluate_all(
+        "all => Math.max(...all.map(each => each.clientWidth))"
+    )
+    assert wide <= 48 * 16
 
 
 LUMINANCE = """element => {
@@ -262,7 +357,7 @@ def test_a_filter_that_leaves_nothing_says_so_in_every_section(open_page):
     assert visible(page, "[data-size]") == 0
     for id in ("advice", "control", "break_even", "freeze"):
         assert page.locator(f"#{id}").get_by_text("Nothing here is among what is shown").first.is_visible()
-    assert page.locator("#found").get_by_text("Nothing here is among").is_visible()
+    assert page.locator("#glance").get_by_text("Nothing here is among").is_visible()
     assert not page.locator(".glance").is_visible()
     box(page, "medium").check()
     # There is no view of a medium size.

@@ -1,5 +1,6 @@
 """A model of the user's: what is planned of its file, and one real run from the file to the report."""
 
+import math
 import re
 from pathlib import Path
 
@@ -386,6 +387,37 @@ def test_a_step_tells_where_its_time_and_memory_go():
         "forward peaks at 300 B, 200 B are kept for the backward, and the backward peaks at 500 B"
         in told.sentence
     )
+
+
+def retained(backward, step):
+    """What is said of a backward whose graph is kept, where it takes so many times as long, and the step."""
+    found = made()
+    for visit in found.visits:
+        times = {"model.backward": backward, "model.step": step}.get(visit.comparison.partition("/")[0])
+        if times is not None:
+            lane = visit.lanes["retain_graph"]
+            log = lane.log_ratio + math.log(times)
+            visit.lanes["retain_graph"] = msgspec.structs.replace(
+                lane, seconds=times * lane.seconds, log_ratio=log
+            )
+    (told,) = [each for each in own_findings(summarise(found)) if each.sentence.startswith("A backward,")]
+    return told
+
+
+def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
+    lost = retained(0.9, 1.0)
+    assert "faster: backward(retain_graph=True) (0.90)" in lost.sentence
+    assert "That is no advice: in a whole step backward(retain_graph=True) is the same" in lost.sentence
+    assert "A whole step with backward(retain_graph=True), zero_grad(): 1.00" in lost.evidence
+    assert "is slower" in retained(0.9, 1.1).sentence
+    assert "no advice" not in retained(0.9, 0.9).sentence
+    assert "no advice" not in retained(1.1, 1.0).sentence
+
+
+def test_what_is_saved_is_told_apart_from_what_is_kept_and_from_peaks():
+    found = memory(made(trains=False), "tracked", peak=1000, graph=600, saved=1400)
+    (told,) = [each for each in own_findings(summarise(found)) if each.sentence.startswith("Recorded")]
+    assert "Saved for backward are 1,400 B: among them x and the parameters" in told.evidence
 
 
 def test_nothing_is_said_of_what_is_not_known():

@@ -10,7 +10,7 @@ import torch
 
 from gradbench.methods import METHODS
 from gradbench.probes import observe_traits
-from gradbench.traits import PROBES, Observation, Probe, characteristics
+from gradbench.traits import PROBES, SEEN, Observation, Probe, characteristics
 
 METHOD = {method.name: method for method in METHODS}
 PROBE = {probe.id: probe for probe in PROBES}
@@ -54,6 +54,13 @@ def test_every_method_is_asked_everything_and_no_probe_fails(observed):
 def test_every_combination_that_is_seen_has_words(rows):
     said = [word for row in rows.values() for word in msgspec.structs.astuple(row)]
     assert not [word for word in said if word is None or word.startswith(("other", "failed"))]
+
+
+def test_all_that_is_seen_beside_the_methods_has_words(observed):
+    for each in observed.values():
+        if not each.method:
+            names = {name for name in each.seen if not name.endswith("_says")}
+            assert names == set(SEEN[each.trait])
 
 
 def test_what_is_shown_is_what_was_run_and_stands_by_itself(observed):
@@ -162,7 +169,9 @@ def test_only_inference_tensors_are_of_no_use_to_autograd(name, observed, rows):
     # to be recorded by autograd"; they have no version counter.
     expected = dict.fromkeys(METHOD, "ordinary, without history")
     expected["tracked"] = "with history"
-    expected["inference_mode"] = "inference tensor: not for backward, writes or tracking; its clone is"
+    expected["inference_mode"] = (
+        "inference tensor: no backward, no write, no tracking; its clone can be tracked"
+    )
     assert rows[name].result == expected[name]
     said = observed[name, "result"].seen.get("saved_for_backward_says")
     assert said == ("Inference tensors cannot be saved for backward" if name == "inference_mode" else None)

@@ -12,6 +12,7 @@ from gradbench import format
 from gradbench.claims import verdicts
 from gradbench.errors import RequestError
 from gradbench.plan import Request
+from gradbench.report.figures import FromOne
 from gradbench.report.findings import findings
 from gradbench.report.guide import tables
 from gradbench.report.page import render, write_report
@@ -345,7 +346,7 @@ def test_what_was_observed_is_on_the_page():
     text = "".join(_Page(render(made)).text)
     assert "What each method does" in text
     assert "Do gradients add up?" in text
-    assert "after two: 8.0" in text
+    assert "after two: 8" in text
     assert "What each method does" not in "".join(_Page(render(results({}))).text)
 
 
@@ -384,3 +385,51 @@ def test_two_passes_that_leave_everything_open_make_a_page():
     assert "a factor of more than 1,000" in page
     # No row of digits that nobody reads.
     assert not re.search(r"\d{1,3}(,\d{3}){4,} %", page)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.98, 1.21, [1.0, 1.1, 1.2]),
+        (0.99, 1.17, [1.0, 1.05, 1.1, 1.15]),
+        (0.83, 1.03, [0.85, 0.9, 0.95, 1.0]),
+        (0.9997, 1.0012, [1.0, 1.0005, 1.001]),
+        (0.5, 6.5, [1.0, 3.0, 5.0]),
+    ],
+)
+def test_an_axis_of_ratios_has_a_tick_at_1_and_steps_that_a_person_would_choose(low, high, ticks):
+    assert FromOne().tick_values(low, high) == pytest.approx(ticks)
+
+
+def on_memory_of_its_own(made, comparison, times):
+    """The twin on a buffer of its own takes so many times as long there."""
+    for visit in made.visits:
+        if visit.comparison.startswith(comparison):
+            lane = visit.lanes["twin_own_buffer"]
+            log = lane.log_ratio + math.log(times)
+            visit.lanes["twin_own_buffer"] = msgspec.structs.replace(
+                lane, seconds=times * lane.seconds, log_ratio=log
+            )
+    return made
+
+
+def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_twin():
+    made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 1.27)
+    text = html.unescape(render(made))
+    assert "In 1 of 4 comparisons identical code on memory of its own takes another time" in text
+    assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\)", text)
+    assert text.count("the buffer, not the method</td>") == 1
+    assert re.search(r"the same code takes 1\.2\d+ .* at the farthest", sentences(made))
+    none = render(results({}, request=REQUEST))
+    assert "memory of its own takes" not in none
+    assert "the buffer, not the method</td>" not in none
+    # Within 1 % it is the same, however narrow the interval.
+    made = on_memory_of_its_own(results({}, request=REQUEST, scatter=1e-5), "elementwise/1000000", 1.003)
+    assert "memory of its own takes" not in render(made)
+
+
+def test_tables_show_beside_a_label_the_name_that_figures_show():
+    text = render(results({"no_grad": 1.4}, request=REQUEST))
+    named = 'torch.no_grad()</a> <code class="name">no_grad</code></th>'
+    assert text.count(named) == 4
+    assert text.count('<th scope="row">torch.no_grad() <code class="name">no_grad</code></th>') == 1 + 4

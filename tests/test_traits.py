@@ -20,6 +20,7 @@ from gradbench.traits import (
     as_data,
     as_text,
     characteristics,
+    told,
     words,
 )
 
@@ -161,11 +162,30 @@ def test_the_text_shows_the_words_the_failures_and_what_was_not_asked():
         "—",
         "[3]]",
         "[bold]",
-        "after_one_backward: 4.5",
+        "the gradient after one backward: 4.5",
         "ValueError: so",
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 110
+
+
+def test_what_was_seen_beside_the_methods_is_told_in_words():
+    seen = {
+        "kept_without": 1_200,
+        "second_without": False,
+        "second_without_says": "Trying twice",
+        "kept_with": 0,
+        "second_with": True,
+        "new_name": None,
+    }
+    assert told(observation("retain_graph", "", seen)) == [
+        "kept after a backward without it: 1,200 B",
+        "a second backward without it works: no (Trying twice)",
+        "kept after a backward with it: 0 B",
+        "a second backward with it works: yes",
+        "new name: none",
+    ]
+    assert told(observation("training", "", {"at_7_5": 0.6954755187})) == ["the probability at 7.5: 0.6955"]
 
 
 def test_nothing_observed_is_an_empty_text():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradbench.format import UNKNOWN, ratio_places, seconds
@@ -130,6 +130,22 @@ def _beside(axes: Any, where: float, row: float, text: str, look: Look) -> None:
     )  # fmt: skip
 
 
+class FromOne(Locator):
+    """A tick at 1, and others at steps of 1, 2 or 5 from it: what a ratio is read against has a place."""
+
+    def __call__(self) -> list[float]:
+        assert self.axis is not None
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        # At most four steps: their numbers stand side by side on a phone.
+        least = (vmax - vmin) / 4
+        size = 10.0 ** math.floor(math.log10(least))
+        step = next(each * size for each in (1, 2, 5, 10) if each * size >= least * (1 - 1e-9))
+        first, last = math.ceil((vmin - 1) / step - 1e-9), math.floor((vmax - 1) / step + 1e-9)
+        return [round(1 + number * step, 12) for number in range(first, last + 1)]
+
+
 def _ratio_axis(axis: Any, logarithmic: bool) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     if logarithmic:
@@ -137,7 +153,7 @@ def _ratio_axis(axis: Any, logarithmic: bool) -> None:
         axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 100 * low else (1.0,)))
         axis.set_minor_locator(NullLocator())
     else:
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(FromOne())
 
 
 def _room_for_numbers(

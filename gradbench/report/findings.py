@@ -13,7 +13,7 @@ import numpy
 from gradbench import format
 from gradbench.report.limit import YARDSTICK, distance, limited
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
+from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, farthest_moved
 
 # The comparisons of ways that are summed up at the top of the page; the others have their sections.
 HEADLINES = (
@@ -170,7 +170,8 @@ def _operations(count: int) -> str:
     return f"{count} operation{'' if count == 1 else 's'}"
 
 
-_WORDS = {
+# A verdict in a sentence.
+WORDS = {
     "faster": "faster",
     "slower": "slower",
     "same": "the same within 1 %",
@@ -202,7 +203,7 @@ def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
 def ratios(each: ComparisonSummary) -> str:
     """The ratios of a comparison to its reference, with their intervals."""
     return ", ".join(
-        f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}"
+        f"{lane.lane.label} {format.ratio_with_ends(lane.ratio)}"
         for lane in each.methods
         if lane.lane.role == "method"
     )
@@ -210,12 +211,12 @@ def ratios(each: ComparisonSummary) -> str:
 
 def against(each: ComparisonSummary) -> str:
     """Which ways are faster or slower than the reference, or the same; empty where none is known."""
-    lanes = [lane for lane in each.methods if lane.verdict in _WORDS and lane.ratio]
+    lanes = [lane for lane in each.methods if lane.verdict in WORDS and lane.ratio]
     told = {
         words: ", ".join(
             f"{lane.lane.label} ({format.multiple(lane.ratio)})" for lane in lanes if lane.verdict == verdict
         )
-        for verdict, words in _WORDS.items()
+        for verdict, words in WORDS.items()
     }
     listed = "; ".join(f"{words}: {names}" for words, names in told.items() if names)
     return f"against {each.comparison.reference.label}: {listed}" if listed else ""
@@ -311,6 +312,13 @@ def floor(summary: RunSummary) -> Finding | None:
         evidence += (
             f" A method that differs by {format.difference(float(numpy.median(visible)))} would be "
             f"called slower in four of five runs of {summary.passes} passes, in the median comparison."
+        )
+    farthest = farthest_moved(summary.comparisons)
+    if farthest is not None:
+        where, ratio = farthest
+        evidence += (
+            f" On a buffer of its own, which is cold, the same code takes {format.ratio_with_ends(ratio)} "
+            f"times as long at the farthest, in {where.comparison.id}: no method's doing, and in no verdict."
         )
     return Finding(
         f"How far to trust this: the same code, entered twice in each of {len(summary.twins)} comparisons, "

@@ -36,7 +36,8 @@ def own_findings(summary: RunSummary) -> list[Finding]:
     if "evaluation" in parts:
         found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
     found.append(_step(parts))
-    found += [_ways(parts[name], what) for name, what in _WHAT.items() if name in parts]
+    step = parts.get("step")
+    found += [_ways(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
     found.append(findings.floor(summary))
     return [each for each in found if each is not None]
 
@@ -107,7 +108,8 @@ def _kept(each: ComparisonSummary) -> Finding | None:
     return Finding(
         f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
         "as it is held.",
-        f"Saved for backward are {format.size(tracked.memory.saved)}, with the parameters among them. "
+        f"Saved for backward are {format.size(tracked.memory.saved)}: among them x and the parameters, "
+        "which are there anyway, and neither in what is kept nor in a peak. "
         f"Peak of one evaluation, by method: {findings.peaks(each)}.",
     )
 
@@ -115,13 +117,25 @@ def _kept(each: ComparisonSummary) -> Finding | None:
 _WHAT = {"backward": "A backward", "step": "A whole step"}
 
 
-def _ways(each: ComparisonSummary, what: str) -> Finding | None:
-    """What the ways of a part of training cost against each other."""
+def _ways(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
+    """What the ways of a part of training cost, and which gain of theirs the whole step does not show."""
     told = findings.against(each)
     if not told:
         return None
     label = each.comparison.reference.label
-    return Finding(f"{what}, {told}.", f"Times relative to {label}: {findings.ratios(each)}.")
+    evidence = f"Times relative to {label}: {findings.ratios(each)}."
+    lost = []
+    for lane in each.methods if step is not None and step is not each else ():
+        whole = None if step is None else step.lane(lane.lane.name)
+        if lane.verdict == "faster" and whole is not None and whole.ratio and whole.verdict != "faster":
+            lost.append(f"{lane.lane.label} is {findings.WORDS.get(whole.verdict, whole.verdict)}")
+            evidence += f" A whole step with {whole.lane.label}: {format.ratio_with_ends(whole.ratio)}."
+    if lost:
+        told += f". That is no advice: in a whole step {', '.join(lost)}"
+        evidence += (
+            " What is freed after a part has ended is outside of its clock, and inside that of the step."
+        )
+    return Finding(f"{what}, {told}.", evidence)
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:

@@ -6,9 +6,13 @@ const heads = [...document.querySelectorAll("[data-columns]")];
 const groups = [...document.querySelectorAll("[data-group]")];
 const comparisons = [...document.querySelectorAll(".comparison")];
 const claims = [...document.querySelectorAll(".claim")];
+const unmeasured = document.querySelector(".unmeasured");
+const judged = claims.filter(claim => !unmeasured?.contains(claim));
 const verdicts = [...document.querySelectorAll("[type=checkbox][data-verdict]")];
 // A run of which no claim speaks has none.
 const words = document.getElementById("claim-words");
+// A run of which nothing could be measured has no findings.
+const whole = document.getElementById("whole");
 
 function tell(output, shown, of, what) {
   const text = `${shown} of ${of} ${what} shown`;
@@ -33,14 +37,15 @@ function show() {
     head.colSpan = Math.max(1, columns.length);
   }
 
-  const kinds = new Set(verdicts.filter(box => box.checked).map(box => box.dataset.verdict));
+  const unwanted = new Set(verdicts.filter(box => !box.checked).map(box => box.dataset.verdict));
   const wanted = (words?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   for (const claim of claims) {
     const cases = [...claim.querySelectorAll("li")];
     const text = claim.textContent.toLowerCase();
-    claim.hidden = !kinds.has(claim.dataset.verdict) || !wanted.every(word => text.includes(word))
+    claim.hidden = unwanted.has(claim.dataset.verdict) || !wanted.every(word => text.includes(word))
       || cases.length > 0 && cases.every(each => each.hidden);
   }
+  if (unmeasured) unmeasured.hidden = [...unmeasured.querySelectorAll(".claim")].every(claim => claim.hidden);
 
   for (const group of groups) {
     const own = [...group.querySelectorAll(group.id === "claims" ? ".claim" : "[data-size]")];
@@ -59,7 +64,9 @@ function show() {
 
   const seen = comparisons.filter(each => !each.hidden).length;
   tell(document.getElementById("shown"), seen, comparisons.length, "comparisons");
-  if (words) tell(document.getElementById("claims-shown"), claims.filter(each => !each.hidden).length, claims.length, "claims");
+  if (words) tell(document.getElementById("claims-shown"), judged.filter(each => !each.hidden).length, judged.length, "claims");
+  // A finding is of many comparisons, so it cannot be cut to some: it says so where some are left out.
+  if (whole) whole.hidden = seen === comparisons.length;
   form.querySelector("[type=reset]").hidden = facets.every(box => box.checked);
 }
 

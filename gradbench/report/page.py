@@ -33,10 +33,11 @@ from gradbench.summary import (
     LaneSummary,
     RunSummary,
     between,
+    moved,
     split,
     summarise,
 )
-from gradbench.traits import characteristics
+from gradbench.traits import TABLES, characteristics, told
 
 # More sizes than this are read as a curve, not one by one.
 SWEEP = 4
@@ -67,6 +68,7 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         own=own,
         between=between,
         split=split,
+        verdict=_verdict,
         summary=summary,
         header=results.header,
         results_name=results.path.name,
@@ -75,14 +77,19 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         kinds=_kinds(summary),
         devices=summary.devices,
         findings=found(summary),
-        # A list of claims that none of this was asked about tells nothing.
-        judgements=judgements if any(each.verdict != "not measured" for each in judgements) else [],
+        # A list of claims that none of this was asked about tells nothing: without the first there is none.
+        judgements=[each for each in judgements if each.verdict != "not measured"],
+        unmeasured=[each for each in judgements if each.verdict == "not measured"],
         counted=counted(judgements),
         measured=measured,
         advice=advice(summary),
         tables=guide.tables(summary),
         side_by_side=devices.tables(summary, judgements),
-        words=[word for word in WORDS if any(each.verdict == word for each in judgements)],
+        words=[
+            word
+            for word in WORDS
+            if word != "not measured" and any(each.verdict == word for each in judgements)
+        ],
         glanced=glanced,
         glance=_glance(glanced),
         workloads=_workloads(summary),
@@ -94,6 +101,8 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         },
         labels={method.name: method.label for method in METHODS},
         characteristics=characteristics(results.observations),
+        trait_tables=TABLES,
+        told=told,
         observations=results.observations,
         machine=_machine(results),
         least_loops=LEAST_LOOPS,
@@ -218,12 +227,12 @@ def _glanced(summary: RunSummary) -> list[ComparisonSummary]:
     return [] if len(found) > GLANCE else found
 
 
-def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[str, list[LaneSummary | None]]]:
-    """Per method its label and its lane in each comparison, None where it does not fit."""
+def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[Lane, list[LaneSummary | None]]]:
+    """Per method a lane that names it, and its lane in each comparison, None where it does not fit."""
     # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
     ordered = sorted(comparisons, key=lambda each: -len(each.methods))
-    labels = {lane.lane.name: lane.lane.label for each in ordered for lane in each.methods}
-    return [(label, [each.lane(name) for each in comparisons]) for name, label in labels.items()]
+    named = {lane.lane.name: lane.lane for each in ordered for lane in each.methods}
+    return [(lane, [each.lane(name) for each in comparisons]) for name, lane in named.items()]
 
 
 def _words(comparison: ComparisonSummary) -> str:
@@ -233,6 +242,15 @@ def _words(comparison: ComparisonSummary) -> str:
     ]
     label = comparison.comparison.reference.label
     return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
+
+
+def _verdict(comparison: ComparisonSummary, lane: LaneSummary) -> str:
+    """What the table says of a lane: its verdict, or of memory that is not the methods' what it shows."""
+    if lane.verdict == "no time of its own":
+        return "not distinguishable from an empty loop"
+    if lane.lane.role == "twin_own_buffer" and moved(comparison) is not None:
+        return "the buffer, not the method"
+    return lane.verdict
 
 
 def _machine(results: Results) -> list[tuple[str, str]]:
