@@ -11,6 +11,7 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -698,6 +699,10 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
 
     from gradbench.doctor import examine, measure_noise
 
+    if quick and device != "cpu":
+        raise RequestError(
+            f"--device {device}: is measured on, which --quick leaves out; leave out one of both"
+        )
     checks = examine() + ([] if quick else measure_noise(device))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(checks), indent=2))
@@ -714,7 +719,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # Who cancels a job sends SIGTERM: it ends a run as Ctrl-C does, with what is kept.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Only the main thread may set a handler; one that was not set from Python is none that can be put back.
+    alone = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if alone else None
     try:
         # Not click's own main: it answers an interrupt and a closed pipe with codes of its own.
         given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -747,7 +754,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("error", f"{name} is not installed, which this needs; `{sys.executable} -m pip install {name}`")
         code = 2
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code)
 
 

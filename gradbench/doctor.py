@@ -16,7 +16,7 @@ import msgspec
 import numpy
 import psutil
 
-from gradbench import run
+from gradbench import format, run
 from gradbench.errors import EndedEarly
 from gradbench.methods import REFERENCE
 from gradbench.plan import Request
@@ -102,7 +102,8 @@ def _noise_on(summary: RunSummary) -> list[Check]:
         if lane.ratio is not None and lane.ratio.high is not None and lane.verdict != "reference"
     ]
     if not floors or not visible:
-        why = results.failures[0].message if results.failures else "no visit was made"
+        ids = {each.comparison.id for each in summary.comparisons}
+        why = next((each.message for each in results.failures if each.comparison in ids), "no visit was made")
         return [Check("noise floor", "unknown", f"not measured: {why}", "see `gradbench run --preset quick`")]
     drift = max(
         max(times) / min(times)
@@ -110,13 +111,13 @@ def _noise_on(summary: RunSummary) -> list[Check]:
         if (times := [v.lanes[REFERENCE].seconds for v in results.visits
                       if v.comparison == each.comparison.id and REFERENCE in v.lanes])
     )  # fmt: skip
-    floor, reach = math.expm1(max(floors)), float(numpy.median(visible))
+    floor, reach = max(floors), float(numpy.median(visible))
     return [
         *_parts(summary),
         Check(
             "noise floor",
             "good" if floor < COARSE / 2 else "fair" if floor < 2 * COARSE else "poor",
-            f"identical code may seem to differ by {100 * floor:.2g} % in {summary.passes} passes",
+            f"identical code may seem to differ by {format.difference(floor)} in {summary.passes} passes",
             "" if floor < COARSE / 2 else "more passes: --preset thorough, or --precision",
         ),
         Check(

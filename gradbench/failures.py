@@ -23,7 +23,7 @@ def failed(results: Results) -> str:
     lost = lost_comparisons(results)
     if lost and not results.visits:
         what = "No time" if results.memory else "Nothing"
-        return f"{what} could be measured: {why}.{_advice(results)}"
+        return f"{what} could be measured: {why}.{_advice(results, failures)}"
     lanes = {(each.comparison, each.lane) for each in failures if each.lane and each.comparison not in lost}
     whole = sum(each.lane is None and each.comparison not in lost for each in failures)
     parts = []
@@ -35,7 +35,7 @@ def failed(results: Results) -> str:
     if whole:
         parts.append(_counted(whole, "visit"))
     told = f"{' and '.join(parts)} failed, mostly by this: {why}. The report lists what failed."
-    return told + _advice(results)
+    return told + _advice(results, failures)
 
 
 def lost_comparisons(results: Results) -> set[str]:
@@ -72,10 +72,10 @@ def _why(failures: list[Failure]) -> str:
     return f"{said.rstrip('.')} ({where})"
 
 
-def _advice(results: Results) -> str:
+def _advice(results: Results, failures: list[Failure]) -> str:
     """What would help, with a space before it; empty where that is not known."""
     own = NAME in results.header.request.workloads
-    most = _commonest(results.failures)
+    most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:
         return " Give the file a smaller x." if own else " Choose fewer elements by --size."
     if most.kind == "hung":

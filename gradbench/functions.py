@@ -178,9 +178,9 @@ def native_available() -> bool:
     return native.kernels() is not None
 
 
-def triton_available() -> bool:
-    """Whether the form "triton" is possible for a tensor on the current CUDA device. Compiles at need."""
-    return _triton() is not None
+def triton_available(device: torch.device | str = "cuda") -> bool:
+    """Whether the form "triton" is possible on this device. Compiles at need."""
+    return _triton(torch.device(device).index) is not None
 
 
 def compiled_available(device: torch.device | str = "cpu") -> bool:
@@ -328,7 +328,7 @@ def _suits_triton(x: torch.Tensor) -> bool:
         x.device.type == _TRITON_KIND
         and x.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
         and _bare(x)
-        and _triton() is not None
+        and _triton(x.device.index) is not None
     )
 
 
@@ -378,13 +378,16 @@ _TRITON_KIND = "cuda"
 
 
 @functools.cache
-def _triton() -> types.ModuleType | None:
-    """The kernels in Triton; None where it is not installed, or compiles nothing for the current device."""
+def _triton(index: int | None) -> types.ModuleType | None:
+    """The kernels in Triton; None where it is not installed, or compiles nothing for this device."""
     try:
         from gradbench import triton_kernels
 
-        trial = torch.ones(4, device=_TRITON_KIND)
+        trial = torch.ones(4, device=torch.device(_TRITON_KIND, index))
         triton_kernels.gradient(trial, triton_kernels.value(trial), trial)
+    # That says nothing of Triton, and is not kept.
+    except torch.OutOfMemoryError:
+        raise
     # Without Triton, a C compiler, a device that it compiles for, or with one too new, each has its error.
     except Exception:
         return None
@@ -396,7 +399,7 @@ class _Triton(ExpSinSquare):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        kernels = _triton()
+        kernels = _triton(x.device.index)
         assert kernels is not None
         u: torch.Tensor = kernels.value(x)
         if ctx.needs_input_grad[0]:
@@ -406,7 +409,7 @@ class _Triton(ExpSinSquare):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
         x, u = ctx.saved_tensors
-        kernels = _triton()
+        kernels = _triton(x.device.index)
         assert kernels is not None
         if not _in_order(x, u, g, _TRITON_KIND):
             return _derivative(x) * g

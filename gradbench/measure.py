@@ -51,6 +51,8 @@ FEWEST_ROUNDS = 5
 ANSWERED = 3
 
 
+# Errors that leave the device usable: a graph could not be captured, a library declined.
+_PASSING = ("captur", "CUBLAS_STATUS")
 # What says that memory ran out: of torch's allocator on the CPU, of the driver, of a library's workspace.
 _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
@@ -200,7 +202,7 @@ class Worker:
             words in text for words in _NO_MEMORY
         ):
             kind = "out of memory"
-        elif "CUDA error" in text:
+        elif "CUDA error" in text and not any(words in text for words in _PASSING):
             # After any other error of the device each further call in this process fails as well.
             self._broken = first_line(error)
             text = f"{type(error).__name__}: {self._broken}"

@@ -33,8 +33,6 @@ STATEMENT = "statement"
 BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 # A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
 LEAST_TENSORS = 3
-# And at the most, where it fills a device: what a chain keeps, its gradients, and what a check holds beside.
-FILLING_TENSORS = 8
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
 FLUSHED = 256 * 2**20
 FLUSH = "flush.zero_()"
@@ -292,7 +290,7 @@ def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
 
 def _filling(workload: Workload, request: Request) -> list[int]:
     """The size at which a call keeps an accelerator busy; where there is no room, a tenth of it, or less."""
-    most = request.room.get(request.device, math.inf) / FILLING_TENSORS / BYTES[request.dtype]
+    most = request.room.get(request.device, math.inf) / workload.tensors / BYTES[request.dtype]
     numel = workload.filling
     while numel is not None and numel > most:
         numel //= 10

@@ -48,18 +48,26 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: fl
     return Interval(mean, mean - reach, mean + reach, count)
 
 
-def wider(interval: Interval, confidence: float) -> Interval:
+# The exponential of more is no number.
+_MOST_REACH = 600.0
+
+
+def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:
     """The interval of the same values at another confidence than the usual.
 
-    On the scale of logarithms where all of it is above 0, as intervals on times and ratios are made.
+    `logarithms`: it was made of the logarithms of the values, as those on times and ratios are.
     """
     if interval.low is None or interval.high is None or interval.count < 2:
         return interval
     freedom = interval.count - 1
     factor = float(stdtrit(freedom, 0.5 + confidence / 2) / stdtrit(freedom, 0.5 + CONFIDENCE / 2))
-    if interval.low > 0:
-        reach = (interval.high / interval.low) ** (factor / 2)
-        return Interval(interval.mean, interval.mean / reach, interval.mean * reach, interval.count)
+    if logarithms:
+        reach = factor * (math.log(interval.high) - math.log(interval.low)) / 2
+        # Two values leave open more than any number.
+        if reach > _MOST_REACH:
+            return Interval(interval.mean, 0.0, math.inf, interval.count)
+        low, high = interval.mean * math.exp(-reach), interval.mean * math.exp(reach)
+        return Interval(interval.mean, low, high, interval.count)
     half = factor * (interval.high - interval.low) / 2
     return Interval(interval.mean, interval.mean - half, interval.mean + half, interval.count)
 

@@ -605,10 +605,16 @@ def _warnings(results: Results, comparisons: tuple[ComparisonSummary, ...]) -> l
     if farthest is not None:
         where, ratio = farthest
         count = sum(moved(each) is not None for each in comparisons)
+        # Cold data make nothing faster.
+        cause = (
+            "cold data, which the methods share and keep warm for each other"
+            if ratio.mean > 1
+            else ("where the data lie")
+        )
         said.append(
             f"In {count} of {len(comparisons)} comparisons identical code on memory of its own takes another "
-            f"time (farthest: {where.comparison.id}, {format.ratio_with_ends(ratio)} times): that is cold "
-            "data, which the methods share and keep warm for each other, and not the method."
+            f"time (farthest: {where.comparison.id}, {format.ratio_with_ends(ratio)} times): that is "
+            f"{cause}, and not the method."
         )
     if failures := failed(results):
         said.append(failures)

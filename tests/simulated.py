@@ -185,6 +185,7 @@ class Profiler:
 
     def __enter__(self):
         self._before = len(self._simulated.kernels)
+        self._ranges = []
         return self
 
     def __exit__(self, *raised):
@@ -204,6 +205,9 @@ class Profiler:
         if not self._blind:
             # As torch repeats a range among what the device does.
             found += [_Seen(*span, kinds.CUDA) for span in self._ranges]
+            # And those of an optimizer, or of a model.
+            for _, *span in self._ranges:
+                found += [_Seen("Optimizer.step", *span, kind) for kind in (kinds.CPU, kinds.CUDA)]
             kernels = self._simulated.kernels[self._before :]
             found += [_Seen("a kernel", *span, kinds.CUDA) for span in kernels]
         return found

@@ -44,6 +44,14 @@ def test_a_run_of_nothing_says_why_and_what_to_do_and_does_not_ask_for_passes():
     assert {lane.verdict for lane in summary.comparisons[0].lanes} == {"failed"}
 
 
+def test_the_advice_is_for_the_reason_that_is_told():
+    made = lost(results({}), 0, "check", "y.is_leaf: expected True, got False")
+    for _ in range(100):
+        made.add(Failure(0, made.header.plan.comparisons[0].id, None, "kernels", "out of memory", NO_MEMORY))
+    assert "y.is_leaf" in failed(made)
+    assert "--size" not in failed(made)
+
+
 def test_the_page_of_a_run_of_nothing_has_no_chart():
     assert "<svg" in render(results({}))
     page = render(lost(results({}), 0))

@@ -46,7 +46,7 @@ def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
     if asked and {"triton", torch.bfloat16} <= {each for each in asked.params.values() if each.__hash__}:
         pytest.skip(TRUNCATES)
     monkeypatch.setattr(functions, "_TRITON_KIND", "cpu")
-    monkeypatch.setattr(functions, "_triton", lambda: kernels_in_triton)
+    monkeypatch.setattr(functions, "_triton", lambda index: kernels_in_triton)
     monkeypatch.setattr(functions, "_WORTH_COMPILING", 2)
     monkeypatch.setattr(functions, "_PIECE", 2000)
     threads = torch.get_num_threads()

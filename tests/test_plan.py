@@ -458,6 +458,9 @@ def test_an_accelerator_is_measured_where_it_is_full_as_well_and_as_far_as_there
     assert sizes(device="cuda:0", room={"cuda:0": room})[-1] == 10**8
     assert sizes(device="cuda:0", room={"cuda:0": room - 1})[-1] == 10**7
     assert sizes(device="cuda:0", room={"cuda:0": room // 100})[-1] == 10**6
+    # Of which graphs and gradients need more there is less room.
+    custom = make_plan(Request(("custom",), device="cuda:0", room={"cuda:0": 10 * 10**9 - 1})).comparisons
+    assert max(each.numel for each in custom) == 10**7
     # Half as many bytes.
     assert sizes(device="cuda:0", dtype="float16", room={"cuda:0": room // 2})[-1] == 10**8
 

@@ -420,6 +420,12 @@ def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_t
     assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\)", text)
     assert text.count("the buffer, not the method</td>") == 1
     assert re.search(r"the same code takes 1\.2\d+ .* at the farthest", sentences(made))
+    assert "that is cold data" in text
+    # Cold data make nothing faster.
+    made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 0.9)
+    faster = html.unescape(render(made))
+    assert "memory of its own takes another time" in faster
+    assert "cold" not in faster.partition("What should I use")[0].partition("Before you believe it")[2]
     none = render(results({}, request=REQUEST))
     assert "memory of its own takes" not in none
     assert "the buffer, not the method</td>" not in none

@@ -110,26 +110,32 @@ def test_columns_without_a_pass_in_common_are_not_told_apart():
 
 
 @given(
-    st.lists(st.floats(0.1, 10), min_size=2, max_size=30, unique=True), st.sampled_from([0.9, 0.99, 0.999])
+    st.lists(st.floats(0.1, 10), min_size=3, max_size=30, unique=True), st.sampled_from([0.9, 0.99, 0.999])
 )
 def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, confidence):
     logs = [math.log(each) for each in values]
     usual = stats.interval(logs).map(math.exp)
     known = stats.interval(logs, confidence).map(math.exp)
-    found = stats.wider(usual, confidence)
+    found = stats.wider(usual, confidence, logarithms=True)
     assert (found.low, found.high) == (
         pytest.approx(known.low, rel=1e-6),
         pytest.approx(known.high, rel=1e-6),
     )
-    negative = [-each for each in values]
-    known, found = stats.interval(negative, confidence), stats.wider(stats.interval(negative), confidence)
-    if stats.interval(negative).low <= 0:
+    for own in (values, [-each for each in values]):
+        known = stats.interval(own, confidence)
+        found = stats.wider(stats.interval(own), confidence, logarithms=False)
         assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
+
+
+def test_two_values_may_leave_open_more_than_any_number():
+    usual = stats.interval([0.0, 2.0]).map(math.exp)
+    found = stats.wider(usual, 0.999, logarithms=True)
+    assert (found.low, found.high) == (0.0, math.inf)
 
 
 def test_an_interval_that_there_is_not_has_no_other():
     alone = stats.Interval(1.0, None, None, 1)
-    assert stats.wider(alone, 0.999) == alone
+    assert stats.wider(alone, 0.999, logarithms=True) == alone
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.999])

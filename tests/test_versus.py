@@ -142,13 +142,13 @@ def test_whether_the_sides_are_one_installation_is_told_and_of_old_trials_guesse
     assert made.header.one_installation
 
 
-def test_a_hard_link_and_a_symbolic_one_are_the_same_file_and_a_copy_is_not(tmp_path):
+def test_a_symbolic_link_is_the_same_file_and_a_copy_and_a_hard_link_are_not(tmp_path):
     one, hard, soft, copy = (tmp_path / name for name in ("one", "hard", "soft", "copy"))
     one.write_text("x")
     copy.write_text("x")
     hard.hardlink_to(one)
     soft.symlink_to(one)
-    assert same_file(one, hard)
+    assert not same_file(one, hard)
     assert same_file(one, soft)
     assert not same_file(one, copy)
     assert not same_file(one, tmp_path / "gone")

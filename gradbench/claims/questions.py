@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gradbench import format
 from gradbench.claims.claim import Case, Question
 from gradbench.stats import Interval, wider
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between
+from gradbench.summary import ComparisonSummary, RunSummary, between
 from gradbench.traits import Observation, Value
 
 # A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
@@ -61,7 +61,7 @@ def more_passes(interval: Interval | None, low: float, high: float) -> int | Non
 
 def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
     """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
-    decisive = wider(interval, DECISIVE)
+    decisive = wider(interval, DECISIVE, logarithms=True)
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else visits * each.comparison.every
@@ -158,20 +158,26 @@ def grows(
     names: Sequence[str],
     method: str,
     exponents: tuple[float, float],
-    of: Callable[[LaneSummary], Interval | None] = lambda lane: lane.time,
+    added: bool = False,
 ) -> Question:
-    """Does a cost grow with a power of the number of elements between these, over the sizes measured?"""
+    """Does a cost grow with a power of the number of elements between these, over the sizes measured?
+
+    `added`: the cost is what the method takes above the reference, and not its time.
+    """
 
     def ask(summary: RunSummary) -> list[Case]:
         found = {
             each.comparison.numel: cost
             for each in comparisons(summary, names)
-            if (lane := each.lane(method)) is not None and (cost := of(lane)) is not None and cost.mean > 0
+            if (lane := each.lane(method)) is not None
+            and (cost := lane.extra if added else lane.time) is not None
+            and cost.mean > 0
         }
         if len(found) < 2:
             return []
         few, many = min(found), max(found)
-        first, last = (wider(found[size], DECISIVE) for size in (few, many))
+        # Seconds that are added may be none or fewer; times are geometric means.
+        first, last = (wider(found[size], DECISIVE, logarithms=not added) for size in (few, many))
         exponent = _exponent(first, last, math.log(many / few))
         says = (
             f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "

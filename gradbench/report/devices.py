@@ -1,4 +1,4 @@
-"""The devices of a run side by side: what control costs on each, and which claims change sides."""
+"""The devices of a run side by side: what control costs on each, and which claims come out differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradbench.summary import ComparisonSummary, RunSummary
 
 # The methods that people choose between, and recording.
 SHOWN = ("no_grad", "inference_mode", "tracked")
-# Verdicts that say something: a claim that is open on one device has not changed sides.
+# Verdicts that say something: what is open on one device differs from nothing.
 _DECIDED = ("supported", "refuted", "depends")
 
 
@@ -54,7 +54,7 @@ def _times(summary: RunSummary) -> Table | None:
         "What control costs on each device",
         (
             "workload, elements",
-            *(f"requires_grad_(False), {device}" for device in summary.devices),
+            *(f"{_label(summary, REFERENCE)}, {device}" for device in summary.devices),
             *(f"{_label(summary, name)}, {device}" for name in names for device in summary.devices),
         ),
         tuple(
@@ -95,7 +95,7 @@ def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | Non
         return None
     return Table(
         "sides",
-        "Claims that change sides",
+        "Claims that come out differently",
         ("claim", *summary.devices),
         tuple(
             (

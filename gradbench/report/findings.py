@@ -30,6 +30,24 @@ class Finding:
     evidence: str
 
 
+def essentials(summary: RunSummary) -> list[Finding]:
+    """For a reader with a minute: the price in place, when it pays, what is kept, and the noise."""
+    under_methods = [each for each in summary.comparisons if not each.comparison.ways]
+    alone, in_place = _alone_and_in_place(under_methods)
+    breaking = [each for each in summary.comparisons if each.comparison.workload == "break_even"]
+    asked = (_price(alone, in_place), _break_even(breaking), _memory(under_methods), floor(summary))
+    return [found for found in asked if found is not None]
+
+
+def _alone_and_in_place(
+    under_methods: Sequence[ComparisonSummary],
+) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
+    """The workloads that are no parts: without work, and with."""
+    whole = [each for each in under_methods if not each.comparison.part]
+    alone = [each for each in whole if each.comparison.workload == "control"]
+    return alone, [each for each in whole if each.comparison.workload != "control"]
+
+
 def findings(summary: RunSummary) -> list[Finding]:
     """The findings, the most general first; those whose figures are not there are left out."""
     by_workload: dict[str, list[ComparisonSummary]] = defaultdict(list)
@@ -37,8 +55,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         by_workload[each.comparison.workload].append(each)
     under_methods = [each for each in summary.comparisons if not each.comparison.ways]
     whole = [each for each in under_methods if not each.comparison.part]
-    alone = [each for each in whole if each.comparison.workload == "control"]
-    in_place = [each for each in whole if each.comparison.workload != "control"]
+    alone, in_place = _alone_and_in_place(under_methods)
     asked: list[Callable[[], Finding | None]] = [
         lambda: _alone(alone),
         lambda: _price(alone, in_place),
@@ -316,9 +333,10 @@ def floor(summary: RunSummary) -> Finding | None:
     farthest = farthest_moved(summary.comparisons)
     if farthest is not None:
         where, ratio = farthest
+        cold = ", which is cold," if ratio.mean > 1 else ""
         evidence += (
-            f" On a buffer of its own, which is cold, the same code takes {format.ratio_with_ends(ratio)} "
-            f"times as long at the farthest, in {where.comparison.id}: no method's doing, and in no verdict."
+            f" On a buffer of its own{cold} the same code takes {format.ratio_with_ends(ratio)} times as "
+            f"long at the farthest, in {where.comparison.id}: no method's doing, and in no verdict."
         )
     return Finding(
         f"How far to trust this: the same code, entered twice in each of {len(summary.twins)} comparisons, "

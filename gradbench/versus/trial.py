@@ -394,8 +394,11 @@ def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, s
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names are of one file, which its hard links are as well."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
+    """Whether two names are of one file; a hard link, as some installers make, is another one.
+
+    Environments of hard links differed in more lanes than one environment does from itself (METHODOLOGY.md).
+    """
+    return one.resolve() == other.resolve()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ _FORWARD = Workload(
     roundings=CHAIN_ROUNDINGS,
     pointwise=True,
     filling=FILLING,
+    # A gradient for each lane, and what captured graphs keep for themselves.
+    tensors=25,
     every=3,
     presets=at(standard="small large"),
     ways=(
@@ -79,7 +81,7 @@ _FORWARD = Workload(
             effect="The same Function in Triton, one kernel forward and one backward, compiled on demand.",
             source="https://triton-lang.org/main/getting-started/tutorials/01-vector-add.html",
             code='exp_sin_square(x, form="triton")',
-            holds="triton_available()",
+            holds="triton_available(x.device)",
             needs={"cuda": ("triton", "c compiler")},
             devices=("cuda",),
         ),

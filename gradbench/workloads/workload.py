@@ -114,6 +114,8 @@ class Workload:
         pointwise: each element of the result is made of the elements of the inputs in its place alone.
         filling: the number of elements at which a call keeps an accelerator busy, so that the host's time is
             hidden: measured there as well, where large is; None where large already does.
+        tensors: as many of the size of x as a comparison holds at once where it fills a device: those of its
+            lanes, of graphs and of a check.
         sizes: the representative number of elements for each class of size.
         largest: the greatest number of elements that it is fit for; None for no limit.
         dtypes: those that it is fit for; empty for all.
@@ -151,6 +153,7 @@ class Workload:
     )
     pointwise: bool = False
     filling: int | None = None
+    tensors: int = 8
     largest: int | None = None
     dtypes: tuple[str, ...] = ()
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))

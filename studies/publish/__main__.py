@@ -15,6 +15,7 @@ from gradbench.claims import verdicts
 from gradbench.claims.text import counted
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.report import write_report
+from gradbench.report.findings import essentials
 from gradbench.report.template import put, render
 from gradbench.results import FILENAME, locate, read_results
 from gradbench.summary import ComparisonSummary, RunSummary, summarise
@@ -103,7 +104,7 @@ def splice(text: str, table: str) -> str:
 
 
 def headline(summary: RunSummary, folder: str) -> str:
-    """The README's table, in Markdown: each method's time in multiples of the reference's."""
+    """The README's summary, in Markdown: a few findings, and each method's time in the reference's."""
     columns = [
         each
         for each in summary.comparisons
@@ -115,9 +116,13 @@ def headline(summary: RunSummary, folder: str) -> str:
     rows = [["", *heads], ["---", *["---:"] * len(columns)]]
     rows += [[f"`{label}`", *(_cell(each, name) for each in columns)] for name, label in labels.items()]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    found = "\n".join(f"- {each.sentence}" for each in essentials(summary))
+    titles = dict.fromkeys(f"`{each.comparison.workload}` is {each.comparison.title}" for each in columns)
     return (
-        f"{table}\n\nTime relative to `requires_grad_(False)` (its own row: time per call; columns: workload "
-        f"and elements of x), {header.environment.processor}, torch {header.environment.torch}, "
+        f"{found}\n\n{table}\n\nTime relative to `requires_grad_(False)`, which leaves nothing to record; "
+        "its own row is the time of a call. Columns are a workload and the elements of x: "
+        f"{'; '.join(titles)}. "
+        f"{header.environment.processor}, torch {header.environment.torch}, "
         f"{summary.passes} passes, by `{header.command}`; [the whole report]({folder}/index.html). "
         f"{counted(verdicts(summary))}"
     )
