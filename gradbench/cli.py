@@ -154,7 +154,7 @@ _device = click.option(
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
 @click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
-@click.option("--quiet", is_flag=True, help="Say neither how it goes nor what was found; only where it is.")
+@click.option("--quiet", is_flag=True, help="Say only what failed, and where the report is.")
 @click.pass_context
 def run(context: click.Context, preset: str, workloads: list[str], methods: list[str], sizes: list[str],
         device: str, cold: bool, dtype: str, passes: int | None, budget: float | None,

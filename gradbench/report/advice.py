@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradbench import format
 from gradbench.plan import Comparison
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
+from gradbench.workloads.workload import COPY
 
 # What people want to do, and the workloads that show it.
 PURPOSES = (
@@ -22,7 +23,7 @@ PURPOSES = (
 )
 
 # Without control, and what stands beside as a measure, are no answers.
-NO_ANSWER = ("tracked", "copy")
+NO_ANSWER = ("tracked", COPY)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gradbench.methods import REFERENCE
 from gradbench.report.drawing import PAGE, WIDTH, Look, style, svg
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary
+from gradbench.workloads.workload import COPY
 
 
 def colour(lane: LaneSummary, look: Look) -> str:
@@ -338,7 +339,7 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
     """The bytes that are live through one execution: a line per lane, the lines of its code side by side."""
     scale, unit = _bytes_unit(comparison)
     lanes = [lane.lane for lane in comparison.methods if lane.lane.name in comparison.timelines]
-    lanes = [lane for lane in lanes if lane.name != "copy"]
+    lanes = [lane for lane in lanes if lane.name != COPY]
     count = 0
     for index, lane in enumerate(lanes):
         stretches = comparison.timelines[lane.name].stretches

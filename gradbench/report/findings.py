@@ -11,9 +11,10 @@ from functools import partial
 import numpy
 
 from gradbench import format
-from gradbench.report.limit import YARDSTICK, distance, limited
+from gradbench.report.limit import distance, limited
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, farthest_moved
+from gradbench.workloads.workload import COPY
 
 # The comparisons of ways that are summed up at the top of the page; the others have their sections.
 HEADLINES = (
@@ -248,18 +249,18 @@ def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     found = [
         (lane.lane.label, ratio)
         for lane in each.methods
-        if lane.lane.name != YARDSTICK and (ratio := distance(each, lane.lane.name)) is not None
+        if lane.lane.name != COPY and (ratio := distance(each, lane.lane.name)) is not None
     ]
     if not found:
         return None
     label, nearest = min(found, key=lambda pair: pair[1].mean)
-    copy = each.lane(YARDSTICK)
+    copy = each.lane(COPY)
     assert copy is not None
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
+    where = "from cache where they fit" if each.comparison.device == "cpu" else "in time of the device"
     return Finding(
         f"Nearest to what memory allows, in {each.comparison.title} at {each.comparison.numel:,} elements, "
-        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes, from cache where "
-        "they fit.",
+        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes, {where}.",
         f"Times relative to {copy.lane.label}: {evidence}.",
     )
 

@@ -8,9 +8,7 @@ from gradbench import format
 from gradbench.report.table import Table
 from gradbench.stats import Interval
 from gradbench.summary import ComparisonSummary, LaneSummary, between, between_on_device
-
-# The lane of a workload that only moves the bytes, where it has one.
-YARDSTICK = "copy"
+from gradbench.workloads.workload import COPY
 
 
 def limited(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
@@ -19,19 +17,19 @@ def limited(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]
     return [
         each
         for each in comparisons
-        if each.comparison.size == "large" and (copy := each.lane(YARDSTICK)) is not None and copy.ratio
+        if each.comparison.size == "large" and (copy := each.lane(COPY)) is not None and copy.ratio
     ]
 
 
 def distance(each: ComparisonSummary, name: str) -> Interval | None:
     """A lane's time in that of the yardstick; of the device's times where both are known."""
-    on_device = between_on_device(each, name, YARDSTICK)
-    return between(each, name, YARDSTICK) if on_device is None else on_device
+    on_device = between_on_device(each, name, COPY)
+    return between(each, name, COPY) if on_device is None else on_device
 
 
 def rate(each: ComparisonSummary, lane: LaneSummary) -> float | None:
     """Bytes per second at which a lane moves what it must move at least; None where that is not known."""
-    copy = each.lane(YARDSTICK)
+    copy = each.lane(COPY)
     time = _time(lane)
     if copy is None or copy.memory is None or time is None:
         return None
@@ -56,7 +54,7 @@ def tables(comparisons: Sequence[ComparisonSummary]) -> list[Table]:
 def _table(found: Sequence[ComparisonSummary], kind: tuple[str, str]) -> Table:
     lanes = {lane.lane.name: lane.lane.label for each in found for lane in each.methods}
     # The yardstick last, whatever it is called in each: it is the limit.
-    names = [name for name in lanes if name != YARDSTICK]
+    names = [name for name in lanes if name != COPY]
     device, dtype = kind
     workload = found[0].comparison.workload
     return Table(
@@ -65,7 +63,7 @@ def _table(found: Sequence[ComparisonSummary], kind: tuple[str, str]) -> Table:
         ("way", *(f"{each.comparison.part}, {each.comparison.numel:,}" for each in found)),
         (
             *((lanes[name], *(_cell(each, name) for each in found)) for name in names),
-            ("copies of as many bytes", *(_cell(each, YARDSTICK) for each in found)),
+            ("copies of as many bytes", *(_cell(each, COPY) for each in found)),
         ),
         "Bytes that must be read and written at least, in a second; and what share that is of what "
         + f"copies reach{', from cache where they fit' if device == 'cpu' else ', in time of the device'}.",
@@ -79,7 +77,7 @@ def _cell(each: ComparisonSummary, name: str) -> str:
     if lane is None or reached is None:
         return ""
     told = f"{format.size(round(reached))}/s"
-    away = None if name == YARDSTICK else distance(each, name)
+    away = None if name == COPY else distance(each, name)
     if away is None:
         return told
     share = Interval(

@@ -6,6 +6,7 @@ import msgspec
 
 from gradbench.errors import RequestError
 from gradbench.plan import STATEMENT, Comparison, Expectation, Lane, Request, make_plan
+from gradbench.workloads.workload import COPY
 
 # What people choose between, at the size where a control costs most; a trial of more takes longer.
 USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
@@ -50,7 +51,7 @@ def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
     """The comparison without the lanes that only serve ratios within one process, and with the yardstick."""
     lanes = [lane for lane in comparison.lanes if lane.role in ("reference", "method")]
     # A copy is a measure for the others, and the two sides have the yardstick.
-    lanes = [lane for lane in lanes if lane.name != "copy"]
+    lanes = [lane for lane in lanes if lane.name != COPY]
     if narrowed and not comparison.ways:
         lanes = [lane for lane in lanes if lane.role == "reference" or lane.name in USUAL_METHODS]
     feed = "pass" if any(lane.feed for lane in lanes) else ""

@@ -80,7 +80,12 @@ def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
 
     Raises RequestError where torch does not find it on one of them.
     """
-    found = [seen(request, side.python) for side in sides]
+    found = []
+    for name, side in zip(NAMES, sides, strict=True):
+        try:
+            found.append(seen(request, side.python))
+        except RequestError as error:
+            raise RequestError(f"{name} ({side.label}): {error}") from None
     room = {name: min(each.room.get(name, free) for each in found) for name, free in found[0].room.items()}
     return msgspec.structs.replace(found[0], room=room)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradbench.workloads.pointwise import CHAIN_ANSWER, CHAIN_ROUNDINGS, FILLING
-from gradbench.workloads.workload import Way, Workload, at
+from gradbench.workloads.workload import COPY, Way, Workload, at
 
 _GRADIENT = f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x"
 
@@ -15,7 +15,7 @@ def _copies(count: int) -> tuple[Way]:
     """
     return (
         Way(
-            name="copy",
+            name=COPY,
             label=f"{count} cop{'y' if count == 1 else 'ies'} of x (a yardstick)",
             effect="What it takes to move the bytes that this must read and write at least.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.clone.html",
@@ -155,7 +155,7 @@ class OnceExp(Exp):
     backward = staticmethod(once_differentiable(Exp.backward))""",
     code="OnceExp.apply(OnceSin.apply(OnceSquare.apply(x)))",
 )
-_COMPUTING = tuple(way for way in _FORWARD.ways if way.name != "copy")
+_COMPUTING = tuple(way for way in _FORWARD.ways if way.name != COPY)
 
 _SQUARE = Workload(
     name="square",

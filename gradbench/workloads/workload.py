@@ -13,6 +13,8 @@ PRESETS = ("quick", "standard", "thorough")
 # The tensor that every lane starts from: a leaf that requires gradients, on the storage all lanes read.
 LEAF = "x = base.detach().requires_grad_()"
 OWN_BUFFER = "base = base.clone()"
+# The way of a workload, where it has one, that only moves the bytes which the others must move at least.
+COPY = "copy"
 
 
 def vector(numel: int) -> tuple[int, ...]:
