@@ -15,6 +15,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.clock import Accelerator
 from gradbench.lane import ReadyLane
+from gradbench.memory import started
 from gradbench.results import Kernels
 
 # Calls of each lane that are watched, after one in which what is made once is made.
@@ -36,7 +37,7 @@ def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: A
 
     None at all where the profiler does not see this device.
     """
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as profiler:
+    with started(profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])) as profiler:
         # Whatever the lanes do: without it, what the profiler does not see could not be told from nothing.
         with record_function(_CALL):
             accelerator.spin(_SPIN)

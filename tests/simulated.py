@@ -179,7 +179,7 @@ class Profiler:
         self._before = 0
         self.profiler = self.kineto_results = self
 
-    def __call__(self, activities, acc_events):
+    def __call__(self, activities):
         assert torch.profiler.ProfilerActivity.CUDA in activities
         return self
 

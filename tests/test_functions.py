@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from gradbench import functions, native
 from gradbench.functions import Exp, ExpSinSquare, Sin, Square, composed, exp_sin_square, native_available
+from gradbench.memory import started
 from tests.interpreted import TRUNCATES, interpreted_kernels
 
 FORMS = get_args(functions.Form)
@@ -281,7 +282,7 @@ def test_the_fused_function_keeps_input_output_and_at_most_one_more(form, size, 
 
 def peak(run):
     """The most bytes live at once of what is allocated by a call, its result held."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+    with started(profile(activities=[ProfilerActivity.CPU], profile_memory=True)) as profiler:
         held = run()
     events = [
         (event.start_ns(), event.nbytes())
