@@ -21,7 +21,7 @@ from gradbench.errors import EndedEarly
 from gradbench.methods import REFERENCE
 from gradbench.plan import Request
 from gradbench.results import Options, Results
-from gradbench.summary import RunSummary, device_warnings, summarise
+from gradbench.summary import RunSummary, device_warnings, parts_apart, summarise
 
 State = Literal["good", "fair", "poor", "unknown"]
 
@@ -141,17 +141,12 @@ def _parts(summary: RunSummary) -> list[Check]:
     visits = [visit for visit in summary.results.visits if visit.comparison in ids]
     if not visits:
         return []
-    twins = [lane for each in summary.comparisons if (lane := each.lane("twin")) is not None]
     checks = []
-    for name, ratios in (
-        ("time of the host", [lane.host_ratio for lane in twins]),
-        ("time of the device", [lane.device_ratio for lane in twins]),
-    ):
-        apart = [abs(ratio.mean - 1) for ratio in ratios if ratio is not None]
+    for name, apart in parts_apart(summary.comparisons).items():
         worst = max(apart, default=math.nan)
         found = f"identical code came out different by {100 * worst:.2g} %" if apart else "not seen"
         state: State = "unknown" if not apart else "good" if worst < COARSE / 2 else "fair"
-        checks.append(Check(name, state, found, "" if state != "fair" else "more passes"))
+        checks.append(Check(f"time of the {name}", state, found, "" if state != "fair" else "more passes"))
     known = [visit for visit in visits if visit.telemetry.device is not None]
     said = list(device_warnings(known))
     for each in said:

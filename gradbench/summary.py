@@ -197,6 +197,15 @@ def _twins(comparisons: Iterable[ComparisonSummary]) -> Iterator[float]:
             yield abs(math.expm1(lane.ratio.map(math.log).mean))
 
 
+def parts_apart(comparisons: Iterable[ComparisonSummary]) -> dict[str, list[float]]:
+    """What the twins differ from 1 by, without sign, in the host's and in the device's time."""
+    twins = [twin for each in comparisons if (twin := each.lane("twin")) is not None]
+    return {
+        "host": [abs(twin.host_ratio.mean - 1) for twin in twins if twin.host_ratio],
+        "device": [abs(twin.device_ratio.mean - 1) for twin in twins if twin.device_ratio],
+    }
+
+
 def moved(comparison: ComparisonSummary) -> Interval | None:
     """How many times as long identical code takes on memory of its own; None where that is within what the
     twin leaves open, or within what is called the same."""

@@ -13,7 +13,14 @@ import numpy
 from gradbench import format
 from gradbench.report.limit import distance, limited
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, farthest_moved
+from gradbench.summary import (
+    ComparisonSummary,
+    LaneSummary,
+    RunSummary,
+    between,
+    farthest_moved,
+    parts_apart,
+)
 from gradbench.workloads.workload import COPY
 
 # The comparisons of ways that are summed up at the top of the page; the others have their sections.
@@ -349,12 +356,8 @@ def floor(summary: RunSummary) -> Finding | None:
 
 def _parts_floor(summary: RunSummary) -> Finding | None:
     """What identical code came out different by in the host's and in the device's time, on an accelerator."""
-    twins = [twin for each in summary.comparisons if (twin := each.lane("twin")) is not None]
-    parts = {
-        "the host's": [abs(twin.host_ratio.mean - 1) for twin in twins if twin.host_ratio],
-        "the device's": [abs(twin.device_ratio.mean - 1) for twin in twins if twin.device_ratio],
-    }
-    told = {name: apart for name, apart in parts.items() if apart}
+    parts = parts_apart(summary.comparisons)
+    told = {f"the {name}'s": apart for name, apart in parts.items() if apart}
     if not told:
         return None
     said = "; ".join(
