@@ -1,4 +1,4 @@
 """The asv suite: gradbench's own cells and measurements, followed from commit to commit.
 
-`interleaved` is what regressions are judged by; `alone` is asv's own way of measuring, for a second look.
+`interleaved` is what regressions are judged by; `alone` is asv's own timing, for a second look.
 """

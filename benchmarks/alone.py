@@ -1,6 +1,6 @@
-"""asv's own way of measuring, one process after another: for a second look, not to judge by.
+"""asv's own timing, one process after another: for a second look, not to judge by.
 
-What is run is what gradbench runs: the lane's text, by `gradbench.lane`. torch is imported in `setup`, since
+What is run is what gradbench runs: the variant's text, by `gradbench.variant`. torch is imported in `setup`, since
 asv imports this file once for each cell of the suite.
 """
 
@@ -12,41 +12,41 @@ from typing import Any
 from .cells import CONTROLS, LARGE, SQUARE, Cells
 
 
-def _ready(cells: Cells, cell: str, lane: str) -> Any:
+def _ready(cells: Cells, cell: str, variant: str) -> Any:
     import torch
 
-    from gradbench.lane import ReadyLane, prepare
+    from gradbench.variant import ReadyVariant, prepare
 
     torch.set_num_threads(1)
-    comparison, wanted = cells.lane(cell, lane)
-    return ReadyLane(wanted, prepare(comparison))
+    comparison, wanted = cells.variant(cell, variant)
+    return ReadyVariant(wanted, prepare(comparison))
 
 
 class _Timed:
     """Seconds per call.
 
-    The lane reads the clock itself, since what feeds a call is not part of it: `timer` adds up what the lane
+    The variant reads the clock itself, since the setup of a call is not part of it: `timer` adds up what the variant
     has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are eight
     fresh processes: samples of one process are no independent evidence, and asv's test would take them for
     it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
     """
 
-    param_names = ("cell", "lane")
+    param_names = ("cell", "variant")
     rounds, repeat, number, warmup_time = 8, 1, 1, 0
     cells: Cells
 
-    def setup(self, cell: str, lane: str) -> None:
-        self.lane = _ready(self.cells, cell, lane)
+    def setup(self, cell: str, variant: str) -> None:
+        self.variant = _ready(self.cells, cell, variant)
         self.seconds = 0.0
         self.calls = 1
-        while self.lane.batch(self.calls) < 200_000:
+        while self.variant.batch(self.calls) < 200_000:
             self.calls *= 2
 
     def timer(self) -> float:
         return self.seconds
 
-    def time_call(self, cell: str, lane: str) -> None:
-        batches = [self.lane.batch(self.calls) for _ in range(100)]
+    def time_call(self, cell: str, variant: str) -> None:
+        batches = [self.variant.batch(self.calls) for _ in range(100)]
         self.seconds += statistics.median(batches) / self.calls / 1e9
 
 
@@ -54,7 +54,7 @@ class Square(_Timed):
     """x² as a Function of this project."""
 
     cells = SQUARE
-    params = (["square.forward/10000", "square.backward/10000"], SQUARE.lanes)
+    params = (["square.forward/10000", "square.backward/10000"], SQUARE.variants)
 
 
 class Controls(_Timed):
@@ -67,14 +67,14 @@ class Controls(_Timed):
 class Large:
     """Resident memory of the whole process at its peak: Python, torch, 40 MB for each tensor."""
 
-    param_names = ("cell", "lane")
+    param_names = ("cell", "variant")
     params = LARGE.params
 
-    def setup(self, cell: str, lane: str) -> None:
-        self.lane = _ready(LARGE, cell, lane)
+    def setup(self, cell: str, variant: str) -> None:
+        self.variant = _ready(LARGE, cell, variant)
 
-    def peakmem_call(self, cell: str, lane: str) -> None:
-        self.lane.run()
+    def peakmem_call(self, cell: str, variant: str) -> None:
+        self.variant.run()
 
 
 class Kept:
@@ -84,13 +84,13 @@ class Kept:
     are packed in one array, whose own header (some 100 bytes) is in the figure.
     """
 
-    param_names = ("cell", "lane")
-    params = (["square.forward/100"], SQUARE.lanes)
+    param_names = ("cell", "variant")
+    params = (["square.forward/100"], SQUARE.variants)
 
-    def setup(self, cell: str, lane: str) -> None:
-        self.lane = _ready(SQUARE, cell, lane)
+    def setup(self, cell: str, variant: str) -> None:
+        self.variant = _ready(SQUARE, cell, variant)
 
-    def mem_saved(self, cell: str, lane: str) -> Any:
+    def mem_saved(self, cell: str, variant: str) -> Any:
         import numpy
         import torch
 
@@ -102,7 +102,7 @@ class Kept:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            self.lane.run()
+            self.variant.run()
         return numpy.concatenate(
             [numpy.array(storage.tolist(), numpy.uint8) for storage in storages.values()]
         )

@@ -1,6 +1,6 @@
 """Which cells of gradbench's plan asv follows.
 
-asv hands a cell to a commit by its place in the list, so a request names its sizes and lanes, and does not
+asv hands a cell to a commit by its place in the list, so a request names its sizes and variants, and does not
 take whatever a preset holds at that commit.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradbench.plan import Comparison, Lane, Request, make_plan
+from gradbench.plan import Comparison, Variant, Request, make_plan
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Some comparisons of the plan, and the lanes that are followed in each.
+    """Some comparisons of the plan, and the variants that are followed in each.
 
     Attributes:
         request: as of `gradbench run`.
-        against: the lane that ratios are taken to, that holds no code of this project. The reference of a
+        against: the variant that ratios are taken to, that holds no code of this project. The baseline of a
             comparison may be this project's own code: where that gets slower, all other ratios get better.
     """
 
@@ -30,26 +30,26 @@ class Cells:
         return {f"{each.name}/{each.numel}": each for each in make_plan(self.request).comparisons}
 
     @property
-    def lanes(self) -> list[str]:
-        """The lanes that are followed; a machine may lack what one of them needs, such as a compiler."""
+    def variants(self) -> list[str]:
+        """The variants that are followed; a machine may lack what one of them needs, such as a compiler."""
         return [name for name in self.request.methods if name != self.against]
 
     @property
     def params(self) -> tuple[list[str], list[str]]:
         """As asv wants them."""
-        return list(self.comparisons), self.lanes
+        return list(self.comparisons), self.variants
 
-    def lane(self, cell: str, name: str) -> tuple[Comparison, Lane]:
-        """A lane and its comparison; asv skips a cell whose setup raises NotImplementedError."""
+    def variant(self, cell: str, name: str) -> tuple[Comparison, Variant]:
+        """A variant and its comparison; asv skips a cell whose setup raises NotImplementedError."""
         comparison = self.comparisons[cell]
-        for lane in comparison.lanes:
-            if lane.name == name:
-                return comparison, lane
-        raise NotImplementedError(comparison.skipped.get(name, f"{cell} has no lane {name}"))
+        for variant in comparison.variants:
+            if variant.name == name:
+                return comparison, variant
+        raise NotImplementedError(comparison.skipped.get(name, f"{cell} has no variant {name}"))
 
 
-# A Function alone: a change in Square is not diluted by sin and exp. The yardstick is a Function, too, stated
-# in the lane itself: much of what differs between processes is common to both, and cancels.
+# A Function alone: a change in Square is not diluted by sin and exp. What ratios are taken to is a Function, too, stated
+# in the variant itself: much of what differs between processes is common to both, and cancels.
 SQUARE = Cells(Request(("square",), ("plain", "function"), ("100", "10000")), against="plain")
 CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"

@@ -2,7 +2,7 @@
 
 asv measures one benchmark, and one commit, after another, and the speed of a shared machine drifts by more
 than what is looked for. So the numbers come from a run of gradbench, by the installed command of the commit
-under test and its documented table. A lane and its yardstick take turns there every 50 µs, in many
+under test and its documented table. A variant and its baseline take turns there every 50 µs, in many
 fresh processes.
 
 asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
@@ -36,7 +36,7 @@ Table = dict[tuple[str, str, str], dict[str, str]]
 
 
 def measure(cells: Cells) -> Table:
-    """The rows of `gradbench export` by cell, lane and metric, of one run of at most BUDGET seconds."""
+    """The rows of `gradbench export` by cell, variant and metric, of one run of at most BUDGET seconds."""
     asked = cells.request
     # That of the environment which asv has made for the commit.
     gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
@@ -60,33 +60,33 @@ def measure(cells: Cells) -> Table:
 
 
 def by_cell(text: str) -> Table:
-    """The table of `gradbench export`, by cell, lane and metric."""
+    """The table of `gradbench export`, by cell, variant and metric."""
     rows = csv.DictReader(io.StringIO(text))
     return {(f"{row['workload']}/{row['numel']}", row["method"], row["metric"]): row for row in rows}
 
 
-def _number(table: Table, cell: str, lane: str, metric: str, column: str = "value") -> float:
+def _number(table: Table, cell: str, variant: str, metric: str, column: str = "value") -> float:
     """What the table says; NaN, which asv shows as not known, where it says nothing."""
-    text = table.get((cell, lane, metric), {}).get(column, "")
+    text = table.get((cell, variant, metric), {}).get(column, "")
     return float(text) if text else math.nan
 
 
-def _ratio(table: Table, cell: str, lane: str) -> tuple[float, float]:
-    """The ratio to the comparison's reference, and half the width of its interval, relative."""
+def _ratio(table: Table, cell: str, variant: str) -> tuple[float, float]:
+    """The ratio to the comparison's baseline, and half the width of its interval, relative."""
     ratio, low, high = (
-        _number(table, cell, lane, "time", column) for column in ("ratio", "ratio_low", "ratio_high")
+        _number(table, cell, variant, "time", column) for column in ("ratio", "ratio_low", "ratio_high")
     )
     return ratio, (high - low) / 2 / ratio
 
 
 class _Interleaved:
-    param_names = ("cell", "lane")
+    param_names = ("cell", "variant")
     cells: Cells
 
-    def track_ratio(self, table: Table, cell: str, lane: str) -> float:
-        """Time relative to the yardstick; NaN, which is told, where its interval is too wide to find 5 %."""
-        (ratio, width), (against, other) = (_ratio(table, cell, name) for name in (lane, self.cells.against))
-        # Either may be the comparison's reference, whose interval has no width.
+    def track_ratio(self, table: Table, cell: str, variant: str) -> float:
+        """Time relative to the baseline; NaN, which is told, where its interval is too wide to find 5 %."""
+        (ratio, width), (against, other) = (_ratio(table, cell, name) for name in (variant, self.cells.against))
+        # Either may be the comparison's baseline, whose interval has no width.
         reach = math.hypot(width, other)
         if not reach <= WIDEST:
             lacks = (
@@ -95,25 +95,25 @@ class _Interleaved:
                 else f"±{100 * reach:.1f} % after {BUDGET} s, where ±{100 * WIDEST:g} % is wanted; "
                 "set GRADBENCH_ASV_BUDGET to more"
             )
-            print(f"{cell} {lane}: ratio not known, and so not compared: {lacks}", file=sys.stderr)
+            print(f"{cell} {variant}: ratio not known, and so not compared: {lacks}", file=sys.stderr)
             return math.nan
         return ratio / against
 
-    def track_allocated(self, table: Table, cell: str, lane: str) -> float:
+    def track_allocated(self, table: Table, cell: str, variant: str) -> float:
         """Bytes allocated in all by one call."""
-        return _number(table, cell, lane, "allocated")
+        return _number(table, cell, variant, "allocated")
 
-    def track_peak(self, table: Table, cell: str, lane: str) -> float:
+    def track_peak(self, table: Table, cell: str, variant: str) -> float:
         """Most bytes live at once during one call, above what was live before."""
-        return _number(table, cell, lane, "peak")
+        return _number(table, cell, variant, "peak")
 
-    def track_graph(self, table: Table, cell: str, lane: str) -> float:
+    def track_graph(self, table: Table, cell: str, variant: str) -> float:
         """Bytes that the graph holds after one call, beside its result; NaN for a backward."""
-        return _number(table, cell, lane, "graph")
+        return _number(table, cell, variant, "graph")
 
-    def track_saved(self, table: Table, cell: str, lane: str) -> float:
+    def track_saved(self, table: Table, cell: str, variant: str) -> float:
         """Bytes of the storages that one call saves for its backward."""
-        return _number(table, cell, lane, "saved")
+        return _number(table, cell, variant, "saved")
 
     track_ratio.unit = "ratio"  # type: ignore[attr-defined]
     for _bytes in (track_allocated, track_peak, track_graph, track_saved):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 Batch = Callable[[int], int]
 
 
-def level(calls: Sequence[int], reference: int) -> list[int]:
-    """The same number of calls for lanes of like length: identical lanes must not differ in that either."""
-    base = calls[reference]
+def level(calls: Sequence[int], baseline: int) -> list[int]:
+    """The same number of calls for variants of like length: identical variants must not differ in that either."""
+    base = calls[baseline]
     return [base if 0.8 * base <= n <= 1.25 * base else n for n in calls]
 
 

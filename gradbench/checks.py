@@ -1,4 +1,4 @@
-"""What a lane must show before it may be timed: that it does what its method promises."""
+"""What a variant must show before it may be timed: that it does what its method promises."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 import torch
 
-from gradbench.lane import ReadyLane, sampled
+from gradbench.variant import ReadyVariant, sampled
 from gradbench.plan import Comparison
 
 
 class CheckFailed(Exception):
-    """A lane does not do what its method promises; the message says what was expected and got."""
+    """A variant does not do what its method promises; the message says what was expected and got."""
 
 
-def check_lane(ready: ReadyLane, comparison: Comparison) -> torch.Tensor | None:
-    """Run a lane once and hold it against its expectation; return its result, None where it has none.
+def check_variant(ready: ReadyVariant, comparison: Comparison) -> torch.Tensor | None:
+    """Run a variant once and hold it against its expectation; return its result, None where it has none.
 
     Raises CheckFailed at the first thing that is not as expected.
     """
-    expect, x = ready.lane.expect, ready.x
+    expect, x = ready.variant.expect, ready.x
     before = None if x is None else x.detach().clone()
     version = 0 if x is None else x._version
     try:
         y, holds = ready.run_and_hold()
     finally:
         left = _restore_modes()
-        # By value too, since a write through .data is in no version counter. All lanes read this storage.
+        # By value too, since a write through .data is in no version counter. All variants read this storage.
         written = False
         if x is not None and before is not None:
             written = x._version != version or not torch.equal(x.detach(), before)
@@ -34,19 +34,19 @@ def check_lane(ready: ReadyLane, comparison: Comparison) -> torch.Tensor | None:
                 x.detach().copy_(before)
     if left:
         raise CheckFailed(f"expected {left} to be as it was before the statement; it was left changed")
-    if written and not ready.lane.writes:
+    if written and not ready.variant.writes:
         raise CheckFailed("expected the values of x to be as they were; the statement wrote to x")
-    if ready.lane.writes and not written:
+    if ready.variant.writes and not written:
         raise CheckFailed("expected the statement to write to x; the values of x are as they were")
     if not holds:
-        raise CheckFailed(f"expected after the statement: {ready.lane.holds}; it does not hold")
+        raise CheckFailed(f"expected after the statement: {ready.variant.holds}; it does not hold")
     if x is None:
         return None
     _same("x.requires_grad after the statement", expect.input_requires_grad, x.requires_grad)
     if expect.grad_enabled_inside is not None:
         _same("grad mode inside", expect.grad_enabled_inside, ready.run_probe())
     if expect.result_requires_grad is None:
-        return y if isinstance(y, torch.Tensor) and ready.lane.result else None
+        return y if isinstance(y, torch.Tensor) and ready.variant.result else None
     if not isinstance(y, torch.Tensor):
         raise CheckFailed(f"expected the statement to leave a tensor in y; got {type(y).__name__}")
     _same("y.requires_grad", expect.result_requires_grad, y.requires_grad)
@@ -80,11 +80,11 @@ def check_answer(y: torch.Tensor, answer: torch.Tensor, comparison: Comparison) 
     _close(sampled(y, comparison), answer, comparison)
 
 
-def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison) -> None:
-    """Hold a lane's result against the reference's; raises CheckFailed."""
+def check_same(y: torch.Tensor, baseline: torch.Tensor, comparison: Comparison) -> None:
+    """Hold a variant's result against the baseline's; raises CheckFailed."""
     # Equal to the bit is the rule and quick to see; the tolerance is for what reorders its sums.
-    if y.dtype != reference.dtype or not torch.equal(y, reference):
-        _close(y, reference, comparison)
+    if y.dtype != baseline.dtype or not torch.equal(y, baseline):
+        _close(y, baseline, comparison)
 
 
 def _same(what: str, expected: object, got: object) -> None:

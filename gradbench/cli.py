@@ -124,7 +124,7 @@ _device = click.option(
     multiple=True,
     callback=_names,
     metavar="NAME",
-    help="Only this method; the reference is always measured.",
+    help="Only this method; the baseline is always measured.",
 )
 @click.option(
     "--size",
@@ -279,7 +279,7 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     leaves the model in. The text of the file is kept in the results, and shown in the report.
     """
     from gradbench import run as runs
-    from gradbench.own import make_own
+    from gradbench.own import plan_user_model
     from gradbench.progress import doing, make_progress
     from gradbench.results import Options, new_folder, read_results
 
@@ -291,7 +291,7 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
         asked, threads = header.request, header.options.threads
         goal = _resumed_goal(folder, passes, budget, precision)
         with doing(looking, quiet):
-            own = make_own(file, asked.methods, asked.seed, asked.preset, threads)
+            own = plan_user_model(file, asked.methods, asked.seed, asked.preset, threads)
         with make_progress(quiet) as progress:
             results = runs.resume(folder, goal, progress, own.plan, file)
         _finish(results.path, with_report, quiet)
@@ -300,7 +300,7 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     if output is not None:
         new_folder(output)
     with doing(looking, quiet):
-        own = make_own(file, tuple(methods), seed, preset, threads)
+        own = plan_user_model(file, tuple(methods), seed, preset, threads)
     if "timeout" not in _given(context):
         # A visit of a large model takes as long as it takes; what is rough is taken five times.
         timeout = min(max(timeout, 5 * own.visit), 86_400.0)
@@ -491,7 +491,7 @@ def _width() -> int:
     metavar="PERCENT",
     help="A change of a ratio within this is none.",
 )
-@click.option("--all", "everything", is_flag=True, help="Every lane, and not only those that changed.")
+@click.option("--all", "everything", is_flag=True, help="Every variant, and not only those that changed.")
 @click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
 @click.option(
     "--to",
@@ -507,8 +507,8 @@ def compare(
 ) -> None:
     """What became slower or larger from OLD to NEW.
 
-    Both are results files, or folders of runs. Ratios to the reference and exact bytes are compared, with
-    correction for the number of lanes.
+    Both are results files, or folders of runs. Ratios to the baseline and exact bytes are compared, with
+    correction for the number of variants.
 
     Exit codes: 0 nothing is worse; 1 something became slower or larger; 2 the runs cannot be compared.
     """
@@ -576,7 +576,7 @@ def _margin(percent: float) -> float:
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="Wall time; less where every lane is decided before.",
+    help="Wall time; less where every variant is decided before.",
 )
 @click.option(
     "--pairs",
@@ -594,7 +594,7 @@ def _margin(percent: float) -> float:
     help="Folder of the trial.  [default: runs/versus-<time>]",
 )
 @click.option("--report/--no-report", "with_report", default=True, help="Build the HTML report at the end.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: every lane with its outcome.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: every variant with its outcome.")
 @click.pass_context
 def versus(
     context: click.Context,
@@ -623,7 +623,7 @@ def versus(
     A and B are Python interpreters (or folders of virtual environments), each with torch and
     torch-gradbench; or git revisions of the repository in this folder, or folders of sources, which are
     imported before all that this interpreter has. Both sides take turns of 10 ms on one processor, in pairs
-    of fresh processes, until every lane is decided or the budget is used.
+    of fresh processes, until every variant is decided or the budget is used.
 
     Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
     3 ended early, and says what is kept.

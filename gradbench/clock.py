@@ -30,19 +30,19 @@ import torch
 
 from gradbench.calibration import calibrate
 from gradbench.environment import why_no_cuda
-from gradbench.lane import Between
+from gradbench.variant import Between
 from gradbench.plan import KINDS
 
 # Long against one synchronisation (some 10 µs), short enough that its launches fit the queue.
 BATCH_SECONDS = 1e-3
-# Calls of each lane before anything is timed: kernels are loaded and workspaces made when first used.
+# Calls of each variant before anything is timed: kernels are loaded and workspaces made when first used.
 WARM_CALLS = 3
 # The spin is so many times as long as the calls and the pair of events take to issue, at first.
 SPIN_MARGIN = 2.0
 # So many pairs of events are issued to know what one takes the host.
 _TRIAL_PAIRS = 5
 # Where that was too short it is doubled, up to this, in so many attempts at one batch. Once the host may have
-# been held up; a lane of which so many batches in a row were given up is taken to wait for the device itself.
+# been held up; a variant of which so many batches in a row were given up is taken to wait for the device itself.
 MOST_MARGIN = 16.0
 ATTEMPTS = 5
 # After a spin of this length there is no longer one: a call that takes the host so long to issue fills the
@@ -164,7 +164,7 @@ def wait_for(device: str | None = None) -> Callable[[], None] | None:
 
 
 class Timed(Protocol):
-    """What the clock runs: a lane that is set up."""
+    """What the clock runs: a variant that is set up."""
 
     def batch_between(self, n: int, between: Between) -> None: ...
 
@@ -216,7 +216,7 @@ class _Device:
 
 
 class DeviceClock:
-    """Times the lanes of a comparison on an accelerator. Whatever a lane raises passes through."""
+    """Times the variants of a comparison on an accelerator. Whatever a variant raises passes through."""
 
     def __init__(self, accelerator: Accelerator, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         """`clock` is the host's, in nanoseconds."""
@@ -224,7 +224,7 @@ class DeviceClock:
         self._clock = clock
         self._cycles_per_ns = self._count()
         self._pair = self._events()
-        # By lane: what the host took for one interval in the last wall batch, and the spin's margin over it.
+        # By variant: what the host took for one interval in the last wall batch, and the spin's margin over it.
         self._issue: dict[int, float] = {}
         self._margin: dict[int, float] = {}
         # How many of its batches in a row were given up.
@@ -265,7 +265,7 @@ class DeviceClock:
         return statistics.median(taken)
 
     def calibrate(self, ready: Timed, wanted: float) -> int:
-        """Warm a lane up, and choose the calls of its batches: about `wanted` seconds, feeds included."""
+        """Warm a variant up, and choose the calls of its batches: about `wanted` seconds, setups included."""
         ready.batch_between(WARM_CALLS, self._wall())
 
         def batch(n: int) -> int:
@@ -286,10 +286,10 @@ class DeviceClock:
         return wall.host, wall.wall
 
     def device(self, ready: Timed, n: int) -> float:
-        """A device batch, after a wall batch of the lane: nanoseconds of the device for n calls.
+        """A device batch, after a wall batch of the variant: nanoseconds of the device for n calls.
 
         NaN where the device waited for the host however long the spin was, which is what a statement that
-        waits for the device, or that fills its queue, looks like; such a lane is soon not asked any more.
+        waits for the device, or that fills its queue, looks like; such a variant is soon not asked any more.
         """
         key = id(ready)
         if self._given_up.get(key, 0) >= GIVEN_UP:

@@ -18,7 +18,7 @@ import psutil
 
 from gradbench import format, run
 from gradbench.errors import EndedEarly
-from gradbench.methods import REFERENCE
+from gradbench.methods import BASELINE
 from gradbench.plan import Request
 from gradbench.results import Options, Results
 from gradbench.summary import RunSummary, device_warnings, parts_apart, summarise
@@ -46,7 +46,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def examine(seconds: float = 1.0) -> list[Check]:
-    """Look at the machine as it is now; takes so many seconds."""
+    """Theme at the machine as it is now; takes so many seconds."""
     return [
         *_load(seconds),
         _processors(),
@@ -96,10 +96,10 @@ def _noise_on(summary: RunSummary) -> list[Check]:
     results = summary.results
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     visible = [
-        lane.ratio.high / lane.ratio.mean - 1
+        variant.ratio.high / variant.ratio.mean - 1
         for each in summary.comparisons
-        for lane in each.methods
-        if lane.ratio is not None and lane.ratio.high is not None and lane.verdict != "reference"
+        for variant in each.methods
+        if variant.ratio is not None and variant.ratio.high is not None and variant.verdict != "baseline"
     ]
     if not floors or not visible:
         ids = {each.comparison.id for each in summary.comparisons}
@@ -108,8 +108,8 @@ def _noise_on(summary: RunSummary) -> list[Check]:
     drift = max(
         max(times) / min(times)
         for each in summary.comparisons
-        if (times := [v.lanes[REFERENCE].seconds for v in results.visits
-                      if v.comparison == each.comparison.id and REFERENCE in v.lanes])
+        if (times := [v.variants[BASELINE].seconds for v in results.visits
+                      if v.comparison == each.comparison.id and BASELINE in v.variants])
     )  # fmt: skip
     floor, reach = max(floors), float(numpy.median(visible))
     return [

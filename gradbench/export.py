@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from gradbench import format
 from gradbench.plan import Comparison
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary
+from gradbench.summary import ComparisonSummary, VariantSummary, RunSummary
 
 COLUMNS = (
     "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",
@@ -23,29 +23,29 @@ Row = dict[str, object]
 
 
 def rows(summary: RunSummary) -> Iterator[Row]:
-    """The tidy table: one row per lane and metric; seconds and bytes, never scaled; None where unknown."""
+    """The tidy table: one row per variant and metric; seconds and bytes, never scaled; None where unknown."""
     for each in summary.comparisons:
-        for lane in each.lanes:
-            yield _time_row(each.comparison, lane, "time", lane.time, lane.ratio)
+        for variant in each.variants:
+            yield _time_row(each.comparison, variant, "time", variant.time, variant.ratio)
             if each.comparison.device != "cpu":
-                yield _time_row(each.comparison, lane, "host_time", lane.host, lane.host_ratio)
-                yield _time_row(each.comparison, lane, "device_time", lane.device, lane.device_ratio)
-                seen = lane.kernels
-                yield _row(each.comparison, lane, "kernels", "1", seen and seen.count)
-                yield _row(each.comparison, lane, "kernel_time", "s", seen and seen.seconds)
-                blocks = lane.memory and lane.memory.peak_blocks
-                yield _row(each.comparison, lane, "peak_blocks", "B", blocks)
+                yield _time_row(each.comparison, variant, "host_time", variant.host, variant.host_ratio)
+                yield _time_row(each.comparison, variant, "device_time", variant.device, variant.device_ratio)
+                seen = variant.kernels
+                yield _row(each.comparison, variant, "kernels", "1", seen and seen.count)
+                yield _row(each.comparison, variant, "kernel_time", "s", seen and seen.seconds)
+                blocks = variant.memory and variant.memory.peak_blocks
+                yield _row(each.comparison, variant, "peak_blocks", "B", blocks)
             for metric in MEMORY_METRICS:
-                known = lane.memory is not None and (metric != "graph" or lane.lane.keeps_graph)
-                value = getattr(lane.memory, metric) if known else None
+                known = variant.memory is not None and (metric != "graph" or variant.variant.keeps_graph)
+                value = getattr(variant.memory, metric) if known else None
                 unit = "1" if metric == "allocations" else "B"
-                yield _row(each.comparison, lane, metric, unit, value)
+                yield _row(each.comparison, variant, metric, unit, value)
 
 
 def _time_row(
-    comparison: Comparison, lane: LaneSummary, metric: str, time: Interval | None, ratio: Interval | None
+    comparison: Comparison, variant: VariantSummary, metric: str, time: Interval | None, ratio: Interval | None
 ) -> Row:
-    row = _row(comparison, lane, metric, "s", None)
+    row = _row(comparison, variant, metric, "s", None)
     if time is not None:
         row |= {"value": time.mean, "low": time.low, "high": time.high}
         row["passes"] = time.count
@@ -54,12 +54,12 @@ def _time_row(
     return row
 
 
-def _row(comparison: Comparison, lane: LaneSummary, metric: str, unit: str, value: object) -> Row:
+def _row(comparison: Comparison, variant: VariantSummary, metric: str, unit: str, value: object) -> Row:
     known = dict.fromkeys(COLUMNS)
     return {
         **known,
         "workload": comparison.name,
-        "method": lane.lane.name,
+        "method": variant.variant.name,
         "size": comparison.size,
         "numel": comparison.numel,
         "device": comparison.device,
@@ -79,28 +79,28 @@ def to_csv(summary: RunSummary) -> str:
     return text.getvalue()
 
 
-def _methods(summary: RunSummary) -> Iterator[tuple[ComparisonSummary, LaneSummary]]:
+def _methods(summary: RunSummary) -> Iterator[tuple[ComparisonSummary, VariantSummary]]:
     for each in summary.comparisons:
-        for lane in each.methods:
-            yield each, lane
+        for variant in each.methods:
+            yield each, variant
 
 
 def to_markdown(summary: RunSummary) -> str:
     """A table for people: each method's time, its ratio with the interval, and its memory."""
     heads = ("workload", "elements", "method", "time", "ratio (95 %)", "verdict", "peak", "saved")
     lines = [heads, ("---", "---:", "---", "---:", "---:", "---", "---:", "---:")]
-    for each, lane in _methods(summary):
-        reference = lane.verdict == "reference"
+    for each, variant in _methods(summary):
+        baseline = variant.verdict == "baseline"
         lines.append(
             (
                 each.comparison.name,
                 format.count(each.comparison.numel),
-                f"`{lane.lane.label}`",
-                format.seconds(lane.time.mean if lane.time else None),
-                "1" if reference else format.ratio_with_ends(lane.ratio),
-                lane.verdict,
-                format.size(lane.memory.peak if lane.memory else None),
-                format.size(lane.memory.saved if lane.memory else None),
+                f"`{variant.variant.label}`",
+                format.seconds(variant.time.mean if variant.time else None),
+                "1" if baseline else format.ratio_with_ends(variant.ratio),
+                variant.verdict,
+                format.size(variant.memory.peak if variant.memory else None),
+                format.size(variant.memory.saved if variant.memory else None),
             )
         )
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -109,35 +109,35 @@ def to_markdown(summary: RunSummary) -> str:
 def to_github_action(summary: RunSummary) -> str:
     """What github-action-benchmark reads as `customSmallerIsBetter`: ratios and bytes, which do not drift."""
     entries: list[Row] = []
-    for each, lane in _methods(summary):
-        name = f"{each.comparison.id} {lane.lane.name}"
-        if lane.ratio is not None and lane.verdict != "reference":
-            entry: Row = {"name": f"{name}: time", "unit": "times the reference", "value": lane.ratio.mean}
-            if lane.ratio.low is not None and lane.ratio.high is not None:
-                entry["range"] = f"{lane.ratio.low:.6g} to {lane.ratio.high:.6g}"
+    for each, variant in _methods(summary):
+        name = f"{each.comparison.id} {variant.variant.name}"
+        if variant.ratio is not None and variant.verdict != "baseline":
+            entry: Row = {"name": f"{name}: time", "unit": "times the baseline", "value": variant.ratio.mean}
+            if variant.ratio.low is not None and variant.ratio.high is not None:
+                entry["range"] = f"{variant.ratio.low:.6g} to {variant.ratio.high:.6g}"
             entries.append(entry)
-        if lane.memory is not None:
+        if variant.memory is not None:
             entries += [
-                {"name": f"{name}: {metric}", "unit": "B", "value": getattr(lane.memory, metric)}
+                {"name": f"{name}: {metric}", "unit": "B", "value": getattr(variant.memory, metric)}
                 for metric in ("peak", "saved")
             ]
     return json.dumps(entries, indent=1) + "\n"
 
 
 def to_pyperf(summary: RunSummary) -> str:
-    """What `pyperf` reads: a benchmark for each lane, a run for each pass, with its median seconds per call.
+    """What `pyperf` reads: a benchmark for each variant, a run for each pass, with its median seconds per call.
 
     Times are gross: the turn of the loop is in them.
     """
     benchmarks = []
-    for each, lane in _methods(summary):
+    for each, variant in _methods(summary):
         runs = [
             {"metadata": {"loops": times.calls}, "values": [times.seconds]}
             for visit in summary.results.visits
-            if visit.comparison == each.comparison.id and (times := visit.lanes.get(lane.lane.name))
+            if visit.comparison == each.comparison.id and (times := visit.variants.get(variant.variant.name))
         ]
         if runs:
-            name = f"{each.comparison.id} {lane.lane.name}"
+            name = f"{each.comparison.id} {variant.variant.name}"
             benchmarks.append({"metadata": {"name": name, "unit": "second"}, "runs": runs})
     return json.dumps({"version": "1.0", "benchmarks": benchmarks}) + "\n"
 

@@ -24,14 +24,14 @@ def failed(results: Results) -> str:
     if lost and not results.visits:
         what = "No time" if results.memory else "Nothing"
         return f"{what} could be measured: {why}.{_advice(results, failures)}"
-    lanes = {(each.comparison, each.lane) for each in failures if each.lane and each.comparison not in lost}
-    whole = sum(each.lane is None and each.comparison not in lost for each in failures)
+    variants = {(each.comparison, each.variant) for each in failures if each.variant and each.comparison not in lost}
+    whole = sum(each.variant is None and each.comparison not in lost for each in failures)
     parts = []
     if lost:
         parts.append(f"{len(lost)} of {_counted(len(results.header.plan.comparisons), 'comparison')}")
-    if lanes:
-        of = f" of {_counted(len({id for id, _ in lanes}), 'other' if lost else 'comparison')}"
-        parts.append(_counted(len(lanes), "lane") + of)
+    if variants:
+        of = f" of {_counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
+        parts.append(_counted(len(variants), "variant") + of)
     if whole:
         parts.append(_counted(whole, "visit"))
     told = f"{' and '.join(parts)} failed, mostly by this: {why}. The report lists what failed."
@@ -58,7 +58,7 @@ def _commonest(failures: list[Failure]) -> Failure:
 
 def _why(failures: list[Failure]) -> str:
     most = _commonest(failures)
-    where = most.comparison + (f", {most.lane}" if most.lane else "")
+    where = most.comparison + (f", {most.variant}" if most.variant else "")
     said = most.message
     if most.kind == "out of memory":
         # What torch says besides is where in its source that was noticed.

@@ -30,7 +30,7 @@ ALPHA = 0.001
 LEAST_MARGIN = 0.02
 # A longer call finds the caches as it would after itself: another one before the clock only costs time.
 LONG = 1e-3
-# A call, or what feeds it, that takes so long is alone in its batch: to find that out would take more calls.
+# A call, or its setup, that takes so long is alone in its batch: to find that out would take more calls.
 ALONE = 2 * COPY_SECONDS
 
 # Differences of identical code below this say more of the clock's tick than of the code.
@@ -125,7 +125,7 @@ def compare_time(
     Both are called without arguments; with `setup` it is called before each call, outside the clock, and
     what it returns is passed. Each is called once first, and whatever it raises is raised.
 
-    Looks are taken after so many rounds, twice as many, and so on. Look k spends `ALPHA / (k (k + 1))`, the
+    Looks are taken after so many rounds, twice as many, and so on. Theme k spends `ALPHA / (k (k + 1))`, the
     sum of which over all looks is ALPHA.
 
     Args:
@@ -158,14 +158,14 @@ def compare_time(
             calls[place] = min(calls[place], _once(function, setup, device), key=lambda each: each.whole)
     one, other = calls
     # What a round takes at the least: of the baseline there are two, and the empty loop has a setup as well.
-    if time.perf_counter() + FEWEST_BLOCKS * (one.whole + 2 * other.whole + other.feed) > until:
+    if time.perf_counter() + FEWEST_BLOCKS * (one.whole + 2 * other.whole + other.setup_per_call) > until:
         return _untold(one.call, other.call, margin, time.perf_counter() - begun)
     wait, batch_seconds = _wait_for(device), BATCH_SECONDS
     if wait is not None:
         from gradbench import clock
 
         batch_seconds = clock.BATCH_SECONDS
-    columns = ((candidate, one.whole), (baseline, other.whole), (baseline, other.whole), (None, other.feed))
+    columns = ((candidate, one.whole), (baseline, other.whole), (baseline, other.whole), (None, other.setup_per_call))
     batches = [
         partial(batch_of, function, setup, min(one.whole, other.whole) < LONG, wait)
         for function, _ in columns
@@ -388,14 +388,14 @@ def assert_bytes_at_most(
 
 
 class _Once(NamedTuple):
-    """Seconds of one call, and of what fed it."""
+    """Seconds of one call, and of what per_call it."""
 
     call: float
-    feed: float
+    setup_per_call: float
 
     @property
     def whole(self) -> float:
-        return self.call + self.feed
+        return self.call + self.setup_per_call
 
 
 def _once(function: Callable[..., object], setup: Callable[[], object] | None, device: str | None) -> _Once:

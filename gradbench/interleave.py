@@ -244,7 +244,7 @@ def _plain(
     first: bool = True,
     wait: Callable[[], None] | None = None,
 ) -> int:
-    # As in gradbench.lane: one call before the clock, so that the caches are the function's own.
+    # As in gradbench.variant: one call before the clock, so that the caches are the function's own.
     clock = time.perf_counter_ns
     if first:
         function()
@@ -258,14 +258,14 @@ def _plain(
     return clock() - started
 
 
-def _fed(
+def _per_call(
     n: int,
     function: Callable[[Any], object] = _take_nothing,
     setup: Callable[[], object] = _nothing,
     first: bool = True,
     wait: Callable[[], None] | None = None,
 ) -> int:
-    # As in gradbench.lane: what feeds a call is made outside the clock, and released there.
+    # As in gradbench.variant: the setup per call is outside the clock, and released there.
     clock = time.perf_counter_ns
     if first:
         function(setup())
@@ -298,7 +298,7 @@ def batch_of(
     """
     if setup is None:
         return _with_defaults(_plain, copy_of(function or _nothing), first, wait)
-    return _with_defaults(_fed, copy_of(function or _take_nothing), setup, first, wait)
+    return _with_defaults(_per_call, copy_of(function or _take_nothing), setup, first, wait)
 
 
 def _with_defaults(loop: Callable[..., int], *defaults: object) -> Batch:

@@ -109,20 +109,20 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
-    """The worker's lanes stand ready; `calls` in a batch, by lane, are what it would choose alone."""
+    """The worker's variants stand ready; `calls` in a batch, by variant, are what it would choose alone."""
 
     calls: dict[str, int]
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """It is this worker's turn: rounds of these lanes for so many seconds; no lane ends the visit."""
+    """It is this worker's turn: rounds of these variants for so many seconds; no variant ends the visit."""
 
     calls: dict[str, int] = {}
     seconds: float = 0.0
 
 
 class Turned(msgspec.Struct, frozen=True, tag="turned"):
-    """A turn is over: by lane the median over its rounds of the seconds per call, the loop included."""
+    """A turn is over: by variant the median over its rounds of the seconds per call, the loop included."""
 
     seconds: dict[str, float]
 

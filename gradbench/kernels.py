@@ -1,4 +1,4 @@
-"""What a device was seen to do for a call of each lane: by the profiler, in calls that are not timed.
+"""What a device was seen to do for a call of each variant: by the profiler, in calls that are not timed.
 
 The times of its clock by events can be held against these: see `gradbench.report.findings`.
 """
@@ -14,11 +14,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.clock import Accelerator
-from gradbench.lane import ReadyLane
+from gradbench.variant import ReadyVariant
 from gradbench.memory import started
 from gradbench.results import Kernels
 
-# Calls of each lane that are watched, after one in which what is made once is made.
+# Calls of each variant that are watched, after one in which what is made once is made.
 CALLS = 5
 # The profiler sets the device's clock against the host's, to some microseconds: between two calls there is
 # more than that.
@@ -32,29 +32,29 @@ _CALL = "gradbench call"
 Span = tuple[int, int]
 
 
-def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: Accelerator) -> list[Kernels]:
-    """For each lane the number and time of the kernels of a call, copies and fills of memory among them.
+def watch_kernels(variants: Sequence[ReadyVariant], comparison_id: str, accelerator: Accelerator) -> list[Kernels]:
+    """For each variant the number and time of the kernels of a call, copies and fills of memory among them.
 
     None at all where the profiler does not see this device.
     """
     with started(profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])) as profiler:
-        # Whatever the lanes do: without it, what the profiler does not see could not be told from nothing.
+        # Whatever the variants do: without it, what the profiler does not see could not be told from nothing.
         with record_function(_CALL):
             accelerator.spin(_SPIN)
             accelerator.synchronize()
-        for ready in lanes:
+        for ready in variants:
             for _ in range(1 + CALLS):
-                fed = ready.feed()
+                per_call = ready.set_up_call()
                 accelerator.synchronize()
                 time.sleep(_APART)
                 with record_function(_CALL):
-                    kept = ready.run_and_keep(fed)
+                    kept = ready.run_and_keep(per_call)
                     accelerator.synchronize()
-                del kept, fed
+                del kept, per_call
     events = profiler.profiler.kineto_results.events()
     on_host = [each for each in events if each.device_type() == torch.autograd.DeviceType.CPU]
     calls = [(each.start_ns(), each.duration_ns()) for each in on_host if each.name() == _CALL]
-    expected = 1 + len(lanes) * (1 + CALLS)
+    expected = 1 + len(variants) * (1 + CALLS)
     if len(calls) != expected:
         raise RuntimeError(f"the profiler saw {len(calls)} calls; expected {expected}")
     # Ranges of the host (ours, an optimizer's, a model's own) are repeated among what the device does.
@@ -68,12 +68,12 @@ def watch_kernels(lanes: Sequence[ReadyLane], comparison_id: str, accelerator: A
     if not known:
         return []
     made = []
-    for place, ready in enumerate(lanes):
+    for place, ready in enumerate(variants):
         own = found[place * (1 + CALLS) + 1 : (place + 1) * (1 + CALLS)]
         made.append(
             Kernels(
                 comparison=comparison_id,
-                lane=ready.lane.name,
+                variant=ready.variant.name,
                 count=int(numpy.median([len(each) for each in own])),
                 seconds=float(numpy.median([sum(each) for each in own])) / 1e9,
             )

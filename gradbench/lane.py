@@ -1,4 +1,4 @@
-"""From the text of a lane to something that runs: once for a check, or n times for the clock."""
+"""From the text of a variant to something that runs: once for a check, or n times for the clock."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 
 from gradbench import answers
 from gradbench.calibration import Batch
-from gradbench.plan import Comparison, Lane
+from gradbench.plan import Comparison, Variant
 from gradbench.workloads import own
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
 # memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
 # whatever n is. The names that a statement reads are locals, as they would be in a user's function.
-# One call goes before the clock: otherwise the first of n finds the caches as another lane left them, and
-# identical lanes that were given n of 5 and 8 differ by 1 %.
+# One call goes before the clock: otherwise the first of n finds the caches as another variant left them, and
+# identical variants that were given n of 5 and 8 differ by 1 %.
 _BATCH = """\
 def batch(n, {names}):
 {first}
@@ -36,14 +36,14 @@ def batch(n, {names}):
 
 # A call that needs something made for it, as a backward needs its forward, is timed by itself; the clock is
 # read twice a call, as in the empty loop of the same comparison. What the call leaves is released outside.
-_FED_BATCH = """\
+_BATCH_WITH_SETUP = """\
 def batch(n, {names}):
-{first_feed}
+{first_setup}
 {first}
     {made} = None
     taken = 0
     for _ in repeat(None, n):
-{feed}
+{setup}
         started = clock()
 {statement}
         taken += clock() - started
@@ -62,13 +62,13 @@ def batch(n, begin, end, {names}):
         {made} = None
     end()
 """
-_FED_BATCH_BETWEEN = """\
+_BATCH_BETWEEN_WITH_SETUP = """\
 def batch(n, begin, end, {names}):
-{first_feed}
+{first_setup}
 {first}
     {made} = None
     for _ in repeat(None, n):
-{feed}
+{setup}
         begin()
 {statement}
         end()
@@ -77,32 +77,32 @@ def batch(n, begin, end, {names}):
 
 
 class Between(Protocol):
-    """Told when the calls of a batch begin and when they have been issued; of fed calls, of each one."""
+    """Told when the calls of a batch begin and when they have been issued; of per_call calls, of each one."""
 
     def begin(self) -> None: ...
 
     def end(self) -> None: ...
 
 
-class ReadyLane:
-    """A lane that has been set up: its names, and its batch.
+class ReadyVariant:
+    """A variant that has been set up: its names, and its batch.
 
     Attributes:
-        batch: runs the statement once, and then n times by the clock; returns nanoseconds. What feeds it
+        batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
             runs before each call, and is not in them.
     """
 
-    def __init__(self, lane: Lane, shared: dict[str, Any]) -> None:
-        """Run the lane's setup on the shared inputs of its comparison."""
-        self.lane = lane
+    def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
+        """Run the variant's setup on the shared inputs of its comparison."""
+        self.variant = variant
         self._names: dict[str, Any] = {"torch": torch, **shared}
-        exec(compile(lane.setup, f"<setup of {lane.name}>", "exec"), self._names)
-        self._feed = compile(lane.feed, f"<feed of {lane.name}>", "exec")
-        self._statement = compile(lane.statement, f"<{lane.name}>", "exec")
-        self._parts = _parts(lane.result)
-        self._made = self._stored(lane.feed) | self._stored(lane.statement)
+        exec(compile(variant.setup, f"<setup of {variant.name}>", "exec"), self._names)
+        self._setup_per_call = compile(variant.setup_per_call, f"<setup per call of {variant.name}>", "exec")
+        self._statement = compile(variant.statement, f"<{variant.name}>", "exec")
+        self._parts = _parts(variant.result)
+        self._made = self._stored(variant.setup_per_call) | self._stored(variant.statement)
         self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
-        self.batch: Batch = self._make_batch(_FED_BATCH if lane.feed else _BATCH)
+        self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
         self._between: Callable[..., None] | None = None
 
     def _stored(self, code: str) -> set[str]:
@@ -115,39 +115,39 @@ class ReadyLane:
         return stored - self._names.keys()
 
     def _make_batch(self, template: str) -> Any:
-        lane = self.lane
-        read = dict.fromkeys((*self._feed.co_names, *self._statement.co_names))
+        variant = self.variant
+        read = dict.fromkeys((*self._setup_per_call.co_names, *self._statement.co_names))
         source = template.format(
             names=", ".join(f"{name}={name}" for name in read if name in self._names and name != "torch"),
             made=" = ".join(sorted(self._made | {"y"})),
-            first_feed=textwrap.indent(lane.feed, " " * 4),
-            first=textwrap.indent(lane.statement, " " * 4),
-            feed=textwrap.indent(lane.feed, " " * 8),
-            statement=textwrap.indent(lane.statement, " " * 8),
+            first_setup=textwrap.indent(variant.setup_per_call, " " * 4),
+            first=textwrap.indent(variant.statement, " " * 4),
+            setup_per_call=textwrap.indent(variant.setup_per_call, " " * 8),
+            statement=textwrap.indent(variant.statement, " " * 8),
         )
-        exec(compile(source, f"<batch of {lane.name}>", "exec"), self._around)
+        exec(compile(source, f"<batch of {variant.name}>", "exec"), self._around)
         return self._around.pop("batch")
 
     def batch_between(self, n: int, between: Between) -> None:
         """Run the statement once, and then n times as `batch` does, with `between` in the clock's place."""
         if self._between is None:
-            self._between = self._make_batch(_FED_BATCH_BETWEEN if self.lane.feed else _BATCH_BETWEEN)
+            self._between = self._make_batch(_BATCH_BETWEEN_WITH_SETUP if self.variant.setup_per_call else _BATCH_BETWEEN)
         self._between(n, between.begin, between.end)
 
     def close(self) -> None:
-        """Let go of all that the lane holds: functions and their globals hold each other."""
+        """Let go of all that the variant holds: functions and their globals hold each other."""
         self._names.clear()
         self._around.clear()
 
     @property
     def x(self) -> torch.Tensor | None:
-        """The lane's own x; None where it has none (the empty loop)."""
+        """The variant's own x; None where it has none (the empty loop)."""
         return self._names.get("x")
 
-    def feed(self) -> dict[str, Any]:
+    def set_up_call(self) -> dict[str, Any]:
         """The names that one call of the statement starts from, with what is made for it."""
         names = {name: value for name, value in self._names.items() if name != "y"}
-        exec(self._feed, names)
+        exec(self._setup_per_call, names)
         return names
 
     def run(self) -> Any:
@@ -155,20 +155,20 @@ class ReadyLane:
 
         What else the statement names is gone afterwards, as the locals of a function are.
         """
-        return self._result(self._execute(self.feed()))
+        return self._result(self._execute(self.set_up_call()))
 
-    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]:
-        """Execute the statement on what `feed` made; return what its result is made of, and nothing else.
+    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]:
+        """Execute the statement on what `set_up_call` made; return what its result is made of, and nothing else.
 
         Unlike `run` this computes nothing after the statement.
         """
-        names = self._execute(dict(fed))
+        names = self._execute(dict(per_call))
         return [eval(part, names) for part in self._parts]
 
     def run_and_hold(self) -> tuple[Any, bool]:
-        """As `run`; also whether what the lane promises holds."""
-        names = self._execute(self.feed())
-        return self._result(names), not self.lane.holds or bool(eval(self.lane.holds, names))
+        """As `run`; also whether what the variant promises holds."""
+        names = self._execute(self.set_up_call())
+        return self._result(names), not self.variant.holds or bool(eval(self.variant.holds, names))
 
     def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
         exec(self._statement, names)
@@ -177,16 +177,16 @@ class ReadyLane:
         return names
 
     def _result(self, names: dict[str, Any]) -> Any:
-        return eval(self.lane.result, names) if self.lane.result else None
+        return eval(self.variant.result, names) if self.variant.result else None
 
     def run_by_line(self, within: Callable[[int], AbstractContextManager[Any]]) -> tuple[list[str], Any]:
         """Execute the statement line by line, each within a context of its own.
 
         Returns the lines (a block is one), and what must be held for the result to live on.
         """
-        names = self.feed()
-        lines = [ast.unparse(node) for node in ast.parse(self.lane.statement).body]
-        codes = [compile(line, f"<{self.lane.name}, line {i}>", "exec") for i, line in enumerate(lines)]
+        names = self.set_up_call()
+        lines = [ast.unparse(node) for node in ast.parse(self.variant.statement).body]
+        codes = [compile(line, f"<{self.variant.name}, line {i}>", "exec") for i, line in enumerate(lines)]
         for number, code in enumerate(codes):
             with within(number):
                 exec(code, names)
@@ -195,7 +195,7 @@ class ReadyLane:
     def run_probe(self) -> Any:
         """Execute the probe; return the grad mode that it saw."""
         names = dict(self._names)
-        exec(compile(self.lane.probe, f"<probe of {self.lane.name}>", "exec"), names)
+        exec(compile(self.variant.probe, f"<probe of {self.variant.name}>", "exec"), names)
         return names["y"]
 
 
@@ -229,7 +229,7 @@ def _is_module(node: ast.AST) -> bool:
 
 
 def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
-    """The names that all lanes of a comparison share: `base`, and what the workload makes and imports.
+    """The names that all variants of a comparison share: `base`, and what the workload makes and imports.
 
     Where they come from a `file` of the user's it is what that file defines for gradbench to read.
     """
@@ -245,10 +245,10 @@ def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 
-def expected_answer(comparison: Comparison, lane: Lane, shared: dict[str, Any]) -> torch.Tensor | None:
-    """What a lane should leave, by NumPy in float64, of `sampled` elements; None where it leaves nothing."""
-    answer = comparison.answer if lane.answer is None else lane.answer
-    if not answer or not lane.result:
+def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, Any]) -> torch.Tensor | None:
+    """What a variant should leave, by NumPy in float64, of `sampled` elements; None where it leaves nothing."""
+    answer = comparison.answer if variant.answer is None else variant.answer
+    if not answer or not variant.result:
         return None
     names = {
         name: _in_numpy(sampled(value, comparison) if isinstance(value, torch.Tensor) else value)
@@ -260,7 +260,7 @@ def expected_answer(comparison: Comparison, lane: Lane, shared: dict[str, Any]) 
 
 
 # Of so many elements NumPy computes each, and of more about as many: a hundred million take it seconds, and
-# gigabytes. All are held against the reference's.
+# gigabytes. All are held against the baseline's.
 SAMPLED = 1_000_000
 # Kernels treat the elements that fill no block apart.
 _LAST = 1024

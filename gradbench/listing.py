@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from gradbench.errors import RequestError
-from gradbench.methods import METHODS, REFERENCE
+from gradbench.methods import METHODS, BASELINE
 from gradbench.plan import DTYPES
 from gradbench.traits import Observation
 from gradbench.workloads import PRESETS, WORKLOADS, Workload
@@ -23,7 +23,7 @@ def as_data(devices: bool) -> dict[str, Any]:
                 "effect": method.effect,
                 "since": method.since,
                 "source": method.source,
-                "reference": method.name == REFERENCE,
+                "baseline": method.name == BASELINE,
             }
             for method in METHODS
         ],
@@ -51,9 +51,9 @@ def _workload(parts: list[Workload]) -> dict[str, Any]:
         "shows": " ".join(dict.fromkeys(each.shows for each in parts)),
         "sizes": dict(first.sizes),
         "presets": [name for name in PRESETS if any(each.presets[name] for each in parts)],
-        "ways": [
-            {"name": way.name, "label": way.label, "effect": way.effect, "source": way.source}
-            for way in {way.name: way for each in parts for way in each.ways}.values()
+        "alternatives": [
+            {"name": alternative.name, "label": alternative.label, "effect": alternative.effect, "source": alternative.source}
+            for alternative in {alternative.name: alternative for each in parts for alternative in each.alternatives}.values()
         ],
     }
 
@@ -88,7 +88,7 @@ def as_text(data: dict[str, Any]) -> str:
     console = Console(file=text, width=110, highlight=False)
     methods = Table("method", "as written", "since", "what it does", title="Methods", title_justify="left")
     for row in data["methods"]:
-        name = row["name"] + (" (reference)" if row["reference"] else "")
+        name = row["name"] + (" (baseline)" if row["baseline"] else "")
         methods.add_row(name, row["label"], row["since"], row["effect"])
     workloads = Table("workload", "small", "medium", "large", "what it shows", "from", title="Workloads")
     workloads.title_justify = "left"

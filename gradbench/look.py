@@ -1,6 +1,6 @@
 """Looking at a file of the user's, in a worker: what it defines, and every mistake in it in one line.
 
-It is run, evaluated and trained once or twice as the lanes will do it, so that what would make each of them
+It is run, evaluated and trained once or twice as the variants will do it, so that what would make each of them
 fail is said before anything is measured.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.job import Refused, Seen
-from gradbench.lane import execute
+from gradbench.variant import execute
 from gradbench.models import share
 from gradbench.plan import EPSILON, KINDS
 
@@ -94,7 +94,7 @@ def _look(text: str, file: str, seed: int, threads: int) -> Seen:
 
 
 def _modes(threads: int) -> None:
-    """Raise _Mistake where the file has left a mode of torch changed, which all lanes would run in."""
+    """Raise _Mistake where the file has left a mode of torch changed, which all variants would run in."""
     if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
         raise _Mistake(
             "switches gradients off for all that follows: leave torch.set_grad_enabled(False) out; "
@@ -108,7 +108,7 @@ def _modes(threads: int) -> None:
 
 
 def _input(x: Any) -> torch.Tensor:
-    """The file's x. Raises _Mistake where no lane could work on it."""
+    """The file's x. Raises _Mistake where no variant could work on it."""
     if x is None:
         raise _Mistake(f"defines no `x`: {_WANTED}")
     if not isinstance(x, torch.Tensor):
@@ -136,7 +136,7 @@ def _input(x: Any) -> torch.Tensor:
 
 
 class _Own:
-    """A model and its input, ready to be called as a lane does."""
+    """A model and its input, ready to be called as a variant does."""
 
     def __init__(
         self, model: torch.nn.Module, x: torch.Tensor, call: Callable[..., Any] | None, file: str
@@ -169,7 +169,7 @@ class _Own:
                 f"{self._named} returns {_kind(y)}: expected a tensor; "
                 + ("have it return one" if self._call else f"define call(model, x), {_hint(y)}")
             )
-        # The values it writes may be those that were there; the lanes are refused for the writing.
+        # The values it writes may be those that were there; the variants are refused for the writing.
         if self._x._version != version or not torch.equal(before, self._x):
             raise _Mistake(
                 f"{self._named} writes to x, which all methods share: expected x as it was; define "

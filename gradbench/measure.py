@@ -4,13 +4,13 @@ It reads a Job and then Tasks, a line of JSON each, and answers with Messages on
 output; anything that measured code prints goes to standard error. Nothing here writes a file.
 
     for each task:
-        build the lanes, in random order; check that each does what its method promises
-        choose one n per lane so that a batch takes about 50 µs
+        build the variants, in random order; check that each does what its method promises
+        choose one n per variant so that a batch takes about 50 µs
         until the slice of time is used:
-            for each lane, in random order: time a batch of n calls
-        emit one visit: per lane the time per call, and the log-ratio to the reference, paired by round
+            for each variant, in random order: time a batch of n calls
+        emit one visit: per variant the time per call, and the log-ratio to the baseline, paired by round
 
-On an accelerator a round has two batches of each lane, and a batch is longer: see `gradbench.clock`.
+On an accelerator a round has two batches of each variant, and a batch is longer: see `gradbench.clock`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ import torch  # noqa: E402
 
 from gradbench import __version__, clock  # noqa: E402
 from gradbench.calibration import calibrate, level  # noqa: E402
-from gradbench.checks import CheckFailed, check_answer, check_lane, check_same  # noqa: E402
+from gradbench.checks import CheckFailed, check_answer, check_variant, check_same  # noqa: E402
 from gradbench.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned  # noqa: E402
-from gradbench.lane import ReadyLane, expected_answer, prepare  # noqa: E402
+from gradbench.variant import ReadyVariant, expected_answer, prepare  # noqa: E402
 from gradbench.plan import KINDS, STATEMENT, Comparison, kind_of  # noqa: E402
-from gradbench.results import Failure, LaneTime, PartTime, Visit  # noqa: E402
+from gradbench.results import Failure, VariantTime, PartTime, Visit  # noqa: E402
 from gradbench.telemetry import Watch  # noqa: E402
 
 # Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
 FEWEST_ROUNDS = 5
-# In passes beyond this, results are held against the reference's alone, and not against NumPy's: by then each
+# In passes beyond this, results are held against the baseline's alone, and not against NumPy's: by then each
 # comparison has been visited, and a tensor of a million elements takes NumPy longer than a visit takes.
 ANSWERED = 3
 
@@ -57,36 +57,36 @@ _PASSING = ("captur", "CUBLAS_STATUS")
 _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
-class LaneFailed(Exception):
-    """A lane raised while it was timed."""
+class VariantFailed(Exception):
+    """A variant raised while it was timed."""
 
-    def __init__(self, ready: ReadyLane, error: Exception) -> None:
+    def __init__(self, ready: ReadyVariant, error: Exception) -> None:
         super().__init__(str(error))
         self.ready = ready
         self.error = error
 
 
-def _run(ready: ReadyLane, n: int) -> int:
-    """One batch of a lane, in nanoseconds. Raises LaneFailed."""
+def _run(ready: ReadyVariant, n: int) -> int:
+    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
     try:
         return ready.batch(n)
     except Exception as error:
-        raise LaneFailed(ready, error) from error
+        raise VariantFailed(ready, error) from error
 
 
 _Taken = TypeVar("_Taken")
 
 
-def _timed(take: Callable[[ReadyLane, int], _Taken], ready: ReadyLane, n: int) -> _Taken:
-    """What `take` times of a lane. Raises LaneFailed."""
+def _timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: int) -> _Taken:
+    """What `take` times of a variant. Raises VariantFailed."""
     try:
         return take(ready, n)
     except Exception as error:
-        raise LaneFailed(ready, error) from error
+        raise VariantFailed(ready, error) from error
 
 
 class Rounds(NamedTuple):
-    """Nanoseconds of each batch: rounds x lanes. Host and device are of an accelerator's rounds."""
+    """Nanoseconds of each batch: rounds x variants. Host and device are of an accelerator's rounds."""
 
     wall: numpy.ndarray[Any, Any]
     host: numpy.ndarray[Any, Any] | None = None
@@ -116,7 +116,7 @@ class Worker:
         self._output.flush()
 
     def visit(self, task: Task) -> None:
-        """Visit one comparison: a Visit or Memory records, and a Failure for each lane that fell out.
+        """Visit one comparison: a Visit or Memory records, and a Failure for each variant that fell out.
 
         Raises SystemExit where the device can no longer be used by this process.
         """
@@ -138,27 +138,27 @@ class Worker:
         started = time.perf_counter()
         # What is released while something is measured must be what is measured.
         gc.disable()
-        built: list[ReadyLane] = []
+        built: list[ReadyVariant] = []
         try:
             self._accelerator = None
             if comparison.device != "cpu":
                 self._accelerator = clock.Accelerator(comparison.device)
-            lanes = built = self._build(comparison)
+            variants = built = self._build(comparison)
             if self._accelerator is None and self._job.kind != "time":
                 self._accelerator = self._found(comparison)
             if self._job.kind == "memory":
-                self._memory(comparison, lanes)
-            while lanes and self._job.kind != "memory":
+                self._memory(comparison, variants)
+            while variants and self._job.kind != "memory":
                 try:
                     if self._job.kind == "turns":
-                        self._turns(lanes)
+                        self._turns(variants)
                     else:
-                        self._time(comparison, lanes, seconds, started)
+                        self._time(comparison, variants, seconds, started)
                     break
-                except LaneFailed as failed:
-                    self._fail(comparison, failed.ready.lane.name, "time", failed.error)
-                    lanes = [each for each in lanes if each is not failed.ready]
-                    if failed.ready.lane.role == "reference":
+                except VariantFailed as failed:
+                    self._fail(comparison, failed.ready.variant.name, "time", failed.error)
+                    variants = [each for each in variants if each is not failed.ready]
+                    if failed.ready.variant.role == "baseline":
                         break
                 if self._broken:
                     break
@@ -192,7 +192,7 @@ class Worker:
         for observation in observe_traits():
             self.say(observation)
 
-    def _fail(self, comparison: Comparison, lane: str | None, stage: str, error: Exception) -> None:
+    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> None:
         kind: Literal["check", "raised", "out of memory"] = "raised"
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, CheckFailed):
@@ -210,93 +210,93 @@ class Worker:
             # What follows is of the allocator's own blocks, and advice on its settings.
             text = text.partition(" Of the allocated memory")[0]
         line = " ".join(text.split())[:500]
-        self.say(Failure(self._job.number, comparison.id, lane, stage, kind, line))
+        self.say(Failure(self._job.number, comparison.id, variant, stage, kind, line))
 
-    def _build(self, comparison: Comparison) -> list[ReadyLane]:
-        """The lanes that are set up and pass their checks, made in random order.
+    def _build(self, comparison: Comparison) -> list[ReadyVariant]:
+        """The variants that are set up and pass their checks, made in random order.
 
-        Without the reference there is nothing to compare with: then its failure is the visit's.
+        Without the baseline there is nothing to compare with: then its failure is the visit's.
         """
         shared = prepare(comparison, self._job.file)
-        # The results of all are held against those of a reference that is then thrown away. Were the
-        # reference itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
-        lane = comparison.reference
+        # The results of all are held against those of a baseline that is then thrown away. Were the
+        # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
+        variant = comparison.baseline
         try:
-            reference = check_lane(ReadyLane(lane, shared), comparison)
-            answer = expected_answer(comparison, lane, shared) if self._job.number <= ANSWERED else None
+            baseline = check_variant(ReadyVariant(variant, shared), comparison)
+            answer = expected_answer(comparison, variant, shared) if self._job.number <= ANSWERED else None
             if answer is not None:
-                check_answer(_result(reference), answer, comparison)
+                check_answer(_result(baseline), answer, comparison)
         except Exception as error:
-            self._fail(comparison, lane.name, "check", error)
+            self._fail(comparison, variant.name, "check", error)
             return []
-        order = list(comparison.lanes)
+        order = list(comparison.variants)
         self._random.shuffle(order)
-        lanes: list[ReadyLane] = []
-        for lane in order:
-            # The last lane's result would be held through the check of this one, in memory that may be short.
+        variants: list[ReadyVariant] = []
+        for variant in order:
+            # The last variant's result would be held through the check of this one, in memory that may be short.
             y = None
             try:
-                ready = ReadyLane(lane, shared)
-                y = check_lane(ready, comparison)
-                if lane.answer is None:
-                    if y is not None and reference is not None:
-                        check_same(y, reference, comparison)
+                ready = ReadyVariant(variant, shared)
+                y = check_variant(ready, comparison)
+                if variant.answer is None:
+                    if y is not None and baseline is not None:
+                        check_same(y, baseline, comparison)
                 elif self._job.number <= ANSWERED:
-                    own = expected_answer(comparison, lane, shared)
+                    own = expected_answer(comparison, variant, shared)
                     if own is not None:
                         check_answer(_result(y), own, comparison)
-                lanes.append(ready)
+                variants.append(ready)
             except Exception as error:
-                self._fail(comparison, lane.name, "check", error)
-                if lane.role == "reference" or self._broken:
+                self._fail(comparison, variant.name, "check", error)
+                if variant.role == "baseline" or self._broken:
                     return []
-        return lanes
+        return variants
 
-    def _memory(self, comparison: Comparison, lanes: list[ReadyLane]) -> None:
+    def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.memory import follow, measure_memory
 
-        for ready in lanes:
-            if ready.lane.role == "empty" or not ready.lane.counted:
+        for ready in variants:
+            if ready.variant.role == "empty" or not ready.variant.counted:
                 continue
             try:
                 self.say(measure_memory(ready, comparison.id, self._accelerator))
-                if comparison.timeline and ready.lane.role in ("reference", "method"):
+                if comparison.timeline and ready.variant.role in ("baseline", "method"):
                     self.say(follow(ready, comparison.id, self._accelerator))
             except Exception as error:
-                self._fail(comparison, ready.lane.name, "memory", error)
+                self._fail(comparison, ready.variant.name, "memory", error)
                 if self._broken:
                     return
         if self._accelerator is not None:
-            self._watch(comparison, [ready for ready in lanes if ready.lane.role != "empty"])
+            self._watch(comparison, [ready for ready in variants if ready.variant.role != "empty"])
 
-    def _watch(self, comparison: Comparison, lanes: list[ReadyLane]) -> None:
-        """Tell what the device does for each lane; nothing where the profiler does not see it."""
+    def _watch(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
+        """Tell what the device does for each variant; nothing where the profiler does not see it."""
         from gradbench.kernels import watch_kernels
 
         assert self._accelerator is not None
         try:
-            for each in watch_kernels(lanes, comparison.id, self._accelerator):
+            for each in watch_kernels(variants, comparison.id, self._accelerator):
                 self.say(each)
         except Exception as error:
             self._fail(comparison, None, "kernels", error)
 
-    def _time(self, comparison: Comparison, lanes: list[ReadyLane], seconds: float, started: float) -> None:
+    def _time(self, comparison: Comparison, variants: list[ReadyVariant], seconds: float, started: float) -> None:
         device = self._device_clock()
-        calls = self._calibrated(lanes, device)
-        calls = level(calls, [ready.lane.role for ready in lanes].index("reference"))
+        calls = self._calibrated(variants, device)
+        calls = level(calls, [ready.variant.role for ready in variants].index("baseline"))
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
         if device is None:
-            rounds = Rounds(self._rounds(_run, lanes, calls, begun + seconds, FEWEST_ROUNDS))
+            rounds = Rounds(self._rounds(_run, variants, calls, begun + seconds, FEWEST_ROUNDS))
         else:
-            rounds = self._device_rounds(lanes, calls, begun + seconds, device)
+            rounds = self._device_rounds(variants, calls, begun + seconds, device)
         ended = time.perf_counter()
         telemetry = watch.read()
-        roles = [ready.lane.role for ready in lanes]
-        lane_times, error = summarise(roles, calls, rounds.wall)
+        roles = [ready.variant.role for ready in variants]
+        variant_times, error = summarise(roles, calls, rounds.wall)
         if rounds.host is not None and rounds.device is not None:
-            fed = any(ready.lane.feed for ready in lanes)
-            lane_times = with_parts(lane_times, roles, rounds.host, rounds.device, fed)
+            per_call = any(ready.variant.setup_per_call for ready in variants)
+            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
         self.say(
             Visit(
                 number=self._job.number,
@@ -305,7 +305,7 @@ class Worker:
                 timed_seconds=ended - begun,
                 other_seconds=begun - started + time.perf_counter() - ended,
                 error=error,
-                lanes={ready.lane.name: each for ready, each in zip(lanes, lane_times, strict=True)},
+                variants={ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)},
                 telemetry=telemetry,
             )
         )
@@ -313,49 +313,49 @@ class Worker:
     def _device_clock(self) -> clock.DeviceClock | None:
         return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
 
-    def _calibrated(self, lanes: list[ReadyLane], device: clock.DeviceClock | None) -> list[int]:
-        """The calls in a batch of each lane. Raises LaneFailed."""
+    def _calibrated(self, variants: list[ReadyVariant], device: clock.DeviceClock | None) -> list[int]:
+        """The calls in a batch of each variant. Raises VariantFailed."""
         if device is None:
-            return [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in lanes]
+            return [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in variants]
         wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
-        return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in lanes]
+        return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
 
-    def _turns(self, lanes: list[ReadyLane]) -> None:
-        """Time the lanes whenever it is this worker's turn, with the calls that it is told.
+    def _turns(self, variants: list[ReadyVariant]) -> None:
+        """Time the variants whenever it is this worker's turn, with the calls that it is told.
 
         On an accelerator until the device has done them.
         """
         device = self._device_clock()
-        own = self._calibrated(lanes, device)
+        own = self._calibrated(variants, device)
 
-        def run(ready: ReadyLane, n: int) -> float:
+        def run(ready: ReadyVariant, n: int) -> float:
             return _run(ready, n) if device is None else _timed(device.wall, ready, n)[1]
 
-        self.say(Calibrated({ready.lane.name: n for ready, n in zip(lanes, own, strict=True)}))
+        self.say(Calibrated({ready.variant.name: n for ready, n in zip(variants, own, strict=True)}))
         decoder = msgspec.json.Decoder(Turn)
         while (turn := decoder.decode(self._source.readline())).calls:
-            taken = [ready for ready in lanes if ready.lane.name in turn.calls]
-            calls = [turn.calls[ready.lane.name] for ready in taken]
+            taken = [ready for ready in variants if ready.variant.name in turn.calls]
+            calls = [turn.calls[ready.variant.name] for ready in taken]
             # The other worker has had the caches since.
             for ready, n in zip(taken, calls, strict=True):
                 run(ready, n)
             times = self._rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1)
             seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
-            self.say(Turned({r.lane.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
+            self.say(Turned({r.variant.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
 
     def _rounds(
         self,
-        run: Callable[[ReadyLane, int], float],
-        lanes: list[ReadyLane],
+        run: Callable[[ReadyVariant, int], float],
+        variants: list[ReadyVariant],
         calls: list[int],
         until: float,
         fewest: int,
     ) -> numpy.ndarray[Any, Any]:
-        """Nanoseconds of each batch, as `run` takes them: one row a round, one column a lane.
+        """Nanoseconds of each batch, as `run` takes them: one row a round, one column a variant.
 
-        Raises LaneFailed.
+        Raises VariantFailed.
         """
-        places = list(enumerate(zip(lanes, calls, strict=True)))
+        places = list(enumerate(zip(variants, calls, strict=True)))
         rows: list[list[float]] = []
         while len(rows) < fewest or time.perf_counter() < until:
             self._random.shuffle(places)
@@ -366,10 +366,10 @@ class Worker:
         return numpy.array(rows, dtype=numpy.float64)
 
     def _device_rounds(
-        self, lanes: list[ReadyLane], calls: list[int], until: float, device: clock.DeviceClock
+        self, variants: list[ReadyVariant], calls: list[int], until: float, device: clock.DeviceClock
     ) -> Rounds:
-        """As `_rounds`, with two batches of each lane in a round: one by the host's clock, one by events."""
-        places = list(enumerate(zip(lanes, calls, strict=True)))
+        """As `_rounds`, with two batches of each variant in a round: one by the host's clock, one by events."""
+        places = list(enumerate(zip(variants, calls, strict=True)))
         rows: list[numpy.ndarray[Any, Any]] = []
         while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
             row = numpy.zeros((3, len(places)))
@@ -392,24 +392,24 @@ def _result(y: torch.Tensor | None) -> torch.Tensor:
 
 def summarise(
     roles: Sequence[str], calls: Sequence[int], times: numpy.ndarray[Any, Any]
-) -> tuple[list[LaneTime], float]:
+) -> tuple[list[VariantTime], float]:
     """What is kept of the rounds of a visit.
 
     Args:
-        roles: of the lanes, one of them `reference` and one `twin`.
-        calls: in a batch, by lane.
-        times: nanoseconds of each batch, rounds x lanes.
+        roles: of the variants, one of them `baseline` and one `twin`.
+        calls: in a batch, by variant.
+        times: nanoseconds of each batch, rounds x variants.
 
     Returns:
-        The times by lane, and the estimated standard error of the twin's log-ratio.
+        The times by variant, and the estimated standard error of the twin's log-ratio.
     """
     per_call = times / numpy.array(calls) / 1e9
     logs = numpy.log(per_call)
-    ratios = logs - logs[:, [roles.index("reference")]]
+    ratios = logs - logs[:, [roles.index("baseline")]]
     q1, median, q3 = numpy.quantile(per_call, [0.25, 0.5, 0.75], axis=0)
     log_ratios = numpy.median(ratios, axis=0)
-    lanes = [
-        LaneTime(n, float(middle), float(low), float(high), float(ratio))
+    variants = [
+        VariantTime(n, float(middle), float(low), float(high), float(ratio))
         for n, middle, low, high, ratio in zip(calls, median, q1, q3, log_ratios, strict=True)
     ]
     error = 0.0
@@ -417,51 +417,51 @@ def summarise(
         low, high = numpy.quantile(ratios[:, roles.index("twin")], [0.25, 0.75])
         # Of a median: 1.2533 s/√n; s from the quartiles, which are 1.349 s apart in a normal sample.
         error = 1.2533 * float(high - low) / 1.349 / len(ratios) ** 0.5
-    return lanes, error
+    return variants, error
 
 
 def with_parts(
-    lanes: Sequence[LaneTime],
+    variants: Sequence[VariantTime],
     roles: Sequence[str],
     host: numpy.ndarray[Any, Any],
     device: numpy.ndarray[Any, Any],
-    fed: bool,
-) -> list[LaneTime]:
-    """The times of lanes on an accelerator, with the host's and the device's part.
+    per_call: bool,
+) -> list[VariantTime]:
+    """The times of variants on an accelerator, with the host's and the device's part.
 
     Args:
-        lanes: as `summarise` returns them.
-        host, device: nanoseconds of each batch, rounds x lanes; the device's is NaN where it is not known.
-        fed: each call was timed by itself.
+        variants: as `summarise` returns them.
+        host, device: nanoseconds of each batch, rounds x variants; the device's is NaN where it is not known.
+        per_call: each call was timed by itself.
     """
-    calls = numpy.array([lane.calls for lane in lanes])
-    reference = roles.index("reference")
-    # A pair of events takes time with nothing between them: once a batch, or once a call where calls are fed.
-    pairs = calls if fed else numpy.ones_like(calls)
+    calls = numpy.array([variant.calls for variant in variants])
+    baseline = roles.index("baseline")
+    # A pair of events takes time with nothing between them: once a batch, or once a call where calls are per_call.
+    pairs = calls if per_call else numpy.ones_like(calls)
     if "empty" in roles:
         empty = roles.index("empty")
         device = device - device[:, [empty]] / pairs[empty] * pairs
     least = clock.RESOLUTION_SECONDS * pairs / calls
-    on_host = _parts(host / calls / 1e9, reference, numpy.zeros(len(calls)))
-    on_device = _parts(device / calls / 1e9, reference, least)
+    on_host = _parts(host / calls / 1e9, baseline, numpy.zeros(len(calls)))
+    on_device = _parts(device / calls / 1e9, baseline, least)
     return [
-        msgspec.structs.replace(lane, host=one, device=other)
-        for lane, one, other in zip(lanes, on_host, on_device, strict=True)
+        msgspec.structs.replace(variant, host=one, device=other)
+        for variant, one, other in zip(variants, on_host, on_device, strict=True)
     ]
 
 
 def _parts(
-    per_call: numpy.ndarray[Any, Any], reference: int, least: numpy.ndarray[Any, Any]
+    per_call: numpy.ndarray[Any, Any], baseline: int, least: numpy.ndarray[Any, Any]
 ) -> list[PartTime | None]:
-    """By lane the part that these seconds per call are, rounds x lanes.
+    """By variant the part that these seconds per call are, rounds x variants.
 
     Of the rounds that have one, where those are most of them; None otherwise.
     """
     parts: list[PartTime | None] = []
     known = ~numpy.isnan(per_call)
     enough = 2 * known.sum(axis=0) > len(per_call)
-    base = per_call[:, reference]
-    above = bool(enough[reference]) and numpy.nanmedian(base) > least[reference]
+    base = per_call[:, baseline]
+    above = bool(enough[baseline]) and numpy.nanmedian(base) > least[baseline]
     for place, smallest in enumerate(least):
         if not enough[place]:
             parts.append(None)

@@ -1,4 +1,4 @@
-"""Exact bytes of one execution of a lane, in an execution that is not timed.
+"""Exact bytes of one execution of a variant, in an execution that is not timed.
 
 On the CPU there is no allocator statistic; the profiler's memory events are one per allocation and
 release and carry the size in bytes. On an accelerator torch's allocator counts the bytes that it was asked
@@ -21,7 +21,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.clock import Accelerator
-from gradbench.lane import ReadyLane
+from gradbench.variant import ReadyVariant
 from gradbench.results import Memory, Stretch, Timeline
 
 SOURCE = "torch.profiler memory events"
@@ -37,7 +37,7 @@ class Uncounted(Exception):
     """The allocator of an accelerator does not count the bytes that it is asked for."""
 
 
-def measure_memory(ready: ReadyLane, comparison_id: str, accelerator: Accelerator | None = None) -> Memory:
+def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Memory:
     """What one execution does to memory, in bytes (see `gradbench.results.Memory`).
 
     With an accelerator, to its memory. Each figure is taken twice; raises Unrepeatable when the two differ,
@@ -49,7 +49,7 @@ def measure_memory(ready: ReadyLane, comparison_id: str, accelerator: Accelerato
     peak, retained = _levels(events)
     return Memory(
         comparison=comparison_id,
-        lane=ready.lane.name,
+        variant=ready.variant.name,
         allocated=sum(event for event in events if event > 0),
         allocations=sum(1 for event in events if event > 0),
         peak=peak,
@@ -97,10 +97,10 @@ def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
     """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted."""
 
     def execute() -> _Counted:
-        fed = ready.feed()
+        per_call = ready.set_up_call()
         before = _counters(accelerator)
         accelerator.reset_peaks()
-        kept = ready.run_and_keep(fed)
+        kept = ready.run_and_keep(per_call)
         after = _counters(accelerator)
         return _Counted(
             after[_ALLOCATED] - before[_ALLOCATED],
@@ -119,11 +119,11 @@ def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
     return second
 
 
-def _on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Memory:
+def _on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator) -> Memory:
     found = _counted(ready, accelerator)
     return Memory(
         comparison=comparison_id,
-        lane=ready.lane.name,
+        variant=ready.variant.name,
         allocated=found.allocated,
         allocations=found.allocations,
         peak=found.peak,
@@ -156,18 +156,18 @@ def measure_call(
 
 
 class _Execution(Protocol):
-    """What can be executed again and again: a lane, or a call."""
+    """What can be executed again and again: a variant, or a call."""
 
     @property
     def x(self) -> torch.Tensor | None: ...
 
-    def feed(self) -> dict[str, Any]: ...
+    def set_up_call(self) -> dict[str, Any]: ...
 
-    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]: ...
+    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]: ...
 
 
 class _Call:
-    """A function in the place of a lane."""
+    """A function in the place of a variant."""
 
     x = None
 
@@ -175,11 +175,11 @@ class _Call:
         self._function = function
         self._setup = setup
 
-    def feed(self) -> dict[str, Any]:
+    def set_up_call(self) -> dict[str, Any]:
         return {} if self._setup is None else {"made": self._setup()}
 
-    def run_and_keep(self, fed: dict[str, Any]) -> list[Any]:
-        return [self._function(*fed.values())]
+    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]:
+        return [self._function(*per_call.values())]
 
 
 def _repeated(execution: _Execution) -> tuple[list[int], int]:
@@ -238,10 +238,10 @@ def _allocations(ready: _Execution) -> tuple[list[int], int]:
     statement is seen; it is held until the end.
     """
     with _profiled() as profiler:
-        with record_function(_FEED):
-            fed = ready.feed()
-        kept = ready.run_and_keep(fed)
-    (begun,) = _ends(profiler, _FEED).values()
+        with record_function(_SETUP):
+            per_call = ready.set_up_call()
+        kept = ready.run_and_keep(per_call)
+    (begun,) = _ends(profiler, _SETUP).values()
     return [size for time, size in _events(profiler) if time > begun], _own(kept, ready.x)
 
 
@@ -275,7 +275,7 @@ def _events(profiler: profile) -> list[tuple[int, int]]:
 
 
 # The names of ranges in a profile.
-_FEED = "gradbench feed"
+_SETUP = "gradbench setup per call"
 _LINE = "gradbench line "
 
 
@@ -288,7 +288,7 @@ def _ends(profiler: profile, prefix: str) -> dict[str, int]:
     }
 
 
-def follow(ready: ReadyLane, comparison_id: str, accelerator: Accelerator | None = None) -> Timeline:
+def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Timeline:
     """The bytes that are live through one execution, line by line; what the lines name is held to the end.
 
     Of an accelerator, the most in each line, and those at its end.
@@ -308,10 +308,10 @@ def follow(ready: ReadyLane, comparison_id: str, accelerator: Accelerator | None
             reached.append(live)
             at += 1
         stretches.append(Stretch(line, tuple(reached)))
-    return Timeline(comparison_id, ready.lane.name, tuple(stretches))
+    return Timeline(comparison_id, ready.variant.name, tuple(stretches))
 
 
-def _follow_on_device(ready: ReadyLane, comparison_id: str, accelerator: Accelerator) -> Timeline:
+def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator) -> Timeline:
     seen: list[tuple[int, int]] = []
 
     @contextmanager
@@ -326,7 +326,7 @@ def _follow_on_device(ready: ReadyLane, comparison_id: str, accelerator: Acceler
     lines, held = ready.run_by_line(line)
     del held
     stretches = tuple(Stretch(code, live) for code, live in zip(lines, seen, strict=True))
-    return Timeline(comparison_id, ready.lane.name, stretches)
+    return Timeline(comparison_id, ready.variant.name, stretches)
 
 
 class _Saved:
@@ -357,19 +357,19 @@ def _saved(ready: _Execution) -> int:
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(pack, _Saved.unpack):
-        fed = ready.feed()
-        kept = ready.run_and_keep(fed)
+        per_call = ready.set_up_call()
+        kept = ready.run_and_keep(per_call)
     storages = {saved.storage.data_ptr(): saved.storage.nbytes() for saved in held}
-    del kept, fed
+    del kept, per_call
     return sum(storages.values())
 
 
-def _resident(ready: ReadyLane) -> int:
-    """Growth of the process's resident set over one execution, the result held, in whole pages."""
+def _resident(ready: ReadyVariant) -> int:
+    """MemoryDifference of the process's resident set over one execution, the result held, in whole pages."""
     process = psutil.Process()
-    fed = ready.feed()
+    per_call = ready.set_up_call()
     before = process.memory_info().rss
-    kept = ready.run_and_keep(fed)
+    kept = ready.run_and_keep(per_call)
     after = process.memory_info().rss
-    del kept, fed
+    del kept, per_call
     return after - before

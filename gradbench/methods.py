@@ -29,7 +29,7 @@ class Method:
         since: the torch release in which this form became available.
         within: statement around a workload's work; must assign the result to `y`.
         alone: statement with no work in it, for the workload `control`; None where there is nothing to time.
-        setup: lines run once per lane before timing, after `x` exists.
+        setup: lines run once per variant before timing, after `x` exists.
         setup_alone: as `setup`, for `alone`; None means the same lines.
         setup_model: as `setup`, where the work goes through a `model` whose parameters are tracked; None
             means the same lines.
@@ -190,4 +190,4 @@ METHODS: tuple[Method, ...] = (
     ),
 )
 
-REFERENCE = "requires_grad_false"
+BASELINE = "requires_grad_false"

@@ -16,17 +16,17 @@ from gradbench.worker import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.workloads import own
 from gradbench.workloads.workload import Workload
 
-# By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Lanes
+# By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
 # mostly run the same kernels and agree to the bit; where torch takes another path without recording, as its
 # fused attention does, errors add up layer by layer. A result that is wrong is off by more.
 ALLOWED = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 0.1, "float16": 0.02}
 
-# Executions of a lane in a visit at least: check, calibration, and five rounds of a call and the one before.
+# Executions of a variant in a visit at least: check, calibration, and five rounds of a call and the one before.
 FEWEST_CALLS = 14
 
 
 @dataclass(frozen=True)
-class OwnModel:
+class UserModel:
     """A file of the user's, and what is to be measured of it.
 
     Attributes:
@@ -42,23 +42,23 @@ class OwnModel:
     one_pass: float
 
 
-def make_own(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> OwnModel:
+def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> UserModel:
     """Read a file, have a worker look at it, and plan what is measured of it.
 
-    `methods` are the methods and ways that are wanted; empty for all. Raises RequestError in one line for
+    `methods` are the methods and alternatives that are wanted; empty for all. Raises RequestError in one line for
     whatever is wrong with the file.
     """
     rows = [own.evaluation("", "", False, 1.0), *own.training("", False, True, 1.0)]
-    names = [*(method.name for method in METHODS), *(way.name for row in rows for way in row.ways)]
+    names = [*(method.name for method in METHODS), *(alternative.name for row in rows for alternative in row.alternatives)]
     choose("--method", methods, list(dict.fromkeys(names)), str)
     text = read(file)
     seen = look_at(file, text, seed, threads)
     request = Request((own.NAME,), methods, (), seen.device, seen.result, seed, preset)
     plan = make_plan(file.name, text, seen, request)
     visits = {
-        each.id: seen.load + len(each.lanes) * FEWEST_CALLS * _call(each, seen) for each in plan.comparisons
+        each.id: seen.load + len(each.variants) * FEWEST_CALLS * _call(each, seen) for each in plan.comparisons
     }
-    return OwnModel(file, plan, request, max(visits.values()), sum(visits.values()))
+    return UserModel(file, plan, request, max(visits.values()), sum(visits.values()))
 
 
 def _call(comparison: Comparison, seen: Seen) -> float:
@@ -133,7 +133,7 @@ def make_plan(name: str, text: str, seen: Seen, request: Request) -> Plan:
         for each in comparisons
         if not request.methods
         or any(
-            lane.name in request.methods and (lane.role == "method" or not each.ways) for lane in each.lanes
+            variant.name in request.methods and (variant.role == "method" or not each.alternatives) for variant in each.variants
         )
     ]
     if not wanted:
@@ -142,7 +142,7 @@ def make_plan(name: str, text: str, seen: Seen, request: Request) -> Plan:
         )
         raise RequestError(
             f"--method {','.join(request.methods)}: nothing to measure; "
-            + (reasons or "it is a way of training, and the file defines no loss(y)")
+            + (reasons or "it is an alternative in training, and the file defines no loss(y)")
         )
     return Plan(tuple(wanted))
 

@@ -1,7 +1,7 @@
-"""Which comparisons a run makes, what each lane times, and what is left out and why.
+"""Which comparisons a run makes, what each variant times, and what is left out and why.
 
 A plan is plain data without torch: it travels to the workers, and into the results file, where the
-report finds everything that it shows about a lane.
+report finds everything that it shows about a variant.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Literal, TypeVar
 import msgspec
 
 from gradbench.errors import RequestError
-from gradbench.methods import METHODS, REFERENCE, Method
+from gradbench.methods import METHODS, BASELINE, Method
 from gradbench.sizes import parse_size, size_class
-from gradbench.workloads import PRESETS, WORKLOADS, Way, Workload
+from gradbench.workloads import PRESETS, WORKLOADS, Alternative, Workload
 
 # By dtype its epsilon: twice the largest relative error of one rounding (IEEE 754; bfloat16 has 8 bits).
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52, "bfloat16": 2.0**-7, "float16": 2.0**-10}
@@ -37,21 +37,21 @@ LEAST_TENSORS = 3
 FLUSHED = 256 * 2**20
 FLUSH = "flush.zero_()"
 
-# What a way may need of the machine: the programs of which any one provides it; a package, of its own name.
+# What an alternative may need of the machine: the programs of which any one provides it; a package, of its own name.
 NEEDS = {
     "c compiler": ("cc", "gcc", "clang"),
     "c++ compiler": ("c++", "g++", "clang++"),
     "triton": (),
 }
 
-Role = Literal["reference", "method", "twin", "twin_own_buffer", "empty", "yardstick"]
+Role = Literal["baseline", "method", "twin", "twin_own_buffer", "empty", "calibration_task"]
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """What a lane must show before it may be timed; None is not asked.
+    """What a variant must show before it may be timed; None is not asked.
 
     Attributes:
-        input_requires_grad: `x.requires_grad` once the lane is set up and has run.
+        input_requires_grad: `x.requires_grad` once the variant is set up and has run.
         result_requires_grad: `y.requires_grad`.
         result_is_leaf: `y.is_leaf`.
         result_inference: `y.is_inference()`.
@@ -67,7 +67,7 @@ class Expectation(msgspec.Struct, frozen=True):
     grad_enabled_inside: bool | None = None
 
 
-class Lane(msgspec.Struct, frozen=True):
+class Variant(msgspec.Struct, frozen=True):
     """One method inside a comparison, as code.
 
     Attributes:
@@ -78,9 +78,9 @@ class Lane(msgspec.Struct, frozen=True):
         statement: what is timed.
         probe: code that leaves in `y` the grad mode that work under the method would see; empty where none.
         expect: what must hold before it is timed.
-        source: the documentation of the method; empty for the instrument's own lanes.
+        source: the documentation of the method; empty for the instrument's own variants.
         effect: what it does, in a sentence.
-        feed: lines run before each call of the statement, outside the clock.
+        setup_per_call: lines run before each call of the statement, outside the clock.
         result: expression for what the statement leaves; empty where it leaves nothing to compare.
         answer: NumPy expression of the expected result; None is the comparison's.
         holds: expression that must be true once the statement has run; empty where none.
@@ -97,7 +97,7 @@ class Lane(msgspec.Struct, frozen=True):
     expect: Expectation
     source: str = ""
     effect: str = ""
-    feed: str = ""
+    setup_per_call: str = ""
     result: str = "y"
     answer: str | None = None
     holds: str = ""
@@ -107,24 +107,24 @@ class Lane(msgspec.Struct, frozen=True):
     @property
     def keeps_graph(self) -> bool:
         """Whether what its statement leaves beside its result is the graph's, and no gradient's."""
-        return self.feed in ("", FLUSH) and not any(
+        return self.setup_per_call in ("", FLUSH) and not any(
             part in self.statement for part in (".backward(", ".step(")
         )
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One workload at one size, dtype and device, under all methods that fit it, or in its own ways.
+    """One workload at one size, dtype and device, under all methods that fit it, or in its own alternatives.
 
     Attributes:
         id: unique in the plan.
         size: class of the size, by `numel`.
         numel: elements of x.
-        prepare: lines run once, making the storage `base` that every lane reads, and other inputs.
+        prepare: lines run once, making the storage `base` that every variant reads, and other inputs.
         answer: NumPy expression of the expected result; empty where nothing is computed.
         tolerance: relative error allowed.
-        skipped: methods or ways left out, with the reason.
+        skipped: methods or alternatives left out, with the reason.
         part: the part of the workload that is timed; empty where it is not in parts.
-        ways: the lanes are ways of this workload, and not the methods.
+        alternatives: the variants are alternatives of this workload, and not the methods.
         normwise: the tolerance is for the error of the whole result, in the Euclidean norm.
         timeline: the bytes that are live are followed through the statement.
         pointwise: each element of a result is made of the elements of the inputs in its place alone.
@@ -143,19 +143,19 @@ class Comparison(msgspec.Struct, frozen=True):
     prepare: str
     answer: str
     tolerance: float
-    lanes: tuple[Lane, ...]
+    variants: tuple[Variant, ...]
     skipped: dict[str, str] = {}
     part: str = ""
-    ways: bool = False
+    alternatives: bool = False
     normwise: bool = False
     timeline: bool = False
     pointwise: bool = False
     every: int = 1
 
     @property
-    def reference(self) -> Lane:
-        """The lane that ratios are taken to."""
-        return next(lane for lane in self.lanes if lane.role == "reference")
+    def baseline(self) -> Variant:
+        """The variant that ratios are taken to."""
+        return next(variant for variant in self.variants if variant.role == "baseline")
 
     @property
     def name(self) -> str:
@@ -166,7 +166,7 @@ class Comparison(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What is to be measured; empty tuples ask for all that the preset holds.
 
-    The same request makes the same plan on the same machine: a way may need a compiler.
+    The same request makes the same plan on the same machine: an alternative may need a compiler.
 
     Attributes:
         device: one, or several with commas between them.
@@ -219,7 +219,7 @@ def make_plan(request: Request) -> Plan:
     """The plan for a request.
 
     Without sizes, each workload is measured at those of the preset; a workload asked for by name is
-    measured at least as a deeper preset would. The reference is always measured, asked for or not: ratios
+    measured at least as a deeper preset would. The baseline is always measured, asked for or not: ratios
     are taken to it. Raises RequestError for a name that does not exist, or where nothing is left.
     """
     choose("--dtype", (request.dtype,), DTYPES, str)
@@ -228,9 +228,9 @@ def make_plan(request: Request) -> Plan:
     choose(
         "--method",
         request.methods,
-        _names(lane_names(WORKLOADS)),
+        _names(variant_names(WORKLOADS)),
         str,
-        _names(lane_names([each for each in WORKLOADS if each.name in wanted])),
+        _names(variant_names([each for each in WORKLOADS if each.name in wanted])),
     )
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
@@ -247,9 +247,9 @@ def make_plan(request: Request) -> Plan:
                     skipped[_id(workload, math.prod(shape), own)] = reason
                     continue
                 comparison = _comparison(workload, shape, own)
-                # A method that this workload has no way for does not bring it into the plan.
-                if not (workload.ways and request.methods and not request.workloads) or any(
-                    lane.role == "method" for lane in comparison.lanes
+                # A method that this workload has no alternative for does not bring it into the plan.
+                if not (workload.alternatives and request.methods and not request.workloads) or any(
+                    variant.role == "method" for variant in comparison.variants
                 ):
                     comparisons.append(comparison)
     if not comparisons:
@@ -265,11 +265,11 @@ def _names(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def lane_names(workloads: Sequence[Workload]) -> Iterator[str]:
-    """What `--method` may name in these workloads: methods, and their own ways; some more than once."""
-    if any(not workload.ways for workload in workloads):
+def variant_names(workloads: Sequence[Workload]) -> Iterator[str]:
+    """What `--method` may name in these workloads: methods, and alternatives; some more than once."""
+    if any(not workload.alternatives for workload in workloads):
         yield from (method.name for method in METHODS)
-    yield from (way.name for workload in workloads for way in workload.ways)
+    yield from (alternative.name for workload in workloads for alternative in workload.alternatives)
 
 
 def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
@@ -334,13 +334,13 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
 def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
     """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and what it needs."""
     numel = math.prod(shape)
-    lanes, skipped = (
-        _way_lanes(workload, request, numel) if workload.ways else _method_lanes(workload, request)
+    variants, skipped = (
+        _alternative_variants(workload, request, numel) if workload.alternatives else _method_variants(workload, request)
     )
-    fed = any(lane.feed for lane in lanes)
-    lanes = [_named_device(lane, request.device) for lane in lanes]
-    lanes.append(
-        Lane(
+    per_call = any(variant.setup_per_call for variant in variants)
+    variants = [_named_device(variant, request.device) for variant in variants]
+    variants.append(
+        Variant(
             "empty",
             "empty loop",
             "empty",
@@ -348,7 +348,7 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
             "pass",
             "",
             Expectation(),
-            feed="pass" if fed else "",
+            setup_per_call="pass" if per_call else "",
             result="",
         )
     )
@@ -356,12 +356,12 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         prepare = _lines(
             prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{request.device}")'
         )
-        lanes = [
+        variants = [
             # The empty loop has no work of its own before it but that.
             msgspec.structs.replace(
-                lane, feed=FLUSH if lane.role == "empty" or not lane.feed else f"{lane.feed}\n{FLUSH}"
+                variant, setup_per_call=FLUSH if variant.role == "empty" or not variant.setup_per_call else f"{variant.setup_per_call}\n{FLUSH}"
             )
-            for lane in lanes
+            for variant in variants
         ]
     return Comparison(
         id=_id(workload, numel, request),
@@ -378,10 +378,10 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         # torch adds up in float32 at least, whatever the dtype of the result.
         tolerance=workload.roundings * EPSILON[request.dtype]
         + workload.terms(shape) * min(EPSILON[request.dtype], EPSILON["float32"]),
-        lanes=tuple(lanes),
+        variants=tuple(variants),
         skipped=skipped,
         part=workload.part,
-        ways=bool(workload.ways),
+        alternatives=bool(workload.alternatives),
         normwise=workload.normwise,
         timeline=workload.timeline,
         pointwise=workload.pointwise,
@@ -399,16 +399,16 @@ def _on(code: str, device: str) -> str:
     return code.replace(", DEVICE", "" if device == "cpu" else f', device="{device}"')
 
 
-def _named_device(lane: Lane, device: str) -> Lane:
-    parts = {name: _on(getattr(lane, name), device) for name in ("setup", "statement", "feed", "result")}
-    return msgspec.structs.replace(lane, **parts)
+def _named_device(variant: Variant, device: str) -> Variant:
+    parts = {name: _on(getattr(variant, name), device) for name in ("setup", "statement", "setup_per_call", "result")}
+    return msgspec.structs.replace(variant, **parts)
 
 
-def _method_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dict[str, str]]:
-    lanes: list[Lane] = []
+def _method_variants(workload: Workload, request: Request) -> tuple[list[Variant], dict[str, str]]:
+    variants: list[Variant] = []
     skipped: dict[str, str] = {}
     for method in METHODS:
-        if request.methods and method.name not in (*request.methods, REFERENCE):
+        if request.methods and method.name not in (*request.methods, BASELINE):
             continue
         if workload.methods and method.name not in workload.methods:
             continue
@@ -418,14 +418,14 @@ def _method_lanes(workload: Workload, request: Request) -> tuple[list[Lane], dic
         if workload.on_model and method.on_input:
             skipped[method.name] = "it acts on the input, and the parameters are what is tracked"
             continue
-        lane = _method_lane(method, workload)
-        lanes.append(lane)
-        if lane.role == "reference":
-            lanes.extend(_twins(lane, workload.own_buffer))
-    return lanes, skipped
+        variant = _method_variant(method, workload)
+        variants.append(variant)
+        if variant.role == "baseline":
+            variants.extend(_twins(variant, workload.own_buffer))
+    return variants, skipped
 
 
-def _method_lane(method: Method, workload: Workload) -> Lane:
+def _method_variant(method: Method, workload: Workload) -> Variant:
     work = workload.work
     if work is None:
         setup = method.setup if method.setup_alone is None else method.setup_alone
@@ -439,15 +439,15 @@ def _method_lane(method: Method, workload: Workload) -> Lane:
         # With work, the flags of the result already show whether it was recorded.
         has_result, shares, asks_mode = True, False, False
     mode = "torch.is_grad_enabled()"
-    return Lane(
+    return Variant(
         name=method.name,
         label=method.label,
-        role="reference" if method.name == REFERENCE else "method",
+        role="baseline" if method.name == BASELINE else "method",
         setup=_lines(workload.leaf, workload.setup, setup),
         statement=statement,
         probe=_lines(fill(method.setup, mode), fill(method.within, mode)) if asks_mode else "",
         expect=Expectation(
-            input_requires_grad=method.name != REFERENCE and not workload.on_model,
+            input_requires_grad=method.name != BASELINE and not workload.on_model,
             result_requires_grad=method.tracks if has_result else None,
             result_is_leaf=not method.tracks if has_result else None,
             result_inference=method.inference if has_result else None,
@@ -459,33 +459,33 @@ def _method_lane(method: Method, workload: Workload) -> Lane:
     )
 
 
-def _way_lanes(workload: Workload, request: Request, numel: int) -> tuple[list[Lane], dict[str, str]]:
-    lanes: list[Lane] = []
+def _alternative_variants(workload: Workload, request: Request, numel: int) -> tuple[list[Variant], dict[str, str]]:
+    variants: list[Variant] = []
     skipped: dict[str, str] = {}
-    for way in workload.ways:
-        asked = way.name in request.methods
-        if request.methods and not asked and way.name != workload.reference:
+    for alternative in workload.alternatives:
+        asked = alternative.name in request.methods
+        if request.methods and not asked and alternative.name != workload.baseline:
             continue
-        if way.devices and kind_of(request.device) not in way.devices:
-            skipped[way.name] = f"it works on {' and '.join(way.devices)}, not on {request.device}"
+        if alternative.devices and kind_of(request.device) not in alternative.devices:
+            skipped[alternative.name] = f"it works on {' and '.join(alternative.devices)}, not on {request.device}"
             continue
-        if way.name != workload.reference and not asked and request.preset not in way.presets:
-            skipped[way.name] = f"only measured by --preset {way.presets[0]}, or by --method {way.name}"
+        if alternative.name != workload.baseline and not asked and request.preset not in alternative.presets:
+            skipped[alternative.name] = f"only measured by --preset {alternative.presets[0]}, or by --method {alternative.name}"
             continue
-        if lacks := _lacks(way.needs.get(kind_of(request.device), ())):
-            skipped[way.name] = lacks
+        if lacks := _lacks(alternative.needs.get(kind_of(request.device), ())):
+            skipped[alternative.name] = lacks
             continue
-        if numel < way.least:
-            skipped[way.name] = f"it is a way of its own from {way.least:,} elements on"
+        if numel < alternative.least:
+            skipped[alternative.name] = f"it differs from the others only from {alternative.least:,} elements on"
             continue
-        if way.dtypes and request.dtype not in way.dtypes:
-            skipped[way.name] = f"it works in {' and '.join(way.dtypes)}, not in {request.dtype}"
+        if alternative.dtypes and request.dtype not in alternative.dtypes:
+            skipped[alternative.name] = f"it works in {' and '.join(alternative.dtypes)}, not in {request.dtype}"
             continue
-        lane = _way_lane(way, workload)
-        lanes.append(lane)
-        if lane.role == "reference":
-            lanes.extend(_twins(lane, workload.own_buffer))
-    return lanes, skipped
+        variant = _alternative_variant(alternative, workload)
+        variants.append(variant)
+        if variant.role == "baseline":
+            variants.extend(_twins(variant, workload.own_buffer))
+    return variants, skipped
 
 
 def _lacks(needs: Sequence[str]) -> str:
@@ -499,57 +499,57 @@ def _lacks(needs: Sequence[str]) -> str:
     return ""
 
 
-def _way_lane(way: Way, workload: Workload) -> Lane:
-    statement = workload.statement if way.statement is None else way.statement
-    return Lane(
-        name=way.name,
-        label=way.label,
-        role="reference" if way.name == workload.reference else "method",
-        setup=_lines(workload.leaf, way.setup, insert(workload.setup, way.code)),
-        statement=insert(statement, way.code),
+def _alternative_variant(alternative: Alternative, workload: Workload) -> Variant:
+    statement = workload.statement if alternative.statement is None else alternative.statement
+    return Variant(
+        name=alternative.name,
+        label=alternative.label,
+        role="baseline" if alternative.name == workload.baseline else "method",
+        setup=_lines(workload.leaf, alternative.setup, insert(workload.setup, alternative.code)),
+        statement=insert(statement, alternative.code),
         probe="",
         expect=Expectation(),
-        source=way.source,
-        effect=way.effect,
-        feed=insert(workload.feed, way.code),
-        result=workload.result if way.result is None else way.result,
-        answer=way.answer,
-        holds=way.holds,
+        source=alternative.source,
+        effect=alternative.effect,
+        setup_per_call=insert(workload.setup_per_call, alternative.code),
+        result=workload.result if alternative.result is None else alternative.result,
+        answer=alternative.answer,
+        holds=alternative.holds,
         writes=workload.writes,
-        counted=way.counted,
+        counted=alternative.counted,
     )
 
 
 def insert(template: str, code: str) -> str:
-    """The template with `WAY` replaced by code, in the place and at the indentation of the word.
+    """The template with `VARIANT` replaced by code, in the place and at the indentation of the word.
 
-    >>> print(insert("for x in xs:\\n    WAY", "y = x\\nz = y"))
+    >>> print(insert("for x in xs:\\n    VARIANT", "y = x\\nz = y"))
     for x in xs:
         y = x
         z = y
-    >>> insert("y = WAY", "f(x)")
+    >>> insert("y = VARIANT", "f(x)")
     'y = f(x)'
     """
     lines = []
     for line in template.split("\n"):
-        if line.strip() == "WAY":
-            lines.append(textwrap.indent(code, line[: line.index("WAY")]))
+        if line.strip() == "VARIANT":
+            lines.append(textwrap.indent(code, line[: line.index("VARIANT")]))
         else:
-            lines.append(line.replace("WAY", code))
+            lines.append(line.replace("VARIANT", code))
     return "\n".join(lines)
 
 
-def _twins(reference: Lane, own_buffer: str) -> list[Lane]:
-    """The A/A controls: the reference once more, on the same storage and on one of its own."""
+def _twins(baseline: Variant, own_buffer: str) -> list[Variant]:
+    """The A/A controls: the baseline once more, on the same storage and on one of its own."""
     replace = msgspec.structs.replace
     return [
-        replace(reference, name="twin", label="twin: the reference again", role="twin"),
+        replace(baseline, name="twin", label="twin: the baseline again", role="twin"),
         replace(
-            reference,
+            baseline,
             name="twin_own_buffer",
             label="twin on a buffer of its own",
             role="twin_own_buffer",
-            setup=_lines(own_buffer, reference.setup),
+            setup=_lines(own_buffer, baseline.setup),
         ),
     ]
 

@@ -36,7 +36,7 @@ def _observe(asked: Observation) -> Observation:
     # are put back on the way out.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         try:
-            return msgspec.structs.replace(asked, seen=_seen(asked))
+            return msgspec.structs.replace(asked, observed=_seen(asked))
         except Exception as error:
             said = str(error).splitlines()[:1]
             return msgspec.structs.replace(asked, error=": ".join([type(error).__name__, *said]))
@@ -46,7 +46,7 @@ def _seen(asked: Observation) -> dict[str, Value]:
     names: dict[str, Any] = {"__name__": "probe"}
     try:
         exec(compile(asked.code, f"<probe {asked.trait} {asked.method}>", "exec"), names)  # noqa: S102
-        return msgspec.convert(names["seen"], dict[str, Value])
+        return msgspec.convert(names["observed"], dict[str, Value])
     finally:
         # A guard that the probe left open puts its modes back when it is collected: now, and not later.
         names.clear()

@@ -101,12 +101,12 @@ class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
 
 
 class PartTime(msgspec.Struct, frozen=True):
-    """The host's or the device's part of a lane's time on an accelerator, in one visit.
+    """The host's or the device's part of a variant's time on an accelerator, in one visit.
 
     Attributes:
         seconds: median time per call: the host's with the loop included, the device's net of its events.
         q1, q3: quartiles of the same.
-        log_ratio: as of a lane's time; None where the part of one is not above `least`.
+        log_ratio: as of a variant's time; None where the part of one is not above `least`.
         least: what is not longer cannot be told from nothing.
     """
 
@@ -117,14 +117,14 @@ class PartTime(msgspec.Struct, frozen=True):
     least: float = 0.0
 
 
-class LaneTime(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One lane in one visit.
+class VariantTime(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One variant in one visit.
 
     Attributes:
         calls: calls in a batch.
         seconds: median time per call, the loop included; on an accelerator until the device has done it.
         q1, q3: quartiles of the same.
-        log_ratio: median over rounds of log(time / time of the reference in the same round).
+        log_ratio: median over rounds of log(time / time of the baseline in the same round).
         host: on an accelerator, the host's time to issue the call.
         device: on an accelerator, what the device takes for it when it need not wait for the host; None
             where that cannot be measured, since the statement itself waits for the device.
@@ -155,12 +155,12 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
     timed_seconds: float
     other_seconds: float
     error: float
-    lanes: dict[str, LaneTime]
+    variants: dict[str, VariantTime]
     telemetry: Telemetry = Telemetry()
 
 
 class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
-    """What one execution of a lane does to memory, in bytes; the input is not counted.
+    """What one execution of a variant does to memory, in bytes; the input is not counted.
 
     Attributes:
         allocated: sum of all allocations.
@@ -177,7 +177,7 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
     """
 
     comparison: str
-    lane: str
+    variant: str
     allocated: int
     allocations: int
     peak: int
@@ -197,15 +197,15 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
-    """The bytes that are live during one execution of a lane, line by line."""
+    """The bytes that are live during one execution of a variant, line by line."""
 
     comparison: str
-    lane: str
+    variant: str
     stretches: tuple[Stretch, ...]
 
 
 class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
-    """What an accelerator does for one call of a lane, as the profiler sees it.
+    """What an accelerator does for one call of a variant, as the profiler sees it.
 
     Attributes:
         count: kernels, and copies and fills of memory.
@@ -213,7 +213,7 @@ class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
     """
 
     comparison: str
-    lane: str
+    variant: str
     count: int
     seconds: float
 
@@ -222,14 +222,14 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """Something that was to be measured and was not.
 
     Attributes:
-        lane: the lane at fault; None where the whole visit was lost.
-        kind: `check` the lane does not do what its method promises; `raised`, `out of memory`, `died`,
+        variant: the variant at fault; None where the whole visit was lost.
+        kind: `check` the variant does not do what its method promises; `raised`, `out of memory`, `died`,
             `hung`; `given up` after repeated failures.
     """
 
     number: int
     comparison: str
-    lane: str | None
+    variant: str | None
     stage: str
     kind: Literal["check", "raised", "out of memory", "died", "hung", "given up"]
     message: str

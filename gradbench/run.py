@@ -511,22 +511,22 @@ class _Todo:
         self.first_pass = 1
         if old is None:
             return
-        # A visit is over when it is there, or when it or its reference failed.
-        reference = {c.id: c.reference.name for c in comparisons}
+        # A visit is over when it is there, or when it or its baseline failed.
+        baseline = {c.id: c.baseline.name for c in comparisons}
         done: dict[int, set[str]] = {}
         for visit in old.visits:
             done.setdefault(visit.number, set()).add(visit.comparison)
         for failure in old.failures:
-            if failure.lane is None or failure.lane == reference.get(failure.comparison):
+            if failure.variant is None or failure.variant == baseline.get(failure.comparison):
                 done.setdefault(failure.number, set()).add(failure.comparison)
-        seen = {(record.comparison, record.lane) for record in old.memory}
-        seen |= {(failure.comparison, failure.lane or "") for failure in old.failures if failure.number == 0}
+        seen = {(record.comparison, record.variant) for record in old.memory}
+        seen |= {(failure.comparison, failure.variant or "") for failure in old.failures if failure.number == 0}
         self.memory = [
             c
             for c in comparisons
             if c.id not in done.get(0, set())
             and any(
-                (c.id, lane.name) not in seen for lane in c.lanes if lane.role != "empty" and lane.counted
+                (c.id, variant.name) not in seen for variant in c.variants if variant.role != "empty" and variant.counted
             )
         ]
         started = [begun.number for begun in old.passes]

@@ -11,7 +11,7 @@ import numpy
 from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats takes four times as long to import
 
 CONFIDENCE = 0.95
-# The chance that a run of nothing but identical lanes calls any of them different.
+# The chance that a run of nothing but identical variants calls any of them different.
 FAMILY = 0.01
 POWER = 0.8
 

@@ -18,8 +18,8 @@ import numpy
 from gradbench import format, stats
 from gradbench.failures import failed, lost_comparisons
 from gradbench.nvml import DeviceReading
-from gradbench.plan import Comparison, Lane
-from gradbench.results import Failure, Kernels, LaneTime, Memory, PartTime, Results, Timeline, Visit
+from gradbench.plan import Comparison, Variant
+from gradbench.results import Failure, Kernels, VariantTime, Memory, PartTime, Results, Timeline, Visit
 from gradbench.stats import Interval
 
 # Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
@@ -35,30 +35,30 @@ FEW_PASSES = 10
 # for, so what is shorter cannot be told from the loop (METHODOLOGY.md, "The shortest call").
 LEAST_LOOPS = 5.0
 
-# Two lanes, by name.
+# Two variants, by name.
 Pair = tuple[str, str]
 
-Verdict = Literal["reference", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
+Verdict = Literal["baseline", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
 
 
 @dataclass(frozen=True)
-class LaneSummary:
-    """What is known of one lane; None stands for what is not.
+class VariantSummary:
+    """What is known of one variant; None stands for what is not.
 
     Attributes:
         time: seconds per call, net of the empty loop; geometric mean over passes.
-        ratio: of that to the reference.
-        extra: seconds per call above the reference: the price of the method in place; mean over passes.
+        ratio: of that to the baseline.
+        extra: seconds per call above the baseline: the price of the method in place; mean over passes.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
         log_ratios, device_log_ratios: by pass, of time and of device.
         host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
             then until the device has done it.
-        host_ratio, device_ratio: of those to the reference's.
+        host_ratio, device_ratio: of those to the baseline's.
         device_idle: the device has nothing to do for it that could be told from nothing.
         kernels: what the profiler saw the device do.
     """
 
-    lane: Lane
+    variant: Variant
     verdict: Verdict
     time: Interval | None
     ratio: Interval | None
@@ -87,12 +87,12 @@ class ComparisonSummary:
             the median method: with its scatter over passes, the run's correction and the twin's floor.
         empty: seconds per turn of the empty loop.
         failures: those that cost a whole visit.
-        timelines: by lane, where they were taken.
-        above: pairs of lanes of which the first is shown to be slower than the second.
+        timelines: by variant, where they were taken.
+        above: pairs of variants of which the first is shown to be slower than the second.
     """
 
     comparison: Comparison
-    lanes: tuple[LaneSummary, ...]
+    variants: tuple[VariantSummary, ...]
     passes: int
     rounds: int
     floor: float | None
@@ -102,14 +102,14 @@ class ComparisonSummary:
     timelines: dict[str, Timeline]
     above: frozenset[Pair] = frozenset()
 
-    def lane(self, name: str) -> LaneSummary | None:
-        """The lane of that name."""
-        return next((lane for lane in self.lanes if lane.lane.name == name), None)
+    def variant(self, name: str) -> VariantSummary | None:
+        """The variant of that name."""
+        return next((variant for variant in self.variants if variant.variant.name == name), None)
 
     @property
-    def methods(self) -> list[LaneSummary]:
-        """The lanes that are methods, the reference among them."""
-        return [lane for lane in self.lanes if lane.lane.role in ("method", "reference")]
+    def methods(self) -> list[VariantSummary]:
+        """The variants that are methods, the baseline among them."""
+        return [variant for variant in self.variants if variant.variant.role in ("method", "baseline")]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class RunSummary:
     """What is known of a run.
 
     Attributes:
-        twins: by comparison, the twin's ratio to the reference, less 1 and without sign.
+        twins: by comparison, the twin's ratio to the baseline, less 1 and without sign.
         wall, outside: seconds of wall time of all passes, and those of them neither in timed rounds nor in
             the import of torch; None for a run that did not end by itself.
         failed: what failed, and why; empty where nothing did.
@@ -151,23 +151,23 @@ def summarise(results: Results) -> RunSummary:
     visits: dict[str, list[Visit]] = defaultdict(list)
     for visit in results.visits:
         visits[visit.comparison].append(visit)
-    memory = {(record.comparison, record.lane): record for record in results.memory}
-    kernels = {(record.comparison, record.lane): record for record in results.kernels}
+    memory = {(record.comparison, record.variant): record for record in results.memory}
+    kernels = {(record.comparison, record.variant): record for record in results.kernels}
     failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
     for failure in results.failures:
-        failures[failure.comparison, failure.lane].append(failure)
+        failures[failure.comparison, failure.variant].append(failure)
     plan = results.header.plan.comparisons
     # A loop that reads the clock at each turn is another loop, and so is one that waits for a device.
     kinds: dict[tuple[str, bool], list[Visit]] = defaultdict(list)
     for each in plan:
-        kinds[each.device, _fed(each)].extend(visits[each.id])
+        kinds[each.device, _per_call(each)].extend(visits[each.id])
     loops = {kind: _loop(own) for kind, own in kinds.items()}
-    raw = [_raw(each, visits[each.id], loops[each.device, _fed(each)]) for each in plan]
+    raw = [_raw(each, visits[each.id], loops[each.device, _per_call(each)]) for each in plan]
     real = _shown(raw)
-    tests = max(1, sum(lane.role == "method" for each in raw for lane in each.comparison.lanes))
+    tests = max(1, sum(variant.role == "method" for each in raw for variant in each.comparison.variants))
     timelines: dict[str, dict[str, Timeline]] = defaultdict(dict)
     for timeline in results.timelines:
-        timelines[timeline.comparison][timeline.lane] = timeline
+        timelines[timeline.comparison][timeline.variant] = timeline
     comparisons = tuple(
         _comparison(
             each, memory, kernels, failures, timelines.get(each.comparison.id, {}), real, tests, len(raw)
@@ -192,14 +192,14 @@ def summarise(results: Results) -> RunSummary:
 
 def _twins(comparisons: Iterable[ComparisonSummary]) -> Iterator[float]:
     for comparison in comparisons:
-        lane = comparison.lane("twin")
-        if lane is not None and lane.ratio is not None:
-            yield abs(math.expm1(lane.ratio.map(math.log).mean))
+        variant = comparison.variant("twin")
+        if variant is not None and variant.ratio is not None:
+            yield abs(math.expm1(variant.ratio.map(math.log).mean))
 
 
 def parts_apart(comparisons: Iterable[ComparisonSummary]) -> dict[str, list[float]]:
     """What the twins differ from 1 by, without sign, in the host's and in the device's time."""
-    twins = [twin for each in comparisons if (twin := each.lane("twin")) is not None]
+    twins = [twin for each in comparisons if (twin := each.variant("twin")) is not None]
     return {
         "host": [abs(twin.host_ratio.mean - 1) for twin in twins if twin.host_ratio],
         "device": [abs(twin.device_ratio.mean - 1) for twin in twins if twin.device_ratio],
@@ -209,15 +209,15 @@ def parts_apart(comparisons: Iterable[ComparisonSummary]) -> dict[str, list[floa
 def moved(comparison: ComparisonSummary) -> Interval | None:
     """How many times as long identical code takes on memory of its own; None where that is within what the
     twin leaves open, or within what is called the same."""
-    lane = next((each for each in comparison.lanes if each.lane.role == "twin_own_buffer"), None)
-    if lane is None or lane.ratio is None or lane.ratio.low is None or comparison.floor is None:
+    variant = next((each for each in comparison.variants if each.variant.role == "twin_own_buffer"), None)
+    if variant is None or variant.ratio is None or variant.ratio.low is None or comparison.floor is None:
         return None
-    log = lane.ratio.map(math.log)
+    log = variant.ratio.map(math.log)
     assert log.low is not None
     assert log.high is not None
     # The whole interval, and not its middle: of many comparisons some would be beyond it by chance.
     beyond = max(log.low, -log.high) > comparison.floor
-    return lane.ratio if beyond and lane.verdict != "same" else None
+    return variant.ratio if beyond and variant.verdict != "same" else None
 
 
 def farthest_moved(comparisons: Iterable[ComparisonSummary]) -> tuple[ComparisonSummary, Interval] | None:
@@ -230,18 +230,18 @@ def worst_precision(results: Results) -> float | None:
     """The widest half width of the intervals on the methods' ratios, as a fraction; None if one has none."""
     widths: list[float] = []
     for comparison in summarise(results).comparisons:
-        for lane in comparison.methods:
-            if lane.lane.role == "reference" or lane.verdict == "no time of its own":
+        for variant in comparison.methods:
+            if variant.variant.role == "baseline" or variant.verdict == "no time of its own":
                 continue
-            if lane.ratio is None or lane.ratio.low is None or lane.ratio.high is None:
+            if variant.ratio is None or variant.ratio.low is None or variant.ratio.high is None:
                 return None
-            widths.append((lane.ratio.high - lane.ratio.low) / 2 / lane.ratio.mean)
+            widths.append((variant.ratio.high - variant.ratio.low) / 2 / variant.ratio.mean)
     return max(widths, default=None)
 
 
 @dataclass
 class _Raw:
-    """Per pass and lane of one comparison: net seconds and net log-ratios."""
+    """Per pass and variant of one comparison: net seconds and net log-ratios."""
 
     comparison: Comparison
     visits: list[Visit]
@@ -254,14 +254,14 @@ class _Raw:
 
 @dataclass
 class _Part:
-    """By lane, the host's or the device's seconds, its log-ratios by pass, and how often it was idle."""
+    """By variant, the host's or the device's seconds, its log-ratios by pass, and how often it was idle."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     log_ratios: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     idle: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
     def mostly_idle(self, name: str) -> bool:
-        """Whether there was nothing of a lane in most visits."""
+        """Whether there was nothing of a variant in most visits."""
         seen = self.idle[name]
         return 2 * sum(seen) > len(seen)
 
@@ -276,50 +276,50 @@ class _Part:
         return None if found is None else found.map(math.exp)
 
     def by_pass(self, name: str) -> dict[int, float]:
-        """The log-ratios of a lane; none where it is mostly idle."""
+        """The log-ratios of a variant; none where it is mostly idle."""
         return {} if self.mostly_idle(name) else self.log_ratios[name]
 
 
-def _fed(comparison: Comparison) -> bool:
+def _per_call(comparison: Comparison) -> bool:
     """Whether each call is timed by itself, since something is made for it outside the clock."""
-    return any(lane.feed for lane in comparison.lanes)
+    return any(variant.setup_per_call for variant in comparison.variants)
 
 
 def _loop(visits: list[Visit]) -> float:
     """Seconds per turn of the empty loop: the median over the visits."""
-    return float(numpy.median([v.lanes["empty"].seconds for v in visits if "empty" in v.lanes] or [0.0]))
+    return float(numpy.median([v.variants["empty"].seconds for v in visits if "empty" in v.variants] or [0.0]))
 
 
-def _empty(visit: Visit, reference: LaneTime | None, loop: float) -> LaneTime | None:
+def _empty(visit: Visit, baseline: VariantTime | None, loop: float) -> VariantTime | None:
     """The empty loop of a visit, or the run's where this one is out of its mind.
 
     One in a hundred visits has an empty loop that turns three times as slowly, as if a branch were
-    mispredicted at each turn. It is not the loop that stands around the other lanes.
+    mispredicted at each turn. It is not the loop that stands around the other variants.
     """
-    empty = visit.lanes.get("empty")
-    if empty is None or reference is None or empty.seconds <= ODD_LOOP * loop:
+    empty = visit.variants.get("empty")
+    if empty is None or baseline is None or empty.seconds <= ODD_LOOP * loop:
         return empty
-    return msgspec.structs.replace(empty, seconds=loop, log_ratio=math.log(loop / reference.seconds))
+    return msgspec.structs.replace(empty, seconds=loop, log_ratio=math.log(loop / baseline.seconds))
 
 
 def _raw(comparison: Comparison, visits: list[Visit], loop: float) -> _Raw:
     raw = _Raw(comparison, visits, defaultdict(dict), defaultdict(dict), set())
-    reference = next((lane.name for lane in comparison.lanes if lane.role == "reference"), None)
-    # By pass, the log of a lane's time to the empty loop's, from rounds in which the drift has cancelled.
+    baseline = next((variant.name for variant in comparison.variants if variant.role == "baseline"), None)
+    # By pass, the log of a variant's time to the empty loop's, from rounds in which the drift has cancelled.
     loops: dict[str, list[float]] = defaultdict(list)
     for visit in visits:
-        base = visit.lanes.get(reference) if reference is not None else None
+        base = visit.variants.get(baseline) if baseline is not None else None
         empty = _empty(visit, base, loop)
-        for name, lane in visit.lanes.items():
+        for name, variant in visit.variants.items():
             if name == "empty":
                 continue
             if empty is not None:
-                loops[name].append(_turns(lane, empty))
-            _add_parts(raw, name, visit, reference)
-            net = lane.seconds - (empty.seconds if empty else 0.0)
+                loops[name].append(_turns(variant, empty))
+            _add_parts(raw, name, visit, baseline)
+            net = variant.seconds - (empty.seconds if empty else 0.0)
             if net > 0:
                 raw.seconds[name][visit.number] = net
-            ratio = None if base is None else _net_ratio(lane, empty)
+            ratio = None if base is None else _net_ratio(variant, empty)
             if ratio is not None:
                 raw.log_ratios[name][visit.number] = math.log(ratio)
     for name, values in loops.items():
@@ -330,42 +330,42 @@ def _raw(comparison: Comparison, visits: list[Visit], loop: float) -> _Raw:
     return raw
 
 
-def _turns(lane: LaneTime, empty: LaneTime) -> float:
-    """The log of a lane's time to the empty loop's: of the host's, where the wall time waits for a device."""
-    one, other = lane.host, empty.host
+def _turns(variant: VariantTime, empty: VariantTime) -> float:
+    """The log of a variant's time to the empty loop's: of the host's, where the wall time waits for a device."""
+    one, other = variant.host, empty.host
     if one is not None and other is not None and one.log_ratio is not None and other.log_ratio is not None:
         return one.log_ratio - other.log_ratio
-    return lane.log_ratio - empty.log_ratio
+    return variant.log_ratio - empty.log_ratio
 
 
-def _add_parts(raw: _Raw, name: str, visit: Visit, reference: str | None) -> None:
-    """Take in the host's and the device's part of a lane in a visit, where there are any."""
-    lane, empty = visit.lanes[name], visit.lanes.get("empty")
-    if lane.host is not None:
+def _add_parts(raw: _Raw, name: str, visit: Visit, baseline: str | None) -> None:
+    """Take in the host's and the device's part of a variant in a visit, where there are any."""
+    variant, empty = visit.variants[name], visit.variants.get("empty")
+    if variant.host is not None:
         loop = None if empty is None else empty.host
-        net = lane.host.seconds - (loop.seconds if loop else 0.0)
+        net = variant.host.seconds - (loop.seconds if loop else 0.0)
         if net > 0:
             raw.host.seconds[name].append(net)
-        ratio = None if reference not in visit.lanes else _net_ratio(lane.host, loop)
+        ratio = None if baseline not in visit.variants else _net_ratio(variant.host, loop)
         if ratio is not None:
             raw.host.log_ratios[name][visit.number] = math.log(ratio)
-    if lane.device is not None:
-        idle = lane.device.seconds <= lane.device.least
+    if variant.device is not None:
+        idle = variant.device.seconds <= variant.device.least
         raw.device.idle[name].append(idle)
         if not idle:
-            raw.device.seconds[name].append(lane.device.seconds)
-        if lane.device.log_ratio is not None:
-            raw.device.log_ratios[name][visit.number] = lane.device.log_ratio
+            raw.device.seconds[name].append(variant.device.seconds)
+        if variant.device.log_ratio is not None:
+            raw.device.log_ratios[name][visit.number] = variant.device.log_ratio
 
 
-def _net_ratio(lane: LaneTime | PartTime, empty: LaneTime | PartTime | None) -> float | None:
-    """The lane's ratio to the reference, both net of the empty loop; None where nothing is left of one.
+def _net_ratio(variant: VariantTime | PartTime, empty: VariantTime | PartTime | None) -> float | None:
+    """The variant's ratio to the baseline, both net of the empty loop; None where nothing is left of one.
 
     From ratios paired by round, in which the drift of the machine has cancelled, and not from times.
     """
-    if lane.log_ratio is None:
+    if variant.log_ratio is None:
         return None
-    ratio = math.exp(lane.log_ratio)
+    ratio = math.exp(variant.log_ratio)
     if empty is None or empty.log_ratio is None:
         return ratio
     loop = math.exp(empty.log_ratio)
@@ -373,17 +373,17 @@ def _net_ratio(lane: LaneTime | PartTime, empty: LaneTime | PartTime | None) -> 
 
 
 def _shown(raw: list[_Raw]) -> set[tuple[str, str]]:
-    """The (comparison, lane) that differ from the reference, after Holm's correction over the run.
+    """The (comparison, variant) that differ from the baseline, after Holm's correction over the run.
 
     Of runs in which nothing differs, at most 1 in 100 shows anything.
     """
     keys, columns = [], []
     passes = sorted({visit.number for each in raw for visit in each.visits})
     for each in raw:
-        for lane in each.comparison.lanes:
-            if lane.role == "method" and each.log_ratios.get(lane.name):
-                keys.append((each.comparison.id, lane.name))
-                by_pass = each.log_ratios[lane.name]
+        for variant in each.comparison.variants:
+            if variant.role == "method" and each.log_ratios.get(variant.name):
+                keys.append((each.comparison.id, variant.name))
+                by_pass = each.log_ratios[variant.name]
                 columns.append([by_pass.get(number, math.nan) for number in passes])
     if not columns:
         return set()
@@ -408,53 +408,53 @@ def _comparison(
     if twin_interval is not None and twin_interval.low is not None and twin_interval.high is not None:
         floor = max(abs(twin_interval.low), abs(twin_interval.high))
     above = _above(raw, real, floor, comparisons)
-    base = next((lane.name for lane in raw.comparison.lanes if lane.role == "reference"), "")
+    base = next((variant.name for variant in raw.comparison.variants if variant.role == "baseline"), "")
     ranks = _ranks(raw, above)
-    reference = raw.seconds.get(base, {})
+    baseline = raw.seconds.get(base, {})
     lost = tuple(
         failure for (where, _), own in failures.items() if where == id for failure in own if failure.number
     )
-    lanes = []
-    for lane in raw.comparison.lanes:
-        if lane.role == "empty":
+    variants = []
+    for variant in raw.comparison.variants:
+        if variant.role == "empty":
             continue
-        logs = raw.log_ratios.get(lane.name, {})
-        times = raw.seconds.get(lane.name, {})
-        indistinct = lane.name in raw.indistinct
+        logs = raw.log_ratios.get(variant.name, {})
+        times = raw.seconds.get(variant.name, {})
+        indistinct = variant.name in raw.indistinct
         log_ratio = None if indistinct else stats.interval(list(logs.values()))
         time = None if indistinct else stats.interval([math.log(value) for value in times.values()])
-        own_failures = tuple(failures.get((id, lane.name), ()))
-        lanes.append(
-            LaneSummary(
-                lane=lane,
+        own_failures = tuple(failures.get((id, variant.name), ()))
+        variants.append(
+            VariantSummary(
+                variant=variant,
                 verdict=_verdict(
-                    lane,
+                    variant,
                     log_ratio,
                     indistinct,
-                    _against(lane.name, base, above),
-                    # What cost every visit of the comparison cost this lane its times.
+                    _against(variant.name, base, above),
+                    # What cost every visit of the comparison cost this variant its times.
                     own_failures or (() if raw.visits else lost),
                 ),
                 time=None if time is None else time.map(math.exp),
                 ratio=None if log_ratio is None else log_ratio.map(math.exp),
-                extra=None if indistinct else stats.interval(_extra(logs, reference)),
-                rank=ranks.get(lane.name),
-                memory=memory.get((id, lane.name)),
+                extra=None if indistinct else stats.interval(_extra(logs, baseline)),
+                rank=ranks.get(variant.name),
+                memory=memory.get((id, variant.name)),
                 failures=own_failures,
                 log_ratios=logs,
-                host=raw.host.time(lane.name),
-                device=raw.device.time(lane.name),
-                host_ratio=raw.host.ratio(lane.name),
-                device_ratio=raw.device.ratio(lane.name),
-                device_idle=raw.device.mostly_idle(lane.name),
-                device_log_ratios=raw.device.by_pass(lane.name),
-                kernels=kernels.get((id, lane.name)),
+                host=raw.host.time(variant.name),
+                device=raw.device.time(variant.name),
+                host_ratio=raw.host.ratio(variant.name),
+                device_ratio=raw.device.ratio(variant.name),
+                device_idle=raw.device.mostly_idle(variant.name),
+                device_log_ratios=raw.device.by_pass(variant.name),
+                kernels=kernels.get((id, variant.name)),
             )
         )
-    empties = [visit.lanes["empty"].seconds for visit in raw.visits if "empty" in visit.lanes]
+    empties = [visit.variants["empty"].seconds for visit in raw.visits if "empty" in visit.variants]
     return ComparisonSummary(
         comparison=raw.comparison,
-        lanes=tuple(lanes),
+        variants=tuple(variants),
         passes=len({visit.number for visit in raw.visits}),
         rounds=sum(visit.rounds for visit in raw.visits),
         floor=floor,
@@ -467,7 +467,7 @@ def _comparison(
 
 
 def _visible(raw: _Raw, floor: float | None, tests: int) -> float | None:
-    names = [lane.name for lane in raw.comparison.lanes if lane.role == "method"]
+    names = [variant.name for variant in raw.comparison.variants if variant.role == "method"]
     known = [
         found
         for name in names
@@ -476,16 +476,16 @@ def _visible(raw: _Raw, floor: float | None, tests: int) -> float | None:
     return max(float(numpy.median(known)), floor) if known and floor is not None else None
 
 
-def _extra(log_ratios: dict[int, float], reference: dict[int, float]) -> list[float]:
-    """By pass, the seconds above the reference: from the paired ratio, not from two times that drifted."""
+def _extra(log_ratios: dict[int, float], baseline: dict[int, float]) -> list[float]:
+    """By pass, the seconds above the baseline: from the paired ratio, not from two times that drifted."""
     return [
-        math.expm1(log_ratios[number]) * reference[number]
-        for number in sorted(log_ratios.keys() & reference.keys())
+        math.expm1(log_ratios[number]) * baseline[number]
+        for number in sorted(log_ratios.keys() & baseline.keys())
     ]
 
 
 def _verdict(
-    lane: Lane,
+    variant: Variant,
     log_ratio: Interval | None,
     indistinct: bool,
     shown: Literal["slower", "faster"] | None,
@@ -495,8 +495,8 @@ def _verdict(
         return "no time of its own"
     if log_ratio is None:
         return "failed" if failures else "cannot tell"
-    if lane.role == "reference":
-        return "reference"
+    if variant.role == "baseline":
+        return "baseline"
     if shown is not None:
         return shown
     if log_ratio.low is not None and log_ratio.high is not None:
@@ -507,28 +507,28 @@ def _verdict(
 
 
 def _above(raw: _Raw, real: set[tuple[str, str]], floor: float | None, comparisons: int) -> set[Pair]:
-    """The pairs of lanes of which the first is shown to be slower: one rule for verdicts, ranks and findings.
+    """The pairs of variants of which the first is shown to be slower: one rule for verdicts, ranks and findings.
 
-    Against the reference after Holm's correction over the run (`real`), and among the others over those of
+    Against the baseline after Holm's correction over the run (`real`), and among the others over those of
     this comparison, each with its share of the level; and in both by more than the twin leaves open.
     """
     if floor is None:
         return set()
     known = [
-        lane
-        for lane in raw.comparison.lanes
-        if lane.role in ("method", "reference")
-        and raw.log_ratios.get(lane.name)
-        and lane.name not in raw.indistinct
+        variant
+        for variant in raw.comparison.variants
+        if variant.role in ("method", "baseline")
+        and raw.log_ratios.get(variant.name)
+        and variant.name not in raw.indistinct
     ]
-    names = [lane.name for lane in known if lane.role == "method"]
+    names = [variant.name for variant in known if variant.role == "method"]
     found = set()
-    for lane in known:
-        if lane.role == "reference":
+    for variant in known:
+        if variant.role == "baseline":
             for name in names:
                 mean = float(numpy.mean(list(raw.log_ratios[name].values())))
                 if (raw.comparison.id, name) in real and abs(mean) > floor:
-                    found.add((name, lane.name) if mean > 0 else (lane.name, name))
+                    found.add((name, variant.name) if mean > 0 else (variant.name, name))
     passes = sorted({visit.number for visit in raw.visits})
     samples = [[raw.log_ratios[name].get(number, math.nan) for name in names] for number in passes]
     if names and len(passes) > 1:
@@ -537,10 +537,10 @@ def _above(raw: _Raw, real: set[tuple[str, str]], floor: float | None, compariso
     return found
 
 
-def _against(name: str, reference: str, above: set[Pair]) -> Literal["slower", "faster"] | None:
-    if (name, reference) in above:
+def _against(name: str, baseline: str, above: set[Pair]) -> Literal["slower", "faster"] | None:
+    if (name, baseline) in above:
         return "slower"
-    return "faster" if (reference, name) in above else None
+    return "faster" if (baseline, name) in above else None
 
 
 def _ranks(raw: _Raw, above: set[Pair]) -> dict[str, int]:
@@ -548,11 +548,11 @@ def _ranks(raw: _Raw, above: set[Pair]) -> dict[str, int]:
     if len({visit.number for visit in raw.visits}) < 2:
         return {}
     return {
-        lane.name: 1 + sum(slower == lane.name for slower, _ in above)
-        for lane in raw.comparison.lanes
-        if lane.role in ("method", "reference")
-        and raw.log_ratios.get(lane.name)
-        and lane.name not in raw.indistinct
+        variant.name: 1 + sum(slower == variant.name for slower, _ in above)
+        for variant in raw.comparison.variants
+        if variant.role in ("method", "baseline")
+        and raw.log_ratios.get(variant.name)
+        and variant.name not in raw.indistinct
     }
 
 
@@ -705,16 +705,16 @@ def split(timeline: Timeline) -> Split:
     return Split(max(forward, default=None), kept, backward, live)
 
 
-def leaders(lanes: Iterable[LaneSummary]) -> list[LaneSummary]:
-    """Of these lanes, those of the least rank; none where none has a rank."""
-    ranked = [lane for lane in lanes if lane.rank is not None]
-    least = min((lane.rank for lane in ranked if lane.rank is not None), default=None)
-    return [lane for lane in ranked if lane.rank == least]
+def leaders(variants: Iterable[VariantSummary]) -> list[VariantSummary]:
+    """Of these variants, those of the least rank; none where none has a rank."""
+    ranked = [variant for variant in variants if variant.rank is not None]
+    least = min((variant.rank for variant in ranked if variant.rank is not None), default=None)
+    return [variant for variant in ranked if variant.rank == least]
 
 
 def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:
-    """The ratio of one lane's time to another's, from the passes that have both; None where there is none."""
-    a, b = comparison.lane(one), comparison.lane(other)
+    """The ratio of one variant's time to another's, from the passes that have both; None where there is none."""
+    a, b = comparison.variant(one), comparison.variant(other)
     if a is None or b is None or a.ratio is None or b.ratio is None:
         return None
     return _between(a.log_ratios, b.log_ratios)
@@ -722,7 +722,7 @@ def between(comparison: ComparisonSummary, one: str, other: str) -> Interval | N
 
 def between_on_device(comparison: ComparisonSummary, one: str, other: str) -> Interval | None:
     """As `between`, of the device's time alone."""
-    a, b = comparison.lane(one), comparison.lane(other)
+    a, b = comparison.variant(one), comparison.variant(other)
     return None if a is None or b is None else _between(a.device_log_ratios, b.device_log_ratios)
 
 

@@ -1,9 +1,9 @@
 """What each method does to tensors, as questions that real tensors answer, and the words for the answers.
 
 A probe is Python text that stands by itself: a reader can paste what was run. It leaves what it saw in
-the dict `seen`. In a probe of the methods the line `WAY` stands for the method around the work.
+the dict `observed`. In a probe of the methods the line `VARIANT` stands for the method around the work.
 
-To add a question, add a row to `PROBES`. The words of a table come from `seen` alone, by the rules below,
+To add a question, add a row to `PROBES`. The words of a table come from `observed` alone, by the rules below,
 and no rule knows the name of a method.
 """
 
@@ -33,7 +33,7 @@ class Probe:
         id: stable identifier, unique in the table; the trait of its observations.
         question: what is asked, in a sentence.
         source: the documentation that says what to expect.
-        code: Python text that leaves what it saw in `seen`.
+        code: Python text that leaves what it saw in `observed`.
         work: expression for the work done on `{x}` under a method; None for a question about no method.
     """
 
@@ -44,7 +44,7 @@ class Probe:
     work: str | None = None
 
     def asks(self, method: Method) -> str:
-        """The code for one method, with the method's own lines in the place of `WAY`."""
+        """The code for one method, with the method's own lines in the place of `VARIANT`."""
         return insert(self.code, fill(f"{method.setup}\n{method.within}", self.work or "{x}"))
 
 
@@ -56,15 +56,15 @@ class Observation(msgspec.Struct, frozen=True, tag="observation"):
         question: what was asked.
         code: what was run, whole.
         method: name of the method; empty for a question about no method.
-        seen: observed values by name; sizes are in bytes.
-        error: why nothing was seen, in a line; empty where the probe came to its end.
+        observed: observed values by name; sizes are in bytes.
+        error: why nothing was observed, in a line; empty where the probe came to its end.
     """
 
     trait: str
     question: str
     code: str
     method: str = ""
-    seen: dict[str, Value] = {}
+    observed: dict[str, Value] = {}
     error: str = ""
 
 
@@ -73,16 +73,16 @@ _ATTEMPT = """
 def attempt(name, action):
     try:
         action()
-        seen[name] = True
+        observed[name] = True
     except RuntimeError as error:
-        seen[name] = False
-        seen[name + "_says"] = str(error).partition(". ")[0]
+        observed[name] = False
+        observed[name + "_says"] = str(error).partition(". ")[0]
 """
 
 _START = """\
 import torch
 
-seen = {}
+observed = {}
 x = torch.ones(3, requires_grad=True)
 """
 
@@ -94,7 +94,7 @@ def held(profiler):
     events = profiler.profiler.kineto_results.events()
     return [event.nbytes() for event in events if event.name() == "[memory]"]
 
-seen = {}
+observed = {}
 """
 
 PROBES: tuple[Probe, ...] = (
@@ -106,16 +106,16 @@ PROBES: tuple[Probe, ...] = (
         code=_START
         + """
 def inside(given):
-    seen["given_inside"] = (given * 2.0).requires_grad
-    seen["x_inside"] = (x * 2.0).requires_grad
+    observed["given_inside"] = (given * 2.0).requires_grad
+    observed["x_inside"] = (x * 2.0).requires_grad
     return given
 
-WAY
-seen["x_after"] = (x * 2.0).requires_grad
-seen["result_after"] = (y * 2.0).requires_grad
+VARIANT
+observed["x_after"] = (x * 2.0).requires_grad
+observed["result_after"] = (y * 2.0).requires_grad
 with torch.enable_grad():
-    seen["x_under_enable_grad"] = (x * 2.0).requires_grad
-    seen["result_under_enable_grad"] = (y * 2.0).requires_grad
+    observed["x_under_enable_grad"] = (x * 2.0).requires_grad
+    observed["result_under_enable_grad"] = (y * 2.0).requires_grad
 """,
     ),
     Probe(
@@ -127,18 +127,18 @@ with torch.enable_grad():
         + _ATTEMPT
         + """
 def inside(given):
-    seen["given_inside"] = (given * 2.0).requires_grad
+    observed["given_inside"] = (given * 2.0).requires_grad
     with torch.enable_grad():
-        seen["given_under_enable_grad"] = (given * 2.0).requires_grad
+        observed["given_under_enable_grad"] = (given * 2.0).requires_grad
     return given
 
-WAY
-seen["x_by_itself"] = (x * 2.0).requires_grad
-seen["result_by_itself"] = (y * 2.0).requires_grad
+VARIANT
+observed["x_by_itself"] = (x * 2.0).requires_grad
+observed["result_by_itself"] = (y * 2.0).requires_grad
 attempt("switched_on", lambda: y.requires_grad_(True))
 attempt("backward", lambda: (y * 2.0).sum().backward())
-seen["result_gets_gradient"] = y.grad is not None
-seen["x_gets_gradient"] = x.grad is not None
+observed["result_gets_gradient"] = y.grad is not None
+observed["x_gets_gradient"] = x.grad is not None
 """,
     ),
     Probe(
@@ -152,23 +152,23 @@ seen["x_gets_gradient"] = x.grad is not None
 w = torch.ones(3, requires_grad=True)
 
 def other_thread():
-    seen["other_in_thread"] = (w * 2.0).requires_grad
+    observed["other_in_thread"] = (w * 2.0).requires_grad
 
 def inside(given):
-    seen["given"] = (given * 2.0).requires_grad
-    seen["x"] = (x * 2.0).requires_grad
-    seen["other"] = (w * 2.0).requires_grad
+    observed["given"] = (given * 2.0).requires_grad
+    observed["x"] = (x * 2.0).requires_grad
+    observed["other"] = (w * 2.0).requires_grad
     leaf = torch.ones(3, requires_grad=True)
-    seen["leaf_made_inside_requires_grad"] = leaf.requires_grad
-    seen["leaf_made_inside"] = (leaf * 2.0).requires_grad
+    observed["leaf_made_inside_requires_grad"] = leaf.requires_grad
+    observed["leaf_made_inside"] = (leaf * 2.0).requires_grad
     thread = threading.Thread(target=other_thread)
     thread.start()
     thread.join()
     return given
 
-WAY
-seen["result"] = (y * 2.0).requires_grad
-seen["other_after"] = (w * 2.0).requires_grad
+VARIANT
+observed["result"] = (y * 2.0).requires_grad
+observed["other_after"] = (w * 2.0).requires_grad
 """,
     ),
     Probe(
@@ -182,10 +182,10 @@ seen["other_after"] = (w * 2.0).requires_grad
 for _ in range(3):
     x, y = torch.ones(1_000_000, requires_grad=True), None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        WAY
+        VARIANT
     sizes = held(profiler)
-seen["allocated"] = sum(size for size in sizes if size > 0)
-seen["kept"] = sum(sizes)
+observed["allocated"] = sum(size for size in sizes if size > 0)
+observed["kept"] = sum(sizes)
 """,
     ),
     Probe(
@@ -199,10 +199,10 @@ seen["kept"] = sum(sizes)
 for _ in range(3):
     x, y = torch.ones(1_000_000, requires_grad=True), None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        WAY
+        VARIANT
     sizes = held(profiler)
-seen["result"] = y.untyped_storage().nbytes()
-seen["kept"] = sum(sizes) - seen["result"]
+observed["result"] = y.untyped_storage().nbytes()
+observed["kept"] = sum(sizes) - observed["result"]
 """,
     ),
     Probe(
@@ -223,14 +223,14 @@ def named(added):
     return ", ".join(sorted(f"{count} {each.__name__}" for each, count in of_torch.items()))
 
 def inside(given):
-    seen["inside"] = named(alive() - before)
+    observed["inside"] = named(alive() - before)
     return given
 
 gc.collect()
 before = alive()
-WAY
-seen["afterwards"] = named(alive() - before)
-seen["result_is_x"] = y is x
+VARIANT
+observed["afterwards"] = named(alive() - before)
+observed["result_is_x"] = y is x
 """,
     ),
     Probe(
@@ -242,16 +242,16 @@ seen["result_is_x"] = y is x
         + _ATTEMPT
         + """
 recorded = x.sin().sum()  # its backward needs the values of x
-WAY
+VARIANT
 version = x._version
-seen["shares_storage"] = y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+observed["shares_storage"] = y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
 with torch.no_grad():
     y.fill_(2.0)
-seen["seen_in_x"] = bool((x == 2.0).all())
-seen["version_counted"] = x._version > version
+observed["seen_in_x"] = bool((x == 2.0).all())
+observed["version_counted"] = x._version > version
 attempt("backward", recorded.backward)
-seen["gradient"] = None if x.grad is None else float(x.grad[0])
-seen["wrong_gradient"] = x.grad is not None and not torch.allclose(x.grad, torch.ones(3).cos())
+observed["gradient"] = None if x.grad is None else float(x.grad[0])
+observed["wrong_gradient"] = x.grad is not None and not torch.allclose(x.grad, torch.ones(3).cos())
 """,
     ),
     Probe(
@@ -263,9 +263,9 @@ seen["wrong_gradient"] = x.grad is not None and not torch.allclose(x.grad, torch
         + _ATTEMPT
         + """
 w = torch.ones(3, requires_grad=True)
-WAY
-seen["history"] = y.grad_fn is not None
-seen["inference"] = y.is_inference()
+VARIANT
+observed["history"] = y.grad_fn is not None
+observed["inference"] = y.is_inference()
 attempt("saved_for_backward", lambda: (w * y).sum().backward())
 attempt("version_counter", lambda: y._version)
 attempt("viewed", lambda: y.view(-1))
@@ -282,13 +282,13 @@ attempt("clone_tracked", lambda: y.clone().requires_grad_(True))
         code=_START
         + _ATTEMPT
         + """
-WAY
-seen["requires_grad"] = y.requires_grad
-seen["history"] = y.grad_fn is not None
+VARIANT
+observed["requires_grad"] = y.requires_grad
+observed["history"] = y.grad_fn is not None
 attempt("backward", lambda: (y * 2.0).sum().backward())
-seen["x_gets_gradient"] = x.grad is not None
+observed["x_gets_gradient"] = x.grad is not None
 attempt("written", lambda: y.fill_(2.0))
-seen["seen_in_x"] = bool((x == 2.0).all())
+observed["seen_in_x"] = bool((x == 2.0).all())
 """,
     ),
     Probe(
@@ -303,13 +303,13 @@ recorded = (x * 2.0).sum()
 
 def inside(given):
     attempt("backward_inside", lambda: recorded.backward(retain_graph=True))
-    seen["gradient_inside"] = x.grad is not None
+    observed["gradient_inside"] = x.grad is not None
     x.grad = None
     return given
 
-WAY
+VARIANT
 attempt("backward_after", recorded.backward)
-seen["gradient_after"] = x.grad is not None
+observed["gradient_after"] = x.grad is not None
 """,
     ),
     Probe(
@@ -320,19 +320,19 @@ seen["gradient_after"] = x.grad is not None
         code="""\
 import torch
 
-seen = {}
+observed = {}
 origin = torch.ones(3, requires_grad=True)
 x = origin * 1.0
 """
         + _ATTEMPT
         + """
 def control():
-    WAY
+    VARIANT
 
 attempt("accepted", control)
-seen["x_still_tracked"] = x.requires_grad
+observed["x_still_tracked"] = x.requires_grad
 attempt("backward", lambda: (x * 2.0).sum().backward())
-seen["origin_gets_gradient"] = origin.grad is not None
+observed["origin_gets_gradient"] = origin.grad is not None
 """,
     ),
     Probe(
@@ -342,17 +342,17 @@ seen["origin_gets_gradient"] = origin.grad is not None
         code="""\
 import torch
 
-seen = {}
+observed = {}
 x = torch.tensor(2.0, requires_grad=True)
 optimizer = torch.optim.SGD([x], lr=0.1)
 (x * x).backward()
-seen["after_one_backward"] = x.grad.item()
+observed["after_one_backward"] = x.grad.item()
 (x * x).backward()
-seen["after_two"] = x.grad.item()
+observed["after_two"] = x.grad.item()
 optimizer.zero_grad()
-seen["none_after_zero_grad"] = x.grad is None
+observed["none_after_zero_grad"] = x.grad is None
 (x * x).backward()
-seen["after_zero_grad_and_one"] = x.grad.item()
+observed["after_zero_grad_and_one"] = x.grad.item()
 """,
     ),
     Probe(
@@ -372,9 +372,9 @@ def kept_after_backward(retain):
     return loss, sum(held(profiler)) - loss.untyped_storage().nbytes()
 
 for _ in range(2):
-    loss, seen["kept_without"] = kept_after_backward(False)
+    loss, observed["kept_without"] = kept_after_backward(False)
 attempt("second_without", loss.backward)
-loss, seen["kept_with"] = kept_after_backward(True)
+loss, observed["kept_with"] = kept_after_backward(True)
 attempt("second_with", loss.backward)
 """,
     ),
@@ -385,7 +385,7 @@ attempt("second_with", loss.backward)
         code="""\
 import torch
 
-seen = {}
+observed = {}
 torch.manual_seed(0)
 first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
 data = torch.rand(8, 4)
@@ -394,17 +394,17 @@ before = second.weight.clone(), first.weight.detach().clone()
 optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
 second(first(data)).sum().backward()
 optimizer.step()
-seen["frozen_gets_gradient"] = second.weight.grad is not None
-seen["frozen_changed"] = not torch.equal(second.weight, before[0])
-seen["layer_before_gets_gradient"] = first.weight.grad is not None
-seen["layer_before_changed"] = not torch.equal(first.weight, before[1])
+observed["frozen_gets_gradient"] = second.weight.grad is not None
+observed["frozen_changed"] = not torch.equal(second.weight, before[0])
+observed["layer_before_gets_gradient"] = first.weight.grad is not None
+observed["layer_before_changed"] = not torch.equal(first.weight, before[1])
 second.requires_grad_(True)
 second(first(data)).sum().backward()
-seen["unfrozen_gets_gradient"] = second.weight.grad is not None
+observed["unfrozen_gets_gradient"] = second.weight.grad is not None
 # The other way to leave the layer out cuts what comes before it off, too.
 with torch.no_grad():
     y = second(first(data))
-seen["recorded_under_no_grad"] = y.requires_grad
+observed["recorded_under_no_grad"] = y.requires_grad
 """,
     ),
     Probe(
@@ -414,7 +414,7 @@ seen["recorded_under_no_grad"] = y.requires_grad
         code="""\
 import torch
 
-seen = {}
+observed = {}
 torch.manual_seed(0)
 model, teacher = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
 data = torch.rand(8, 4)
@@ -427,11 +427,11 @@ def teacher_gets_gradient(target):
 tracked, detached = teacher(data), teacher(data).detach()
 with torch.no_grad():
     under_no_grad = teacher(data)
-seen["same_value_detached"] = torch.equal(tracked, detached)
-seen["same_value_no_grad"] = torch.equal(tracked, under_no_grad)
-seen["gradient_tracked"] = teacher_gets_gradient(tracked)
-seen["gradient_detached"] = teacher_gets_gradient(detached)
-seen["gradient_no_grad"] = teacher_gets_gradient(under_no_grad)
+observed["same_value_detached"] = torch.equal(tracked, detached)
+observed["same_value_no_grad"] = torch.equal(tracked, under_no_grad)
+observed["gradient_tracked"] = teacher_gets_gradient(tracked)
+observed["gradient_detached"] = teacher_gets_gradient(detached)
+observed["gradient_no_grad"] = teacher_gets_gradient(under_no_grad)
 """,
     ),
     Probe(
@@ -441,19 +441,19 @@ seen["gradient_no_grad"] = teacher_gets_gradient(under_no_grad)
         code="""\
 import torch
 
-seen = {}
+observed = {}
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Dropout(0.5))
 data = torch.rand(8, 64)
 with torch.no_grad():
-    seen["dropout_still_drops"] = not torch.equal(model(data), model(data))
+    observed["dropout_still_drops"] = not torch.equal(model(data), model(data))
 model.eval()
 recorded = model(data)
-seen["eval_alone_builds_a_graph"] = recorded.grad_fn is not None
+observed["eval_alone_builds_a_graph"] = recorded.grad_fn is not None
 with torch.no_grad():
     y = model(data)
-seen["no_grad_builds_a_graph"] = y.grad_fn is not None
-seen["same_predictions"] = torch.equal(recorded, y)
+observed["no_grad_builds_a_graph"] = y.grad_fn is not None
+observed["same_predictions"] = torch.equal(recorded, y)
 """,
     ),
     Probe(
@@ -463,16 +463,16 @@ seen["same_predictions"] = torch.equal(recorded, y)
         code="""\
 import torch
 
-seen = {}
+observed = {}
 x = torch.tensor([1.0, 2.0], requires_grad=True)
 y = torch.tensor([3.0, 4.0], requires_grad=True)
 z = x * y
-seen["leaf_grad_fn"] = x.grad_fn is not None
-seen["result_requires_grad"] = z.requires_grad
-seen["result_grad_fn"] = type(z.grad_fn).__name__
+observed["leaf_grad_fn"] = x.grad_fn is not None
+observed["result_requires_grad"] = z.requires_grad
+observed["result_grad_fn"] = type(z.grad_fn).__name__
 z.sum().backward()
-seen["gradient_of_x_is_y"] = torch.equal(x.grad, y)
-seen["gradient_of_y_is_x"] = torch.equal(y.grad, x)
+observed["gradient_of_x_is_y"] = torch.equal(x.grad, y)
+observed["gradient_of_y_is_x"] = torch.equal(y.grad, x)
 """,
     ),
     Probe(
@@ -482,11 +482,11 @@ seen["gradient_of_y_is_x"] = torch.equal(y.grad, x)
         code="""\
 import torch
 
-seen = {}
+observed = {}
 for at in (2.0, 3.0):
     x = torch.tensor(at, requires_grad=True)
     (x ** 2).backward()
-    seen[f"at_{at:g}"] = x.grad.item()
+    observed[f"at_{at:g}"] = x.grad.item()
 """,
     ),
     Probe(
@@ -498,12 +498,12 @@ import math
 
 import torch
 
-seen = {}
+observed = {}
 x = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
 torch.sin(x ** 2).backward()
-seen["gradient"] = x.grad.item()
-seen["by_formula"] = math.cos(2.0 ** 2) * 2 * 2.0
-seen["agree"] = math.isclose(seen["gradient"], seen["by_formula"], rel_tol=1e-12)
+observed["gradient"] = x.grad.item()
+observed["by_formula"] = math.cos(2.0 ** 2) * 2 * 2.0
+observed["agree"] = math.isclose(observed["gradient"], observed["by_formula"], rel_tol=1e-12)
 """,
     ),
     Probe(
@@ -515,12 +515,12 @@ import math
 
 import torch
 
-seen = {}
+observed = {}
 x = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
 torch.exp(torch.sin(x ** 2)).backward()
-seen["gradient"] = x.grad.item()
-seen["by_formula"] = math.exp(math.sin(2.0 ** 2)) * math.cos(2.0 ** 2) * 2 * 2.0
-seen["agree"] = math.isclose(seen["gradient"], seen["by_formula"], rel_tol=1e-12)
+observed["gradient"] = x.grad.item()
+observed["by_formula"] = math.exp(math.sin(2.0 ** 2)) * math.cos(2.0 ** 2) * 2 * 2.0
+observed["agree"] = math.isclose(observed["gradient"], observed["by_formula"], rel_tol=1e-12)
 """,
     ),
     Probe(
@@ -532,12 +532,12 @@ from gradbench.placement import (
     CGPA, PLACED, ModulePlacementPredictor, NumpyPlacementPredictor, TensorPlacementPredictor
 )
 
-seen = {}
+observed = {}
 kinds = (NumpyPlacementPredictor, TensorPlacementPredictor, ModulePlacementPredictor)
 fitted = [kind(learning_rate=0.1, epochs=1000).fit(CGPA, PLACED) for kind in kinds]
 found = [(float(each.weight), float(each.bias), float(each.losses[-1])) for each in fitted]
-seen["weight"], seen["bias"], seen["loss"] = found[0]
-seen["largest_difference"] = max(abs(a - b) for other in found[1:] for a, b in zip(found[0], other))
+observed["weight"], observed["bias"], observed["loss"] = found[0]
+observed["largest_difference"] = max(abs(a - b) for other in found[1:] for a, b in zip(found[0], other))
 """,
     ),
     Probe(
@@ -547,10 +547,10 @@ seen["largest_difference"] = max(abs(a - b) for other in found[1:] for a, b in z
         code="""\
 from gradbench.placement import CGPA, PLACED, TensorPlacementPredictor
 
-seen = {}
+observed = {}
 predictor = TensorPlacementPredictor(learning_rate=0.1, epochs=1000).fit(CGPA, PLACED)
-seen["first_loss"], seen["last_loss"] = float(predictor.losses[0]), float(predictor.losses[-1])
-seen["at_7_5"], seen["at_5"] = (float(each) for each in predictor.predict([7.5, 5.0]))
+observed["first_loss"], observed["last_loss"] = float(predictor.losses[0]), float(predictor.losses[-1])
+observed["at_7_5"], observed["at_5"] = (float(each) for each in predictor.predict([7.5, 5.0]))
 """,
     ),
     Probe(
@@ -564,14 +564,14 @@ import torch
 
 from gradbench.placement import binary_cross_entropy, clamped_loss
 
-seen = {}
+observed = {}
 logit, placed = torch.tensor([20.0], requires_grad=True), torch.tensor([0.0])
 clamped = clamped_loss(logit, placed)
 clamped.backward()
-seen["exact"] = 20.0 + math.log1p(math.exp(-20.0))
-seen["from_logits"] = float(binary_cross_entropy(logit.detach().numpy(), placed.numpy()))
-seen["clamped"], seen["gradient"] = str(clamped.item()), str(logit.grad.item())
-seen["clamped_is_finite"] = math.isfinite(clamped.item()) and math.isfinite(logit.grad.item())
+observed["exact"] = 20.0 + math.log1p(math.exp(-20.0))
+observed["from_logits"] = float(binary_cross_entropy(logit.detach().numpy(), placed.numpy()))
+observed["clamped"], observed["gradient"] = str(clamped.item()), str(logit.grad.item())
+observed["clamped_is_finite"] = math.isfinite(clamped.item()) and math.isfinite(logit.grad.item())
 """,
     ),
     Probe(
@@ -581,7 +581,7 @@ seen["clamped_is_finite"] = math.isfinite(clamped.item()) and math.isfinite(logi
         code="""\
 import torch
 
-seen = {}
+observed = {}
 
 class AutogradFunction:
     def save_for_backward(self, *args):
@@ -605,10 +605,10 @@ def gradient_at_2(base):
 
 try:
     gradient_at_2(AutogradFunction)
-    seen["as_written"] = "runs"
+    observed["as_written"] = "runs"
 except AttributeError as error:
-    seen["as_written"] = f"AttributeError: {error}"
-seen["gradient_with_the_base_of_torch"] = gradient_at_2(torch.autograd.Function)
+    observed["as_written"] = f"AttributeError: {error}"
+observed["gradient_with_the_base_of_torch"] = gradient_at_2(torch.autograd.Function)
 """,
     ),
 )
@@ -616,7 +616,7 @@ seen["gradient_with_the_base_of_torch"] = gradient_at_2(torch.autograd.Function)
 
 @dataclass(frozen=True)
 class Rule:
-    """Words for what was seen, where every value that `when` names was seen so."""
+    """Words for what was observed, where every value that `when` names was observed so."""
 
     words: str
     when: Mapping[str, Value]
@@ -693,22 +693,22 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
-def words(trait: str, seen: Mapping[str, Value]) -> str:
-    """What was seen, in the words of the first rule that fits; `other: ...` with all of it where none does.
+def words(trait: str, observed: Mapping[str, Value]) -> str:
+    """What was observed, in the words of the first rule that fits; `other: ...` with all of it where none does.
 
     Raises KeyError for a trait that has no words: what the probes of no method saw is shown as it is.
     """
     if trait in _COUNTED:
-        said = _COUNTED[trait](seen)
+        said = _COUNTED[trait](observed)
     else:
-        fits = (r.words for r in RULES[trait] if all(seen.get(key) is value for key, value in r.when.items()))
+        fits = (r.words for r in RULES[trait] if all(observed.get(key) is value for key, value in r.when.items()))
         said = next(fits, None)
-    return said or "other: " + ", ".join(f"{key}={value}" for key, value in seen.items())
+    return said or "other: " + ", ".join(f"{key}={value}" for key, value in observed.items())
 
 
 def _bytes(name: str) -> Callable[[Mapping[str, Value]], str | None]:
-    def count(seen: Mapping[str, Value]) -> str | None:
-        counted = seen.get(name)
+    def count(observed: Mapping[str, Value]) -> str | None:
+        counted = observed.get(name)
         if not isinstance(counted, int):
             return None
         return f"{counted:,} B" if counted else "none"
@@ -716,8 +716,8 @@ def _bytes(name: str) -> Callable[[Mapping[str, Value]], str | None]:
     return count
 
 
-def _objects(seen: Mapping[str, Value]) -> str | None:
-    inside, kept = seen.get("inside"), seen.get("afterwards")
+def _objects(observed: Mapping[str, Value]) -> str | None:
+    inside, kept = observed.get("inside"), observed.get("afterwards")
     if not (isinstance(inside, str) and isinstance(kept, str)):
         return None
     return (inside or "none") if inside == kept else f"inside: {inside or 'none'}; kept: {kept or 'none'}"
@@ -763,7 +763,7 @@ def characteristics(observations: Iterable[Observation]) -> list[Characteristics
     rows: dict[str, dict[str, str]] = {}
     for each in observations:
         if each.method and each.trait in Characteristics.__struct_fields__:
-            said = f"failed: {each.error}" if each.error else words(each.trait, each.seen)
+            said = f"failed: {each.error}" if each.error else words(each.trait, each.observed)
             rows.setdefault(each.method, {})[each.trait] = said
     return [Characteristics(method, **row) for method, row in rows.items()]
 
@@ -795,7 +795,7 @@ TABLES = (
 )
 
 # What the probes of no method saw, in words: by trait and name.
-SEEN = {
+OBSERVED = {
     "zero_grad": {
         "after_one_backward": "the gradient after one backward",
         "after_two": "after two",
@@ -866,16 +866,16 @@ SEEN = {
 _IN_BYTES = ("kept_without", "kept_with")
 
 
-def told(observation: Observation) -> list[str]:
+def in_words(observation: Observation) -> list[str]:
     """What a probe of no method saw, each in words; a name of another version, without words, as it is."""
-    known = SEEN.get(observation.trait, {})
-    seen = observation.seen
+    known = OBSERVED.get(observation.trait, {})
+    observed = observation.observed
     said = []
-    for name, value in seen.items():
+    for name, value in observed.items():
         # Why an attempt failed stands behind the word that it did.
-        if name.endswith("_says") and name.removesuffix("_says") in seen:
+        if name.endswith("_says") and name.removesuffix("_says") in observed:
             continue
-        why = seen.get(f"{name}_says")
+        why = observed.get(f"{name}_says")
         words = known.get(name, name.replace("_", " "))
         said.append(f"{words}: {_value(value, name)}" + (f" ({why})" if why else ""))
     return said
@@ -892,7 +892,7 @@ def _value(value: Value, name: str) -> str:
 
 
 def as_data(observations: Sequence[Observation]) -> dict[str, Any]:
-    """The characteristics of each method, and all that was seen, as plain data."""
+    """The characteristics of each method, and all that was observed, as plain data."""
     data = {"characteristics": characteristics(observations), "observations": list(observations)}
     plain: dict[str, Any] = msgspec.to_builtins(data)
     return plain
@@ -918,8 +918,8 @@ def as_text(observations: Sequence[Observation]) -> str:
             console.print(table)
     general = [each for each in observations if not each.method]
     if general:
-        table = Table("question", "seen", title="Beside the methods", title_justify="left")
+        table = Table("question", "observed", title="Beside the methods", title_justify="left")
         for each in general:
-            table.add_row(each.question, each.error or "\n".join(told(each)))
+            table.add_row(each.question, each.error or "\n".join(in_words(each)))
         console.print(table)
     return text.getvalue().rstrip()

@@ -13,7 +13,7 @@ from synthetic import ENVIRONMENT
 
 from gradbench import run
 from gradbench.job import Ready
-from gradbench.results import LaneTime, Memory, Options, Visit
+from gradbench.results import VariantTime, Memory, Options, Visit
 from gradbench.traits import Observation
 from gradbench.worker import WorkerLost
 
@@ -28,7 +28,7 @@ def pytest_addoption(parser):
         "--ratio-fail",
         type=float,
         metavar="PERCENT",
-        help="with --benchmark-compare: fail where a method's ratio to the reference rose by more than this",
+        help="with --benchmark-compare: fail where a method's ratio to the baseline rose by more than this",
     )
 
 
@@ -87,7 +87,7 @@ def ratio_guard(request):
             return
         then, now = before["extra_info"], benchmark.extra_info
         assert now["ratio_low"] <= then["ratio_high"] * (1 + allowed / 100), (
-            f"ratio to {now['reference']}: {now['ratio']:.3f} ({now['ratio_low']:.3f} to "
+            f"ratio to {now['baseline']}: {now['ratio']:.3f} ({now['ratio_low']:.3f} to "
             f"{now['ratio_high']:.3f}), before {then['ratio']:.3f} ({then['ratio_low']:.3f} to "
             f"{then['ratio_high']:.3f}); {allowed:g} % more was allowed"
         )
@@ -118,15 +118,15 @@ def small_run(gradbench, tmp_path_factory):
 
 
 def visit_of(number, comparison, error=0.001, seconds=0.5):
-    lanes = {lane.name: LaneTime(50, 1e-6, 0.9e-6, 1.1e-6, 0.0) for lane in comparison.lanes}
-    return Visit(number, comparison.id, 100, seconds, 0.02, error, lanes)
+    variants = {variant.name: VariantTime(50, 1e-6, 0.9e-6, 1.1e-6, 0.0) for variant in comparison.variants}
+    return Visit(number, comparison.id, 100, seconds, 0.02, error, variants)
 
 
 def memory_of(comparison):
     return [
-        Memory(comparison.id, lane.name, 8, 1, 8, 8, 0, 0, None, "by hand")
-        for lane in comparison.lanes
-        if lane.role != "empty"
+        Memory(comparison.id, variant.name, 8, 1, 8, 8, 0, 0, None, "by hand")
+        for variant in comparison.variants
+        if variant.role != "empty"
     ]
 
 

@@ -221,25 +221,25 @@ class _Seen:
 
 
 class Calls:
-    """A lane that calls a function; fed, each call is timed by itself and what feeds it is called before."""
+    """A variant that calls a function; with a setup, each call is timed by itself and its setup is called before."""
 
-    def __init__(self, function, feed=None):
+    def __init__(self, function, setup_per_call=None):
         self._function = function
-        self._feed = feed
-        self.lane = SimpleNamespace(name="a", feed="" if feed is None else "feed")
+        self._setup_per_call = feed
+        self.variant = SimpleNamespace(name="a", setup_per_call="" if feed is None else "setup_per_call")
 
     def batch_between(self, n, between):
-        if self._feed is not None:
-            self._feed()
+        if self._setup_per_call is not None:
+            self._setup_per_call()
         self._function()
-        if self._feed is None:
+        if self._setup_per_call is None:
             between.begin()
         for _ in range(n):
-            if self._feed is not None:
-                self._feed()
+            if self._setup_per_call is not None:
+                self._setup_per_call()
                 between.begin()
             self._function()
-            if self._feed is not None:
+            if self._setup_per_call is not None:
                 between.end()
-        if self._feed is None:
+        if self._setup_per_call is None:
             between.end()

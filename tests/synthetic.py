@@ -12,7 +12,7 @@ from gradbench.results import (
     FORMAT,
     SCHEMA,
     Header,
-    LaneTime,
+    VariantTime,
     Memory,
     Options,
     PartTime,
@@ -59,35 +59,35 @@ def results(
     telemetry=None,
     plan=None,
 ):
-    """A run whose lanes have these true net ratios to the reference; those not named are 1.
+    """A run whose variants have these true net ratios to the baseline; those not named are 1.
 
-    Each pass scatters each lane's log-ratio by `scatter`; `empty` is the loop's time in every lane.
+    Each pass scatters each variant's log-ratio by `scatter`; `empty` is the loop's time in every variant.
     """
     made = Results(Path("results.jsonl"), header(request, **({} if plan is None else {"plan": plan})))
     rng = numpy.random.default_rng(seed)
     for number in range(1, passes + 1):
         made.add(PassStart(number, "time", 0.7, 0, 0))
         for comparison in made.header.plan.comparisons:
-            lanes = {}
-            for lane in comparison.lanes:
-                net = ratios.get(lane.name, 1.0)
-                if lane.role == "empty":
+            variants = {}
+            for variant in comparison.variants:
+                net = ratios.get(variant.name, 1.0)
+                if variant.role == "empty":
                     gross = empty
                 else:
-                    bias = 0.0 if lane.role == "reference" else rng.normal(0.0, scatter)
+                    bias = 0.0 if variant.role == "baseline" else rng.normal(0.0, scatter)
                     gross = seconds * net * math.exp(bias) + empty
                 log = math.log(gross / (seconds + empty))
-                lanes[lane.name] = LaneTime(50, gross, gross, gross, log)
-            made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, lanes, telemetry or Telemetry()))
+                variants[variant.name] = VariantTime(50, gross, gross, gross, log)
+            made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, variants, telemetry or Telemetry()))
         made.add(PassEnd(number, 1.5))
     return made
 
 
-def memory(made, lane, **bytes_):
-    """Add a memory record for a lane of every comparison; figures not named are 0."""
+def memory(made, variant, **bytes_):
+    """Add a memory record for a variant of every comparison; figures not named are 0."""
     fields = dict.fromkeys(("allocated", "allocations", "peak", "retained", "graph", "saved"), 0)
     for comparison in made.header.plan.comparisons:
-        made.add(Memory(comparison.id, lane, **{**fields, **bytes_}, resident=None, source="by hand"))
+        made.add(Memory(comparison.id, variant, **{**fields, **bytes_}, resident=None, source="by hand"))
     return made
 
 
@@ -104,9 +104,9 @@ def trial(
     margin=0.02,
     labels=("old", "new"),
 ):
-    """A trial whose lanes have these true ratios of B to A; those not named are 1.
+    """A trial whose variants have these true ratios of B to A; those not named are 1.
 
-    Each pair scatters each lane's log-ratio by `scatter`, and all lanes of a pair alike by `machine`.
+    Each pair scatters each variant's log-ratio by `scatter`, and all variants of a pair alike by `machine`.
     """
     comparisons = planned(ONE_WORKLOAD)
     facts = tuple(SideFacts(label, "0.1", ENVIRONMENT) for label in labels)
@@ -123,12 +123,12 @@ def trial(
         made.add(PairStart(number, 1.0, 0))
         for comparison in comparisons:
             common = dice.normal(0.0, machine)
-            lanes = {}
-            for lane in comparison.lanes:
-                own = 0.0 if lane.role == "yardstick" else dice.normal(0.0, scatter)
-                log = math.log((factors or {}).get(lane.name, 1.0)) + own + common
-                lanes[lane.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
-            made.add(PairVisit(number, comparison.id, 12, lanes))
+            variants = {}
+            for variant in comparison.variants:
+                own = 0.0 if variant.role == "calibration_task" else dice.normal(0.0, scatter)
+                log = math.log((factors or {}).get(variant.name, 1.0)) + own + common
+                variants[variant.name] = PairTime(50, 1e-6, 1e-6 * math.exp(log), log)
+            made.add(PairVisit(number, comparison.id, 12, variants))
     made.add(versus.End("pairs", 60.0))
     return made
 
@@ -139,8 +139,8 @@ LAUNCH, PER_ELEMENT, SYNCHRONISATION = 5e-6, 1e-11, 1e-8
 def device_results(request, passes=10, waits=(), idle=(), reading=None, host=None, device=None):
     """A run on accelerators whose host and device times are known.
 
-    A call takes the host LAUNCH, times its lane's factor in `host`, and the device PER_ELEMENT for each
-    element, times that in `device`; its wall time is the longer one. Lanes in `waits` have no device time,
+    A call takes the host LAUNCH, times its variant's factor in `host`, and the device PER_ELEMENT for each
+    element, times that in `device`; its wall time is the longer one. Variants in `waits` have no device time,
     those in `idle` nothing for the device to do. On the CPU a call takes a nanosecond an element, and a
     microsecond.
     """
@@ -155,29 +155,29 @@ def device_results(request, passes=10, waits=(), idle=(), reading=None, host=Non
     for number in range(1, passes + 1):
         made.add(PassStart(number, "time", 0.7, 0, 0))
         for comparison in made.header.plan.comparisons:
-            lanes = {}
+            variants = {}
             on_device = comparison.device != "cpu"
-            for lane in comparison.lanes:
-                own = LAUNCH * (host or {}).get(lane.name, 1.0) * math.exp(dice.normal(0.0, 1e-3))
-                factor = 0.0 if lane.name in idle else (device or {}).get(lane.name, 1.0)
+            for variant in comparison.variants:
+                own = LAUNCH * (host or {}).get(variant.name, 1.0) * math.exp(dice.normal(0.0, 1e-3))
+                factor = 0.0 if variant.name in idle else (device or {}).get(variant.name, 1.0)
                 work = factor * PER_ELEMENT * comparison.numel
-                if lane.role == "empty":
+                if variant.role == "empty":
                     own = work = SYNCHRONISATION
-                base = 0.0 if set(idle) & {comparison.reference.name} else PER_ELEMENT * comparison.numel
+                base = 0.0 if set(idle) & {comparison.baseline.name} else PER_ELEMENT * comparison.numel
                 wall = max(own, work) if on_device else 1e-6 + 1e-9 * comparison.numel
-                reference = max(LAUNCH, base) if on_device else 1e-6 + 1e-9 * comparison.numel
-                if lane.role == "empty":
+                baseline = max(LAUNCH, base) if on_device else 1e-6 + 1e-9 * comparison.numel
+                if variant.role == "empty":
                     wall = SYNCHRONISATION
-                time = LaneTime(50, wall, wall, wall, math.log(wall / reference))
+                time = VariantTime(50, wall, wall, wall, math.log(wall / baseline))
                 if on_device:
                     issued = PartTime(own, own, own, math.log(own / LAUNCH))
                     done = None
-                    if lane.name not in waits:
+                    if variant.name not in waits:
                         ratio = math.log(work / base) if work and base else None
                         done = PartTime(work, work, work, ratio, 1e-8)
                     time = msgspec.structs.replace(time, host=issued, device=done)
-                lanes[lane.name] = time
+                variants[variant.name] = time
             telemetry = Telemetry(device=reading if on_device else None)
-            made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, lanes, telemetry))
+            made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, variants, telemetry))
         made.add(PassEnd(number, 1.5))
     return made

@@ -81,25 +81,25 @@ def test_asv_tracks_the_bytes_and_ratios_of_a_run_and_publishes_them(asv, tmp_pa
     assert (tmp_path / ".asv" / "html" / "index.html").exists()
 
 
-def test_each_cell_is_one_of_the_plan_and_its_yardstick_is_code_of_torch_alone():
+def test_each_cell_is_one_of_the_plan_and_its_baseline_is_code_of_torch_alone():
     for cells in (SQUARE, CUSTOM, CONTROLS, LARGE):
         for cell in cells.comparisons:
-            _, lane = cells.lane(cell, cells.against)
-            assert not re.search("Square|Sin|Exp|exp_sin_square", lane.setup + lane.feed + lane.statement)
-            for name in cells.lanes:
-                assert cells.lane(cell, name)[1].name == name
-        with pytest.raises(NotImplementedError, match="has no lane fast"):
-            cells.lane(cell, "fast")
+            _, variant = cells.variant(cell, cells.against)
+            assert not re.search("Square|Sin|Exp|exp_sin_square", variant.setup + variant.setup_per_call + variant.statement)
+            for name in cells.variants:
+                assert cells.variant(cell, name)[1].name == name
+        with pytest.raises(NotImplementedError, match="has no variant fast"):
+            cells.variant(cell, "fast")
 
 
 @pytest.mark.parametrize("suite", [alone.Square, alone.Controls])
 def test_what_asv_times_alone_are_cells_of_the_plan(suite):
-    cells, lanes = suite.params
+    cells, variants = suite.params
     assert set(cells) <= set(suite.cells.comparisons)
-    assert set(lanes) <= set(suite.cells.lanes)
+    assert set(variants) <= set(suite.cells.variants)
 
 
-def test_a_slower_reference_is_a_loss_and_no_gain_of_all_else():
+def test_a_slower_baseline_is_a_loss_and_no_gain_of_all_else():
     suite = interleaved.Custom()
     before, after = tables(0.5), tables(0.5 / 1.05)
     for cell in CUSTOM.comparisons:

@@ -67,7 +67,7 @@ def test_extra_info_has_memory_the_interleaved_ratio_and_the_code(cells):
     assert cells["chain-100-tracked"]["params"] == {"workload": "chain", "elements": 100, "method": "tracked"}
     for each in cells.values():
         info = each["extra_info"]
-        assert info["reference"] == "requires_grad_false"
+        assert info["baseline"] == "requires_grad_false"
         assert info["ratio_low"] <= info["ratio"] <= info["ratio_high"]
         assert info["ratio_rounds"] == each["stats"]["rounds"] >= 20
         assert info["calls"] >= 1

@@ -51,7 +51,7 @@ def whole_run():
     for comparison in made.header.plan.comparisons:
         if comparison.timeline:
             lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
-            made.add(Timeline(comparison.id, comparison.reference.name, lines))
+            made.add(Timeline(comparison.id, comparison.baseline.name, lines))
     made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
     return made
 
@@ -116,8 +116,8 @@ def test_the_page_begins_with_what_to_know_first_and_leads_there_in_the_same_ord
     sections = page.locator("main > section").evaluate_all("all => all.map(each => each.id)")
     assert sections[:6] == ["found", "advice", "glance", "claims", "guide", "control"]
     assert page.locator(".warnings").is_visible()
-    ways = page.locator(".sections a").evaluate_all("all => all.map(each => each.hash.slice(1))")
-    assert ways == sections
+    alternatives = page.locator(".sections a").evaluate_all("all => all.map(each => each.hash.slice(1))")
+    assert alternatives == sections
 
 
 def test_claims_of_what_was_not_measured_are_folded_together_and_are_searched_with_the_others(open_page):

@@ -54,5 +54,5 @@ def test_a_disturbed_batch_does_not_make_batches_short():
         ([7, 6, 8, 5], [7, 7, 7, 5]),
     ],
 )
-def test_lanes_of_like_length_get_the_calls_of_the_reference(calls, leveled):
+def test_variants_of_like_length_get_the_calls_of_the_baseline(calls, leveled):
     assert level(calls, 0) == leveled

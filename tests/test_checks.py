@@ -1,13 +1,13 @@
-"""Each check fails on a lane, made by hand, that breaks one promise, and names what was expected and got."""
+"""Each check fails on a variant, made by hand, that breaks one promise, and names what was expected and got."""
 
 import msgspec
 import pytest
 import torch
 
-from gradbench import checks, lane
-from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
-from gradbench.lane import ReadyLane, expected_answer, prepare
-from gradbench.plan import Expectation, Lane, Request, make_plan
+from gradbench import checks, variant
+from gradbench.checks import CheckFailed, check_answer, check_variant, check_same
+from gradbench.variant import ReadyVariant, expected_answer, prepare
+from gradbench.plan import Expectation, Variant, Request, make_plan
 from gradbench.workloads import LEAF
 
 (COMPARISON,) = make_plan(Request(workloads=("elementwise",), sizes=("8",))).comparisons
@@ -23,8 +23,8 @@ UNTRACKED = {**TRACKED, "result_requires_grad": False, "result_is_leaf": True}
 
 
 def check(statement, expect, setup="", probe="", shared=None):
-    lane = Lane("made", "-", "method", f"{LEAF}\n{setup}", statement, probe, Expectation(**expect))
-    return check_lane(ReadyLane(lane, prepare(COMPARISON) if shared is None else shared), COMPARISON)
+    variant = Variant("made", "-", "method", f"{LEAF}\n{setup}", statement, probe, Expectation(**expect))
+    return check_variant(ReadyVariant(variant, prepare(COMPARISON) if shared is None else shared), COMPARISON)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def _modes_are_as_they_were():
         ("x.requires_grad_(False)", {"input_requires_grad": False}),
     ],
 )
-def test_a_lane_that_keeps_its_promises_passes(statement, expect):
+def test_a_variant_that_keeps_its_promises_passes(statement, expect):
     y = check(statement, expect)
     assert (y is None) == ("y" not in statement)
 
@@ -93,7 +93,7 @@ def test_a_lane_that_keeps_its_promises_passes(statement, expect):
         ),
     ],
 )
-def test_a_lane_that_breaks_a_promise_is_refused(statement, expect, said):
+def test_a_variant_that_breaks_a_promise_is_refused(statement, expect, said):
     with pytest.raises(CheckFailed, match=f"^{said}$"):
         check(statement, expect)
 
@@ -111,7 +111,7 @@ def test_a_lane_that_breaks_a_promise_is_refused(statement, expect, said):
         "x.detach().clamp_(min=0.0)",
     ],
 )
-def test_a_lane_that_writes_to_its_input_is_refused(write):
+def test_a_variant_that_writes_to_its_input_is_refused(write):
     with pytest.raises(CheckFailed, match="expected the values of x to be as they were; the statement wrote"):
         check(f"{write}\ny = x * 2.0", TRACKED)
 
@@ -119,7 +119,7 @@ def test_a_lane_that_writes_to_its_input_is_refused(write):
 @pytest.mark.parametrize(
     "then", ["y = x * 2.0", "y = 1 / 0", "torch.set_grad_enabled(False)", "x.requires_grad_(False)"]
 )
-def test_a_refused_lane_leaves_the_input_of_the_others_as_it_was(then):
+def test_a_refused_variant_leaves_the_input_of_the_others_as_it_was(then):
     shared = prepare(COMPARISON)
     before = shared["base"].clone()
     with pytest.raises((CheckFailed, ZeroDivisionError)):
@@ -130,18 +130,18 @@ def test_a_refused_lane_leaves_the_input_of_the_others_as_it_was(then):
 @pytest.mark.parametrize(
     ("probe", "expected"), [("y = torch.is_grad_enabled()", False), ("y = 'no mode'", True)]
 )
-def test_a_lane_whose_work_would_see_the_wrong_grad_mode_is_refused(probe, expected):
+def test_a_variant_whose_work_would_see_the_wrong_grad_mode_is_refused(probe, expected):
     with pytest.raises(CheckFailed, match=f"^grad mode inside: expected {expected}, got "):
         check("pass", {"input_requires_grad": True, "grad_enabled_inside": expected}, probe=probe)
 
 
-def test_a_lane_whose_work_would_see_the_promised_grad_mode_passes():
+def test_a_variant_whose_work_would_see_the_promised_grad_mode_passes():
     expect = {"input_requires_grad": True, "grad_enabled_inside": False}
     check("pass", expect, probe="with torch.no_grad():\n    y = torch.is_grad_enabled()")
 
 
 @pytest.mark.parametrize("expect", [UNTRACKED, {}])
-def test_a_lane_that_leaves_grad_mode_off_is_refused_and_the_mode_is_put_back(expect):
+def test_a_variant_that_leaves_grad_mode_off_is_refused_and_the_mode_is_put_back(expect):
     with pytest.raises(CheckFailed, match="expected grad mode to be as it was before the statement"):
         check("torch.set_grad_enabled(False)\ny = x * 2.0", expect)
     assert torch.is_grad_enabled()
@@ -155,7 +155,7 @@ def test_a_lane_that_leaves_grad_mode_off_is_refused_and_the_mode_is_put_back(ex
         ("y = 1 / 0", ZeroDivisionError, "division by zero"),
     ],
 )
-def test_a_lane_that_leaves_inference_mode_on_is_refused_and_the_mode_is_put_back(then, error, said):
+def test_a_variant_that_leaves_inference_mode_on_is_refused_and_the_mode_is_put_back(then, error, said):
     guard = torch.inference_mode()
     shared = {**prepare(COMPARISON), "guard": guard}
     try:
@@ -167,7 +167,7 @@ def test_a_lane_that_leaves_inference_mode_on_is_refused_and_the_mode_is_put_bac
         guard.__exit__(None, None, None)
 
 
-def test_a_lane_that_raises_with_grad_mode_off_does_not_leave_it_to_the_next():
+def test_a_variant_that_raises_with_grad_mode_off_does_not_leave_it_to_the_next():
     with pytest.raises(ZeroDivisionError):
         check("torch.set_grad_enabled(False)\ny = 1 / 0", TRACKED)
     assert torch.is_grad_enabled()
@@ -175,7 +175,7 @@ def test_a_lane_that_raises_with_grad_mode_off_does_not_leave_it_to_the_next():
 
 def answer_and_result():
     shared = prepare(COMPARISON)
-    return expected_answer(COMPARISON, COMPARISON.reference, shared), shared["base"] * 2.0
+    return expected_answer(COMPARISON, COMPARISON.baseline, shared), shared["base"] * 2.0
 
 
 def spoilt(how):
@@ -206,12 +206,12 @@ def test_values_that_are_not_the_answer_are_refused(how):
 
 
 @pytest.mark.parametrize("how", SPOILT)
-def test_values_that_are_not_the_references_are_refused(how):
+def test_values_that_are_not_the_baselines_are_refused(how):
     with pytest.raises(CheckFailed, match=r"^values of y: expected a relative error"):
         check_same(spoilt(how), answer_and_result()[1], COMPARISON)
 
 
-def test_not_a_number_is_refused_even_where_the_reference_has_it_too():
+def test_not_a_number_is_refused_even_where_the_baseline_has_it_too():
     with pytest.raises(CheckFailed, match="got nan"):
         check_same(spoilt("nan"), spoilt("nan"), COMPARISON)
 
@@ -227,7 +227,7 @@ def test_a_result_of_another_shape_is_refused_even_where_it_would_broadcast(part
             refuse()
 
 
-def test_the_answer_and_the_reference_themselves_pass():
+def test_the_answer_and_the_baseline_themselves_pass():
     answer, y = answer_and_result()
     check_answer(y, answer, COMPARISON)
     check_same(y, y.clone(), COMPARISON)
@@ -267,10 +267,10 @@ def test_every_element_counts_however_large_a_result_is(monkeypatch, place):
 
 
 def test_numpy_sees_some_of_a_large_result_each_in_its_place(monkeypatch):
-    monkeypatch.setattr(lane, "SAMPLED", 100)
+    monkeypatch.setattr(variant, "SAMPLED", 100)
     (chain,) = make_plan(Request(("chain",), ("no_grad",), ("1e4",))).comparisons
     shared = prepare(chain)
-    answer = expected_answer(chain, chain.reference, shared)
+    answer = expected_answer(chain, chain.baseline, shared)
     assert len(answer) == pytest.approx(100 + 1024, abs=2)
     y = torch.exp(torch.sin(shared["base"] ** 2))
     check_answer(y, answer, chain)
@@ -281,32 +281,32 @@ def test_numpy_sees_some_of_a_large_result_each_in_its_place(monkeypatch):
     with pytest.raises(CheckFailed, match="values of y"):
         check_answer(y, answer, chain)
     whole = msgspec.structs.replace(chain, pointwise=False)
-    assert len(expected_answer(whole, chain.reference, shared)) == 10_000
+    assert len(expected_answer(whole, chain.baseline, shared)) == 10_000
 
 
-def way(statement, **changes):
-    lane = Lane("made", "-", "method", LEAF, statement, "", Expectation(), **changes)
-    return ReadyLane(lane, prepare(COMPARISON))
+def alternative(statement, **changes):
+    variant = Variant("made", "-", "method", LEAF, statement, "", Expectation(), **changes)
+    return ReadyVariant(variant, prepare(COMPARISON))
 
 
 def test_a_way_whose_promise_does_not_hold_is_refused():
-    check_lane(way("y = x * 2", holds="y.requires_grad"), COMPARISON)
+    check_variant(alternative("y = x * 2", holds="y.requires_grad"), COMPARISON)
     with pytest.raises(
         CheckFailed, match=r"^expected after the statement: not y.requires_grad; it does not hold$"
     ):
-        check_lane(way("y = x * 2", holds="not y.requires_grad"), COMPARISON)
+        check_variant(alternative("y = x * 2", holds="not y.requires_grad"), COMPARISON)
 
 
 def test_a_way_that_is_meant_to_write_to_x_must_and_its_writing_is_undone():
-    ready = way("x.data += 1", writes=True, result="x.detach().clone()")
+    ready = alternative("x.data += 1", writes=True, result="x.detach().clone()")
     before = ready.x.detach().clone()
-    y = check_lane(ready, COMPARISON)
+    y = check_variant(ready, COMPARISON)
     assert torch.equal(y, before + 1)
     assert torch.equal(ready.x.detach(), before)
     with pytest.raises(CheckFailed, match="expected the statement to write to x"):
-        check_lane(way("y = x + 1", writes=True), COMPARISON)
+        check_variant(alternative("y = x + 1", writes=True), COMPARISON)
 
 
 def test_a_way_without_a_result_has_nothing_to_compare():
-    assert check_lane(way("y = x + 1", result=""), COMPARISON) is None
-    assert check_lane(way("y = x + 1"), COMPARISON) is not None
+    assert check_variant(alternative("y = x + 1", result=""), COMPARISON) is None
+    assert check_variant(alternative("y = x + 1"), COMPARISON) is not None

@@ -31,8 +31,8 @@ def world(workloads=(), ratios=None, memory=None, seen=None, grows=0.0, scatter=
 
     Args:
         workloads: those that were measured, at every size.
-        ratios: of a lane's time to the reference; 1 where not named.
-        memory: by lane, bytes for every figure, or a dict of them.
+        ratios: of a variant's time to the baseline; 1 where not named.
+        memory: by variant, bytes for every figure, or a dict of them.
         seen: by trait, what was observed of every method (and of none).
         grows: every time grows with this power of the number of elements.
     """
@@ -42,20 +42,20 @@ def world(workloads=(), ratios=None, memory=None, seen=None, grows=0.0, scatter=
     numels = {each.id: each.numel for each in made.header.plan.comparisons}
     for visit in made.visits:
         factor = (numels[visit.comparison] / 100) ** grows
-        for name, lane in visit.lanes.items():
+        for name, variant in visit.variants.items():
             if name != "empty":
-                seconds = (lane.seconds - 1e-8) * factor + 1e-8
-                visit.lanes[name] = msgspec.structs.replace(lane, seconds=seconds)
+                seconds = (variant.seconds - 1e-8) * factor + 1e-8
+                visit.variants[name] = msgspec.structs.replace(variant, seconds=seconds)
         base = 1e-6 * factor + 1e-8
-        for name, lane in visit.lanes.items():
-            log = math.log(lane.seconds / base)
-            visit.lanes[name] = msgspec.structs.replace(lane, log_ratio=log)
+        for name, variant in visit.variants.items():
+            log = math.log(variant.seconds / base)
+            visit.variants[name] = msgspec.structs.replace(variant, log_ratio=log)
     for comparison in made.header.plan.comparisons:
-        for lane in comparison.lanes:
-            given_ = (memory or {}).get(lane.name, 100)
+        for variant in comparison.variants:
+            given_ = (memory or {}).get(variant.name, 100)
             fields = given_ if isinstance(given_, dict) else dict.fromkeys(FIELDS, given_)
             fields = {**dict.fromkeys(FIELDS, 100), **fields}
-            made.add(Memory(comparison.id, lane.name, **fields, resident=None, source="by hand"))
+            made.add(Memory(comparison.id, variant.name, **fields, resident=None, source="by hand"))
     for trait, values in (seen or {}).items():
         for method in ("", "requires_grad_false", "detach", "no_grad", "data"):
             made.add(Observation(trait, "?", "code", method, values))

@@ -195,8 +195,8 @@ def test_the_options_of_a_run_reach_its_header(call, workers):
     assert [(each.workload, each.numel) for each in header.plan.comparisons] == [
         ("control", 7), ("control", 100), ("chain", 7), ("chain", 100),
     ]  # fmt: skip
-    lanes = {lane.name for lane in header.plan.comparisons[0].lanes}
-    assert lanes == {"requires_grad_false", "twin", "twin_own_buffer", "no_grad", "data", "empty"}
+    variants = {variant.name for variant in header.plan.comparisons[0].variants}
+    assert variants == {"requires_grad_false", "twin", "twin_own_buffer", "no_grad", "data", "empty"}
 
 
 @pytest.mark.parametrize(

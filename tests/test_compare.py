@@ -21,11 +21,11 @@ OLD = {"tracked": 1.3, "no_grad": 1.6}
 
 
 def outcomes(found):
-    return {each.lane.name: each.outcome for each in found.changes if each.lane.role != "reference"}
+    return {each.variant.name: each.outcome for each in found.changes if each.variant.role != "baseline"}
 
 
 def change(found, name):
-    return next(each for each in found.changes if each.lane.name == name)
+    return next(each for each in found.changes if each.variant.name == name)
 
 
 def altered(made, **changes):
@@ -81,7 +81,7 @@ def test_memory_that_grew_by_any_byte_is_worse_and_that_shrank_is_not(figure):
         memory(results(OLD), "tracked", **{figure: 464}),
     )
     found = compare(old, new, 0.05)
-    assert [each.lane.name for each in found.worse] == ["tracked"]
+    assert [each.variant.name for each in found.worse] == ["tracked"]
     assert not compare(new, old, 0.05).worse
     assert "less in 1" in sentences(compare(new, old, 0.05))[0]
 
@@ -94,28 +94,28 @@ def test_more_allocations_are_told_and_are_not_worse():
     assert any("2 to 3 allocations" in row[-1] for row in rows(found, everything=False))
 
 
-def test_the_reference_has_no_ratio_but_its_memory_is_compared():
+def test_the_baseline_has_no_ratio_but_its_memory_is_compared():
     old = memory(results(OLD), "requires_grad_false", peak=1)
     found = compare(old, memory(results(OLD), "requires_grad_false", peak=2), 0.05)
-    assert [each.lane.role for each in found.worse] == ["reference"]
+    assert [each.variant.role for each in found.worse] == ["baseline"]
     assert change(found, "requires_grad_false").change is None
 
 
-def test_a_reference_that_is_as_it_was_is_no_open_question():
+def test_a_baseline_that_is_as_it_was_is_no_open_question():
     found = compare(results(OLD), results(OLD), 0.05)
     assert "cannot tell" not in sentences(found)[0]
     assert len([row for row in rows(found, True) if row[4] == "same"]) == len(rows(found, True))
-    reference = found.changes[0].lane.name
-    fails = compare(results(OLD), failing(results(OLD), reference), 0.05)
+    baseline = found.changes[0].variant.name
+    fails = compare(results(OLD), failing(results(OLD), baseline), 0.05)
     assert "1 fails" in sentences(fails)[0]
 
 
-def test_where_all_lanes_moved_alike_the_reference_is_suspected():
+def test_where_all_variants_moved_alike_the_baseline_is_suspected():
     old = results({"tracked": 1.3, "no_grad": 1.6})
-    moved = results(dict.fromkeys((lane.name for lane in old.header.plan.comparisons[0].lanes), 2.0), seed=1)
-    assert any("reference that changed" in said for said in sentences(compare(old, moved, 0.05)))
+    moved = results(dict.fromkeys((variant.name for variant in old.header.plan.comparisons[0].variants), 2.0), seed=1)
+    assert any("baseline that changed" in said for said in sentences(compare(old, moved, 0.05)))
     one = results({**OLD, "no_grad": 2.0}, seed=1)
-    assert not any("reference that changed" in said for said in sentences(compare(old, one, 0.05)))
+    assert not any("baseline that changed" in said for said in sentences(compare(old, one, 0.05)))
 
 
 OTHER = {
@@ -167,13 +167,13 @@ def test_what_may_be_what_is_compared_is_told(name):
 
 
 def recoded(made, role, **changes):
-    """The same results, measured with other code in the lanes of a role."""
+    """The same results, measured with other code in the variants of a role."""
     plan = made.header.plan
     comparisons = [
         msgspec.structs.replace(
             each,
-            lanes=tuple(
-                msgspec.structs.replace(lane, **changes) if lane.role == role else lane for lane in each.lanes
+            variants=tuple(
+                msgspec.structs.replace(variant, **changes) if variant.role == role else variant for variant in each.variants
             ),
         )
         for each in plan.comparisons
@@ -181,26 +181,26 @@ def recoded(made, role, **changes):
     return altered(made, plan=msgspec.structs.replace(plan, comparisons=tuple(comparisons)))
 
 
-@pytest.mark.parametrize("role", ["reference", "method"])
-@pytest.mark.parametrize("part", ["setup", "feed", "statement"])
+@pytest.mark.parametrize("role", ["baseline", "method"])
+@pytest.mark.parametrize("part", ["setup", "setup_per_call", "statement"])
 def test_other_code_is_not_compared(role, part):
     found = compare(results(OLD), recoded(results({"no_grad": 9.0}, seed=1), role, **{part: "other"}), 0.05)
     assert set(outcomes(found).values()) == {"other code"}
     assert not found.worse
 
 
-def failing(made, lane):
-    """The same results, in which a lane raised in every pass."""
+def failing(made, variant):
+    """The same results, in which a variant raised in every pass."""
     for visit in made.visits:
-        del visit.lanes[lane]
-        made.add(Failure(visit.number, visit.comparison, lane, "check", "raised", "ValueError: no"))
+        del visit.variants[variant]
+        made.add(Failure(visit.number, visit.comparison, variant, "check", "raised", "ValueError: no"))
     return made
 
 
-def test_a_lane_that_fails_in_the_new_run_alone_is_worse():
+def test_a_variant_that_fails_in_the_new_run_alone_is_worse():
     found = compare(results(OLD), failing(results(OLD, seed=1), "tracked"), 0.05)
     assert outcomes(found)["tracked"] == "fails"
-    assert [each.lane.name for each in found.worse] == ["tracked"]
+    assert [each.variant.name for each in found.worse] == ["tracked"]
     assert not any("more passes" in said for said in sentences(found))
     assert not compare(failing(results(OLD), "tracked"), results(OLD, seed=1), 0.05).worse
     both = compare(failing(results(OLD), "tracked"), failing(results(OLD, seed=1), "tracked"), 0.05)
@@ -220,7 +220,7 @@ def test_other_inputs_are_other_code():
     assert set(outcomes(compare(old, new, 0.05)).values()) == {"other code"}
 
 
-def test_lanes_that_only_one_run_has_are_told_and_are_no_change():
+def test_variants_that_only_one_run_has_are_told_and_are_no_change():
     both = Request(workloads=("elementwise",), sizes=("small", "medium"))
     found = compare(results(OLD), results(OLD, request=both, seed=1), 0.05)
     assert {each.outcome for each in found.changes if each.comparison.size == "medium"} == {"new"}
@@ -229,8 +229,8 @@ def test_lanes_that_only_one_run_has_are_told_and_are_no_change():
     assert {each.outcome for each in back.changes if each.comparison.size == "medium"} == {"gone"}
 
 
-def test_runs_without_a_lane_in_common_are_refused():
-    with pytest.raises(RequestError, match="no lane in common"):
+def test_runs_without_a_variant_in_common_are_refused():
+    with pytest.raises(RequestError, match="no variant in common"):
         compare(results(OLD), results(OLD, request=Request(workloads=("chain",), sizes=("small",))), 0.05)
 
 
@@ -280,8 +280,8 @@ def test_the_exit_code_is_1_where_something_is_worse_and_else_0(runs, gradbench,
 def test_the_answer_for_programs_is_json(runs, gradbench, tmp_path):
     data = json.loads(gradbench("compare", runs[0], runs[2], "--to", "json", cwd=tmp_path).stdout)
     assert data["worse"] is True
-    (slow,) = [lane for lane in data["lanes"] if lane["outcome"] == "slower"]
-    assert slow["lane"] == "no_grad"
+    (slow,) = [variant for variant in data["variants"] if variant["outcome"] == "slower"]
+    assert slow["variant"] == "no_grad"
     assert slow["change"]["mean"] == pytest.approx(1.25, rel=0.01)
 
 

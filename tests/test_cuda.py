@@ -13,9 +13,9 @@ from gradbench.clock import Accelerator, DeviceClock
 from gradbench.environment import observe
 from gradbench.guard import assert_not_slower, compare_time, measure_bytes
 from gradbench.job import Job, Message, Task
-from gradbench.lane import ReadyLane
+from gradbench.variant import ReadyVariant
 from gradbench.measure import Worker, look
-from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+from gradbench.plan import Comparison, Expectation, Variant, Request, make_plan
 from gradbench.results import Failure, Kernels, Memory, Visit, read_results
 
 COUNT = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -31,17 +31,17 @@ def visit(comparison, kind="time"):
     return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
 
 
-def by_hand(*lanes, prepare='base = torch.ones(8, device="cuda:0")'):
-    every = [Lane(name, name, role, "", statement, "", Expectation()) for name, role, statement in lanes]
+def by_hand(*variants, prepare='base = torch.ones(8, device="cuda:0")'):
+    every = [Variant(name, name, role, "", statement, "", Expectation()) for name, role, statement in variants]
     return Comparison(
         "c", "control", "", "", "small", 8, (8,), "float32", "cuda:0", prepare, "", 1e-6, tuple(every)
     )  # fmt: skip
 
 
-def of(lane, n):
+def of(variant, n):
     """Host, wall and device nanoseconds per call."""
     timer = DeviceClock(Accelerator("cuda:0"))
-    ready = ReadyLane(Lane("a", "a", "method", "", lane, "", Expectation()), {})
+    ready = ReadyVariant(Variant("a", "a", "method", "", variant, "", Expectation()), {})
     timer.calibrate(ready, clock.BATCH_SECONDS)
     # Of several, so that a host that is held up once does not decide.
     host, wall = (min(each) for each in zip(*(timer.wall(ready, n) for _ in range(5)), strict=True))
@@ -62,17 +62,17 @@ def test_small_kernels_cost_the_host_more_than_the_device():
 
 
 def test_a_statement_that_launches_nothing_has_no_device_time_and_one_that_waits_none_that_is_known():
-    lanes = (
-        ("a", "reference", "y = base * 2"),
+    variants = (
+        ("a", "baseline", "y = base * 2"),
         ("b", "method", "y = base.detach()"),
         ("c", "method", "y = (base * 2).sum().item()"),
         ("empty", "empty", "pass"),
     )
-    (found,) = visit(by_hand(*lanes))
+    (found,) = visit(by_hand(*variants))
     assert isinstance(found, Visit)
-    assert found.lanes["a"].device.seconds > found.lanes["a"].device.least
-    assert found.lanes["b"].device.seconds <= found.lanes["b"].device.least
-    assert found.lanes["c"].device is None
+    assert found.variants["a"].device.seconds > found.variants["a"].device.least
+    assert found.variants["b"].device.seconds <= found.variants["b"].device.least
+    assert found.variants["c"].device is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -108,23 +108,23 @@ def test_graphs_of_the_chain_are_measured_and_give_its_results():
     (comparison,) = (each for each in make_plan(request).comparisons if each.part == "both")
     *failures, found = visit(comparison)
     assert failures == []
-    assert found.lanes.keys() >= {"composed", "graphed", "replayed"}
+    assert found.variants.keys() >= {"composed", "graphed", "replayed"}
 
 
 def test_the_profiler_sees_the_kernels_and_how_long_they_take():
     (comparison,) = make_plan(Request(("chain",), ("no_grad",), ("1e8",), device="cuda:0")).comparisons
-    watched = {each.lane: each for each in visit(comparison, "memory") if isinstance(each, Kernels)}
+    watched = {each.variant: each for each in visit(comparison, "memory") if isinstance(each, Kernels)}
     # A power, a sine and an exponential, whatever the method.
     assert {each.count for each in watched.values()} == {3}
     timed = visit(comparison)[-1]
     for name, each in watched.items():
-        assert timed.lanes[name].device.seconds == pytest.approx(each.seconds, rel=0.05)
+        assert timed.variants[name].device.seconds == pytest.approx(each.seconds, rel=0.05)
 
 
 def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
     methods = ("tracked", "no_grad", "detach_after")
     (comparison,) = make_plan(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
-    found = {each.lane: each for each in visit(comparison, "memory") if isinstance(each, Memory)}
+    found = {each.variant: each for each in visit(comparison, "memory") if isinstance(each, Memory)}
     # In units of x: three results; recording keeps the square (for the sine) and the last (for itself).
     unit = 4 * 1_000_000
     wanted = {"tracked": (3, 3, 2), "no_grad": (3, 2, 1), "detach_after": (3, 3, 1)}
@@ -136,10 +136,10 @@ def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
 
 def test_memory_that_runs_out_is_a_row_and_is_given_back():
     before = Accelerator("cuda:0").free()
-    lanes = (("a", "reference", "y = base * 2"), ("b", "method", "y = torch.empty(10**13, device='cuda:0')"))
-    failure, found = visit(by_hand(*lanes))
-    assert (failure.lane, failure.kind) == ("b", "out of memory")
-    assert found.lanes.keys() == {"a"}
+    variants = (("a", "baseline", "y = base * 2"), ("b", "method", "y = torch.empty(10**13, device='cuda:0')"))
+    failure, found = visit(by_hand(*variants))
+    assert (failure.variant, failure.kind) == ("b", "out of memory")
+    assert found.variants.keys() == {"a"}
     assert Accelerator("cuda:0").free() > before - 2**30
 
 
@@ -178,7 +178,7 @@ def test_cold_calls_take_the_device_longer_than_warm_ones_where_data_fit_the_cac
         for each in (False, True)
     )
     name = "requires_grad_false"
-    assert cold.lanes[name].device.seconds > warm.lanes[name].device.seconds
+    assert cold.variants[name].device.seconds > warm.variants[name].device.seconds
 
 
 @pytest.mark.skipif(COUNT < 2, reason="needs two CUDA devices")
@@ -220,7 +220,7 @@ def test_two_sides_are_held_against_each_other_on_a_device(gradbench, tmp_path, 
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    lanes = json.loads(done.stdout)["lanes"]
+    variants = json.loads(done.stdout)["variants"]
     # 64 MB read and 64 MB written: no device so far does that in 10 µs, and a launch alone takes less.
-    assert all(each["seconds"][0] > (1e-5 if "statement" in each["lane"] else 0) for each in lanes)
-    assert {each["outcome"] for each in lanes} <= {"same", "cannot tell"}
+    assert all(each["seconds"][0] > (1e-5 if "statement" in each["variant"] else 0) for each in variants)
+    assert {each["outcome"] for each in variants} <= {"same", "cannot tell"}

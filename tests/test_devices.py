@@ -18,7 +18,7 @@ from gradbench.report import devices, figures, limit
 from gradbench.report.findings import findings
 from gradbench.report.page import render
 from gradbench.report.slides import slides
-from gradbench.results import FILENAME, Failure, Kernels, LaneTime, Writer, read_results
+from gradbench.results import FILENAME, Failure, Kernels, VariantTime, Writer, read_results
 from gradbench.summary import summarise
 
 SIZES = ("100", "1e4", "1e5", "1e6", "1e7", "1e8")
@@ -31,21 +31,21 @@ def both():
     return device_results(BOTH, host=SLOW)
 
 
-def lanes(made, device="cuda:0", workload="elementwise"):
+def variants(made, device="cuda:0", workload="elementwise"):
     return {
-        each.comparison.numel: {lane.lane.name: lane for lane in each.lanes}
+        each.comparison.numel: {variant.variant.name: variant for variant in each.variants}
         for each in summarise(made).comparisons
         if (each.comparison.device, each.comparison.workload) == (device, workload)
     }
 
 
 def test_times_of_the_host_and_of_the_device_are_told_apart(both):
-    found = lanes(both)
+    found = variants(both)
     for numel in (100, 10**8):
-        lane = found[numel]["no_grad"]
-        assert lane.host.mean == pytest.approx(1.5 * LAUNCH, rel=0.01)
-        assert lane.host_ratio.mean == pytest.approx(1.5, rel=0.01)
-        assert lane.host.count == 10
+        variant = found[numel]["no_grad"]
+        assert variant.host.mean == pytest.approx(1.5 * LAUNCH, rel=0.01)
+        assert variant.host_ratio.mean == pytest.approx(1.5, rel=0.01)
+        assert variant.host.count == 10
     assert found[10**8]["no_grad"].device_ratio.mean == pytest.approx(1.0)
     assert found[10**8]["no_grad"].device.mean == pytest.approx(PER_ELEMENT * 10**8)
     # The price of the host is that of the call where the device waits, and hidden where it does not.
@@ -57,14 +57,14 @@ def test_times_of_the_host_and_of_the_device_are_told_apart(both):
 def test_the_host_is_net_of_the_empty_loop(both):
     heavy = device_results(BOTH)
     for visit in heavy.visits:
-        empty = visit.lanes["empty"]
+        empty = visit.variants["empty"]
         if empty.host is not None:
             loop = msgspec.structs.replace(empty.host, seconds=LAUNCH / 2, log_ratio=-0.6931471805599453)
-            visit.lanes["empty"] = msgspec.structs.replace(empty, host=loop)
-    assert lanes(heavy)[100]["tracked"].host.mean == pytest.approx(LAUNCH / 2, rel=0.01)
+            visit.variants["empty"] = msgspec.structs.replace(empty, host=loop)
+    assert variants(heavy)[100]["tracked"].host.mean == pytest.approx(LAUNCH / 2, rel=0.01)
     # Of less than five turns of the loop nothing can be said, whatever the wall time is.
-    assert lanes(heavy)[100]["tracked"].verdict == "no time of its own"
-    assert lanes(both)[100]["tracked"].verdict != "no time of its own"
+    assert variants(heavy)[100]["tracked"].verdict == "no time of its own"
+    assert variants(both)[100]["tracked"].verdict != "no time of its own"
 
 
 def test_the_page_begins_with_what_was_measured_on(both):
@@ -74,20 +74,20 @@ def test_the_page_begins_with_what_was_measured_on(both):
 
 
 def test_on_the_cpu_there_are_no_parts(both):
-    for lane in lanes(both, "cpu")[100].values():
-        assert (lane.host, lane.device, lane.host_ratio, lane.device_ratio) == (None,) * 4
-        assert not lane.device_idle
+    for variant in variants(both, "cpu")[100].values():
+        assert (variant.host, variant.device, variant.host_ratio, variant.device_ratio) == (None,) * 4
+        assert not variant.device_idle
 
 
-def test_a_lane_that_waits_for_the_device_has_no_device_time():
-    lane = lanes(device_results(BOTH, waits=("tracked",)))[100]["tracked"]
-    assert (lane.device, lane.device_ratio, lane.device_idle) == (None, None, False)
-    assert lane.host is not None
+def test_a_variant_that_waits_for_the_device_has_no_device_time():
+    variant = variants(device_results(BOTH, waits=("tracked",)))[100]["tracked"]
+    assert (variant.device, variant.device_ratio, variant.device_idle) == (None, None, False)
+    assert variant.host is not None
 
 
-def test_a_lane_of_which_the_device_sees_nothing_is_idle_and_not_zero():
+def test_a_variant_of_which_the_device_sees_nothing_is_idle_and_not_zero():
     idle = ("tracked", "no_grad", "requires_grad_false", "twin", "twin_own_buffer")
-    found = lanes(device_results(BOTH, idle=idle))[100]
+    found = variants(device_results(BOTH, idle=idle))[100]
     for name in idle:
         assert (found[name].device, found[name].device_ratio, found[name].device_idle) == (None, None, True)
 
@@ -207,7 +207,7 @@ def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time(
     made = device_results(FUSED, device={"fused": 1.25}, host={"native": 400.0})
     memory(made, "copy", allocated=4 * 10**8)
     (table,) = limit.tables(summarise(made).comparisons)
-    assert table.columns == ("way", *(f"{part}, 100,000,000" for part in ("forward", "backward", "both")))
+    assert table.columns == ("variant", *(f"{part}, 100,000,000" for part in ("forward", "backward", "both")))
     rows = {row[0]: row[1] for row in table.rows}
     assert re.fullmatch(r"640 GB/s, 80\.0+ % \(80\.0+ to 80\.0+\)", rows["one fused Function"])
     assert rows["torch's own operations"].startswith("800 GB/s, 100.0")
@@ -224,10 +224,10 @@ def test_what_a_copys_bytes_are_not_known_of_has_no_rate():
 
 
 def seen(made, **seconds):
-    """The results, with what the profiler saw a device do for each lane: one kernel of so many seconds."""
+    """The results, with what the profiler saw a device do for each variant: one kernel of so many seconds."""
     for comparison in made.header.plan.comparisons:
-        for lane, value in seconds.items():
-            made.add(Kernels(comparison.id, lane, 1, value))
+        for variant, value in seconds.items():
+            made.add(Kernels(comparison.id, variant, 1, value))
     return made
 
 
@@ -237,7 +237,7 @@ def test_the_two_clocks_of_a_device_are_held_against_each_other_where_kernels_ar
     made = seen(device_results(request), requires_grad_false=1e-3, no_grad=0.98e-3, tracked=1e-5)
     (found,) = [each for each in findings(summarise(made)) if "Two clocks" in each.sentence]
     # tracked's kernel is too short to say anything, and of a million elements so is every one.
-    assert "in 4 lanes whose kernels take more than 20.0 µs" in found.sentence
+    assert "in 4 variants whose kernels take more than 20.0 µs" in found.sentence
     assert "Within 3 %: 2 of 4." in found.evidence
     assert not any("Two clocks" in each.sentence for each in findings(summarise(device_results(request))))
 
@@ -286,7 +286,7 @@ def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
     }
 
 
-def test_the_page_of_a_lane_that_waits_has_a_dash_and_of_one_that_is_idle_says_so():
+def test_the_page_of_a_variant_that_waits_has_a_dash_and_of_one_that_is_idle_says_so():
     request = Request(("control",), ("no_grad",), ("100",), device="cuda:0")
     idle = ("no_grad", "requires_grad_false", "twin", "twin_own_buffer")
     assert render(device_results(request, idle=idle)).count("nothing seen") == 4
@@ -344,6 +344,6 @@ def test_what_is_written_is_read_again_with_its_parts(both, tmp_path):
 
 def test_a_file_from_before_there_were_parts_is_read():
     old = b'{"calls":50,"seconds":1e-6,"q1":1e-6,"q3":1e-6,"log_ratio":0.0}'
-    found = msgspec.json.decode(old, type=LaneTime)
+    found = msgspec.json.decode(old, type=VariantTime)
     assert (found.host, found.device) == (None, None)
     assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.json.decode(old)

@@ -72,7 +72,7 @@ def test_the_noise_floor_comes_from_the_twins():
     assert loud["processes"].state == "fair"
 
 
-def test_drift_is_told_from_the_times_of_the_reference():
+def test_drift_is_told_from_the_times_of_the_baseline():
     made = results({}, request=REQUEST)
     slow = results({}, request=REQUEST, passes=1, seconds=1.5e-6)
     made.add(slow.visits[0])

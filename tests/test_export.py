@@ -35,14 +35,14 @@ def known(row):
     return {name for name in ("value", "low", "high", "ratio", "ratio_low", "ratio_high") if row[name] != ""}
 
 
-def test_there_is_one_row_per_lane_and_metric():
+def test_there_is_one_row_per_variant_and_metric():
     made = results({}, request=REQUEST)
     count = Counter((row["workload"], row["numel"], row["method"], row["metric"]) for row in table(made))
     wanted = {
-        (comparison.workload, str(comparison.numel), lane.name, metric)
+        (comparison.workload, str(comparison.numel), variant.name, metric)
         for comparison in made.header.plan.comparisons
-        for lane in comparison.lanes
-        if lane.role != "empty"
+        for variant in comparison.variants
+        if variant.role != "empty"
         for metric in METRICS
     }
     assert set(count) == wanted
@@ -67,7 +67,7 @@ def test_the_rows_of_a_part_can_be_told_from_those_of_another():
     find(rows, workload="square.backward", method="function", metric="time")
 
 
-def test_time_is_in_seconds_and_its_ratio_is_to_the_reference():
+def test_time_is_in_seconds_and_its_ratio_is_to_the_baseline():
     row = find(table(results({"no_grad": 1.5}, scatter=0.0, seconds=2e-6)), method="no_grad", metric="time")
     assert float(row["value"]) == pytest.approx(3e-6)
     assert float(row["ratio"]) == pytest.approx(1.5)
@@ -113,10 +113,10 @@ def test_memory_that_was_not_measured_is_empty():
         assert known(find(rows, method="detach", metric=metric)) == set()
 
 
-def test_a_lane_that_failed_is_there_and_empty():
+def test_a_variant_that_failed_is_there_and_empty():
     made = results({})
     for visit in made.visits:
-        del visit.lanes["no_grad"]
+        del visit.variants["no_grad"]
     made.add(Failure(1, made.visits[0].comparison, "no_grad", "check", "check", "wrong"))
     row = find(table(made), method="no_grad", metric="time")
     assert known(row) == set()
@@ -135,7 +135,7 @@ def test_one_pass_has_a_value_and_no_interval():
     assert row["passes"] == "1"
 
 
-def test_a_lane_without_a_time_of_its_own_is_not_zero():
+def test_a_variant_without_a_time_of_its_own_is_not_zero():
     row = find(table(results({"no_grad": 0.0})), method="no_grad", metric="time")
     assert known(row) == set()
 
@@ -195,7 +195,7 @@ def test_github_action_benchmark_gets_ratios_and_bytes_and_no_times():
     low, high = map(float, ratio["range"].split(" to "))
     assert low < ratio["value"] < high
     assert entries["elementwise/100/float32/cpu no_grad: saved"]["value"] == 64
-    assert {each["unit"] for each in entries.values()} == {"times the reference", "B"}
+    assert {each["unit"] for each in entries.values()} == {"times the baseline", "B"}
 
 
 def test_pyperf_reads_a_run_for_each_pass(tmp_path):
@@ -210,7 +210,7 @@ def test_pyperf_reads_a_run_for_each_pass(tmp_path):
     assert found.get_unit() == "second"
 
 
-def test_a_lane_that_was_not_timed_is_no_benchmark_of_pyperf_and_a_dash_for_people():
+def test_a_variant_that_was_not_timed_is_no_benchmark_of_pyperf_and_a_dash_for_people():
     summary = summarise(results({}, passes=0))
     assert json.loads(FORMS["pyperf"](summary))["benchmarks"] == []
     assert all("| – |" in line for line in FORMS["markdown"](summary).splitlines()[2:])

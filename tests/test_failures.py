@@ -16,13 +16,13 @@ NO_MEMORY = (
 )
 
 
-def lost(made, place, kind="out of memory", message=NO_MEMORY, lane="requires_grad_false"):
-    """The results, in which one comparison, or one lane of it, failed whenever it was to be timed."""
+def lost(made, place, kind="out of memory", message=NO_MEMORY, variant="requires_grad_false"):
+    """The results, in which one comparison, or one variant of it, failed whenever it was to be timed."""
     id = made.header.plan.comparisons[place].id
-    if lane == "requires_grad_false":
+    if variant == "requires_grad_false":
         made.visits = [visit for visit in made.visits if visit.comparison != id]
     for number in [end.number for end in made.ends]:
-        made.add(Failure(number, id, lane, "check", kind, message))
+        made.add(Failure(number, id, variant, "check", kind, message))
     return made
 
 
@@ -41,7 +41,7 @@ def test_a_run_of_nothing_says_why_and_what_to_do_and_does_not_ask_for_passes():
     assert summary.failed == said
     assert said in summary.warnings
     assert not any("--passes" in each for each in summary.warnings)
-    assert {lane.verdict for lane in summary.comparisons[0].lanes} == {"failed"}
+    assert {variant.verdict for variant in summary.comparisons[0].variants} == {"failed"}
 
 
 def test_the_advice_is_for_the_reason_that_is_told():
@@ -68,11 +68,11 @@ def test_a_part_that_failed_is_counted_and_the_rest_asks_for_its_own_passes():
     assert any("Only 4 passes" in each for each in few.warnings)
 
 
-def test_lanes_are_counted_once_and_the_commonest_reason_is_told():
-    made = lost(results({}, request=REQUEST), 0, "check", "y.is_leaf: expected True", lane="no_grad")
+def test_variants_are_counted_once_and_the_commonest_reason_is_told():
+    made = lost(results({}, request=REQUEST), 0, "check", "y.is_leaf: expected True", variant="no_grad")
     made.add(Failure(1, made.header.plan.comparisons[1].id, None, "time", "died", "the process ended"))
     said = failed(made)
-    assert said.startswith("1 lane of 1 comparison and 1 visit failed")
+    assert said.startswith("1 variant of 1 comparison and 1 visit failed")
     assert "y.is_leaf: expected True (control/100/float32/cpu, no_grad)" in said
 
 

@@ -31,12 +31,12 @@ def a_run(request=REQUEST, seconds=1e-6):
     made = memory(
         results({"no_grad": 1.4, "detach_clone": 40.0}, request=request, seconds=seconds), "tracked"
     )
-    for lane, bytes_ in (("requires_grad_false", 1200), ("no_grad", 400), ("set_to_none", -340_000)):
-        memory(made, lane, peak=bytes_, retained=bytes_)
+    for variant, bytes_ in (("requires_grad_false", 1200), ("no_grad", 400), ("set_to_none", -340_000)):
+        memory(made, variant, peak=bytes_, retained=bytes_)
     for comparison in made.header.plan.comparisons:
         if comparison.timeline:
             lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
-            made.add(Timeline(comparison.id, comparison.reference.name, lines))
+            made.add(Timeline(comparison.id, comparison.baseline.name, lines))
     made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
     return made
 
@@ -220,11 +220,11 @@ def test_a_run_that_measured_nothing_is_told_so(tmp_path):
     assert not Path(tmp_path / "figures").exists()
 
 
-def test_a_lane_that_one_size_lacks_keeps_its_row_and_has_a_dash():
+def test_a_variant_that_one_size_lacks_keeps_its_row_and_has_a_dash():
     made = a_run()
     for visit in made.visits:
         if visit.comparison.startswith("elementwise/100/"):
-            del visit.lanes["detach"]
+            del visit.variants["detach"]
     (slide,) = (each for each in slides(summarise(made)) if each.name == "ratios-elementwise")
     said = [words for words, _ in texts(lay_out(slide, "source"))]
     assert said.count("detach") == 1
@@ -245,18 +245,18 @@ def test_bars_are_there_where_methods_differ_and_only_there():
     assert (found.share(-800), found.share(200), found.share(None)) == (1.0, 0.25, 0.0)
 
 
-def test_lanes_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
+def test_variants_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
     made = results({}, request=Request(workloads=("freeze",)))
     (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
-    lanes = [lane.name for lane in planned.lanes if lane.role in ("reference", "method")]
-    for name in lanes:
+    variants = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
+    for name in variants:
         made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (9000, 5000)),)))
     (comparison,) = [each for each in summarise(made).comparisons if each.timelines]
     figure = Figure()
     axes = figure.add_subplot()
     draw_timeline(axes, comparison, TALK)
-    lines = [line for line in axes.lines if line.get_label() in lanes]
-    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == sorted(lanes)
+    lines = [line for line in axes.lines if line.get_label() in variants]
+    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == sorted(variants)
     width = max(line.get_linewidth() for line in lines) * figure.dpi / 72
     for one, other in itertools.combinations(lines, 2):
         apart = one.get_transform().transform((0, 0)) - other.get_transform().transform((0, 0))

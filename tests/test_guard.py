@@ -58,7 +58,7 @@ def test_the_margin_is_heeded():
 
 
 def test_setup_feeds_each_call_and_is_not_timed():
-    def feed():
+    def set_up_call():
         ten()
         return 13
 
@@ -100,7 +100,7 @@ def clock(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("feed", [0.0, 0.005, 0.02, 0.4])
+@pytest.mark.parametrize("setup_per_call", [0.0, 0.005, 0.02, 0.4])
 @pytest.mark.parametrize("call", [1e-6, 0.0009, 0.003, 0.009, 0.03, 0.1, 0.21, 0.7, 3.0])
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 5.0])
 def test_the_time_is_held_as_well_as_the_length_of_a_call_permits(clock, call, feed, seconds):
@@ -350,19 +350,19 @@ def device(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("per_call", [False, True])
 @pytest.mark.parametrize("named", [None, "cuda", "cuda:0"])
-def test_what_a_call_only_issues_is_waited_for(device, named, fed):
+def test_what_a_call_only_issues_is_waited_for(device, named, per_call):
     """Both take the host as long to issue; the device takes half as long again for the candidate."""
     held = device.allocate(1000)
-    setup = (lambda: device.launch(10**6)) if fed else None
+    setup = (lambda: device.launch(10**6)) if per_call else None
     found = compare_time(
         lambda *_: device.launch(30_000), lambda *_: device.launch(20_000), setup=setup, device=named
     )
     assert found.verdict == "slower"
     # A call that is waited for by itself has its launch in it.
-    assert found.ratio.mean == pytest.approx(32 / 22 if fed else 1.5, rel=0.03)
-    assert found.baseline == pytest.approx(22e-6 if fed else 20e-6, rel=0.05)
+    assert found.ratio.mean == pytest.approx(32 / 22 if per_call else 1.5, rel=0.03)
+    assert found.baseline == pytest.approx(22e-6 if per_call else 20e-6, rel=0.05)
     del held
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(gradbench.__file__).parent
 
 # Only what runs inside a worker imports torch when it is imported.
 MEASURING = {
-    "clock", "lane", "checks", "memory", "measure", "functions", "native", "models", "probes", "look",
+    "clock", "variant", "checks", "memory", "measure", "functions", "native", "models", "probes", "look",
     "triton_kernels", "kernels",
 }  # fmt: skip
 # What may import what else, by the way of the data: definitions → plan → measure → run → results → report.
@@ -124,7 +124,7 @@ def test_no_import_leads_back():
     [
         (["--help"], "Usage: gradbench"),
         (["run", "--help"], "--preset"),
-        (["list"], "requires_grad_false (reference)"),
+        (["list"], "requires_grad_false (baseline)"),
         (["run", "--method", "no_grd"], ""),
     ],
 )
@@ -149,7 +149,7 @@ def test_the_list_for_programs_is_json_of_every_method_and_needs_no_torch():
     )
     listed = json.loads(run_python(code))
     assert [each["name"] for each in listed["methods"]] == [method.name for method in METHODS]
-    assert [each["name"] for each in listed["methods"] if each["reference"]] == ["requires_grad_false"]
+    assert [each["name"] for each in listed["methods"] if each["baseline"]] == ["requires_grad_false"]
 
 
 def test_importing_the_package_imports_nothing_but_itself():

@@ -130,14 +130,14 @@ def test_the_twin_gets_the_calls_of_the_baseline():
 
 
 @pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("fed", [True, False])
-def test_a_batch_makes_its_calls_and_one_before_the_clock(first, fed):
+@pytest.mark.parametrize("per_call", [True, False])
+def test_a_batch_makes_its_calls_and_one_before_the_clock(first, per_call):
     seen = []
-    setup = (lambda: len(seen)) if fed else None
+    setup = (lambda: len(seen)) if per_call else None
     batch = batch_of(lambda *made: seen.append(made), setup, first)
     assert batch(5) > 0
     assert len(seen) == 5 + first
-    assert seen == [(number,) if fed else () for number in range(5 + first)]
+    assert seen == [(number,) if per_call else () for number in range(5 + first)]
 
 
 def test_what_feeds_a_call_is_outside_the_clock():

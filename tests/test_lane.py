@@ -1,4 +1,4 @@
-"""A lane runs what it shows: its setup once, its statement exactly n times, on the inputs it was given."""
+"""A variant runs what it shows: its setup once, its statement exactly n times, on the inputs it was given."""
 
 import contextlib
 import weakref
@@ -9,14 +9,14 @@ import numpy
 import pytest
 import torch
 
-from gradbench import lane as lanes
-from gradbench.lane import ReadyLane, expected_answer, prepare
-from gradbench.plan import DTYPES, Expectation, Lane, Request, make_plan
+from gradbench import variant as variants
+from gradbench.variant import ReadyVariant, expected_answer, prepare
+from gradbench.plan import DTYPES, Expectation, Variant, Request, make_plan
 from gradbench.workloads import WORKLOADS
 
 
-def make_lane(statement, setup="", probe="", **changes):
-    return Lane("made", "made by hand", "method", setup, statement, probe, Expectation(), **changes)
+def make_variant(statement, setup="", probe="", **changes):
+    return Variant("made", "made by hand", "method", setup, statement, probe, Expectation(), **changes)
 
 
 def comparison_of(workload="elementwise", size="8", part="", **request):
@@ -28,14 +28,14 @@ def comparison_of(workload="elementwise", size="8", part="", **request):
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
 def test_a_batch_of_n_runs_the_statement_once_more_than_n_times_and_the_setup_never(n):
     done = []
-    ready = ReadyLane(make_lane("done.append('call')", setup="done.append('setup')"), {"done": done})
+    ready = ReadyVariant(make_variant("done.append('call')", setup="done.append('setup')"), {"done": done})
     ready.batch(n)
     assert done == ["setup"] + ["call"] * (1 + n)
 
 
 def test_every_line_of_a_statement_is_in_the_loop():
     done = []
-    ready = ReadyLane(make_lane("if done is not None:\n    done.append(1)\ndone.append(2)"), {"done": done})
+    ready = ReadyVariant(make_variant("if done is not None:\n    done.append(1)\ndone.append(2)"), {"done": done})
     ready.batch(2)
     assert done == [1, 2] * 3
 
@@ -47,8 +47,8 @@ def test_a_batch_returns_the_nanoseconds_of_n_calls_after_one_that_is_not_timed(
         done.append("clock")
         return next(clock)
 
-    monkeypatch.setattr(lanes, "time", SimpleNamespace(perf_counter_ns=perf_counter_ns))
-    assert ReadyLane(make_lane("done.append('call')"), {"done": done}).batch(2) == 3_500
+    monkeypatch.setattr(variants, "time", SimpleNamespace(perf_counter_ns=perf_counter_ns))
+    assert ReadyVariant(make_variant("done.append('call')"), {"done": done}).batch(2) == 3_500
     assert done == ["call", "clock", "call", "call", "clock"]
 
 
@@ -75,21 +75,21 @@ def test_a_result_is_freed_before_the_next_call_and_before_the_clock_stops(monke
         made.append(weakref.ref(result))
         return result
 
-    monkeypatch.setattr(lanes, "time", SimpleNamespace(perf_counter_ns=count))
-    ReadyLane(make_lane(statement), {"make": make}).batch(3)
+    monkeypatch.setattr(variants, "time", SimpleNamespace(perf_counter_ns=count))
+    ReadyVariant(make_variant(statement), {"make": make}).batch(3)
     assert alive == [0, 0, 0, 0, 0, 0]
 
 
 def test_the_names_that_a_statement_reads_are_locals_of_the_loop():
     seen = []
-    ReadyLane(make_lane("seen.append((x, 'x' in locals()))", setup="x = 7"), {"seen": seen}).batch(1)
+    ReadyVariant(make_variant("seen.append((x, 'x' in locals()))", setup="x = 7"), {"seen": seen}).batch(1)
     assert seen == [(7, True)] * 2
 
 
-def test_the_empty_lane_loops_over_nothing():
+def test_the_empty_variant_loops_over_nothing():
     comparison = comparison_of()
-    (empty,) = (lane for lane in comparison.lanes if lane.role == "empty")
-    ready = ReadyLane(empty, prepare(comparison))
+    (empty,) = (variant for variant in comparison.variants if variant.role == "empty")
+    ready = ReadyVariant(empty, prepare(comparison))
     assert ready.x is None
     assert ready.run() is None
     assert type(ready.batch(10)) is int
@@ -98,24 +98,24 @@ def test_the_empty_lane_loops_over_nothing():
 
 def test_a_run_returns_its_own_result_and_never_an_older_one():
     flags = [False, True, False]
-    ready = ReadyLane(make_lane("if flags.pop(0):\n    y = 'made'"), {"flags": flags})
+    ready = ReadyVariant(make_variant("if flags.pop(0):\n    y = 'made'"), {"flags": flags})
     assert [ready.run(), ready.run(), ready.run()] == [None, "made", None]
 
 
 def test_a_run_does_not_take_a_name_of_its_setup_for_its_result():
-    assert ReadyLane(make_lane("pass", setup="y = 'set up'"), {}).run() is None
+    assert ReadyVariant(make_variant("pass", setup="y = 'set up'"), {}).run() is None
 
 
-def test_a_probe_sees_the_setup_and_leaves_the_lane_alone():
-    ready = ReadyLane(make_lane("y = x", setup="x = 1", probe="x = x + 1\ny = x"), {})
+def test_a_probe_sees_the_setup_and_leaves_the_variant_alone():
+    ready = ReadyVariant(make_variant("y = x", setup="x = 1", probe="x = x + 1\ny = x"), {})
     assert ready.run_probe() == 2
     assert ready.run() == 1
 
 
-def test_a_setup_cannot_change_what_other_lanes_share():
+def test_a_setup_cannot_change_what_other_variants_share():
     shared = {"base": torch.zeros(2)}
-    ReadyLane(make_lane("y = base", setup="base = base + 1"), shared)
-    assert ReadyLane(make_lane("y = base"), shared).run().tolist() == [0.0, 0.0]
+    ReadyVariant(make_variant("y = base", setup="base = base + 1"), shared)
+    assert ReadyVariant(make_variant("y = base"), shared).run().tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -146,10 +146,10 @@ def test_inputs_depend_on_the_seed_and_on_nothing_else():
     assert not torch.equal(first["base"], first["w"])
 
 
-def test_the_answer_is_numpys_in_double_precision_whatever_the_lane_computes_in():
+def test_the_answer_is_numpys_in_double_precision_whatever_the_variant_computes_in():
     comparison = comparison_of("chain", dtype="bfloat16")
     base = torch.tensor([0.0, 0.5, 1.0], dtype=torch.bfloat16)
-    answer = expected_answer(comparison, comparison.reference, {"base": base}).numpy()
+    answer = expected_answer(comparison, comparison.baseline, {"base": base}).numpy()
     assert answer.dtype == numpy.float64
     # exp(sin(x²)) at 0, 0.5 and 1, from tables: sin 0.25 = 0.247404, sin 1 = 0.841471.
     assert answer == pytest.approx([1.0, 1.2806967, 2.3197768], rel=1e-6)
@@ -170,31 +170,31 @@ def test_a_feed_runs_before_every_call_of_the_batch_and_outside_the_clock(monkey
         now[0] += 7
         return now[0]
 
-    monkeypatch.setattr(lanes, "time", SimpleNamespace(perf_counter_ns=clock))
-    ready = ReadyLane(make_lane("log('call')", feed="log('feed')"), {"log": log})
+    monkeypatch.setattr(variants, "time", SimpleNamespace(perf_counter_ns=clock))
+    ready = ReadyVariant(make_variant("log('call')", setup_per_call="log('feed')"), {"log": log})
     # Between two readings of this clock 7 ns pass: one such pair for each of three calls.
     assert ready.batch(3) == 21
-    assert log == ["feed", "call"] + 3 * ["feed", "clock", "call", "clock"]
+    assert log == ["setup_per_call", "call"] + 3 * ["setup_per_call", "clock", "call", "clock"]
 
 
 def test_what_a_feed_makes_is_there_for_one_call_and_gone_before_the_next():
     seen = []
-    ready = ReadyLane(make_lane("seen.append(made)\ny = made", feed="made = object()"), {"seen": seen})
+    ready = ReadyVariant(make_variant("seen.append(made)\ny = made", setup_per_call="made = object()"), {"seen": seen})
     ready.batch(2)
     assert len(set(map(id, seen))) == 3
     assert ready.run() is seen[-1]
 
 
 def test_a_result_may_be_an_expression_and_what_it_is_made_of_is_kept_without_computing_it():
-    ready = ReadyLane(make_lane("y = [x, x + 1]", setup="x = 1", result="sum(y)"), {})
+    ready = ReadyVariant(make_variant("y = [x, x + 1]", setup="x = 1", result="sum(y)"), {})
     assert ready.run() == 3
-    assert ready.run_and_keep(ready.feed()) == [[1, 2]]
+    assert ready.run_and_keep(ready.set_up_call()) == [[1, 2]]
 
 
 def test_a_promise_is_read_after_the_statement():
-    ready = ReadyLane(make_lane("y = x + 1", setup="x = 1", holds="y == 2"), {})
+    ready = ReadyVariant(make_variant("y = x + 1", setup="x = 1", holds="y == 2"), {})
     assert ready.run_and_hold() == (2, True)
-    ready = ReadyLane(make_lane("y = x + 1", setup="x = 1", holds="y == 1"), {})
+    ready = ReadyVariant(make_variant("y = x + 1", setup="x = 1", holds="y == 1"), {})
     assert ready.run_and_hold() == (2, False)
 
 
@@ -207,14 +207,14 @@ def test_a_statement_runs_line_by_line_with_a_block_as_one_line():
         yield
         log(f"leave {number}")
 
-    ready = ReadyLane(make_lane("y = 1\nfor i in range(2):\n    log(i)\nz = y"), {"log": log})
+    ready = ReadyVariant(make_variant("y = 1\nfor i in range(2):\n    log(i)\nz = y"), {"log": log})
     lines, names = ready.run_by_line(within)
     assert lines == ["y = 1", "for i in range(2):\n    log(i)", "z = y"]
     assert log == ["enter 0", "leave 0", "enter 1", 0, 1, "leave 1", "enter 2", "leave 2"]
     assert names["z"] == 1
 
 
-def test_of_a_file_of_the_users_lanes_see_only_what_is_theirs_to_read():
+def test_of_a_file_of_the_users_variants_see_only_what_is_theirs_to_read():
     """A name of the file that a statement makes as well would not be released after each call."""
     (comparison,) = make_plan(Request(("control",), ("no_grad",), ("small",))).comparisons
     text = "import torch\nmodel, x, y, value = 1, 2, 3, 4\nname = __file__\ndef call(model, x): return name"

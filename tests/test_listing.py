@@ -3,7 +3,7 @@ import json
 import pytest
 
 from gradbench.listing import as_data, as_text
-from gradbench.methods import METHODS, REFERENCE
+from gradbench.methods import METHODS, BASELINE
 from gradbench.plan import DTYPES
 from gradbench.workloads import WORKLOADS
 
@@ -39,7 +39,7 @@ def test_the_text_names_every_dtype_and_the_elements_of_every_size(text):
 def test_the_data_holds_every_row_of_the_tables():
     data = json.loads(json.dumps(as_data(devices=False)))
     assert [row["name"] for row in data["methods"]] == [method.name for method in METHODS]
-    assert [row["name"] for row in data["methods"] if row["reference"]] == [REFERENCE]
+    assert [row["name"] for row in data["methods"] if row["baseline"]] == [BASELINE]
     first = {workload.name: workload for workload in reversed(WORKLOADS)}
     rows = {row["name"]: row for row in data["workloads"]}
     assert list(rows) == list(dict.fromkeys(workload.name for workload in WORKLOADS))
@@ -47,8 +47,8 @@ def test_the_data_holds_every_row_of_the_tables():
         assert row["sizes"] == dict(first[name].sizes)
         own = [workload for workload in WORKLOADS if workload.name == name]
         assert row["parts"] == [workload.part for workload in own if workload.part]
-        ways = {way.name for workload in own for way in workload.ways}
-        assert {way["name"] for way in row["ways"]} == ways
+        alternatives = {alternative.name for workload in own for alternative in workload.alternatives}
+        assert {alternative["name"] for alternative in row["alternatives"]} == alternatives
     assert data["dtypes"] == list(DTYPES)
     assert "devices" not in data
 

@@ -14,7 +14,7 @@ import torch
 from gradbench import measure
 from gradbench.job import Job, Message, Task, Turn
 from gradbench.measure import FEWEST_ROUNDS, Worker, summarise
-from gradbench.plan import Comparison, Expectation, Lane, Request, make_plan
+from gradbench.plan import Comparison, Expectation, Variant, Request, make_plan
 from gradbench.results import Failure, Memory, Visit
 
 BATCH = 50e-6
@@ -35,8 +35,8 @@ def planned(*methods, workload="elementwise"):
     return comparison
 
 
-def by_hand(*lanes):
-    every = [Lane(name, name, role, "", statement, "", Expectation()) for name, (role, statement) in lanes]
+def by_hand(*variants):
+    every = [Variant(name, name, role, "", statement, "", Expectation()) for name, (role, statement) in variants]
     return Comparison(
         "c",
         "control",
@@ -54,7 +54,7 @@ def by_hand(*lanes):
     )
 
 
-ROLES = ("reference", "twin", "method", "empty")
+ROLES = ("baseline", "twin", "method", "empty")
 COSTS = numpy.array([2000.0, 2000.0, 3000.0, 10.0])
 CALLS = (25, 25, 17, 5000)
 
@@ -67,25 +67,25 @@ def drifting(rounds, drift, scatter=0.0, seed=0):
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.1, 2.0])
-def test_drift_that_is_common_to_all_lanes_cancels_in_the_ratio(drift):
-    lanes, error = summarise(ROLES, CALLS, drifting(200, drift))
-    assert [lane.log_ratio for lane in lanes] == pytest.approx(
+def test_drift_that_is_common_to_all_variants_cancels_in_the_ratio(drift):
+    variants, error = summarise(ROLES, CALLS, drifting(200, drift))
+    assert [variant.log_ratio for variant in variants] == pytest.approx(
         [0.0, 0.0, math.log(1.5), math.log(10 / 2000)], abs=1e-12
     )
     assert error == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_ratio_is_to_the_reference_wherever_that_stands():
+def test_the_ratio_is_to_the_baseline_wherever_that_stands():
     order = [3, 2, 1, 0]
     times = drifting(50, 0.5)[:, order]
-    lanes, _ = summarise([ROLES[i] for i in order], [CALLS[i] for i in order], times)
-    assert lanes[3].log_ratio == 0.0
-    assert lanes[1].log_ratio == pytest.approx(math.log(1.5))
+    variants, _ = summarise([ROLES[i] for i in order], [CALLS[i] for i in order], times)
+    assert variants[3].log_ratio == 0.0
+    assert variants[1].log_ratio == pytest.approx(math.log(1.5))
 
 
-def test_a_lane_keeps_its_calls_and_the_median_and_quartiles_of_its_time_per_call():
+def test_a_variant_keeps_its_calls_and_the_median_and_quartiles_of_its_time_per_call():
     times = numpy.array([[100.0, 4000.0], [500.0, 1000.0], [200.0, 5000.0], [300.0, 2000.0], [400.0, 3000.0]])
-    (one, two), _ = summarise(["reference", "twin"], [10, 100], times)
+    (one, two), _ = summarise(["baseline", "twin"], [10, 100], times)
     assert (one.calls, two.calls) == (10, 100)
     assert (one.q1, one.seconds, one.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
     assert (two.q1, two.seconds, two.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
@@ -93,7 +93,7 @@ def test_a_lane_keeps_its_calls_and_the_median_and_quartiles_of_its_time_per_cal
 
 def test_the_ratio_is_paired_by_round_and_not_one_of_medians():
     times = numpy.array([[1.0, 2.0], [10.0, 20.0], [100.0, 150.0], [2.0, 4.0], [3.0, 300.0]]) * 1000
-    (_, other), _ = summarise(["reference", "method"], [1, 1], times)
+    (_, other), _ = summarise(["baseline", "method"], [1, 1], times)
     assert other.log_ratio == pytest.approx(math.log(2.0))
     assert other.log_ratio != pytest.approx(math.log(20.0 / 3.0))
 
@@ -116,19 +116,19 @@ def test_the_error_of_the_twin_falls_with_the_root_of_the_rounds():
 
 def test_the_error_is_what_medians_of_repeated_visits_scatter_by():
     found = [summarise(ROLES, CALLS, drifting(100, 0.1, 0.01, seed)) for seed in range(400)]
-    scatter = numpy.std([lanes[1].log_ratio for lanes, _ in found])
+    scatter = numpy.std([variants[1].log_ratio for variants, _ in found])
     assert numpy.median([error for _, error in found]) == pytest.approx(scatter, rel=0.15)
 
 
-def test_a_visit_has_every_lane_and_a_reference_at_ratio_one():
+def test_a_visit_has_every_variant_and_a_baseline_at_ratio_one():
     comparison = planned("tracked", "no_grad")
     (found,) = visit(comparison)
     assert isinstance(found, Visit)
     assert (found.number, found.comparison) == (7, comparison.id)
-    assert set(found.lanes) == {lane.name for lane in comparison.lanes}
-    assert found.lanes["requires_grad_false"].log_ratio == 0.0
-    for lane in found.lanes.values():
-        assert 0 < lane.q1 <= lane.seconds <= lane.q3
+    assert set(found.variants) == {variant.name for variant in comparison.variants}
+    assert found.variants["requires_grad_false"].log_ratio == 0.0
+    for variant in found.variants.values():
+        assert 0 < variant.q1 <= variant.seconds <= variant.q3
 
 
 @pytest.mark.parametrize("workload", ["control", "elementwise", "chain", "matmul"])
@@ -136,12 +136,12 @@ def test_every_method_passes_its_own_checks(workload):
     comparison = planned(workload=workload)
     (found,) = visit(comparison, seconds=0.0)
     assert isinstance(found, Visit)
-    assert set(found.lanes) == {lane.name for lane in comparison.lanes}
+    assert set(found.variants) == {variant.name for variant in comparison.variants}
 
 
-def test_only_the_references_result_is_held_while_a_lane_is_checked(monkeypatch):
+def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatch):
     results = []
-    check = measure.check_lane
+    check = measure.check_variant
 
     def watched(ready, comparison):
         assert sum(each() is not None for each in results) <= 1
@@ -150,10 +150,10 @@ def test_only_the_references_result_is_held_while_a_lane_is_checked(monkeypatch)
             results.append(weakref.ref(y))
         return y
 
-    monkeypatch.setattr(measure, "check_lane", watched)
+    monkeypatch.setattr(measure, "check_variant", watched)
     (found,) = visit(planned("no_grad", "detach"))
     assert isinstance(found, Visit)
-    assert len(results) == len(found.lanes)
+    assert len(results) == len(found.variants)
 
 
 def test_a_visit_takes_its_rounds_even_past_its_slice():
@@ -168,21 +168,21 @@ def test_a_longer_slice_takes_more_rounds():
 
 @pytest.fixture
 def traced(monkeypatch):
-    """A comparison of four lanes that note each call, with one call in a batch; and the notes."""
+    """A comparison of four variants that note each call, with one call in a batch; and the notes."""
     notes = []
     monkeypatch.setattr(builtins, "note", notes.append, raising=False)
     names = ("a", "b", "c", "d")
-    lanes = [(name, ("reference" if name == "a" else "method", f"note({name!r})")) for name in names]
-    return by_hand(*lanes), notes
+    variants = [(name, ("baseline" if name == "a" else "method", f"note({name!r})")) for name in names]
+    return by_hand(*variants), notes
 
 
-def rounds_of(notes, lanes=4):
+def rounds_of(notes, variants=4):
     # A batch of one call notes it twice: the first is not timed.
-    last = notes[-FEWEST_ROUNDS * lanes * 2 :: 2]
-    return [tuple(last[i : i + lanes]) for i in range(0, len(last), lanes)]
+    last = notes[-FEWEST_ROUNDS * variants * 2 :: 2]
+    return [tuple(last[i : i + variants]) for i in range(0, len(last), variants)]
 
 
-def test_a_round_is_every_lane_once_in_an_order_of_its_own(traced):
+def test_a_round_is_every_variant_once_in_an_order_of_its_own(traced):
     comparison, notes = traced
     visit(comparison, seconds=0.0, batch_seconds=1e-9)
     rounds = rounds_of(notes)
@@ -201,56 +201,56 @@ def test_the_seed_decides_the_order(traced):
     assert seen[0] != seen[2]
 
 
-def test_the_cyclic_collector_is_off_while_lanes_are_timed_and_on_afterwards(monkeypatch):
+def test_the_cyclic_collector_is_off_while_variants_are_timed_and_on_afterwards(monkeypatch):
     seen = []
     monkeypatch.setattr(builtins, "note", seen.append, raising=False)
     monkeypatch.setattr(builtins, "gc", gc, raising=False)
-    visit(by_hand(("a", ("reference", "note(gc.isenabled())"))), seconds=0.0, batch_seconds=1e-9)
+    visit(by_hand(("a", ("baseline", "note(gc.isenabled())"))), seconds=0.0, batch_seconds=1e-9)
     assert not any(seen[-FEWEST_ROUNDS:])
     assert gc.isenabled()
 
 
-def test_the_collector_is_on_again_after_a_lane_that_raised(monkeypatch):
+def test_the_collector_is_on_again_after_a_variant_that_raised(monkeypatch):
     calls = []
     monkeypatch.setattr(builtins, "calls", calls, raising=False)
     statement = "calls.append(1)\nif len(calls) > 5: raise ValueError('late')"
-    (failure,) = visit(by_hand(("a", ("reference", statement))))
-    assert (failure.kind, failure.lane, failure.stage) == ("raised", "a", "time")
+    (failure,) = visit(by_hand(("a", ("baseline", statement))))
+    assert (failure.kind, failure.variant, failure.stage) == ("raised", "a", "time")
     assert gc.isenabled()
 
 
 @pytest.mark.parametrize("good", [5, 20_000])
-def test_a_lane_that_raises_while_it_is_timed_costs_itself_and_the_others_are_timed(monkeypatch, good):
+def test_a_variant_that_raises_while_it_is_timed_costs_itself_and_the_others_are_timed(monkeypatch, good):
     left = iter(range(good))
     monkeypatch.setattr(builtins, "left", left, raising=False)
-    lanes = (("a", ("reference", "y = x = 1")), ("b", ("method", "next(left)")), ("c", ("twin", "y = 1")))
-    failure, timed = visit(by_hand(*lanes), seconds=0.2)
-    assert (failure.lane, failure.stage, failure.kind) == ("b", "time", "raised")
-    assert set(timed.lanes) == {"a", "c"}
+    variants = (("a", ("baseline", "y = x = 1")), ("b", ("method", "next(left)")), ("c", ("twin", "y = 1")))
+    failure, timed = visit(by_hand(*variants), seconds=0.2)
+    assert (failure.variant, failure.stage, failure.kind) == ("b", "time", "raised")
+    assert set(timed.variants) == {"a", "c"}
 
 
 @pytest.mark.parametrize("good", [0, 1])
-def test_a_reference_that_fails_at_first_or_later_is_one_failure_and_no_visit(monkeypatch, good):
+def test_a_baseline_that_fails_at_first_or_later_is_one_failure_and_no_visit(monkeypatch, good):
     calls = []
     monkeypatch.setattr(builtins, "calls", calls, raising=False)
     statement = f"calls.append(1)\nif len(calls) > {good}: raise ValueError('no more')"
-    (failure,) = visit(by_hand(("a", ("reference", statement)), ("b", ("method", "pass"))))
-    assert (failure.lane, failure.stage, failure.kind) == ("a", "check", "raised")
+    (failure,) = visit(by_hand(("a", ("baseline", statement)), ("b", ("method", "pass"))))
+    assert (failure.variant, failure.stage, failure.kind) == ("a", "check", "raised")
 
 
-def test_memory_is_measured_for_every_lane_but_the_empty_loop():
+def test_memory_is_measured_for_every_variant_but_the_empty_loop():
     comparison = planned("tracked", "no_grad")
     found = visit(comparison, kind="memory")
     assert all(isinstance(each, Memory) for each in found)
-    assert sorted(each.lane for each in found) == sorted({lane.name for lane in comparison.lanes} - {"empty"})
+    assert sorted(each.variant for each in found) == sorted({variant.name for variant in comparison.variants} - {"empty"})
 
 
-def test_a_lane_whose_memory_cannot_be_measured_is_a_failure_of_that_lane(monkeypatch):
+def test_a_variant_whose_memory_cannot_be_measured_is_a_failure_of_that_variant(monkeypatch):
     monkeypatch.setattr(builtins, "sizes", iter(range(1000, 2000)), raising=False)
     comparison = by_hand(
-        ("a", ("reference", "y = torch.ones(8)")), ("b", ("method", "y = torch.ones(next(sizes))"))
+        ("a", ("baseline", "y = torch.ones(8)")), ("b", ("method", "y = torch.ones(next(sizes))"))
     )
-    found = {each.lane: each for each in visit(comparison, kind="memory")}
+    found = {each.variant: each for each in visit(comparison, kind="memory")}
     assert isinstance(found["a"], Memory)
     assert isinstance(found["b"], Failure)
     assert (found["b"].stage, found["b"].kind) == ("memory", "raised")
@@ -258,13 +258,13 @@ def test_a_lane_whose_memory_cannot_be_measured_is_a_failure_of_that_lane(monkey
 
 def test_a_statement_that_leaves_grad_mode_changed_is_a_failure_and_does_no_harm_to_the_next():
     comparison = by_hand(
-        ("a", ("reference", "pass")),
+        ("a", ("baseline", "pass")),
         ("b", ("method", "torch.set_grad_enabled(False)")),
         ("c", ("method", "pass")),
     )
     failure, found = visit(comparison, seconds=0.0)
-    assert (failure.lane, failure.kind) == ("b", "check")
-    assert set(found.lanes) == {"a", "c"}
+    assert (failure.variant, failure.kind) == ("b", "check")
+    assert set(found.variants) == {"a", "c"}
     assert torch.is_grad_enabled()
 
 
@@ -279,12 +279,12 @@ def take_turns(comparison, *turns):
     return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
 
 
-def test_a_worker_that_takes_turns_offers_its_calls_and_times_the_lanes_that_it_is_told():
+def test_a_worker_that_takes_turns_offers_its_calls_and_times_the_variants_that_it_is_told():
     comparison = planned("tracked")
     offer, first, second = take_turns(
         comparison, Turn({"tracked": 3, "requires_grad_false": 2}, 0.001), Turn({"tracked": 1}, 0.001)
     )
-    assert offer.calls.keys() == {lane.name for lane in comparison.lanes}
+    assert offer.calls.keys() == {variant.name for variant in comparison.variants}
     assert first.seconds.keys() == {"tracked", "requires_grad_false"}
     assert second.seconds.keys() == {"tracked"}
     assert all(0 < each < 0.1 for turn in (first, second) for each in turn.seconds.values())
@@ -294,8 +294,8 @@ def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_tol
     asked = []
 
     def run(ready, n):
-        asked.append((ready.lane.name, n))
-        return n * {"tracked": 2_000, "requires_grad_false": 1_000}.get(ready.lane.name, 500)
+        asked.append((ready.variant.name, n))
+        return n * {"tracked": 2_000, "requires_grad_false": 1_000}.get(ready.variant.name, 500)
 
     monkeypatch.setattr(measure, "_run", run)
     _, turn = take_turns(planned("tracked"), Turn({"tracked": 7, "requires_grad_false": 4}, 0.0))
@@ -304,16 +304,16 @@ def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_tol
     assert sorted(asked[-4:]) == [("requires_grad_false", 4)] * 2 + [("tracked", 7)] * 2
 
 
-def test_a_lane_that_raises_in_its_turn_is_left_out_and_the_others_are_offered_anew(monkeypatch):
+def test_a_variant_that_raises_in_its_turn_is_left_out_and_the_others_are_offered_anew(monkeypatch):
     real, calls = measure._run, []
 
     def run(ready, n):
-        if ready.lane.name == "tracked" and n == 99:
-            raise measure.LaneFailed(ready, ValueError("in its turn"))
-        calls.append(ready.lane.name)
+        if ready.variant.name == "tracked" and n == 99:
+            raise measure.VariantFailed(ready, ValueError("in its turn"))
+        calls.append(ready.variant.name)
         return real(ready, n)
 
     monkeypatch.setattr(measure, "_run", run)
     offer, failure, again = take_turns(planned("tracked"), Turn({"tracked": 99}, 0.001))
-    assert (failure.lane, failure.message) == ("tracked", "ValueError: in its turn")
+    assert (failure.variant, failure.message) == ("tracked", "ValueError: in its turn")
     assert again.calls.keys() == offer.calls.keys() - {"tracked"}

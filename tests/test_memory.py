@@ -10,10 +10,10 @@ import itertools
 import pytest
 import torch
 
-from gradbench.lane import ReadyLane, prepare
+from gradbench.variant import ReadyVariant, prepare
 from gradbench.memory import Unrepeatable, follow, measure_memory
 from gradbench.methods import METHODS
-from gradbench.plan import Expectation, Lane, Request, make_plan
+from gradbench.plan import Expectation, Variant, Request, make_plan
 from gradbench.summary import split
 from gradbench.workloads import LEAF
 
@@ -29,22 +29,22 @@ def comparison_of(workload, size, dtype="float32"):
 
 
 def measured(workload, size, dtype="float32"):
-    """By lane, what was measured; and the bytes of x."""
+    """By variant, what was measured; and the bytes of x."""
     comparison = comparison_of(workload, size, dtype)
     shared = prepare(comparison)
     found = {}
-    for lane in comparison.lanes:
-        if lane.role != "empty":
-            memory = measure_memory(ReadyLane(lane, shared), comparison.id)
-            assert (memory.comparison, memory.lane) == (comparison.id, lane.name)
-            found[lane.name] = tuple(getattr(memory, field) for field in FIELDS)
+    for variant in comparison.variants:
+        if variant.role != "empty":
+            memory = measure_memory(ReadyVariant(variant, shared), comparison.id)
+            assert (memory.comparison, memory.variant) == (comparison.id, variant.name)
+            found[variant.name] = tuple(getattr(memory, field) for field in FIELDS)
     return found, shared["base"].untyped_storage().nbytes()
 
 
 def measured_by_hand(statement, setup="", numel="100", shared=None):
     comparison = comparison_of("control", numel)
-    lane = Lane("made", "-", "method", f"{LEAF}\n{setup}", statement, "", Expectation())
-    memory = measure_memory(ReadyLane(lane, {**prepare(comparison), **(shared or {})}), comparison.id)
+    variant = Variant("made", "-", "method", f"{LEAF}\n{setup}", statement, "", Expectation())
+    memory = measure_memory(ReadyVariant(variant, {**prepare(comparison), **(shared or {})}), comparison.id)
     return tuple(getattr(memory, field) for field in FIELDS)
 
 
@@ -76,13 +76,13 @@ CONTROL = (0, 0, 0, 0, 0, 0)
 CONTROL_COPIED = (1, 1, 1, 1, 0, 0)
 
 PLAIN_METHODS = {method.name for method in METHODS} - {"tracked", "detach_after", "detach_clone"}
-PLAIN_LANES = {*PLAIN_METHODS, "twin", "twin_own_buffer"}
+PLAIN_VARIANTS = {*PLAIN_METHODS, "twin", "twin_own_buffer"}
 
 
 @pytest.mark.parametrize("size", ["1", "2", "small", "medium", "large"])
 def test_the_chain_keeps_what_its_derivatives_need_and_nothing_else(size):
     found, unit = measured("chain", size)
-    expected = dict.fromkeys(PLAIN_LANES, CHAIN_PLAIN) | {
+    expected = dict.fromkeys(PLAIN_VARIANTS, CHAIN_PLAIN) | {
         "tracked": CHAIN_RECORDED,
         "detach_after": CHAIN_DROPPED,
         "detach_clone": CHAIN_COPIED,
@@ -93,7 +93,7 @@ def test_the_chain_keeps_what_its_derivatives_need_and_nothing_else(size):
 @pytest.mark.parametrize("size", ["1", "small", "medium", "large"])
 def test_a_matrix_product_keeps_the_other_factor(size):
     found, unit = measured("matmul", size)
-    expected = dict.fromkeys(PLAIN_LANES, MATMUL_PLAIN) | {
+    expected = dict.fromkeys(PLAIN_VARIANTS, MATMUL_PLAIN) | {
         "tracked": MATMUL_RECORDED,
         "detach_after": MATMUL_PLAIN,
         "detach_clone": MATMUL_COPIED,
@@ -104,7 +104,7 @@ def test_a_matrix_product_keeps_the_other_factor(size):
 @pytest.mark.parametrize("size", ["1", "small", "medium", "large"])
 def test_a_control_alone_allocates_nothing_unless_it_copies(size):
     found, unit = measured("control", size)
-    expected = dict.fromkeys(PLAIN_LANES, CONTROL) | {"detach_clone": CONTROL_COPIED}
+    expected = dict.fromkeys(PLAIN_VARIANTS, CONTROL) | {"detach_clone": CONTROL_COPIED}
     assert found == {name: in_bytes(units, unit) for name, units in expected.items()}
 
 
@@ -120,7 +120,7 @@ def test_a_multiplication_pays_for_its_result_and_for_its_number(size, dtype, ca
     allocations = 3 if cast else 2
     everything = unit + number + cast
     plain = (everything, allocations, everything, unit, 0, 0)
-    expected = dict.fromkeys(PLAIN_LANES, plain) | {
+    expected = dict.fromkeys(PLAIN_VARIANTS, plain) | {
         "tracked": (everything, allocations, everything, unit + number, number, 0),
         "detach_after": plain,
         "detach_clone": (everything + unit, allocations + 1, everything + unit, unit, 0, 0),
@@ -177,8 +177,8 @@ def test_measuring_leaves_no_result_and_no_mode_behind():
     comparison = comparison_of("chain", "small")
     shared = prepare(comparison)
     before = shared["base"].clone()
-    for lane in comparison.lanes:
-        ready = ReadyLane(lane, shared)
+    for variant in comparison.variants:
+        ready = ReadyVariant(variant, shared)
         measure_memory(ready, comparison.id)
         assert ready.x is None or ready.x.grad is None
     assert torch.equal(shared["base"], before)
@@ -190,25 +190,25 @@ def part_of(workload, part, size="small"):
     comparisons = make_plan(Request(workloads=(workload,), sizes=(size,))).comparisons
     (comparison,) = (each for each in comparisons if each.part == part)
     shared = prepare(comparison)
-    return comparison, {lane.name: ReadyLane(lane, shared) for lane in comparison.lanes}
+    return comparison, {variant.name: ReadyVariant(variant, shared) for variant in comparison.variants}
 
 
 def test_what_feeds_a_statement_is_not_counted_and_its_release_is():
     comparison = comparison_of("control", "100")
     # The feed makes two tensors; the statement lets go of one and makes one of half the size.
-    lane = Lane(
+    variant = Variant(
         "made", "-", "method", LEAF, "a.clear()\ny = x.detach()[:50].clone()", "", Expectation(),
-        feed="a = [x.detach().clone()]\nb = x.detach().clone()",
+        setup_per_call="a = [x.detach().clone()]\nb = x.detach().clone()",
     )  # fmt: skip
-    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    memory = measure_memory(ReadyVariant(variant, prepare(comparison)), comparison.id)
     assert (memory.allocated, memory.allocations) == (200, 1)
     assert (memory.peak, memory.retained, memory.graph) == (0, -200, -400)
 
 
 def test_a_result_that_is_computed_for_the_check_alone_is_not_counted():
     comparison = comparison_of("control", "100")
-    lane = Lane("made", "-", "method", LEAF, "z = x.detach()", "", Expectation(), result="z.clone()")
-    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    variant = Variant("made", "-", "method", LEAF, "z = x.detach()", "", Expectation(), result="z.clone()")
+    memory = measure_memory(ReadyVariant(variant, prepare(comparison)), comparison.id)
     assert (memory.allocated, memory.peak, memory.retained) == (0, 0, 0)
 
 
@@ -217,7 +217,7 @@ def test_a_backward_that_retains_the_graph_keeps_what_it_saved():
     comparison, ready = part_of("retain", "")
     once, retain = (measure_memory(ready[name], comparison.id) for name in ("once", "retain"))
     assert (once.saved, retain.saved) == (0, 1200)
-    # What is released is x² alone: x is the lane's, and the result is held by what fed the statement.
+    # What is released is x² alone: x is the variant's, and the result is held by what per_call the statement.
     assert retain.retained - once.retained == 400
 
 
@@ -240,12 +240,12 @@ def test_a_fused_function_keeps_at_most_one_tensor_beside_input_and_output():
 
 def test_a_timeline_follows_the_bytes_line_by_line():
     comparison = comparison_of("control", "100")
-    lane = Lane(
+    variant = Variant(
         "made", "-", "method", LEAF,
         "y = x.detach().clone()\nz = y.clone()\nwith torch.no_grad():\n    y = None\n    w = z.clone()", "",
         Expectation(),
     )  # fmt: skip
-    found = follow(ReadyLane(lane, prepare(comparison)), comparison.id)
+    found = follow(ReadyVariant(variant, prepare(comparison)), comparison.id)
     assert [stretch.live for stretch in found.stretches] == [(400,), (800,), (400, 800)]
     assert found.stretches[1].code == "z = y.clone()"
 
@@ -260,7 +260,7 @@ def test_a_frozen_backbone_keeps_less_for_backward_than_one_that_is_trained():
     assert kept["no_grad"].forward < kept["detach"].forward
 
 
-def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
+def test_garbage_of_others_is_not_counted_among_a_variants_releases():
     class Held:
         """Holds a tensor, and itself, so that only the collector releases it."""
 
@@ -269,7 +269,7 @@ def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
 
     comparison = comparison_of("control", "100")
     # Each call leaves garbage, and would have the collector run if it were on.
-    lane = Lane(
+    variant = Variant(
         "made",
         "-",
         "method",
@@ -281,7 +281,7 @@ def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
     before = gc.get_threshold()
     gc.set_threshold(100, 1, 1)
     try:
-        memory = measure_memory(ReadyLane(lane, {**prepare(comparison), "Held": Held}), comparison.id)
+        memory = measure_memory(ReadyVariant(variant, {**prepare(comparison), "Held": Held}), comparison.id)
     finally:
         gc.set_threshold(*before)
     assert gc.isenabled()
@@ -290,8 +290,8 @@ def test_garbage_of_others_is_not_counted_among_a_lanes_releases():
 
 def test_the_fused_function_keeps_nothing_for_a_backward_that_cannot_come():
     comparison, _ = part_of("custom", "forward")
-    lane = Lane(
+    variant = Variant(
         "made", "-", "method", LEAF, "with torch.no_grad():\n    y = exp_sin_square(x)", "", Expectation()
     )
-    memory = measure_memory(ReadyLane(lane, prepare(comparison)), comparison.id)
+    memory = measure_memory(ReadyVariant(variant, prepare(comparison)), comparison.id)
     assert (memory.allocated, memory.allocations) == (400, 1)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gradbench import plan
-from gradbench.lane import ReadyLane, prepare
-from gradbench.methods import METHODS, REFERENCE
+from gradbench.variant import ReadyVariant, prepare
+from gradbench.methods import METHODS, BASELINE
 from gradbench.plan import Request, make_plan
 from gradbench.workloads import Workload
 
@@ -20,7 +20,7 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: meth
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Builds the lanes of a workload that notes what it sees, and returns them with the notes."""
+    """Builds the variants of a workload that notes what it sees, and returns them with the notes."""
     spying = Workload(name="spying", title="-", shows="-", work="spy({x})", answer="x")
     monkeypatch.setattr(plan, "WORKLOADS", (spying,))
 
@@ -40,7 +40,7 @@ def watched(monkeypatch):
 
         (comparison,) = make_plan(Request(sizes=("8",), **request)).comparisons
         shared = prepare(comparison)
-        ready = {lane.name: ReadyLane(lane, {**shared, "spy": spy}) for lane in comparison.lanes}
+        ready = {variant.name: ReadyVariant(variant, {**shared, "spy": spy}) for variant in comparison.variants}
         return ready, notes, shared["base"]
 
     return build
@@ -51,8 +51,8 @@ def test_names_are_unique_and_can_be_typed():
     assert len(set(names)) == len(names)
     # Commas separate names on the command line.
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
-    assert REFERENCE == "requires_grad_false"
-    assert REFERENCE in names
+    assert BASELINE == "requires_grad_false"
+    assert BASELINE in names
 
 
 @each_method
@@ -100,11 +100,11 @@ def test_all_work_reads_one_storage_unless_it_is_told_to_copy(method, watched):
 
 
 def test_a_twin_reads_the_same_storage_and_the_other_twin_one_of_its_own(watched):
-    ready, notes, base = watched(methods=(REFERENCE,))
-    for name in (REFERENCE, "twin", "twin_own_buffer"):
+    ready, notes, base = watched(methods=(BASELINE,))
+    for name in (BASELINE, "twin", "twin_own_buffer"):
         ready[name].run()
-    reference, twin, own = (note["storage"] for note in notes)
-    assert reference == twin == base.untyped_storage().data_ptr() != own
+    baseline, twin, own = (note["storage"] for note in notes)
+    assert baseline == twin == base.untyped_storage().data_ptr() != own
     assert torch.equal(ready["twin_own_buffer"].x, base)
 
 

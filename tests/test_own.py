@@ -15,9 +15,9 @@ from gradbench.errors import RequestError
 from gradbench.export import to_csv
 from gradbench.job import Seen
 from gradbench.look import look
-from gradbench.own import make_own, make_plan, read, seeded
+from gradbench.own import plan_user_model, make_plan, read, seeded
 from gradbench.plan import Request
-from gradbench.report.own import own_file, own_findings
+from gradbench.report.own import user_file, user_model_findings
 from gradbench.report.page import render
 from gradbench.report.snippet import snippet
 from gradbench.results import FILENAME, Stretch, Timeline, read_results
@@ -34,7 +34,7 @@ from torch import nn
 
 from beside import WIDTH
 
-# Names that lanes and templates use as well, which are the file's own.
+# Names that variants and templates use as well, which are the file's own.
 share = value = parameter = y = base = "mine"
 
 
@@ -80,14 +80,14 @@ def parts(plan):
 def test_evaluation_is_under_every_method_that_acts_on_a_model():
     (evaluation, *_) = plan_of().comparisons
     assert evaluation.id == "model.evaluation/128/float32/cpu"
-    assert [lane.name for lane in evaluation.lanes if lane.role == "method"] == [
+    assert [variant.name for variant in evaluation.variants if variant.role == "method"] == [
         "tracked", "detach_after", "no_grad", "no_grad_decorator", "no_grad_prebuilt", "inference_mode",
         "set_grad_enabled_false",
     ]  # fmt: skip
     assert set(evaluation.skipped) == {"detach", "data", "detach_clone"}
-    assert evaluation.reference.name == "requires_grad_false"
-    assert "model.requires_grad_(False)" in evaluation.reference.setup
-    assert all(".eval()" in lane.setup for lane in evaluation.lanes if lane.role != "empty")
+    assert evaluation.baseline.name == "requires_grad_false"
+    assert "model.requires_grad_(False)" in evaluation.baseline.setup
+    assert all(".eval()" in variant.setup for variant in evaluation.variants if variant.role != "empty")
 
 
 def test_without_a_loss_only_evaluation_is_measured():
@@ -97,18 +97,18 @@ def test_without_a_loss_only_evaluation_is_measured():
 
 def test_training_leaves_the_model_in_the_mode_of_the_file():
     for part in ("forward", "backward", "step"):
-        assert not any("eval()" in lane.setup for lane in parts(plan_of())[part].lanes)
+        assert not any("eval()" in variant.setup for variant in parts(plan_of())[part].variants)
 
 
 @pytest.mark.parametrize(("calls", "code"), [(True, "y = call(model, x)"), (False, "y = model(x)")])
 def test_the_model_is_called_as_the_file_says(calls, code):
     for each in plan_of(calls=calls).comparisons:
-        assert code in each.reference.feed + each.reference.statement
+        assert code in each.baseline.setup_per_call + each.baseline.statement
 
 
 def test_a_random_loss_is_compared_for_being_finite_and_another_by_value():
-    assert {lane.result for lane in parts(plan_of(repeats=True))["step"].lanes} == {"value", ""}
-    assert {lane.result for lane in parts(plan_of(repeats=False))["step"].lanes} == {"value.isfinite()", ""}
+    assert {variant.result for variant in parts(plan_of(repeats=True))["step"].variants} == {"value", ""}
+    assert {variant.result for variant in parts(plan_of(repeats=False))["step"].variants} == {"value.isfinite()", ""}
 
 
 def test_only_what_has_a_wanted_method_is_measured():
@@ -214,20 +214,20 @@ def done(folder, gradbench):
 
 
 @pytest.mark.slow
-def test_a_run_measures_every_lane_in_time_and_memory(done):
+def test_a_run_measures_every_variant_in_time_and_memory(done):
     found = read_results(done)
-    assert [(each.lane, each.message) for each in found.failures] == []
+    assert [(each.variant, each.message) for each in found.failures] == []
     assert {visit.number for visit in found.visits} == {1, 2}
     for each in found.header.plan.comparisons:
-        counted = {record.lane for record in found.memory if record.comparison == each.id}
-        assert counted == {lane.name for lane in each.lanes if lane.role != "empty"}
+        counted = {record.variant for record in found.memory if record.comparison == each.id}
+        assert counted == {variant.name for variant in each.variants if variant.role != "empty"}
     assert [each.part for each in found.header.plan.comparisons] == [
         "evaluation",
         "forward",
         "backward",
         "step",
     ]
-    assert {each.lane for each in found.timelines} == {
+    assert {each.variant for each in found.timelines} == {
         "set_to_none",
         "set_to_zero",
         "by_hand",
@@ -238,15 +238,15 @@ def test_a_run_measures_every_lane_in_time_and_memory(done):
 @pytest.mark.slow
 def test_memory_is_as_arithmetic_says(done):
     """Logits are 32 × 20 float32; a step that clears its gradients leaves the loss, one that retains more."""
-    by_lane = {(each.comparison.partition("/")[0], each.lane): each for each in read_results(done).memory}
+    by_variant = {(each.comparison.partition("/")[0], each.variant): each for each in read_results(done).memory}
     for method in ("requires_grad_false", "no_grad", "inference_mode", "detach_after"):
-        assert by_lane["model.evaluation", method].retained == 32 * 20 * 4
-        assert by_lane["model.evaluation", method].graph == 0
-    tracked = by_lane["model.evaluation", "tracked"]
+        assert by_variant["model.evaluation", method].retained == 32 * 20 * 4
+        assert by_variant["model.evaluation", method].graph == 0
+    tracked = by_variant["model.evaluation", "tracked"]
     assert tracked.graph > 0
     assert tracked.retained == 32 * 20 * 4 + tracked.graph
-    assert by_lane["model.step", "set_to_none"].retained == 4
-    assert by_lane["model.step", "retain_graph"].graph > by_lane["model.step", "set_to_none"].graph == 0
+    assert by_variant["model.step", "set_to_none"].retained == 4
+    assert by_variant["model.step", "retain_graph"].graph > by_variant["model.step", "set_to_none"].graph == 0
 
 
 @pytest.mark.slow
@@ -258,7 +258,7 @@ def test_no_folder_of_the_user_is_in_the_results_or_the_report(done, folder):
 
 @pytest.mark.slow
 def test_the_file_stands_in_the_results_as_it_was(done):
-    text = own_file(read_results(done)).text
+    text = user_file(read_results(done)).text
     assert text.replace("import torch\ntorch.manual_seed(0)\n", "", 1) == FILE.rstrip("\n")
 
 
@@ -309,12 +309,12 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(folder, gradb
 def test_a_file_that_kills_its_process_is_told(folder):
     (folder / "kills.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
     with pytest.raises(RequestError, match="cannot be measured: the process ended"):
-        make_own(folder / "kills.py", (), 0, "quick", 1)
+        plan_user_model(folder / "kills.py", (), 0, "quick", 1)
 
 
 def test_a_method_that_is_none_is_refused_before_the_file_is_read(tmp_path):
     with pytest.raises(RequestError, match=r"--method no_gard: .*did you mean no_grad"):
-        make_own(tmp_path / "gone.py", ("no_gard",), 0, "quick", 1)
+        plan_user_model(tmp_path / "gone.py", ("no_gard",), 0, "quick", 1)
 
 
 def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp_path):
@@ -338,7 +338,7 @@ def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp
 
 
 def made(ratios=None, **changes):
-    """A run of the plan above made by hand: ratios are to each comparison's reference."""
+    """A run of the plan above made by hand: ratios are to each comparison's baseline."""
     return results(ratios or {}, plan=plan_of(**changes))
 
 
@@ -356,7 +356,7 @@ def test_the_headline_says_what_the_best_method_gains(tracked, says):
     found = made({**ratios, "tracked": tracked}, trains=False)
     memory(found, "tracked", peak=1000, graph=600)
     memory(found, "requires_grad_false", peak=400)
-    first = own_findings(summarise(found))[0]
+    first = user_model_findings(summarise(found))[0]
     assert first.sentence.startswith("Evaluating net.py with requires_grad_(False), the fastest method here")
     assert says in first.sentence
     assert (
@@ -367,7 +367,7 @@ def test_the_headline_says_what_the_best_method_gains(tracked, says):
 
 def test_what_ties_with_the_best_is_told():
     found = made({"tracked": 1.5, "detach_after": 1.6}, trains=False)
-    first = own_findings(summarise(found))[0]
+    first = user_model_findings(summarise(found))[0]
     ties = first.evidence.partition("Not shown to be slower than ")[2]
     assert "torch.no_grad()" in ties or "requires_grad_(False)" in ties
     assert "detach() after" not in ties
@@ -381,7 +381,7 @@ def test_a_step_tells_where_its_time_and_memory_go():
             step, "set_to_none", (Stretch("y = model(x)", (300, 200)), Stretch("value.backward()", (500, 4)))
         )
     )
-    (told,) = [each for each in own_findings(summarise(found)) if each.sentence.startswith("A training step")]
+    (told,) = [each for each in user_model_findings(summarise(found)) if each.sentence.startswith("A training step")]
     assert "takes 1.00 µs; measured alone, forward and loss 1.00 µs and backward 1.00 µs" in told.sentence
     assert (
         "forward peaks at 300 B, 200 B are kept for the backward, and the backward peaks at 500 B"
@@ -395,12 +395,12 @@ def retained(backward, step):
     for visit in found.visits:
         times = {"model.backward": backward, "model.step": step}.get(visit.comparison.partition("/")[0])
         if times is not None:
-            lane = visit.lanes["retain_graph"]
-            log = lane.log_ratio + math.log(times)
-            visit.lanes["retain_graph"] = msgspec.structs.replace(
-                lane, seconds=times * lane.seconds, log_ratio=log
+            variant = visit.variants["retain_graph"]
+            log = variant.log_ratio + math.log(times)
+            visit.variants["retain_graph"] = msgspec.structs.replace(
+                variant, seconds=times * variant.seconds, log_ratio=log
             )
-    (told,) = [each for each in own_findings(summarise(found)) if each.sentence.startswith("A backward,")]
+    (told,) = [each for each in user_model_findings(summarise(found)) if each.sentence.startswith("A backward,")]
     return told
 
 
@@ -416,14 +416,14 @@ def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
 
 def test_what_is_saved_is_told_apart_from_what_is_kept_and_from_peaks():
     found = memory(made(trains=False), "tracked", peak=1000, graph=600, saved=1400)
-    (told,) = [each for each in own_findings(summarise(found)) if each.sentence.startswith("Recorded")]
+    (told,) = [each for each in user_model_findings(summarise(found)) if each.sentence.startswith("Recorded")]
     assert "Saved for backward are 1,400 B: among them x and the parameters" in told.evidence
 
 
 def test_nothing_is_said_of_what_is_not_known():
     found = made(trains=False)
     found.visits.clear()
-    assert own_findings(summarise(found)) == []
+    assert user_model_findings(summarise(found)) == []
     assert "Nothing could be measured" in render(found)
 
 
@@ -440,15 +440,15 @@ def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
 
 def test_the_page_of_another_run_has_no_file():
     found = results({"tracked": 1.2})
-    assert own_file(found) is None
+    assert user_file(found) is None
     assert 'id="file"' not in render(found)
     assert 'id="claims"' in render(found)
 
 
-def test_a_lane_as_a_program_stands_with_the_imports_that_must_be_first():
+def test_a_variant_as_a_program_stands_with_the_imports_that_must_be_first():
     for each in plan_of().comparisons:
-        for lane in each.lanes:
-            compile(snippet(each, lane), lane.name, "exec")
+        for variant in each.variants:
+            compile(snippet(each, variant), variant.name, "exec")
 
 
 def test_the_file_in_the_readme_can_be_measured():

@@ -11,24 +11,24 @@ import msgspec
 import pytest
 
 from gradbench.errors import RequestError
-from gradbench.methods import METHODS, REFERENCE
+from gradbench.methods import METHODS, BASELINE
 from gradbench.plan import DTYPES, Expectation, Plan, Request, fill, insert, make_plan
 from gradbench.sizes import CLASSES, size_class
 from gradbench.workloads import PRESETS, WORKLOADS
 
 WORKLOAD_NAMES = list(dict.fromkeys(workload.name for workload in WORKLOADS))
 METHOD_NAMES = [method.name for method in METHODS]
-LANE_NAMES = list(dict.fromkeys([*METHOD_NAMES, *(way.name for each in WORKLOADS for way in each.ways)]))
+VARIANT_NAMES = list(dict.fromkeys([*METHOD_NAMES, *(alternative.name for each in WORKLOADS for alternative in each.alternatives)]))
 EVERYTHING_ASKED = Request()
 EVERYTHING = make_plan(EVERYTHING_ASKED)
 
 
 def names(comparison):
-    return [lane.name for lane in comparison.lanes]
+    return [variant.name for variant in comparison.variants]
 
 
 def roles(comparison):
-    return [lane.role for lane in comparison.lanes]
+    return [variant.role for variant in comparison.variants]
 
 
 def test_nothing_named_means_everything_in_the_order_of_the_tables():
@@ -48,9 +48,9 @@ def test_every_method_is_in_every_comparison_of_methods_or_is_left_out_with_a_re
         (workload,) = (
             each for each in WORKLOADS if (each.name, each.part) == (comparison.workload, comparison.part)
         )
-        if workload.ways:
+        if workload.alternatives:
             continue
-        measured = [lane.name for lane in comparison.lanes if lane.role in ("reference", "method")]
+        measured = [variant.name for variant in comparison.variants if variant.role in ("baseline", "method")]
         assert sorted([*measured, *comparison.skipped]) == sorted(workload.methods or METHOD_NAMES)
         assert all(comparison.skipped.values())
         expected = without_work if workload.work is None else on_input if workload.on_model else set()
@@ -59,13 +59,13 @@ def test_every_method_is_in_every_comparison_of_methods_or_is_left_out_with_a_re
 
 def test_every_way_is_in_every_comparison_of_ways_or_is_left_out_with_a_reason():
     for comparison in EVERYTHING.comparisons:
-        if comparison.ways:
+        if comparison.alternatives:
             (workload,) = (
                 each for each in WORKLOADS if (each.name, each.part) == (comparison.workload, comparison.part)
             )
-            measured = [lane.name for lane in comparison.lanes if lane.role in ("reference", "method")]
-            assert sorted([*measured, *comparison.skipped]) == sorted(way.name for way in workload.ways)
-            assert comparison.reference.name == workload.reference
+            measured = [variant.name for variant in comparison.variants if variant.role in ("baseline", "method")]
+            assert sorted([*measured, *comparison.skipped]) == sorted(alternative.name for alternative in workload.alternatives)
+            assert comparison.baseline.name == workload.baseline
             assert all(comparison.skipped.values())
 
 
@@ -121,7 +121,7 @@ def test_a_way_that_is_another_below_some_size_is_left_out_there():
 
 def test_a_method_brings_in_only_the_workloads_that_have_a_way_of_that_name():
     planned = make_plan(Request(methods=("optimizer_fused",))).comparisons
-    assert {each.workload for each in planned if each.ways} == {"update"}
+    assert {each.workload for each in planned if each.alternatives} == {"update"}
 
 
 def test_a_comparison_that_does_not_fit_is_left_out_with_a_reason():
@@ -144,9 +144,9 @@ def test_a_request_of_which_nothing_is_left_is_refused_with_the_reasons():
 @pytest.mark.parametrize(
     ("template", "code", "expected"),
     [
-        ("y = WAY", "f(x)", "y = f(x)"),
-        ("WAY", "a = 1\nb = 2", "a = 1\nb = 2"),
-        ("for i in j:\n    WAY\nz", "a = 1\nb = 2", "for i in j:\n    a = 1\n    b = 2\nz"),
+        ("y = VARIANT", "f(x)", "y = f(x)"),
+        ("VARIANT", "a = 1\nb = 2", "a = 1\nb = 2"),
+        ("for i in j:\n    VARIANT\nz", "a = 1\nb = 2", "for i in j:\n    a = 1\n    b = 2\nz"),
         ("", "f(x)", ""),
     ],
 )
@@ -154,40 +154,40 @@ def test_a_way_takes_the_place_and_the_indentation_of_its_word(template, code, e
     assert insert(template, code) == expected
 
 
-def test_every_lane_is_python():
+def test_every_variant_is_python():
     for comparison in make_plan(Request(preset="thorough")).comparisons:
-        for lane in comparison.lanes:
-            for code in (comparison.prepare, lane.setup, lane.feed, lane.statement, lane.probe):
+        for variant in comparison.variants:
+            for code in (comparison.prepare, variant.setup, variant.setup_per_call, variant.statement, variant.probe):
                 ast.parse(code)
-                assert "WAY" not in code
+                assert "VARIANT" not in code
                 assert "WORK(" not in code
-            for expression in (lane.result, lane.holds):
+            for expression in (variant.result, variant.holds):
                 assert not expression or ast.parse(expression, mode="eval")
 
 
 def test_names_are_unique():
     assert len({each.id for each in EVERYTHING.comparisons}) == len(EVERYTHING.comparisons)
     for comparison in EVERYTHING.comparisons:
-        assert len(set(names(comparison))) == len(comparison.lanes)
+        assert len(set(names(comparison))) == len(comparison.variants)
 
 
-def test_every_comparison_has_one_reference_one_of_each_twin_and_one_empty_loop():
+def test_every_comparison_has_one_baseline_one_of_each_twin_and_one_empty_loop():
     for comparison in EVERYTHING.comparisons:
-        for role in ("reference", "twin", "twin_own_buffer", "empty"):
+        for role in ("baseline", "twin", "twin_own_buffer", "empty"):
             assert roles(comparison).count(role) == 1
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
-def test_the_reference_and_its_controls_are_measured_whatever_method_is_asked_for(method):
+def test_the_baseline_and_its_controls_are_measured_whatever_method_is_asked_for(method):
     for comparison in make_plan(Request(methods=(method,))).comparisons:
-        if comparison.ways:
+        if comparison.alternatives:
             continue
-        asked = {method, REFERENCE} - set(comparison.skipped)
+        asked = {method, BASELINE} - set(comparison.skipped)
         if comparison.workload == "break_even":
             asked &= {"tracked", "requires_grad_false", "detach", "no_grad", "inference_mode"}
         assert set(names(comparison)) == asked | {"twin", "twin_own_buffer", "empty"}
-        (reference,) = (lane for lane in comparison.lanes if lane.role == "reference")
-        assert reference.name == REFERENCE
+        (baseline,) = (variant for variant in comparison.variants if variant.role == "baseline")
+        assert baseline.name == BASELINE
 
 
 def test_the_order_and_the_repetition_of_what_is_asked_do_not_matter():
@@ -263,7 +263,7 @@ def test_a_name_that_does_not_exist_is_refused_with_the_nearest(request_, option
     ("request_", "known"),
     [
         (Request(workloads=("xyzzy",)), WORKLOAD_NAMES),
-        (Request(methods=("xyzzy",)), LANE_NAMES),
+        (Request(methods=("xyzzy",)), VARIANT_NAMES),
         (Request(dtype="xyzzy"), DTYPES),
     ],
 )
@@ -279,8 +279,8 @@ def test_of_the_names_those_stand_there_that_fit_the_workload():
             make_plan(Request(workloads=(workload,), methods=("xyzzy",)))
         return str(refused.value)
 
-    ways = {way.name for each in WORKLOADS if each.name == "update" for way in each.ways}
-    assert set(said("update").partition("one of ")[2].split(", ")) == ways
+    alternatives = {alternative.name for each in WORKLOADS if each.name == "update" for alternative in each.alternatives}
+    assert set(said("update").partition("one of ")[2].split(", ")) == alternatives
     assert set(said("control").partition("one of ")[2].split(", ")) == {method.name for method in METHODS}
 
 
@@ -289,30 +289,30 @@ def test_a_size_that_cannot_be_is_refused_before_anything_is_planned():
         make_plan(Request(sizes=("small", "huge")))
 
 
-def test_a_twin_is_the_reference_in_all_but_its_name():
+def test_a_twin_is_the_baseline_in_all_but_its_name():
     for comparison in EVERYTHING.comparisons:
-        lanes = {lane.role: msgspec.structs.asdict(lane) for lane in comparison.lanes}
-        reference = lanes["reference"]
-        differs = {key for key in reference if lanes["twin"][key] != reference[key]}
+        variants = {variant.role: msgspec.structs.asdict(variant) for variant in comparison.variants}
+        baseline = variants["baseline"]
+        differs = {key for key in baseline if variants["twin"][key] != baseline[key]}
         assert differs == {"name", "label", "role"}
-        own = lanes["twin_own_buffer"]
-        assert {key for key in reference if own[key] != reference[key]} == {"name", "label", "role", "setup"}
-        assert own["setup"] == "base = base.clone()\n" + reference["setup"]
+        own = variants["twin_own_buffer"]
+        assert {key for key in baseline if own[key] != baseline[key]} == {"name", "label", "role", "setup"}
+        assert own["setup"] == "base = base.clone()\n" + baseline["setup"]
 
 
 def test_the_empty_loop_promises_nothing_and_does_nothing():
     for comparison in EVERYTHING.comparisons:
-        empty = comparison.lanes[-1]
+        empty = comparison.variants[-1]
         assert (empty.role, empty.setup, empty.statement, empty.probe) == ("empty", "", "pass", "")
         assert empty.expect == Expectation()
 
 
-def test_a_lane_carries_the_label_and_the_source_of_its_method():
+def test_a_variant_carries_the_label_and_the_source_of_its_method():
     known = {method.name: (method.label, method.source) for method in METHODS}
     for comparison in EVERYTHING.comparisons:
-        for lane in comparison.lanes:
-            if lane.role in ("method", "reference") and not comparison.ways:
-                assert (lane.label, lane.source) == known[lane.name]
+        for variant in comparison.variants:
+            if variant.role in ("method", "baseline") and not comparison.alternatives:
+                assert (variant.label, variant.source) == known[variant.name]
 
 
 @pytest.mark.parametrize(
@@ -381,8 +381,8 @@ def test_the_work_keeps_its_meaning_inside_another_expression(template, work):
     assert keeps_its_meaning(template, work)
 
 
-def every_lane(device):
-    """All workloads on a device, at their smallest, each with its lanes."""
+def every_variant(device):
+    """All workloads on a device, at their smallest, each with its variants."""
     return make_plan(Request(device=device, sizes=("small",), preset="thorough"))
 
 
@@ -396,41 +396,41 @@ def test_several_devices_are_in_one_plan_each_with_the_same_comparisons():
     assert len({each.id for each in plan.comparisons}) == len(plan.comparisons)
 
 
-def test_on_a_gpu_everything_that_a_lane_touches_is_on_that_gpu():
+def test_on_a_gpu_everything_that_a_variant_touches_is_on_that_gpu():
     """By tensors without data: torch refuses to mix them with others, as it does a GPU's with the CPU's."""
     import torch
 
-    from gradbench.lane import ReadyLane, prepare
+    from gradbench.variant import ReadyVariant, prepare
 
     ran = 0
-    for planned in every_lane("cuda:0").comparisons:
+    for planned in every_variant("cuda:0").comparisons:
         text = msgspec.json.encode(planned).replace(b"cuda:0", b"meta")
         comparison = msgspec.json.decode(text, type=type(planned))
         shared = prepare(comparison)
         for value in shared.values():
             tensors = value.parameters() if isinstance(value, torch.nn.Module) else [value]
             assert {each.device.type for each in tensors if isinstance(each, torch.Tensor)} <= {"meta"}
-        for lane in comparison.lanes:
+        for variant in comparison.variants:
             # There is no data to take a number from, and no kernel to fuse or compile.
-            if comparison.workload == "placement" or lane.name in (
+            if comparison.workload == "placement" or variant.name in (
                 "item", "optimizer_fused", "fused_compiled", "graphed", "replayed"
             ):  # fmt: skip
                 continue
-            y = ReadyLane(lane, shared).run()
-            assert y is None or y.device.type == "meta", (comparison.id, lane.name)
+            y = ReadyVariant(variant, shared).run()
+            assert y is None or y.device.type == "meta", (comparison.id, variant.name)
             ran += 1
     assert ran > 200
 
 
-def test_no_lane_on_the_cpu_names_a_device():
-    for each in every_lane("cpu").comparisons:
-        text = msgspec.json.encode((each.prepare, each.lanes)).decode()
+def test_no_variant_on_the_cpu_names_a_device():
+    for each in every_variant("cpu").comparisons:
+        text = msgspec.json.encode((each.prepare, each.variants)).decode()
         assert "DEVICE" not in text
         assert "device" not in each.prepare
 
 
 def test_what_works_on_the_cpu_only_is_left_out_elsewhere_with_the_reason():
-    custom = next(each for each in every_lane("cuda:0").comparisons if each.workload == "custom")
+    custom = next(each for each in every_variant("cuda:0").comparisons if each.workload == "custom")
     assert custom.skipped["fused_native"] == "it works on cpu, not on cuda:0"
 
 
@@ -473,12 +473,12 @@ def test_where_nothing_fits_the_request_is_refused():
 def test_cold_calls_are_fed_by_a_flush_and_keep_what_else_feeds_them():
     plan = make_plan(Request(("chain", "retain"), (), ("small",), device="cuda:0", cold=True))
     chain, retain = plan.comparisons
-    assert {lane.feed for lane in chain.lanes} == {"flush.zero_()"}
-    assert all(lane.keeps_graph for lane in chain.lanes)
+    assert {variant.setup_per_call for variant in chain.variants} == {"flush.zero_()"}
+    assert all(variant.keeps_graph for variant in chain.variants)
     assert chain.prepare.endswith('flush = torch.zeros(268435456, dtype=torch.uint8, device="cuda:0")')
-    for lane in retain.lanes:
-        assert lane.feed.splitlines()[-1] == "flush.zero_()"
-        assert lane.role == "empty" or "x.grad = None" in lane.feed
+    for variant in retain.variants:
+        assert variant.setup_per_call.splitlines()[-1] == "flush.zero_()"
+        assert variant.role == "empty" or "x.grad = None" in variant.setup_per_call
 
 
 def test_cold_is_refused_on_the_cpu():

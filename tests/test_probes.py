@@ -48,7 +48,7 @@ def test_every_method_is_asked_everything_and_no_probe_fails(observed):
     general = [probe.id for probe in PROBES if probe.work is None]
     expected = [(name, trait) for name in METHOD for trait in of_methods] + [("", trait) for trait in general]
     assert list(observed) == expected
-    assert [each for each in observed.values() if each.error or not each.seen] == []
+    assert [each for each in observed.values() if each.error or not each.observed] == []
 
 
 def test_every_combination_that_is_seen_has_words(rows):
@@ -59,7 +59,7 @@ def test_every_combination_that_is_seen_has_words(rows):
 def test_all_that_is_seen_beside_the_methods_has_words(observed):
     for each in observed.values():
         if not each.method:
-            names = {name for name in each.seen if not name.endswith("_says")}
+            names = {name for name in each.observed if not name.endswith("_says")}
             assert names == set(SEEN[each.trait])
 
 
@@ -67,7 +67,7 @@ def test_what_is_shown_is_what_was_run_and_stands_by_itself(observed):
     for each in observed.values():
         names = {}
         exec(each.code, names)  # noqa: S102  as a reader would paste it
-        assert names["seen"] == each.seen, (each.method, each.trait)
+        assert names["observed"] == each.observed, (each.method, each.trait)
 
 
 @pytest.mark.parametrize("name", METHOD)
@@ -97,8 +97,8 @@ def test_a_method_reaches_as_far_as_its_documentation_says(name, observed, rows)
     assert rows[name].scope == expected[name]
     # no_grad.html: "All factory functions, or functions that create a new Tensor and take a requires_grad
     # kwarg, will NOT be affected by this mode."
-    assert observed[name, "scope"].seen["leaf_made_inside_requires_grad"] is True
-    assert observed[name, "scope"].seen["leaf_made_inside"] is (name not in BLOCKS)
+    assert observed[name, "scope"].observed["leaf_made_inside_requires_grad"] is True
+    assert observed[name, "scope"].observed["leaf_made_inside"] is (name not in BLOCKS)
 
 
 @pytest.mark.parametrize("name", METHOD)
@@ -119,14 +119,14 @@ def test_tracking_comes_back_as_the_documentation_says(name, rows):
 def test_only_a_copy_has_storage_of_its_own(name, observed):
     # Tensor.detach.html: "Returned Tensor shares the same storage with the original one."
     copied = MB if name == "detach_clone" else 0
-    assert observed[name, "memory"].seen == {"allocated": copied, "kept": copied}
-    assert observed[name, "write"].seen["shares_storage"] is (name != "detach_clone")
+    assert observed[name, "memory"].observed == {"allocated": copied, "kept": copied}
+    assert observed[name, "write"].observed["shares_storage"] is (name != "detach_clone")
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_only_a_recorded_result_keeps_what_its_backward_needs(name, observed):
     # notes/autograd.html, "Saved tensors": exp saves its result, and sin reads that same tensor.
-    assert observed[name, "graph"].seen == {"result": MB, "kept": MB if name == "tracked" else 0}
+    assert observed[name, "graph"].observed == {"result": MB, "kept": MB if name == "tracked" else 0}
 
 
 @pytest.mark.parametrize("name", METHOD)
@@ -143,14 +143,14 @@ def test_objects_are_a_tensor_or_a_context_manager_or_none(name, observed):
         "inference_mode": ("1 inference_mode", ""),
         "set_grad_enabled_false": ("1 set_grad_enabled", ""),
     }
-    seen = observed[name, "objects"].seen
-    assert (seen["inside"], seen["afterwards"]) == expected[name]
-    assert seen["result_is_x"] is (name not in ON_TENSOR | {"detach_after"})
+    observed = observed[name, "objects"].observed
+    assert (observed["inside"], observed["afterwards"]) == expected[name]
+    assert observed["result_is_x"] is (name not in ON_TENSOR | {"detach_after"})
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_a_write_is_noticed_unless_it_goes_through_data(name, observed, rows):
-    # Tensor.detach.html: "In-place modifications on either of them will be seen, and may trigger errors in
+    # Tensor.detach.html: "In-place modifications on either of them will be observed, and may trigger errors in
     # correctness checks." pytorch/pytorch#6990: those through .data are not reported.
     expected = dict.fromkeys(METHOD, "shows in x; backward refuses")
     expected["data"] = "shows in x, unnoticed: wrong gradient"
@@ -158,9 +158,9 @@ def test_a_write_is_noticed_unless_it_goes_through_data(name, observed, rows):
     assert rows[name].write == expected[name]
     gradients = {"data": math.cos(2.0), "detach_clone": math.cos(1.0)}
     if name in gradients:
-        assert observed[name, "write"].seen["gradient"] == pytest.approx(gradients[name])
+        assert observed[name, "write"].observed["gradient"] == pytest.approx(gradients[name])
     else:
-        assert "modified by an inplace operation" in observed[name, "write"].seen["backward_says"]
+        assert "modified by an inplace operation" in observed[name, "write"].observed["backward_says"]
 
 
 @pytest.mark.parametrize("name", METHOD)
@@ -173,7 +173,7 @@ def test_only_inference_tensors_are_of_no_use_to_autograd(name, observed, rows):
         "inference tensor: no backward, no write, no tracking; its clone can be tracked"
     )
     assert rows[name].result == expected[name]
-    said = observed[name, "result"].seen.get("saved_for_backward_says")
+    said = observed[name, "result"].observed.get("saved_for_backward_says")
     assert said == ("Inference tensors cannot be saved for backward" if name == "inference_mode" else None)
 
 
@@ -202,13 +202,13 @@ def test_only_the_flag_is_refused_on_a_result(name, observed, rows):
     refused = name == "requires_grad_false"
     assert rows[name].on_result == ("refused" if refused else "accepted; its origin keeps its gradient")
     if refused:
-        said = observed[name, "on_result"].seen["accepted_says"]
+        said = observed[name, "on_result"].observed["accepted_says"]
         assert said == "you can only change requires_grad flags of leaf variables"
 
 
 def test_gradients_add_up_until_they_are_cleared(observed):
     # Tensor.backward.html: "This function accumulates gradients in the leaves".
-    assert observed["", "zero_grad"].seen == {
+    assert observed["", "zero_grad"].observed == {
         "after_one_backward": 4.0,
         "after_two": 8.0,
         "none_after_zero_grad": True,
@@ -218,10 +218,10 @@ def test_gradients_add_up_until_they_are_cleared(observed):
 
 def test_a_second_backward_needs_the_graph_and_the_graph_needs_its_bytes(observed):
     # Tensor.backward.html, retain_graph: "If False, the graph used to compute the grads will be freed."
-    seen = observed["", "retain_graph"].seen
-    assert (seen["second_without"], seen["second_with"]) == (False, True)
-    assert "backward through the graph a second time" in seen["second_without_says"]
-    assert (seen["kept_without"], seen["kept_with"]) == (0, MB)
+    observed = observed["", "retain_graph"].observed
+    assert (observed["second_without"], observed["second_with"]) == (False, True)
+    assert "backward through the graph a second time" in observed["second_without_says"]
+    assert (observed["kept_without"], observed["kept_with"]) == (0, MB)
 
 
 def test_the_uses_that_the_guide_names_are_served(observed):
@@ -256,26 +256,26 @@ def test_the_uses_that_the_guide_names_are_served(observed):
             "gradient_of_y_is_x": True,
         },
     }
-    assert {trait: observed["", trait].seen for trait in expected} == expected
+    assert {trait: observed["", trait].observed for trait in expected} == expected
 
 
 def test_the_derivatives_are_those_of_the_calculus(observed):
-    assert observed["", "square"].seen == {"at_2": 4.0, "at_3": 6.0}
+    assert observed["", "square"].observed == {"at_2": 4.0, "at_3": 6.0}
     for trait, by_hand in (
         ("sin_square", 4 * math.cos(4)),
         ("exp_sin_square", 4 * math.cos(4) * math.exp(math.sin(4))),
     ):
-        seen = observed["", trait].seen
-        assert seen["gradient"] == pytest.approx(by_hand, rel=1e-12)
-        assert seen["by_formula"] == pytest.approx(by_hand, rel=1e-15)
-        assert seen["agree"] is True
+        observed = observed["", trait].observed
+        assert observed["gradient"] == pytest.approx(by_hand, rel=1e-12)
+        assert observed["by_formula"] == pytest.approx(by_hand, rel=1e-15)
+        assert observed["agree"] is True
 
 
 def test_the_class_as_written_has_no_apply(observed):
     # notes/extending.html: a custom function is a subclass of torch.autograd.Function, which has apply.
-    seen = observed["", "as_written"].seen
-    assert seen["as_written"] == "AttributeError: type object 'Square' has no attribute 'apply'"
-    assert seen["gradient_with_the_base_of_torch"] == 4.0
+    observed = observed["", "as_written"].observed
+    assert observed["as_written"] == "AttributeError: type object 'Square' has no attribute 'apply'"
+    assert observed["gradient_with_the_base_of_torch"] == 4.0
 
 
 def altered(name, **row):
@@ -307,10 +307,10 @@ def test_a_copy_that_is_recorded_is_told_from_one_that_is_not(rows):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("seen = {'before': True}\nraise ValueError('first\\nsecond')", "ValueError: first"),
-        ("seen = {}\nraise RuntimeError", "RuntimeError"),
-        ("seen = {", "SyntaxError: "),
-        ("pass", "KeyError: 'seen'"),
+        ("observed = {'before': True}\nraise ValueError('first\\nsecond')", "ValueError: first"),
+        ("observed = {}\nraise RuntimeError", "RuntimeError"),
+        ("observed = {", "SyntaxError: "),
+        ("pass", "KeyError: 'observed'"),
         ("import torch\nseen = {'x': torch.ones(1)}", "ValidationError: "),
         ("assert False", "AssertionError"),
     ],
@@ -318,12 +318,12 @@ def test_a_copy_that_is_recorded_is_told_from_one_that_is_not(rows):
 def test_a_probe_that_raises_is_an_observation_with_the_error(code, said):
     before, good = PROBE["zero_grad"], PROBE["square"]
     bad = Probe("bad", "Is it?", "https://x.y/", code)
-    seen = observe_traits((), (before, bad, good))
-    assert [each.trait for each in seen] == ["zero_grad", "bad", "square"]
-    assert seen[1].error.startswith(said)
-    assert "\n" not in seen[1].error
-    assert seen[1] == Observation("bad", "Is it?", code, error=seen[1].error)
-    assert seen[2].seen == {"at_2": 4.0, "at_3": 6.0}
+    observed = observe_traits((), (before, bad, good))
+    assert [each.trait for each in observed] == ["zero_grad", "bad", "square"]
+    assert observed[1].error.startswith(said)
+    assert "\n" not in observed[1].error
+    assert observed[1] == Observation("bad", "Is it?", code, error=observed[1].error)
+    assert observed[2].observed == {"at_2": 4.0, "at_3": 6.0}
 
 
 LEFT = {
@@ -368,9 +368,9 @@ def test_what_is_seen_does_not_hang_on_the_modes_of_who_asks(around, observed):
 
 
 def test_a_probe_starts_without_the_names_of_the_one_before():
-    first = Probe("first", "Is it?", "https://x.y/", "seen = {}\nkept = 1")
-    second = Probe("second", "Is it?", "https://x.y/", "seen = {'kept': 'kept' in globals()}")
-    assert observe_traits((), (first, second))[1].seen == {"kept": False}
+    first = Probe("first", "Is it?", "https://x.y/", "observed = {}\nkept = 1")
+    second = Probe("second", "Is it?", "https://x.y/", "observed = {'kept': 'kept' in globals()}")
+    assert observe_traits((), (first, second))[1].observed == {"kept": False}
 
 
 def test_the_records_come_back_from_json(observed):

@@ -120,7 +120,7 @@ def test_pytest_finds_the_fixture_by_its_entry_point():
 
 def test_what_should_pass_passes_and_nothing_else(project):
     passed = {name for name, test in project.tests.items() if test.passed}
-    assert passed == {"quick", "small", "open", "fed"}
+    assert passed == {"quick", "small", "open", "per_call"}
     assert len(project.tests) == 11
 
 
@@ -179,7 +179,7 @@ def test_the_figures_are_properties_in_junit(project):
     assert float(found["gradbench.ratio_low"]) <= float(found["gradbench.ratio"]) < 0.5
     assert dict(project.tests["slow"].properties)["gradbench.verdict"] == "slower"
     assert dict(project.tests["small"].properties)["gradbench.retained"] == "400"
-    assert [name for name, _ in project.tests["fed"].properties].count("gradbench") == 2
+    assert [name for name, _ in project.tests["per_call"].properties].count("gradbench") == 2
 
 
 def test_projects_that_do_not_use_the_fixture_see_and_load_nothing(tmp_path):

@@ -22,7 +22,7 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     plan = results.header.plan.comparisons
     assert {each.id for each in plan} == {each.id for each in make_plan(Request(preset="quick")).comparisons}
     assert {each.method for each in results.observations} == {"", *(method.name for method in METHODS)}
-    assert {lane.name for each in plan for lane in each.lanes} > {method.name for method in METHODS}
+    assert {variant.name for each in plan for variant in each.variants} > {method.name for method in METHODS}
     numbers = {visit.number for visit in results.visits}
     assert {(visit.number, visit.comparison) for visit in results.visits} == {
         (number, each.id) for number in numbers for each in plan
@@ -33,5 +33,5 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     assert "What could not be measured" not in page
     table = gradbench("export", cwd=tmp_path)
     times = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "time"]
-    assert len(times) == sum(len(each.lanes) - 1 for each in plan)
+    assert len(times) == sum(len(each.variants) - 1 for each in plan)
     assert all(row["value"] for row in times)

@@ -8,21 +8,21 @@ from studies.regressions import page, versus_trials
 from studies.regressions.versus_trials import Trial, Trials, part
 
 
-def lane(comparison, name, outcome="same", mean=1.0, memory=None):
+def variant(comparison, name, outcome="same", mean=1.0, memory=None):
     ratio = {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
     return {
         "comparison": comparison,
-        "lane": name,
+        "variant": name,
         "outcome": outcome,
         "ratio": ratio,
         "memory": memory or {},
     }
 
 
-def said(*lanes, code=0):
+def said(*variants, code=0):
     return {
-        "lanes": list(lanes), "code": code, "seconds": 50.04, "pairs": 12, "ended": "budget",
-        "yardstick": {"mean": 1.001},
+        "variants": list(variants), "code": code, "seconds": 50.04, "pairs": 12, "ended": "budget",
+        "calibration_task": {"mean": 1.001},
     }  # fmt: skip
 
 
@@ -30,33 +30,33 @@ BACKWARD, FORWARD = "square.backward/100/float32/cpu", "square.forward/100/float
 
 
 def test_identical_code_that_is_called_different_is_an_alarm():
-    quiet = versus_trials._trial(said(lane(BACKWARD, "function")), "identical", "")
+    quiet = versus_trials._trial(said(variant(BACKWARD, "function")), "identical", "")
     assert (quiet.alarms, quiet.found, quiet.seconds) == ({}, None, 50.0)
-    loud = versus_trials._trial(said(lane(BACKWARD, "function", "faster", 0.9), code=0), "identical", "")
+    loud = versus_trials._trial(said(variant(BACKWARD, "function", "faster", 0.9), code=0), "identical", "")
     assert loud.alarms == {f"{BACKWARD} function": "faster 0.900 (0.890 to 0.910)"}
 
 
 def test_a_slowdown_is_found_where_it_was_made_and_nowhere_else():
-    right = said(lane(BACKWARD, "function", "slower", 1.05), lane(FORWARD, "function"))
-    wrong = said(lane(BACKWARD, "function"), lane(FORWARD, "function", "slower", 1.05))
+    right = said(variant(BACKWARD, "function", "slower", 1.05), variant(FORWARD, "function"))
+    wrong = said(variant(BACKWARD, "function"), variant(FORWARD, "function", "slower", 1.05))
     assert versus_trials._trial(right, "slower", "square").found
     assert not versus_trials._trial(wrong, "slower", "square").found
 
 
 def test_growth_is_found_where_it_is_told_to_the_byte():
     for saved, found in (([400, 464], True), ([400, 528], False)):
-        data = said(lane(FORWARD, "function", memory={"saved": saved}), lane(BACKWARD, "function"))
+        data = said(variant(FORWARD, "function", memory={"saved": saved}), variant(BACKWARD, "function"))
         assert versus_trials._trial(data, "larger", "square").found is found
-    assert not versus_trials._trial(said(lane(FORWARD, "function")), "larger", "").found
+    assert not versus_trials._trial(said(variant(FORWARD, "function")), "larger", "").found
 
 
 def trial(kind, workloads="", alarms=None, found=None, apart=1.0):
-    return Trial(kind, workloads, 55.0, 0, 12, "budget", alarms or {}, found, {"a lane": apart}, 1.002)
+    return Trial(kind, workloads, 55.0, 0, 12, "budget", alarms or {}, found, {"a variant": apart}, 1.002)
 
 
 TRIALS = Trials("2026-01-02T03:04:05", "A <processor>", 60, {100: 900}, [
-    trial("identical", apart=1.01), trial("identical", alarms={"a lane": "slower <b>"}),
-    trial("slower", found=False), trial("slower", "square", alarms={"a lane": "slower 1.05"}, found=True),
+    trial("identical", apart=1.01), trial("identical", alarms={"a variant": "slower <b>"}),
+    trial("slower", found=False), trial("slower", "square", alarms={"a variant": "slower 1.05"}, found=True),
 ])  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_the_table_counts_trials_alarms_and_what_was_found():
     assert [row[1:5] for row in table.rows] == [
         ("the usual", "2", "1", ""), ("the usual", "1", "0", "0"), ("square", "1", "1", "1"),
     ]  # fmt: skip
-    assert "1.00% at most; the yardstick by 0.20% at most" in part(TRIALS).about[1]
+    assert "1.00% at most; the calibration task by 0.20% at most" in part(TRIALS).about[1]
 
 
 def test_the_page_is_made_of_the_data_that_are_there(tmp_path):

@@ -36,9 +36,9 @@ def test_the_first_release_is_what_most_are_held_against():
 
 
 def test_two_steps_that_make_the_whole_way_add_up_and_others_do_not():
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.lane.lane.name == "no_grad"]
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.variant.variant.name == "no_grad"]
     assert closed.product.low < 1 < closed.product.high
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.lane.lane.name == "no_grad"]
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.variant.variant.name == "no_grad"]
     assert closed.product.mean == pytest.approx(1.5, rel=0.02)
     assert closed.product.low > 1.4
 
@@ -47,7 +47,7 @@ def test_nothing_closes_without_three_releases():
     assert closures(study(ab=trial(labels=("a", "b")))) == []
 
 
-def test_the_price_of_a_method_is_its_time_over_the_references_on_each_side():
+def test_the_price_of_a_method_is_its_time_over_the_baselines_on_each_side():
     """All times are 1 µs on side A; on B tracking costs 1.3 times, in pairs that drift together by 10 %."""
     made = judge(trial({"tracked": 1.3}, machine=0.1, scatter=0.002))
     found = prices(made, ID, "tracked", "requires_grad_false")
@@ -63,20 +63,20 @@ def test_the_price_of_what_was_not_measured_is_not_known():
 
 
 def lasting(seed, shift):
-    """A trial of identical code whose lanes differ by this standard deviation for as long as it lasts."""
+    """A trial of identical code whose variants differ by this standard deviation for as long as it lasts."""
     dice = numpy.random.default_rng(seed)
-    lanes = [lane.name for lane in trial(pairs=0).header.comparisons[0].lanes if lane.role != "yardstick"]
-    return trial({name: math.exp(dice.normal(0.0, shift)) for name in lanes}, pairs=90, seed=seed)
+    variants = [variant.name for variant in trial(pairs=0).header.comparisons[0].variants if variant.role != "calibration_task"]
+    return trial({name: math.exp(dice.normal(0.0, shift)) for name in variants}, pairs=90, seed=seed)
 
 
 def test_what_lasts_for_a_trial_is_beyond_intervals_over_pairs_and_within_those_of_installations():
     quiet = same.beyond("one", [lasting(seed, 0.0) for seed in range(20)])
     loud = same.beyond("two", [lasting(seed, INSTALLATION) for seed in range(20)])
     assert (quiet.trials, quiet.pairs) == (20, (90, 90))
-    assert quiet.lanes == loud.lanes >= 200
-    assert quiet.over_pairs / quiet.lanes < 0.05 + 3 * 0.016
-    assert loud.over_pairs / loud.lanes > 0.12
-    assert loud.with_term / loud.lanes < 0.05 + 3 * 0.016
+    assert quiet.variants == loud.variants >= 200
+    assert quiet.over_pairs / quiet.variants < 0.05 + 3 * 0.016
+    assert loud.over_pairs / loud.variants > 0.12
+    assert loud.with_term / loud.variants < 0.05 + 3 * 0.016
     assert quiet.alarms == 0
 
 
@@ -86,14 +86,14 @@ def test_ways_without_trials_are_left_out(tmp_path):
 
 def test_a_name_looks_the_same_in_every_figure_and_like_no_other(monkeypatch):
     found = three(1, 1, 1)
-    lane = found.lanes[0]
+    variant = found.variants[0]
     # More names than there are colours, in another comparison, and one that both have, at another place.
-    other = msgspec.structs.replace(lane.comparison, id="other")
+    other = msgspec.structs.replace(variant.comparison, id="other")
     more = [
-        replace(lane, comparison=other, lane=msgspec.structs.replace(lane.lane, name=name))
+        replace(variant, comparison=other, variant=msgspec.structs.replace(variant.variant, name=name))
         for name in (*(f"way {number}" for number in range(8)), "no_grad")
     ]
-    found = Study({name: replace(each, lanes=(*each.lanes, *more)) for name, each in found.trials.items()})
+    found = Study({name: replace(each, variants=(*each.variants, *more)) for name, each in found.trials.items()})
     looks = marks(found)
     assert len(set(looks.values())) == len(looks) >= 10
     drawn = []

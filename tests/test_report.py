@@ -37,7 +37,7 @@ class _Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.tags, self.ids, self.links, self.text = [], [], [], [], []
-        self.feed(text)
+        self.setup_per_call(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -80,20 +80,20 @@ def test_every_figure_has_words_for_those_who_do_not_see_it():
     assert all("no_grad" in label for label in labels)
 
 
-def test_every_lane_is_there_with_the_code_that_was_timed():
+def test_every_variant_is_there_with_the_code_that_was_timed():
     made = results({}, request=REQUEST)
     text = "".join(_Page(render(made)).text)
     for comparison in made.header.plan.comparisons:
-        for lane in comparison.lanes:
-            assert lane.role == "empty" or snippet(comparison, lane) in text
+        for variant in comparison.variants:
+            assert variant.role == "empty" or snippet(comparison, variant) in text
 
 
 def test_a_snippet_runs_as_it_stands():
     for comparison in header(REQUEST).plan.comparisons:
         if comparison.numel > 1000:
             continue
-        for lane in comparison.lanes:
-            exec(compile(snippet(comparison, lane), lane.name, "exec"), {})  # noqa: S102
+        for variant in comparison.variants:
+            exec(compile(snippet(comparison, variant), variant.name, "exec"), {})  # noqa: S102
 
 
 def test_the_report_shows_the_command_the_machine_and_the_options():
@@ -114,10 +114,10 @@ def test_markup_in_names_and_messages_is_shown_and_never_executed():
     assert nasty in "".join(_Page(text).text)
 
 
-def test_a_failed_lane_is_a_row_with_its_reason_and_dashes():
+def test_a_failed_variant_is_a_row_with_its_reason_and_dashes():
     made = results({})
     for visit in made.visits:
-        del visit.lanes["detach"]
+        del visit.variants["detach"]
     comparison = made.visits[0].comparison
     made.add(Failure(1, comparison, "detach", "check", "check", "y.is_leaf: expected True, got False"))
     text = render(made)
@@ -185,8 +185,8 @@ def test_the_way_to_the_results_leads_there_from_wherever_the_report_is(tmp_path
     for place in (run / "report.html", tmp_path / "report.html", tmp_path / "else where" / "report.html"):
         write_report(run, place)
         page = _Page(place.read_text())
-        ways = {each for each in page.links if not each.startswith(("#", "https://"))}
-        assert [(place.parent / unquote(way)).resolve() for way in ways] == [run / "results.jsonl"]
+        alternatives = {each for each in page.links if not each.startswith(("#", "https://"))}
+        assert [(place.parent / unquote(alternative)).resolve() for alternative in alternatives] == [run / "results.jsonl"]
 
 
 def test_a_page_has_the_navigation_of_a_site_only_where_it_is_part_of_one(tmp_path):
@@ -206,8 +206,8 @@ def test_a_page_has_the_navigation_of_a_site_only_where_it_is_part_of_one(tmp_pa
 
 def test_a_report_of_a_standard_run_is_at_most_3_megabytes():
     made = results({"no_grad": 1.4}, request=Request(preset="standard"))
-    for lane in {lane.name for each in made.header.plan.comparisons for lane in each.lanes}:
-        memory(made, lane, peak=len(lane), saved=400)
+    for variant in {variant.name for each in made.header.plan.comparisons for variant in each.variants}:
+        memory(made, variant, peak=len(variant), saved=400)
     assert len(render(made).encode()) < 3_000_000
 
 
@@ -242,7 +242,7 @@ def test_findings_follow_the_figures_and_not_a_story():
 def test_a_difference_is_never_claimed_without_a_noise_floor():
     made = results({"inference_mode": 0.9}, request=REQUEST)
     for visit in made.visits:
-        del visit.lanes["twin"]
+        del visit.variants["twin"]
     assert "faster in 0 of 4 comparisons, slower in 0, not shown to differ in 4" in sentences(made)
 
 
@@ -251,9 +251,9 @@ def test_growth_is_told_with_its_figures_and_not_called_the_same():
     for visit in made.visits:
         if visit.comparison.startswith("control/1000000"):
             for name, times in (("detach", 2.5), ("detach_clone", 40.0)):
-                lane = visit.lanes[name]
-                log = lane.log_ratio + math.log(times)
-                visit.lanes[name] = msgspec.structs.replace(lane, seconds=times * lane.seconds, log_ratio=log)
+                variant = visit.variants[name]
+                log = variant.log_ratio + math.log(times)
+                visit.variants[name] = msgspec.structs.replace(variant, seconds=times * variant.seconds, log_ratio=log)
     told = sentences(made)
     assert "detach().clone() before (40 times) grows" in told
     assert re.search(r"that of the 8 others is [0-9.]+ to 2\.5\d? times", told)
@@ -329,9 +329,9 @@ def test_a_timeline_is_drawn_and_its_bytes_are_in_a_table():
     request = Request(workloads=("freeze",), sizes=("small",))
     made = results({}, request=request)
     (id,) = (each.id for each in made.header.plan.comparisons if each.part == "training")
-    for lane, kept in (("tracked", 5000), ("no_grad", 3000)):
+    for variant, kept in (("tracked", 5000), ("no_grad", 3000)):
         lines = (Stretch("y = f(x)", (9000, kept)), Stretch("loss.backward()", (kept + 4321, 12)))
-        made.add(Timeline(id, lane, lines))
+        made.add(Timeline(id, variant, lines))
     text = render(made)
     assert "Live bytes through one step" in text
     for shown in ("9,000 B", "5,000 B", "3,000 B", "9,321 B", "7,321 B", "12 B"):
@@ -363,10 +363,10 @@ def test_from_which_number_of_operations_a_block_pays_is_told_from_the_figures()
     for visit in made.visits:
         operations = int(visit.comparison.partition("/")[0].partition(".")[2])
         # A block costs what recording three operations does.
-        for lane, cost in (("no_grad", 1 + 0.3 / operations), ("tracked", 1.1)):
-            before = visit.lanes[lane]
+        for variant, cost in (("no_grad", 1 + 0.3 / operations), ("tracked", 1.1)):
+            before = visit.variants[variant]
             gross = 1e-6 * cost + 1e-8
-            visit.lanes[lane] = msgspec.structs.replace(
+            visit.variants[variant] = msgspec.structs.replace(
                 before, seconds=gross, log_ratio=math.log(gross / 1.01e-6) + before.log_ratio
             )
     said = sentences(made)
@@ -405,10 +405,10 @@ def on_memory_of_its_own(made, comparison, times):
     """The twin on a buffer of its own takes so many times as long there."""
     for visit in made.visits:
         if visit.comparison.startswith(comparison):
-            lane = visit.lanes["twin_own_buffer"]
-            log = lane.log_ratio + math.log(times)
-            visit.lanes["twin_own_buffer"] = msgspec.structs.replace(
-                lane, seconds=times * lane.seconds, log_ratio=log
+            variant = visit.variants["twin_own_buffer"]
+            log = variant.log_ratio + math.log(times)
+            visit.variants["twin_own_buffer"] = msgspec.structs.replace(
+                variant, seconds=times * variant.seconds, log_ratio=log
             )
     return made
 

@@ -13,7 +13,7 @@ from gradbench.results import (
     FILENAME,
     SCHEMA,
     Failure,
-    LaneTime,
+    VariantTime,
     Memory,
     PassEnd,
     PassStart,
@@ -25,7 +25,7 @@ from gradbench.results import (
 )
 from gradbench.telemetry import Telemetry
 
-TIME = LaneTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
+TIME = VariantTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
 START = PassStart(1, "time", 0.75, 4294967295, 4095)
 VISIT = Visit(1, "c/100", 8338, 2.1, 0.009, 5.1e-5, {"a": TIME, "é ×": TIME}, Telemetry(0.1, None, 3, 2.4e9))
 MEMORY = Memory("c/100", "a", 412, 3, 412, 408, 8, 0, None, "torch.profiler")
@@ -176,7 +176,7 @@ def test_a_file_that_is_there_is_never_overwritten(whole):
         b'{"type":"nonsense"}',
         b'{"type":"pass_end","number":"1","seconds":1}',
         b'{"type":"pass_end","number":1,"seconds":NaN}',
-        b'{"type":"failure","number":1,"comparison":"\xff","lane":null,"stage":"","kind":"died","message":""}',
+        b'{"type":"failure","number":1,"comparison":"\xff","variant":null,"stage":"","kind":"died","message":""}',
         b'{"type":"run_end","reason":"boredom","seconds":1}',
         b"[" * 100_000,
         msgspec.json.encode(VISIT)[:-1],

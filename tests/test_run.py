@@ -119,7 +119,7 @@ def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_
     results = measure_into(tmp_path / "run", REQUEST, passes=3)
     assert visited(results) == once_each(3) - Counter({(2, bad): 1})
     (failure,) = results.failures
-    assert (failure.number, failure.comparison, failure.lane, failure.kind) == (2, bad, None, "died")
+    assert (failure.number, failure.comparison, failure.variant, failure.kind) == (2, bad, None, "died")
     last = workers.order(2)[-1] == bad
     assert [begun.number for begun in results.passes] == ([0, 1, 2, 3] if last else [0, 1, 2, 2, 3])
     assert [end.number for end in results.ends] == [0, 1, 2, 3]
@@ -357,14 +357,14 @@ def test_going_on_after_a_cut_at_any_line_leaves_nothing_out_and_measures_nothin
         assert {begun.number for begun in results.passes} == {0, 1, 2, 3}
 
 
-def test_going_on_after_a_cut_at_any_line_measures_the_memory_of_every_lane(finished):
+def test_going_on_after_a_cut_at_any_line_measures_the_memory_of_every_variant(finished):
     path = finished / FILENAME
-    wanted = {(each.comparison, each.lane) for each in read_results(finished).memory}
+    wanted = {(each.comparison, each.variant) for each in read_results(finished).memory}
     lines = path.read_bytes().splitlines(keepends=True)
     for count in range(1, 2 + len(wanted)):
         path.write_bytes(b"".join(lines[:count]))
         resume(finished, 1)
-        found = {(each.comparison, each.lane) for each in read_results(finished).memory}
+        found = {(each.comparison, each.variant) for each in read_results(finished).memory}
         assert found == wanted, f"cut after line {count}"
 
 
@@ -376,7 +376,7 @@ def test_a_visit_that_was_lost_is_not_made_again(workers, measure_into, tmp_path
     assert {number for number, _, _, _ in workers.tasks} == {2}
 
 
-def test_a_comparison_whose_reference_failed_is_not_tried_again_in_that_pass(finished, workers):
+def test_a_comparison_whose_baseline_failed_is_not_tried_again_in_that_pass(finished, workers):
     old = read_results(finished)
     (finished / FILENAME).unlink()
     writer = Writer(finished / FILENAME)
@@ -459,7 +459,7 @@ def edit_header(folder, change):
 
 def test_a_run_with_another_plan_does_not_go_on_and_runs_nothing_from_the_file(finished, workers):
     def change(header):
-        header["plan"]["comparisons"][0]["lanes"][0]["statement"] = "import os; os.abort()"
+        header["plan"]["comparisons"][0]["variants"][0]["statement"] = "import os; os.abort()"
 
     before = edit_header(finished, change)
     with pytest.raises(RequestError, match="start a new run"):
@@ -530,7 +530,7 @@ def test_a_real_run_measures_its_plan(small_run):
     assert [end.reason for end in results.runs] == ["passes"]
     assert results.header.environment.devices[0] == "cpu"
     for visit in results.visits:
-        assert {"requires_grad_false", "twin", "twin_own_buffer", "empty", "no_grad"} <= set(visit.lanes)
+        assert {"requires_grad_false", "twin", "twin_own_buffer", "empty", "no_grad"} <= set(visit.variants)
 
 
 def test_a_real_run_ends_with_its_budget(measure_into, tmp_path):
@@ -666,9 +666,9 @@ run.start(pathlib.Path(sys.argv[2]), Request(), options, goal, "", run.Progress(
 def test_a_worker_in_a_long_visit_does_not_outlive_a_parent_that_was_killed(tmp_path, wait_until_gone):
     comparison = make_plan(REQUEST).comparisons[0]
     replace = msgspec.structs.replace
-    lane = replace(comparison.lanes[0], statement="import time\ntime.sleep(30)")
+    variant = replace(comparison.variants[0], statement="import time\ntime.sleep(30)")
     plan, folder = tmp_path / "plan.json", tmp_path / "run"
-    plan.write_bytes(msgspec.json.encode(Plan((replace(comparison, lanes=(lane,)),))))
+    plan.write_bytes(msgspec.json.encode(Plan((replace(comparison, variants=(variant,)),))))
     parent = subprocess.Popen([sys.executable, "-c", LONG_VISIT, plan, folder])
     workers = []
     try:
@@ -747,7 +747,7 @@ def test_what_the_profiler_does_not_see_is_not_asked_for_again(workers, measure_
     first = measure_into(folder, request, passes=2)
     made = len(first.memory)
     path = folder / FILENAME
-    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"lane":"numpy"' not in line]
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"variant":"numpy"' not in line]
     path.write_bytes(b"".join(kept))
     assert len(resume(folder, 3).memory) == made - 1
 

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from synthetic import ENVIRONMENT
 
 from gradbench.plan import Plan, Request
-from gradbench.results import FORMAT, SCHEMA, Header, LaneTime, Options, PassEnd, RunEnd, Visit, Writer
+from gradbench.results import FORMAT, SCHEMA, Header, VariantTime, Options, PassEnd, RunEnd, Visit, Writer
 from gradbench.stats import Interval
 from gradbench.telemetry import Telemetry
 from studies.instrument import analysis, simulation, trials
@@ -20,7 +20,7 @@ from studies.instrument.order import Carried
 
 
 def record(path, comparisons, time_of, passes=12, scatter=0.001):
-    """Write a results file in which `time_of(comparison, lane)` is each lane's net time, in seconds."""
+    """Write a results file in which `time_of(comparison, variant)` is each variant's net time, in seconds."""
     rng = numpy.random.default_rng(5)
     header = Header(
         FORMAT, SCHEMA, "0.1.0", "2026-01-02T03:04:05+00:00", "by hand", Request(),
@@ -30,15 +30,15 @@ def record(path, comparisons, time_of, passes=12, scatter=0.001):
     writer.write(header)
     for number in range(1, passes + 1):
         for comparison in comparisons:
-            lanes = {}
-            base = time_of(comparison, comparison.lanes[0]) + 6e-9
-            for lane in comparison.lanes:
-                net = 0.0 if lane.role == "empty" else time_of(comparison, lane)
-                noise = 1.0 if lane.role in ("reference", "empty") else math.exp(rng.normal(0, scatter))
+            variants = {}
+            base = time_of(comparison, comparison.variants[0]) + 6e-9
+            for variant in comparison.variants:
+                net = 0.0 if variant.role == "empty" else time_of(comparison, variant)
+                noise = 1.0 if variant.role in ("baseline", "empty") else math.exp(rng.normal(0, scatter))
                 gross = net * noise + 6e-9
-                lanes[lane.name] = LaneTime(50, gross, gross, gross, math.log(gross / base))
+                variants[variant.name] = VariantTime(50, gross, gross, gross, math.log(gross / base))
             telemetry = Telemetry(others=0.01 * number, switches=number)
-            writer.write(Visit(number, comparison.id, 100, 0.2, 0.0, 1e-4 * number, lanes, telemetry))
+            writer.write(Visit(number, comparison.id, 100, 0.2, 0.0, 1e-4 * number, variants, telemetry))
     for number in range(1, passes + 1):
         writer.write(PassEnd(number, 1.0))
     writer.write(RunEnd("passes", 10.0))
@@ -66,7 +66,7 @@ def test_a_simulated_interval_that_is_too_narrow_would_be_noticed(monkeypatch):
     truth = math.log(simulation.EFFECT)
     hits = []
     for _ in range(300):
-        ratio = simulation.one_run(regime, rng).comparisons[0].lane("slower").ratio
+        ratio = simulation.one_run(regime, rng).comparisons[0].variant("slower").ratio
         hits.append(ratio.low <= math.exp(truth) <= ratio.high)
     assert sum(hits) / 300 < 0.85
 
@@ -80,9 +80,9 @@ def test_wilsons_interval_is_the_textbook_one():
 def test_a_known_ratio_is_held_against_its_construction(tmp_path):
     comparisons = trials.known().comparisons
 
-    def time_of(comparison, lane):
+    def time_of(comparison, variant):
         times = int(comparison.id.partition(" x ")[2])
-        return 8e-9 + 50e-9 * (times + (lane.name == "more"))
+        return 8e-9 + 50e-9 * (times + (variant.name == "more"))
 
     rows = analysis.known(record(tmp_path / "known", comparisons, time_of, scatter=0.0))
     assert [row["truth"] for row in rows if row["call"] == "flag"] == pytest.approx(
@@ -92,16 +92,16 @@ def test_a_known_ratio_is_held_against_its_construction(tmp_path):
     assert all(row["error"] < 0 for row in rows)
 
 
-def test_identical_lanes_give_few_alarms_and_different_ones_many(tmp_path):
+def test_identical_variants_give_few_alarms_and_different_ones_many(tmp_path):
     comparisons = trials.same().comparisons
-    quiet = analysis.same(record(tmp_path / "quiet", comparisons, lambda c, lane: 1e-6, passes=10))
+    quiet = analysis.same(record(tmp_path / "quiet", comparisons, lambda c, variant: 1e-6, passes=10))
     assert quiet["comparisons"] == 216
     assert quiet["runs"] == 2 * trials.COPIES
     assert quiet["false_runs"] <= 2
     assert 0.02 < quiet["grouped"] < 0.08
     different = analysis.same(
         record(
-            tmp_path / "loud", comparisons, lambda c, lane: 1.1e-6 if lane.name == "same" else 1e-6, passes=10
+            tmp_path / "loud", comparisons, lambda c, variant: 1.1e-6 if variant.name == "same" else 1e-6, passes=10
         )
     )
     assert different["false_runs"] == different["runs"]
@@ -113,7 +113,7 @@ def test_power_counts_what_was_found_and_what_was_not_there(tmp_path):
         record(
             tmp_path / str(number),
             trials.power(number).comparisons,
-            lambda c, lane: 3.06e-6 if lane.name == "more" and c.id == "added" else 3e-6,
+            lambda c, variant: 3.06e-6 if variant.name == "more" and c.id == "added" else 3e-6,
         )
         for number in (1, 2)
     ]
@@ -124,10 +124,10 @@ def test_power_counts_what_was_found_and_what_was_not_there(tmp_path):
     assert curve == sorted(curve, reverse=True)
 
 
-def test_a_control_after_an_operation_costs_the_difference_of_two_lanes(tmp_path):
-    def time_of(comparison, lane):
-        base = 2e-6 if lane.name.startswith("write") else 1e-6
-        return base + (0.5e-6 if "no_grad" in lane.name else 0.0)
+def test_a_control_after_an_operation_costs_the_difference_of_two_variants(tmp_path):
+    def time_of(comparison, variant):
+        base = 2e-6 if variant.name.startswith("write") else 1e-6
+        return base + (0.5e-6 if "no_grad" in variant.name else 0.0)
 
     row = analysis.after(record(tmp_path / "after", trials.evicted().comparisons, time_of, scatter=0.0))[0]
     assert row["added"]["no_grad after reading"].mean == pytest.approx(0.5e-6)
@@ -153,7 +153,7 @@ def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
     from gradbench.results import read_results
     from gradbench.summary import summarise
 
-    path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, lane: 1e-6)
+    path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, variant: 1e-6)
     found = analysis.explained(summarise(read_results(path)))
     assert found["switches"] == pytest.approx(1.0)
     assert found["disturbed_error"] > found["quiet_error"]

@@ -42,8 +42,8 @@ def test_each_statement_has_the_lines_that_its_true_ratio_needs():
 
 def test_gradbench_is_given_the_same_statements():
     for comparison in peers.plan().comparisons:
-        by_name = {lane.name: lane.statement for lane in comparison.lanes}
-        assert by_name["reference"] == by_name["twin"] == peers.STATEMENTS[f"{comparison.id}/a"]
+        by_name = {variant.name: variant.statement for variant in comparison.variants}
+        assert by_name["baseline"] == by_name["twin"] == peers.STATEMENTS[f"{comparison.id}/a"]
         assert by_name["again"] == peers.STATEMENTS[f"{comparison.id}/again"]
         assert by_name["more"] == peers.STATEMENTS[f"{comparison.id}/more"]
 

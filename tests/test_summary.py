@@ -11,13 +11,13 @@ from gradbench.summary import Split, between, split, summarise, worst_precision
 from gradbench.telemetry import Telemetry
 
 
-def lane_of(made, name, place=0):
-    return summarise(made).comparisons[place].lane(name)
+def variant_of(made, name, place=0):
+    return summarise(made).comparisons[place].variant(name)
 
 
 def test_a_ratio_is_net_of_the_empty_loop():
-    # The loop takes a tenth of the reference's call: the gross ratio would be 1.91, the net one is 2.
-    found = lane_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-7, empty=1e-8), "no_grad")
+    # The loop takes a tenth of the baseline's call: the gross ratio would be 1.91, the net one is 2.
+    found = variant_of(results({"no_grad": 2.0}, scatter=0.0, seconds=1e-7, empty=1e-8), "no_grad")
     assert found.ratio.mean == pytest.approx(2.0)
     assert found.time.mean == pytest.approx(2e-7)
 
@@ -25,60 +25,60 @@ def test_a_ratio_is_net_of_the_empty_loop():
 def test_an_empty_loop_that_turns_three_times_as_slowly_in_one_visit_is_taken_at_its_median():
     made = results({"no_grad": 2.0}, scatter=0.0, seconds=6e-8, empty=6e-9)
     visit = made.visits[3]
-    odd = msgspec.structs.replace(visit.lanes["empty"], seconds=2.2e-8, log_ratio=math.log(2.2 / 6.6))
-    visit.lanes["empty"] = odd
+    odd = msgspec.structs.replace(visit.variants["empty"], seconds=2.2e-8, log_ratio=math.log(2.2 / 6.6))
+    visit.variants["empty"] = odd
     # Taken as it is, it would make of 126 - 22 ns and 66 - 22 ns a ratio of 2.36 in that pass.
-    assert lane_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(2.0), abs=1e-9)
-    visit.lanes["empty"] = msgspec.structs.replace(odd, seconds=9e-9, log_ratio=math.log(9 / 66))
+    assert variant_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(2.0), abs=1e-9)
+    visit.variants["empty"] = msgspec.structs.replace(odd, seconds=9e-9, log_ratio=math.log(9 / 66))
     # Half as slow again is drift, and stays.
-    assert lane_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(117 / 57))
+    assert variant_of(made, "no_grad").log_ratios[4] == pytest.approx(math.log(117 / 57))
 
 
-def test_what_a_method_adds_is_in_seconds_above_the_reference():
-    found = lane_of(results({"no_grad": 1.5}, scatter=0.0, seconds=2e-6), "no_grad")
+def test_what_a_method_adds_is_in_seconds_above_the_baseline():
+    found = variant_of(results({"no_grad": 1.5}, scatter=0.0, seconds=2e-6), "no_grad")
     assert found.extra.mean == pytest.approx(1e-6)
 
 
 def test_a_clear_difference_is_called_by_its_direction_and_an_absent_one_the_same():
     made = results({"no_grad": 1.3, "data": 0.8})
-    assert lane_of(made, "no_grad").verdict == "slower"
-    assert lane_of(made, "data").verdict == "faster"
-    assert lane_of(made, "detach").verdict == "same"
-    assert lane_of(made, "requires_grad_false").verdict == "reference"
+    assert variant_of(made, "no_grad").verdict == "slower"
+    assert variant_of(made, "data").verdict == "faster"
+    assert variant_of(made, "detach").verdict == "same"
+    assert variant_of(made, "requires_grad_false").verdict == "baseline"
 
 
 def test_a_difference_within_the_noise_is_not_told():
-    assert lane_of(results({"no_grad": 1.02}, scatter=0.05), "no_grad").verdict == "cannot tell"
+    assert variant_of(results({"no_grad": 1.02}, scatter=0.05), "no_grad").verdict == "cannot tell"
 
 
 def test_a_difference_that_the_twin_leaves_open_is_not_told():
     made = results({"no_grad": 1.05, "twin": 1.2})
-    assert lane_of(made, "no_grad").verdict == "cannot tell"
+    assert variant_of(made, "no_grad").verdict == "cannot tell"
 
 
 def test_one_pass_gives_a_ratio_without_an_interval_and_no_verdict():
-    found = lane_of(results({"no_grad": 1.5}, passes=1), "no_grad")
+    found = variant_of(results({"no_grad": 1.5}, passes=1), "no_grad")
     assert found.ratio.low is None
     assert found.verdict == "cannot tell"
     assert worst_precision(results({}, passes=1)) is None
 
 
-def test_a_lane_as_quick_as_the_empty_loop_has_no_time_of_its_own():
+def test_a_variant_as_quick_as_the_empty_loop_has_no_time_of_its_own():
     # Four turns of the empty loop cannot be told from the loop itself; six can.
-    assert lane_of(results({"no_grad": 0.06}), "no_grad").verdict == "faster"
-    found = lane_of(results({"no_grad": 0.04}), "no_grad")
+    assert variant_of(results({"no_grad": 0.06}), "no_grad").verdict == "faster"
+    found = variant_of(results({"no_grad": 0.04}), "no_grad")
     assert found.verdict == "no time of its own"
     assert found.time is None
     assert found.ratio is None
 
 
-def test_a_lane_that_failed_is_unknown_and_says_why():
+def test_a_variant_that_failed_is_unknown_and_says_why():
     made = results({})
     for visit in made.visits:
-        del visit.lanes["detach"]
+        del visit.variants["detach"]
     failure = Failure(1, made.visits[0].comparison, "detach", "check", "check", "broken promise")
     made.add(failure)
-    found = lane_of(made, "detach")
+    found = variant_of(made, "detach")
     assert found.verdict == "failed"
     assert found.time is None
     assert found.failures == (failure,)
@@ -86,24 +86,24 @@ def test_a_lane_that_failed_is_unknown_and_says_why():
 
 def test_the_interval_narrows_with_the_root_of_the_passes():
     def width(passes):
-        ratio = lane_of(results({}, passes=passes, scatter=0.01, seed=3), "no_grad").ratio
+        ratio = variant_of(results({}, passes=passes, scatter=0.01, seed=3), "no_grad").ratio
         return ratio.high - ratio.low
 
     # t(0.975, 7) / sqrt(8) over t(0.975, 127) / sqrt(128) is 4.8; the sample's own scatter is not 1.
     assert width(8) / width(128) == pytest.approx(4.8, rel=0.5)
 
 
-def test_false_alarms_stay_rare_over_many_runs_of_identical_lanes():
+def test_false_alarms_stay_rare_over_many_runs_of_identical_variants():
     called = [
-        lane.verdict in ("slower", "faster")
+        variant.verdict in ("slower", "faster")
         for seed in range(60)
-        for lane in summarise(results({}, scatter=0.01, passes=6, seed=seed)).comparisons[0].methods
+        for variant in summarise(results({}, scatter=0.01, passes=6, seed=seed)).comparisons[0].methods
     ]
     # A run is allowed one chance in a hundred; sixty runs with three alarms would be one in 400.
     assert sum(called) <= 2
 
 
-def test_any_two_lanes_can_be_compared_with_the_interval_of_their_own_differences():
+def test_any_two_variants_can_be_compared_with_the_interval_of_their_own_differences():
     comparison = summarise(results({"no_grad": 1.2, "tracked": 1.5})).comparisons[0]
     ratio = between(comparison, "no_grad", "tracked")
     assert ratio.mean == pytest.approx(0.8, rel=0.002)
@@ -113,7 +113,7 @@ def test_any_two_lanes_can_be_compared_with_the_interval_of_their_own_difference
 
 def test_ranks_count_those_shown_to_be_faster():
     comparison = summarise(results({"no_grad": 1.2, "inference_mode": 1.2, "tracked": 1.5})).comparisons[0]
-    rank = {lane.lane.name: lane.rank for lane in comparison.methods}
+    rank = {variant.variant.name: variant.rank for variant in comparison.methods}
     assert rank["requires_grad_false"] == rank["detach"] == 1
     assert rank["no_grad"] == rank["inference_mode"] == len(rank) - 2
     assert rank["tracked"] == len(rank)
@@ -128,17 +128,17 @@ def test_the_twins_give_the_noise_floor_of_the_run():
 def test_the_worst_precision_is_the_widest_half_width():
     made = results({}, scatter=0.02)
     widths = [
-        (lane.ratio.high - lane.ratio.low) / 2 / lane.ratio.mean
-        for lane in summarise(made).comparisons[0].methods
-        if lane.verdict != "reference"
+        (variant.ratio.high - variant.ratio.low) / 2 / variant.ratio.mean
+        for variant in summarise(made).comparisons[0].methods
+        if variant.verdict != "baseline"
     ]
     assert worst_precision(made) == pytest.approx(max(widths))
 
 
-def test_memory_stands_beside_the_lane_that_it_belongs_to():
+def test_memory_stands_beside_the_variant_that_it_belongs_to():
     made = memory(results({}), "tracked", peak=400, saved=800)
-    assert lane_of(made, "tracked").memory.saved == 800
-    assert lane_of(made, "no_grad").memory is None
+    assert variant_of(made, "tracked").memory.saved == 800
+    assert variant_of(made, "no_grad").memory is None
 
 
 def test_the_time_outside_rounds_and_imports_is_what_is_left_of_the_wall():
@@ -171,8 +171,8 @@ def test_a_drifting_machine_does_not_make_a_long_call_look_like_an_empty_loop():
     made = results({"no_grad": 1.5}, passes=1, seconds=1e-4)
     slow = results({"no_grad": 1.5}, passes=2, seconds=1e-3, empty=1e-7)
     made.add(slow.visits[1])
-    assert lane_of(made, "no_grad").verdict != "no time of its own"
-    assert lane_of(made, "no_grad").ratio.mean == pytest.approx(1.5, rel=0.01)
+    assert variant_of(made, "no_grad").verdict != "no time of its own"
+    assert variant_of(made, "no_grad").ratio.mean == pytest.approx(1.5, rel=0.01)
 
 
 def test_the_visible_difference_is_one_that_a_verdict_would_find():
@@ -183,7 +183,7 @@ def test_the_visible_difference_is_one_that_a_verdict_would_find():
         stronger = summarise(
             results({"no_grad": math.exp(visible)}, scatter=0.01, passes=12, seed=seed + 1000)
         )
-        seen.append(stronger.comparisons[0].lane("no_grad").verdict == "slower")
+        seen.append(stronger.comparisons[0].variant("no_grad").verdict == "slower")
     # 80 % are promised; forty runs stray from that by 6 per cent, and the scatter is guessed from a run.
     assert 0.6 <= sum(seen) / len(seen) <= 0.97
 
@@ -218,7 +218,7 @@ def test_a_clock_that_falls_is_told():
 
 def test_a_run_without_any_visit_is_summarised_as_unknown():
     summary = summarise(results({}, passes=0, request=Request(workloads=("control",))))
-    assert {lane.verdict for each in summary.comparisons for lane in each.lanes} == {"cannot tell"}
+    assert {variant.verdict for each in summary.comparisons for variant in each.variants} == {"cannot tell"}
     assert summary.twins == ()
 
 
@@ -245,11 +245,11 @@ def test_a_loop_that_reads_the_clock_is_judged_by_others_of_its_kind():
     made = results({}, request=Request(workloads=("retain", "elementwise"), sizes=("small",)), empty=6e-9)
     for visit in made.visits:
         if visit.comparison.startswith("retain"):
-            slow = msgspec.structs.replace(visit.lanes["empty"], seconds=5e-8, log_ratio=math.log(0.05))
-            visit.lanes["empty"] = slow
+            slow = msgspec.structs.replace(visit.variants["empty"], seconds=5e-8, log_ratio=math.log(0.05))
+            visit.variants["empty"] = slow
     (retain,) = (each for each in summarise(made).comparisons if each.comparison.workload == "retain")
     assert retain.empty == pytest.approx(5e-8)
-    assert retain.lane("once").time.mean == pytest.approx(1e-6 + 6e-9 - 5e-8)
+    assert retain.variant("once").time.mean == pytest.approx(1e-6 + 6e-9 - 5e-8)
 
 
 def test_timelines_are_found_at_their_comparison():
@@ -266,30 +266,30 @@ def test_a_pair_is_told_apart_everywhere_or_nowhere(seed):
     ratios = {name: 1 + 0.004 * place for place, name in enumerate(("no_grad", "tracked", "detach", "data"))}
     summary = summarise(results(ratios, passes=8, scatter=0.004, seed=seed))
     for each in summary.comparisons:
-        name = each.comparison.reference.name
-        for lane in each.methods:
-            own = lane.lane.name
-            assert (lane.verdict == "slower") == ((own, name) in each.above)
-            assert (lane.verdict == "faster") == ((name, own) in each.above)
-            assert lane.rank == 1 + sum(slower == own for slower, _ in each.above)
+        name = each.comparison.baseline.name
+        for variant in each.methods:
+            own = variant.variant.name
+            assert (variant.verdict == "slower") == ((own, name) in each.above)
+            assert (variant.verdict == "faster") == ((name, own) in each.above)
+            assert variant.rank == 1 + sum(slower == own for slower, _ in each.above)
         # And by more than what identical code may differ by.
         for slower, faster in each.above:
             assert math.log(between(each, slower, faster).mean) > each.floor
 
 
-def test_methods_are_told_apart_from_each_other_where_neither_is_from_the_reference():
-    # Both are noisy against the reference, and together they are not.
+def test_methods_are_told_apart_from_each_other_where_neither_is_from_the_baseline():
+    # Both are noisy against the baseline, and together they are not.
     made = results({"no_grad": 1.0, "tracked": 1.1}, passes=12, scatter=0.0001)
     dice = numpy.random.default_rng(1)
     for visit in made.visits:
         common = dice.normal(0.0, 0.3)
         for name in ("no_grad", "tracked"):
-            if name in visit.lanes:
-                own = visit.lanes[name]
-                visit.lanes[name] = msgspec.structs.replace(own, log_ratio=own.log_ratio + common)
-    known = [each for each in summarise(made).comparisons if each.lane("tracked")]
+            if name in visit.variants:
+                own = visit.variants[name]
+                visit.variants[name] = msgspec.structs.replace(own, log_ratio=own.log_ratio + common)
+    known = [each for each in summarise(made).comparisons if each.variant("tracked")]
     assert known
     for each in known:
-        assert each.lane("tracked").verdict == each.lane("no_grad").verdict == "cannot tell"
+        assert each.variant("tracked").verdict == each.variant("no_grad").verdict == "cannot tell"
         assert ("tracked", "no_grad") in each.above
-        assert (each.lane("no_grad").rank, each.lane("tracked").rank) == (1, 2)
+        assert (each.variant("no_grad").rank, each.variant("tracked").rank) == (1, 2)

@@ -1,4 +1,4 @@
-"""The words come from what was seen, and from nothing else: each flips when what was seen flips."""
+"""The words come from what was observed, and from nothing else: each flips when what was observed flips."""
 
 import ast
 import itertools
@@ -29,8 +29,8 @@ OF_METHODS = [probe for probe in PROBES if probe.work is not None]
 each_trait = pytest.mark.parametrize("trait", RULES)
 
 
-def observation(trait="persistence", method="m", seen=None, error=""):
-    return Observation(trait, "Is it?", "seen = {}", method, seen or {}, error)
+def observation(trait="persistence", method="m", observed=None, error=""):
+    return Observation(trait, "Is it?", "observed = {}", method, observed or {}, error)
 
 
 def test_a_row_has_an_id_a_question_and_a_source():
@@ -49,13 +49,13 @@ def test_what_is_asked_of_methods_is_what_a_row_of_the_table_says():
 
 @pytest.mark.parametrize("probe", OF_METHODS, ids=lambda probe: probe.id)
 def test_the_code_for_a_method_holds_the_lines_of_the_method_and_no_place_holder(probe):
-    assert probe.code.count("WAY") == 1
+    assert probe.code.count("VARIANT") == 1
     codes = [probe.asks(method) for method in METHODS]
     # detach() before no work is detach() after it; all others differ.
     assert len(set(codes)) >= len(METHODS) - 1
     for method, code in zip(METHODS, codes, strict=True):
         names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-        assert not names & {"WAY", "WORK"}
+        assert not names & {"VARIANT", "WORK"}
         for line in method.setup.splitlines() + method.within.splitlines():
             assert "WORK" in line or line.strip() in code
 
@@ -73,9 +73,9 @@ def test_each_combination_that_a_rule_knows_has_words_of_its_own(trait):
 def test_the_words_change_with_every_value_that_they_stand_for(trait):
     keys = list(RULES[trait][0].when)
     for values in itertools.product((False, True), repeat=len(keys)):
-        seen = dict(zip(keys, values, strict=True))
+        observed = dict(zip(keys, values, strict=True))
         for key in keys:
-            assert words(trait, seen) != words(trait, {**seen, key: not seen[key]})
+            assert words(trait, observed) != words(trait, {**observed, key: not observed[key]})
 
 
 @each_trait
@@ -170,7 +170,7 @@ def test_the_text_shows_the_words_the_failures_and_what_was_not_asked():
 
 
 def test_what_was_seen_beside_the_methods_is_told_in_words():
-    seen = {
+    observed = {
         "kept_without": 1_200,
         "second_without": False,
         "second_without_says": "Trying twice",
@@ -178,7 +178,7 @@ def test_what_was_seen_beside_the_methods_is_told_in_words():
         "second_with": True,
         "new_name": None,
     }
-    assert told(observation("retain_graph", "", seen)) == [
+    assert told(observation("retain_graph", "", observed)) == [
         "kept after a backward without it: 1,200 B",
         "a second backward without it works: no (Trying twice)",
         "kept after a backward with it: 0 B",
@@ -205,7 +205,7 @@ OBSERVATIONS = st.builds(
     question=st.text(),
     code=st.text(),
     method=st.text(),
-    seen=st.dictionaries(st.text(), VALUES | st.text()),
+    observed=st.dictionaries(st.text(), VALUES | st.text()),
     error=st.text(),
 )
 
@@ -215,7 +215,7 @@ def test_a_record_comes_back_from_json_as_it_was(record):
     line = msgspec.json.encode(record)
     back = msgspec.json.decode(line, type=Observation)
     assert back == record
-    assert [type(value) for value in back.seen.values()] == [type(value) for value in record.seen.values()]
+    assert [type(value) for value in back.observed.values()] == [type(value) for value in record.observed.values()]
     assert msgspec.json.decode(line)["type"] == "observation"
 
 

@@ -36,7 +36,7 @@ from gradbench.versus.trial import Watcher, measure, same_file
 
 
 def outcomes(made):
-    return {each.lane.name: each.outcome for each in judge(made).lanes}
+    return {each.variant.name: each.outcome for each in judge(made).variants}
 
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.05, "slower"), (0.95, "faster"), (1.0, "same")])
@@ -78,7 +78,7 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
             for visit in made.visits:
                 if visit.number <= look:
                     part.add(visit)
-            if any(each.outcome in ("slower", "faster") for each in judge(part).lanes):
+            if any(each.outcome in ("slower", "faster") for each in judge(part).variants):
                 alarms += 1
                 break
     # At a rate of 1 in 100 more than 9 of 300 come once in a thousand times.
@@ -87,11 +87,11 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
 
 
 def installed(seed, pairs=90, factors=None):
-    """A trial of two installations, whose lanes differ by what no pair shows."""
+    """A trial of two installations, whose variants differ by what no pair shows."""
     dice = numpy.random.default_rng(seed)
-    lanes = [lane.name for lane in trial(pairs=0).header.comparisons[0].lanes]
-    own = {name: (factors or {}).get(name, 1.0) * math.exp(dice.normal(0, INSTALLATION)) for name in lanes}
-    made = trial(own | {"yardstick": 1.0}, pairs=pairs, seed=seed)
+    variants = [variant.name for variant in trial(pairs=0).header.comparisons[0].variants]
+    own = {name: (factors or {}).get(name, 1.0) * math.exp(dice.normal(0, INSTALLATION)) for name in variants}
+    made = trial(own | {"calibration_task": 1.0}, pairs=pairs, seed=seed)
     made.header = msgspec.structs.replace(made.header, shared=False)
     return made
 
@@ -103,13 +103,13 @@ def test_what_two_installations_differ_by_is_in_the_intervals_and_no_pair_lessen
         for shared, found in held.items():
             made.header = msgspec.structs.replace(made.header, shared=shared)
             judged = judge(made)
-            found += [each.ratio.low <= 1 <= each.ratio.high for each in judged.lanes]
+            found += [each.ratio.low <= 1 <= each.ratio.high for each in judged.variants]
             if not shared:
-                assert not {"slower", "faster"} & {each.outcome for each in judged.lanes}
-    # 400 and more lanes: 95 %, within three binomial errors; without it one in ten and more is missed.
+                assert not {"slower", "faster"} & {each.outcome for each in judged.variants}
+    # 400 and more variants: 95 %, within three binomial errors; without it one in ten and more is missed.
     assert numpy.mean(held[False]) > 0.95 - 3 * 0.011
     assert numpy.mean(held[True]) < 0.9
-    many, few = (judge(installed(1, pairs)).lanes[0].ratio for pairs in (90, 18))
+    many, few = (judge(installed(1, pairs)).variants[0].ratio for pairs in (90, 18))
     assert 1.96 * INSTALLATION < math.log(many.high / many.mean) < math.log(few.high / few.mean)
 
 
@@ -154,41 +154,41 @@ def test_a_symbolic_link_is_the_same_file_and_a_copy_and_a_hard_link_are_not(tmp
     assert not same_file(one, tmp_path / "gone")
 
 
-def test_a_lane_must_stand_against_chance_over_all_lanes():
-    """A p that would do for one lane does not for the ten that were looked at."""
+def test_a_variant_must_stand_against_chance_over_all_variants():
+    """A p that would do for one variant does not for the ten that were looked at."""
     logs = [0.03 + 0.012 * (-1) ** place * place for place in range(8)]
     p = float(stats.p_values(numpy.array([logs]).T)[0])
     made = trial(pairs=0)
     (comparison,) = made.header.comparisons
-    lanes = [lane.name for lane in comparison.lanes]
+    variants = [variant.name for variant in comparison.variants]
     scale = 1.0
     while p > LEVEL / 2:
         scale *= 0.9
         p = float(stats.p_values(numpy.array([[0.03 + scale * (log - 0.03) for log in logs]]).T)[0])
-    assert LEVEL / (len(lanes) - 1) < p < LEVEL
+    assert LEVEL / (len(variants) - 1) < p < LEVEL
     for number, log in enumerate(logs, start=1):
-        own = dict.fromkeys(lanes, (-1) ** number * 0.05) | {"no_grad": 0.03 + scale * (log - 0.03)}
+        own = dict.fromkeys(variants, (-1) ** number * 0.05) | {"no_grad": 0.03 + scale * (log - 0.03)}
         made.add(PairVisit(number, comparison.id, 9, {n: PairTime(9, 1.0, 1.0, x) for n, x in own.items()}))
     assert outcomes(made)["no_grad"] == "cannot tell"
 
 
-def test_unbound_processes_are_compared_in_multiples_of_the_yardstick():
+def test_unbound_processes_are_compared_in_multiples_of_the_calibration_task():
     """Their processors may differ in speed, which bound ones cannot."""
     noisy = {"pairs": 27, "scatter": 0.005, "machine": 0.1}
     assert outcomes(trial({"no_grad": 1.05}, pinned=False, **noisy))["no_grad"] == "slower"
     assert outcomes(trial({"no_grad": 1.05}, pinned=True, **noisy))["no_grad"] == "cannot tell"
-    assert "net of the yardstick" in text.control(judge(trial(pinned=False)))
+    assert "net of the calibration task" in text.control(judge(trial(pinned=False)))
 
 
-def test_the_yardstick_says_what_the_machine_gave_the_two_sides():
+def test_the_calibration_task_says_what_the_machine_gave_the_two_sides():
     judged = judge(trial(machine=0.01))
-    assert judged.yardstick.low < 1 < judged.yardstick.high
-    assert all(each.lane.role != "yardstick" for each in judged.lanes)
+    assert judged.calibration_task.low < 1 < judged.calibration_task.high
+    assert all(each.variant.role != "calibration_task" for each in judged.variants)
 
 
-def bytes_of(made, side, lane, **changed):
+def bytes_of(made, side, variant, **changed):
     comparison = made.header.comparisons[0]
-    known = Memory(comparison.id, lane, 400, 1, 400, 400, 0, 400, 4096, "by hand")
+    known = Memory(comparison.id, variant, 400, 1, 400, 400, 0, 400, 4096, "by hand")
     made.add(SideMemory(side, msgspec.structs.replace(known, **changed)))
 
 
@@ -197,7 +197,7 @@ def test_sixty_four_bytes_more_are_told_before_anything_is_timed():
     bytes_of(made, "A", "tracked")
     bytes_of(made, "B", "tracked", saved=464)
     (worse,) = judge(made).worse
-    assert worse.lane.name == "tracked"
+    assert worse.variant.name == "tracked"
     assert "saved 400 B to 464 B" in text.as_text(judge(made), 140)
 
 
@@ -221,12 +221,12 @@ def test_more_allocations_are_told_and_are_not_worse(tmp_path):
 
 
 @pytest.mark.parametrize(("side", "worse"), [("B", True), ("A", False)])
-def test_a_lane_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side, worse):
+def test_a_variant_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side, worse):
     made = trial(pairs=0)
     comparison = made.header.comparisons[0]
     made.add(SideFailure(side, Failure(1, comparison.id, "tracked", "check", "raised", "ValueError: no")))
     judged = judge(made)
-    assert {each.lane.name: each.outcome for each in judged.lanes}["tracked"] == "failed"
+    assert {each.variant.name: each.outcome for each in judged.variants}["tracked"] == "failed"
     assert bool(judged.worse) == worse
     assert "ValueError: no" in text.as_text(judged, 140)
 
@@ -237,8 +237,8 @@ def test_a_comparison_that_ends_its_process_in_b_alone_is_broken_there():
     for number in (1, 2, 3):
         made.add(SideFailure("B", Failure(number, comparison.id, None, "time", "died", "SIGSEGV")))
     judged = judge(made)
-    assert {each.outcome for each in judged.lanes} == {"failed"}
-    assert all(each.broken and each.worse for each in judged.lanes)
+    assert {each.outcome for each in judged.variants} == {"failed"}
+    assert all(each.broken and each.worse for each in judged.variants)
     assert not any("more time" in note for note in text.notes(judged))
 
 
@@ -254,10 +254,10 @@ def test_bytes_that_are_known_on_one_side_only_are_not_the_same():
     assert "memory is not known" in text.sentence(judge(made))
 
 
-def test_a_visit_without_its_yardstick_is_left_out_where_times_are_net_of_it():
+def test_a_visit_without_its_calibration_task_is_left_out_where_times_are_net_of_it():
     made = trial(pairs=9, pinned=False)
-    del made.visits[0].lanes["yardstick"]
-    assert {each.ratio.count for each in judge(made).lanes} == {8}
+    del made.visits[0].variants["calibration_task"]
+    assert {each.ratio.count for each in judge(made).variants} == {8}
 
 
 def test_a_trial_is_decided_once_nothing_is_open():
@@ -269,17 +269,17 @@ def test_a_trial_is_decided_once_nothing_is_open():
 def test_the_usual_trial_is_of_small_tensors_and_of_what_people_choose_between():
     found = planned(Request(preset="quick"))
     assert {each.size for each in found} == {"small"}
-    by_methods = [each for each in found if not each.ways]
-    names = {lane.name for each in by_methods for lane in each.lanes}
-    assert names == {*USUAL_METHODS, "requires_grad_false", "yardstick"}
-    assert all(each.lanes[-1].name == YARDSTICK.name for each in found)
+    by_methods = [each for each in found if not each.alternatives]
+    names = {variant.name for each in by_methods for variant in each.variants}
+    assert names == {*USUAL_METHODS, "requires_grad_false", "calibration_task"}
+    assert all(each.variants[-1].name == YARDSTICK.name for each in found)
     assert {each.workload for each in found} >= {"control", "elementwise", "custom"}
 
 
 def test_a_named_workload_is_measured_under_all_its_methods():
     (found,) = planned(ONE_WORKLOAD)
-    assert {"set_grad_enabled_false", "detach_clone"} < {lane.name for lane in found.lanes}
-    assert not {"twin", "empty"} & {lane.name for lane in found.lanes}
+    assert {"set_grad_enabled_false", "detach_clone"} < {variant.name for variant in found.variants}
+    assert not {"twin", "empty"} & {variant.name for variant in found.variants}
 
 
 @pytest.mark.parametrize(("setup", "statement"), [("", "y = ("), ("import (", "pass"), ("", "  ")])
@@ -414,13 +414,13 @@ def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
     _, done = found
     assert done.returncode == 1, done.stderr
     data = json.loads(done.stdout)
-    (lane,) = data["lanes"]
-    assert lane["outcome"] == "slower"
-    assert 1.2 < lane["ratio"]["mean"] < 4
-    before, after = lane["memory"]["saved"]
+    (variant,) = data["variants"]
+    assert variant["outcome"] == "slower"
+    assert 1.2 < variant["ratio"]["mean"] < 4
+    before, after = variant["memory"]["saved"]
     assert after > before
     assert [side["label"] for side in data["sides"]] == ["sources in a", "sources in b"]
-    assert data["yardstick"]["mean"] == pytest.approx(1.0, abs=0.1)
+    assert data["calibration_task"]["mean"] == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_real_trial_has_a_page_that_can_be_built_again(found, gradbench):
@@ -597,14 +597,14 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, content, says):
     assert "\n" not in str(caught.value)
 
 
-def test_the_figure_has_each_lane_with_its_ratio_and_what_is_shown_is_filled(tmp_path):
+def test_the_figure_has_each_variant_with_its_ratio_and_what_is_shown_is_filled(tmp_path):
     judged = judge(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
     write_versus(judged, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     (figure,) = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     drawn = re.findall(r">([^<>]+)</text>", figure)
-    for each in judged.lanes:
-        assert each.lane.name in drawn
+    for each in judged.variants:
+        assert each.variant.name in drawn
         assert f"{each.ratio.mean:.3f}" in drawn
     assert "fill: var(--slower)" in figure
     assert "fill: var(--faster)" in figure

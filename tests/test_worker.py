@@ -11,7 +11,7 @@ from synthetic import ENVIRONMENT
 
 from gradbench.errors import RequestError
 from gradbench.job import Finish, Job, Ready, Task
-from gradbench.plan import Comparison, Expectation, Lane, Plan, Request
+from gradbench.plan import Comparison, Expectation, Variant, Plan, Request
 from gradbench.results import PassEnd, RunEnd
 from gradbench.worker import KEEP_PAGES, WorkerLost, WorkerProcess
 
@@ -21,14 +21,14 @@ FINISH = msgspec.json.encode(Finish()).decode()
 UNTRACKED = Expectation(input_requires_grad=False, result_requires_grad=False, result_is_leaf=True)
 
 
-def lane(name, statement="y = x * 2.0", setup="", role="method", expect=UNTRACKED):
-    return Lane(name, name, role, f"x = base.detach()\n{setup}", statement, "", expect)
+def variant(name, statement="y = x * 2.0", setup="", role="method", expect=UNTRACKED):
+    return Variant(name, name, role, f"x = base.detach()\n{setup}", statement, "", expect)
 
 
-def comparison(id, *lanes, prepare="base = torch.rand(8)", reference="y = x * 2.0"):
-    first = lane("reference", reference, role="reference")
-    empty = Lane("empty", "empty loop", "empty", "", "pass", "", Expectation())
-    every = (first, *lanes, lane("twin", role="twin"), empty)
+def comparison(id, *variants, prepare="base = torch.rand(8)", baseline="y = x * 2.0"):
+    first = variant("baseline", baseline, role="baseline")
+    empty = Variant("empty", "empty loop", "empty", "", "pass", "", Expectation())
+    every = (first, *variants, variant("twin", role="twin"), empty)
     return Comparison(
         id,
         "elementwise",
@@ -151,7 +151,7 @@ def test_a_silent_worker_has_hung_and_is_ended_with_what_it_started(interpreter,
 
 def test_a_worker_that_talks_on_and_on_has_hung(interpreter):
     failure = (
-        '{"type":"failure","number":1,"comparison":"c","lane":"a","stage":"","kind":"check","message":""}'
+        '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":""}'
     )
     talk = f"say({READY!r})\nfor _ in range(300): say({failure!r}); time.sleep(0.01)\nsay({FINISH!r})"
     lost = loss(interpreter(talk), timeout=0.5)
@@ -160,7 +160,7 @@ def test_a_worker_that_talks_on_and_on_has_hung(interpreter):
 
 def test_what_a_worker_said_before_it_died_is_kept(interpreter):
     failure = (
-        '{"type":"failure","number":1,"comparison":"c","lane":"a","stage":"","kind":"check","message":"m"}'
+        '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":"m"}'
     )
     python = interpreter(f"say({READY!r}); input(); input(); say({failure!r}); os._exit(1)")
     with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
@@ -211,22 +211,22 @@ def test_a_worker_is_out_of_reach_of_ctrl_c(interpreter, tmp_path):
     assert answers(python) == []
 
 
-FINE = comparison("fine", lane("fine", setup="print('noise on standard output')"))
+FINE = comparison("fine", variant("fine", setup="print('noise on standard output')"))
 LATE = "y = x * 2.0\ncalls.append(1)\nif len(calls) > 3: raise ValueError('late')"
 FAULTS = (
     FINE,
-    comparison("raises", lane("bad", "raise ValueError('first line\\nsecond')"), lane("good")),
-    comparison("late", lane("bad", LATE, "calls = []"), lane("good")),
-    comparison("promise", lane("bad", expect=Expectation(input_requires_grad=True)), lane("good")),
-    comparison("wrong answer", lane("bad", "y = x * 2.001"), lane("good")),
-    comparison("reference raises", lane("good"), reference="raise ValueError('no reference')"),
-    comparison("reference wrong", lane("good"), reference="y = x * 3.0"),
-    comparison("inputs too large", lane("good"), prepare="base = torch.empty(1 << 58)"),
-    comparison("result too large", lane("bad", "y = torch.empty(1 << 58)"), lane("good")),
-    comparison("bytes too large", lane("bad", "y = bytearray(1 << 60)"), lane("good")),
-    comparison("exits", lane("bad", "os._exit(7)", "import os")),
-    comparison("killed", lane("bad", "os.kill(os.getpid(), 9)", "import os")),
-    comparison("hangs", lane("bad", "time.sleep(60)", "import time")),
+    comparison("raises", variant("bad", "raise ValueError('first line\\nsecond')"), variant("good")),
+    comparison("late", variant("bad", LATE, "calls = []"), variant("good")),
+    comparison("promise", variant("bad", expect=Expectation(input_requires_grad=True)), variant("good")),
+    comparison("wrong answer", variant("bad", "y = x * 2.001"), variant("good")),
+    comparison("baseline raises", variant("good"), baseline="raise ValueError('no baseline')"),
+    comparison("baseline wrong", variant("good"), baseline="y = x * 3.0"),
+    comparison("inputs too large", variant("good"), prepare="base = torch.empty(1 << 58)"),
+    comparison("result too large", variant("bad", "y = torch.empty(1 << 58)"), variant("good")),
+    comparison("bytes too large", variant("bad", "y = bytearray(1 << 60)"), variant("good")),
+    comparison("exits", variant("bad", "os._exit(7)", "import os")),
+    comparison("killed", variant("bad", "os.kill(os.getpid(), 9)", "import os")),
+    comparison("hangs", variant("bad", "time.sleep(60)", "import time")),
 )
 
 
@@ -255,8 +255,8 @@ def failures_of(results, id):
     return [each for each in results.failures if each.comparison == id]
 
 
-def lanes_of(results, id):
-    return [set(visit.lanes) for visit in results.visits if visit.comparison == id]
+def variants_of(results, id):
+    return [set(visit.variants) for visit in results.visits if visit.comparison == id]
 
 
 @pytest.mark.parametrize(
@@ -270,22 +270,22 @@ def lanes_of(results, id):
         ("late", "raised", "ValueError: late"),
     ],
 )
-def test_a_lane_at_fault_is_left_out_and_the_others_are_measured(faulty, id, kind, says):
+def test_a_variant_at_fault_is_left_out_and_the_others_are_measured(faulty, id, kind, says):
     (failure,) = failures_of(faulty, id)
-    assert (failure.lane, failure.kind, failure.number) == ("bad", kind, 1)
+    assert (failure.variant, failure.kind, failure.number) == ("bad", kind, 1)
     assert says in failure.message
-    assert lanes_of(faulty, id) == [{"reference", "good", "twin", "empty"}]
+    assert variants_of(faulty, id) == [{"baseline", "good", "twin", "empty"}]
 
 
 @pytest.mark.parametrize(
     ("id", "kind", "says"),
-    [("reference raises", "raised", "no reference"), ("reference wrong", "check", "values of y")],
+    [("baseline raises", "raised", "no baseline"), ("baseline wrong", "check", "values of y")],
 )
-def test_without_a_reference_there_is_no_visit(faulty, id, kind, says):
+def test_without_a_baseline_there_is_no_visit(faulty, id, kind, says):
     (failure,) = failures_of(faulty, id)
-    assert (failure.lane, failure.kind) == ("reference", kind)
+    assert (failure.variant, failure.kind) == ("baseline", kind)
     assert says in failure.message
-    assert lanes_of(faulty, id) == []
+    assert variants_of(faulty, id) == []
 
 
 @pytest.mark.parametrize(
@@ -299,14 +299,14 @@ def test_without_a_reference_there_is_no_visit(faulty, id, kind, says):
 )
 def test_a_fault_of_the_whole_visit_costs_that_visit(faulty, id, kind, says):
     (failure,) = failures_of(faulty, id)
-    assert (failure.lane, failure.kind, failure.number) == (None, kind, 1)
+    assert (failure.variant, failure.kind, failure.number) == (None, kind, 1)
     assert says in failure.message
-    assert lanes_of(faulty, id) == []
+    assert variants_of(faulty, id) == []
 
 
 def test_what_is_not_at_fault_is_visited_and_the_run_ends_as_usual(faulty):
     assert failures_of(faulty, "fine") == []
-    assert lanes_of(faulty, "fine") == [{"reference", "fine", "twin", "empty"}]
+    assert variants_of(faulty, "fine") == [{"baseline", "fine", "twin", "empty"}]
     assert isinstance(faulty.ends[-1], PassEnd)
     assert [type(end) for end in faulty.runs] == [RunEnd]
     assert faulty.runs[0].reason == "passes"
@@ -319,7 +319,7 @@ def test_a_fresh_process_takes_over_from_a_lost_one_and_only_then(faulty):
 
 
 def test_a_comparison_that_is_lost_three_times_in_a_row_is_given_up(measure_once):
-    results = measure_once(Plan((FINE, comparison("exits", lane("bad", "os._exit(7)", "import os")))), 5)
+    results = measure_once(Plan((FINE, comparison("exits", variant("bad", "os._exit(7)", "import os")))), 5)
     assert [(each.number, each.kind) for each in failures_of(results, "exits")] == [
         (1, "died"), (2, "died"), (3, "died"), (4, "given up"), (5, "given up"),
     ]  # fmt: skip

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradbench.checks import CheckFailed, check_answer, check_lane, check_same
+from gradbench.checks import CheckFailed, check_answer, check_variant, check_same
 from gradbench.errors import RequestError
-from gradbench.lane import ReadyLane, expected_answer, prepare
+from gradbench.variant import ReadyVariant, expected_answer, prepare
 from gradbench.plan import DTYPES, KINDS, NEEDS, Request, make_plan
 from gradbench.sizes import CLASSES, size_class
 from gradbench.workloads import PRESETS, WORKLOADS
@@ -35,14 +35,14 @@ computing = [workload for workload in WORKLOADS if workload.answer is not None]
 
 @functools.lru_cache(maxsize=1)
 def measured(workload, part, size, dtype="float32"):
-    """A comparison, its inputs, and the checked result of its reference."""
+    """A comparison, its inputs, and the checked result of its baseline."""
     request = Request(workloads=(workload,), sizes=(size,), dtype=dtype, preset="thorough")
     if not (plan := planned(request, part)):
         pytest.skip("the workload is not measured there")
     (comparison,) = plan
     shared = prepare(comparison)
-    y = check_lane(ReadyLane(comparison.reference, shared), comparison)
-    answer = expected_answer(comparison, comparison.reference, shared)
+    y = check_variant(ReadyVariant(comparison.baseline, shared), comparison)
+    answer = expected_answer(comparison, comparison.baseline, shared)
     if answer is not None:
         check_answer(y, answer, comparison)
     return comparison, shared, y
@@ -55,12 +55,12 @@ def planned(request, part):
         return []
 
 
-def check(lane, comparison, shared, reference):
-    y = check_lane(ReadyLane(lane, shared), comparison)
-    if lane.answer is not None:
-        check_answer(y, expected_answer(comparison, lane, shared), comparison)
-    elif y is not None and reference is not None:
-        check_same(y, reference, comparison)
+def check(variant, comparison, shared, baseline):
+    y = check_variant(ReadyVariant(variant, shared), comparison)
+    if variant.answer is not None:
+        check_answer(y, expected_answer(comparison, variant, shared), comparison)
+    elif y is not None and baseline is not None:
+        check_same(y, baseline, comparison)
 
 
 def test_names_are_unique_and_can_be_typed():
@@ -77,17 +77,17 @@ def test_a_workload_of_parts_says_of_each_part_what_it_is(workload):
 
 @each_workload
 def test_the_ways_of_a_workload_have_names_of_their_own_and_say_what_they_do(workload):
-    names = [way.name for way in workload.ways]
+    names = [alternative.name for alternative in workload.alternatives]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
-    assert not names or workload.reference in names
-    for way in workload.ways:
-        assert re.fullmatch(r"[A-Z][^\n]*\.", way.effect)
-        assert way.label
-        assert not way.source or re.fullmatch(r"https://[a-z.-]+/\S+", way.source)
-        assert set(way.needs) <= set(way.devices or KINDS)
-        assert {each for needs in way.needs.values() for each in needs} <= set(NEEDS)
-        assert set(way.presets) <= set(PRESETS)
+    assert not names or workload.baseline in names
+    for alternative in workload.alternatives:
+        assert re.fullmatch(r"[A-Z][^\n]*\.", alternative.effect)
+        assert alternative.label
+        assert not alternative.source or re.fullmatch(r"https://[a-z.-]+/\S+", alternative.source)
+        assert set(alternative.needs) <= set(alternative.devices or KINDS)
+        assert {each for needs in alternative.needs.values() for each in needs} <= set(NEEDS)
+        assert set(alternative.presets) <= set(PRESETS)
 
 
 @each_workload
@@ -96,7 +96,7 @@ def test_a_row_says_what_it_is_and_what_it_shows(workload):
     assert re.fullmatch(r"[A-Z][^\n]*\.", workload.shows)
     assert workload.work is None or workload.answer is not None
     assert workload.work is None or "{x}" in workload.work
-    assert not (workload.work and workload.ways)
+    assert not (workload.work and workload.alternatives)
 
 
 @each_workload
@@ -109,47 +109,47 @@ def test_each_class_has_a_size_inside_it(workload):
 
 @pytest.mark.parametrize("size", CLASSES)
 @each_workload
-def test_every_lane_keeps_its_promises(workload, size):
-    comparison, shared, reference = measured(workload.name, workload.part, size)
-    for lane in comparison.lanes:
-        if lane.name != "fused_compiled":
-            check(lane, comparison, shared, reference)
+def test_every_variant_keeps_its_promises(workload, size):
+    comparison, shared, baseline = measured(workload.name, workload.part, size)
+    for variant in comparison.variants:
+        if variant.name != "fused_compiled":
+            check(variant, comparison, shared, baseline)
 
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "float32"])
 @pytest.mark.parametrize("size", CLASSES)
 @each_workload
-def test_every_lane_keeps_its_promises_in_every_dtype(workload, size, dtype):
-    comparison, shared, reference = measured(workload.name, workload.part, size, dtype)
-    for lane in comparison.lanes:
-        if lane.name != "fused_compiled":
-            check(lane, comparison, shared, reference)
+def test_every_variant_keeps_its_promises_in_every_dtype(workload, size, dtype):
+    comparison, shared, baseline = measured(workload.name, workload.part, size, dtype)
+    for variant in comparison.variants:
+        if variant.name != "fused_compiled":
+            check(variant, comparison, shared, baseline)
 
 
 @pytest.mark.parametrize("numel", ["1", "2"])
 @each_workload
-def test_every_lane_keeps_its_promises_on_hardly_any_elements(workload, numel):
-    comparison, shared, reference = measured(workload.name, workload.part, numel)
-    for lane in comparison.lanes:
-        if lane.name != "fused_compiled":
-            check(lane, comparison, shared, reference)
+def test_every_variant_keeps_its_promises_on_hardly_any_elements(workload, numel):
+    comparison, shared, baseline = measured(workload.name, workload.part, numel)
+    for variant in comparison.variants:
+        if variant.name != "fused_compiled":
+            check(variant, comparison, shared, baseline)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["forward", "backward", "both"])
-def test_the_compiled_lane_keeps_its_promises(part):
-    comparison, shared, reference = measured("custom", part, "large")
-    (lane,) = (lane for lane in comparison.lanes if lane.name == "fused_compiled")
-    check(lane, comparison, shared, reference)
+def test_the_compiled_variant_keeps_its_promises(part):
+    comparison, shared, baseline = measured("custom", part, "large")
+    (variant,) = (variant for variant in comparison.variants if variant.name == "fused_compiled")
+    check(variant, comparison, shared, baseline)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", CLASSES)
 @pytest.mark.parametrize("workload", computing, ids=called)
 def test_half_of_the_answer_is_not_the_answer(workload, size, dtype):
-    comparison, shared, reference = measured(workload.name, workload.part, size, dtype)
+    comparison, shared, baseline = measured(workload.name, workload.part, size, dtype)
     with pytest.raises(CheckFailed, match="values of y"):
-        check_answer(reference * 0.5, expected_answer(comparison, comparison.reference, shared), comparison)
+        check_answer(baseline * 0.5, expected_answer(comparison, comparison.baseline, shared), comparison)
 
 
 def test_the_answers_are_those_of_a_pocket_calculator():
@@ -161,7 +161,7 @@ def test_the_answers_are_those_of_a_pocket_calculator():
     }
     for name, answer in expected.items():
         comparison = make_plan(Request(workloads=(name,), sizes=("4",))).comparisons[0]
-        found = expected_answer(comparison, comparison.reference, {"base": x, "w": w})
+        found = expected_answer(comparison, comparison.baseline, {"base": x, "w": w})
         assert found.numpy() == pytest.approx(numpy.array(answer))
 
 

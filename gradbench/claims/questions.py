@@ -16,7 +16,7 @@ from gradbench.traits import Observation, Value
 MARGIN = 0.02
 
 # A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
-# decides one should not be what the table, corrected for all of its lanes, calls undecided.
+# decides one should not be what the table, corrected for all of its variants, calls undecided.
 DECISIVE = 0.999
 
 # What counts as agreement, where several claims share it.
@@ -85,16 +85,16 @@ def comparisons(
 def ratio(
     names: Sequence[str], one: str, other: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
 ) -> Question:
-    """Is the time of one lane to that of another between these bounds?"""
+    """Is the time of one variant to that of another between these bounds?"""
 
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
             found = between(each, one, other)
-            a, b = each.lane(one), each.lane(other)
+            a, b = each.variant(one), each.variant(other)
             if found is None or a is None or b is None:
                 continue
-            says = f"{a.lane.label} takes {format.ratio_with_ends(found)} times as long as {b.lane.label}"
+            says = f"{a.variant.label} takes {format.ratio_with_ends(found)} times as long as {b.variant.label}"
             cases.append(_case(each, found, bounds, says))
         return cases
 
@@ -112,11 +112,11 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
-            own = each.lane(method)
+            own = each.variant(method)
             peaks = {
-                lane.lane.label: lane.memory.peak
+                variant.variant.label: variant.memory.peak
                 for name in rivals
-                if name != method and (lane := each.lane(name)) is not None and lane.memory is not None
+                if name != method and (variant := each.variant(name)) is not None and variant.memory is not None
             }
             if own is None or own.memory is None or not peaks:
                 continue
@@ -125,7 +125,7 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
                 Case(
                     _where(each),
                     own.memory.peak <= peaks[least],
-                    f"{own.lane.label} peaks at {format.size(own.memory.peak)} and {least} at "
+                    f"{own.variant.label} peaks at {format.size(own.memory.peak)} and {least} at "
                     f"{format.size(peaks[least])} in {_where(each)}",
                     comparison=each.comparison.id,
                 )
@@ -143,11 +143,11 @@ def seconds(
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
-            lane = each.lane(method)
-            if lane is None or lane.time is None:
+            variant = each.variant(method)
+            if variant is None or variant.time is None:
                 continue
-            says = f"{lane.lane.label} takes {format.seconds(lane.time.mean)}"
-            cases.append(_case(each, lane.time, bounds, says))
+            says = f"{variant.variant.label} takes {format.seconds(variant.time.mean)}"
+            cases.append(_case(each, variant.time, bounds, says))
         return cases
 
     return ask
@@ -162,15 +162,15 @@ def grows(
 ) -> Question:
     """Does a cost grow with a power of the number of elements between these, over the sizes measured?
 
-    `added`: the cost is what the method takes above the reference, and not its time.
+    `added`: the cost is what the method takes above the baseline, and not its time.
     """
 
     def ask(summary: RunSummary) -> list[Case]:
         found = {
             each.comparison.numel: cost
             for each in comparisons(summary, names)
-            if (lane := each.lane(method)) is not None
-            and (cost := lane.extra if added else lane.time) is not None
+            if (variant := each.variant(method)) is not None
+            and (cost := variant.extra if added else variant.time) is not None
             and cost.mean > 0
         }
         if len(found) < 2:
@@ -208,21 +208,21 @@ def memory(
     other: str = "",
     sizes: Sequence[str] = (),
 ) -> Question:
-    """Is a figure of memory (in bytes, or relative to that of another lane) between these bounds?"""
+    """Is a figure of memory (in bytes, or relative to that of another variant) between these bounds?"""
 
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
-            a, b = each.lane(one), each.lane(other) if other else None
+            a, b = each.variant(one), each.variant(other) if other else None
             if a is None or a.memory is None or (other and (b is None or b.memory is None)):
                 continue
-            if field == "graph" and not a.lane.keeps_graph:
+            if field == "graph" and not a.variant.keeps_graph:
                 continue
             value = getattr(a.memory, field)
-            says = f"{a.lane.label}: {field} {format.size(value)}"
+            says = f"{a.variant.label}: {field} {format.size(value)}"
             if b is not None and b.memory is not None:
                 base = getattr(b.memory, field)
-                says += f", against {format.size(base)} of {b.lane.label}"
+                says += f", against {format.size(base)} of {b.variant.label}"
                 if base == 0:
                     continue
                 value /= base
@@ -251,8 +251,8 @@ def _seen(each: Observation, expected: Callable[[dict[str, Value]], bool], says:
     if each.error:
         return Case(where, None, f"the probe failed: {each.error}")
     try:
-        shown = {name: _shown(value) for name, value in each.seen.items()}
-        return Case(where, bool(expected(each.seen)), says.format(**shown))
+        shown = {name: _shown(value) for name, value in each.observed.items()}
+        return Case(where, bool(expected(each.observed)), says.format(**shown))
     except KeyError as missing:
         return Case(where, None, f"the probe saw nothing of {missing}")
 

@@ -1,9 +1,9 @@
 """What changed between two results files: ratios, with intervals and correction, and exact bytes.
 
-Ratios to the reference of the same comparison are compared, and not times: a shared machine drifts by 1.6x
+Ratios to the baseline of the same comparison are compared, and not times: a shared machine drifts by 1.6x
 within seconds, and two runs are minutes or months apart. Each run's intervals are over its own passes, and
 what differs between two runs of the same code is in neither; so a change counts where its whole interval,
-corrected for the number of lanes, is beyond a margin. METHODOLOGY.md says what runs of the same code differ
+corrected for the number of variants, is beyond a margin. METHODOLOGY.md says what runs of the same code differ
 by.
 """
 
@@ -16,11 +16,11 @@ from typing import Literal
 from gradbench import stats
 from gradbench.environment import words
 from gradbench.errors import RequestError
-from gradbench.growth import Growth, growths, larger
-from gradbench.plan import Comparison, Lane
+from gradbench.growth import MemoryDifference, memory_differences, larger
+from gradbench.plan import Comparison, Variant
 from gradbench.results import Results
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, summarise
+from gradbench.summary import ComparisonSummary, VariantSummary, summarise
 
 # Of a results file, what must be the same for its ratios to be comparable: a name, and where it is found.
 MUST_MATCH = ("machine", "processor", "cpus", "accelerators", "threads", "allocator", "batch_seconds")
@@ -34,33 +34,33 @@ Outcome = Literal["slower", "faster", "same", "cannot tell", "fails", "other cod
 
 @dataclass(frozen=True)
 class Change:
-    """One lane in both runs.
+    """One variant in both runs.
 
     Attributes:
-        old, new: the ratio to the reference in each run, with its 95 % interval; None where it is not known.
+        old, new: the ratio to the baseline in each run, with its 95 % interval; None where it is not known.
         change: new ratio ÷ old ratio, with its 95 % interval.
-        outcome: `slower` and `faster` are beyond the margin with the whole interval that all lanes together
+        outcome: `slower` and `faster` are beyond the margin with the whole interval that all variants together
             hold in 99 of 100 cases; `same` is within it with its 95 % interval; `fails`: it has no time in
             the new run because it failed there; `other code`: what was timed is not the same text.
-        grown: what differs in memory; None where it is not known in both runs, or is that of other code.
+        memory: what differs in memory; None where it is not known in both runs, or is that of other code.
     """
 
     comparison: Comparison
-    lane: Lane
+    variant: Variant
     outcome: Outcome
     old: Interval | None
     new: Interval | None
     change: Interval | None
-    grown: tuple[Growth, ...] | None
+    memory: tuple[MemoryDifference, ...] | None
 
     @property
     def larger(self) -> bool:
         """Whether the new run has more bytes in any figure of memory."""
-        return larger(self.grown)
+        return larger(self.memory)
 
     @property
     def worse(self) -> bool:
-        """Whether the lane became slower or larger, or fails now."""
+        """Whether the variant became slower or larger, or fails now."""
         return self.outcome in ("slower", "fails") or self.larger
 
 
@@ -82,7 +82,7 @@ class Compared:
 
     @property
     def worse(self) -> list[Change]:
-        """The lanes that became slower or larger, or fail now."""
+        """The variants that became slower or larger, or fail now."""
         return [each for each in self.changes if each.worse]
 
 
@@ -90,7 +90,7 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     """Compare two runs; `margin` is the change of a ratio, as a fraction, within which it is none.
 
     Raises RequestError where the runs were measured on machines or in ways that do not compare, unless it
-    is forced, and where they have no lane in common.
+    is forced, and where they have no variant in common.
     """
     forced = _differing(old, new, MUST_MATCH)
     if forced and not force:
@@ -102,10 +102,10 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     b = {each.comparison.id: each for each in summarise(new).comparisons}
     changes: list[Change] = []
     for id in [*a, *(id for id in b if id not in a)]:
-        changes.extend(_lanes(a.get(id), b.get(id)))
+        changes.extend(_variants(a.get(id), b.get(id)))
     if not any(each.outcome not in ("gone", "new") for each in changes):
         raise RequestError(
-            f"{old.path} and {new.path} cannot be compared: they have no lane in common; "
+            f"{old.path} and {new.path} cannot be compared: they have no variant in common; "
             "measure both with the same --workload, --size, --dtype and --device"
         )
     return Compared(
@@ -133,15 +133,15 @@ def _differing(old: Results, new: Results, names: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _lanes(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list[Change]:
-    """The lanes of one comparison, as yet without a judgement."""
+def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list[Change]:
+    """The variants of one comparison, as yet without a judgement."""
     held = old or new
     assert held is not None
     found = []
-    names = {lane.lane.name: lane for each in (old, new) if each for lane in each.methods}
-    for name, lane in names.items():
-        one = old.lane(name) if old else None
-        other = new.lane(name) if new else None
+    names = {variant.variant.name: variant for each in (old, new) if each for variant in each.methods}
+    for name, variant in names.items():
+        one = old.variant(name) if old else None
+        other = new.variant(name) if new else None
         outcome: Outcome = "cannot tell"
         if one is None:
             outcome = "new"
@@ -152,22 +152,22 @@ def _lanes(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list
         elif one.time is not None and other.time is None and (other.failures or (new and new.failures)):
             outcome = "fails"
         same_code = outcome in ("cannot tell", "fails") and one is not None and other is not None
-        grown = growths(one.memory, other.memory) if same_code and one and other else None
-        ratios = [None if each is None or _is_reference(each) else each.ratio for each in (one, other)]
-        found.append(Change(held.comparison, lane.lane, outcome, ratios[0], ratios[1], None, grown))
+        memory = memory_differences(one.memory, other.memory) if same_code and one and other else None
+        ratios = [None if each is None or _is_baseline(each) else each.ratio for each in (one, other)]
+        found.append(Change(held.comparison, variant.variant, outcome, ratios[0], ratios[1], None, memory))
     return found
 
 
-def _is_reference(lane: LaneSummary) -> bool:
-    return lane.lane.role == "reference"
+def _is_baseline(variant: VariantSummary) -> bool:
+    return variant.variant.role == "baseline"
 
 
-def _code(comparison: Comparison, lane: LaneSummary) -> tuple[str, ...]:
+def _code(comparison: Comparison, variant: VariantSummary) -> tuple[str, ...]:
     """What was timed, and what its ratio was taken to."""
-    reference = comparison.reference
+    baseline = comparison.baseline
     return (
         comparison.prepare,
-        *(part for each in (lane.lane, reference) for part in (each.setup, each.feed, each.statement)),
+        *(part for each in (variant.variant, baseline) for part in (each.setup, each.setup_per_call, each.statement)),
     )
 
 
@@ -182,15 +182,15 @@ def _judged(
     old: dict[str, ComparisonSummary],
     new: dict[str, ComparisonSummary],
 ) -> list[Change]:
-    """The changes with their intervals and outcomes; references have neither, since all is taken to them."""
+    """The changes with their intervals and outcomes; baselines have neither, since all is taken to them."""
     tested: dict[int, tuple[list[float], list[float]]] = {}
     for place, each in enumerate(changes):
-        if each.outcome != "cannot tell" or each.lane.role == "reference":
+        if each.outcome != "cannot tell" or each.variant.role == "baseline":
             continue
         logs = []
         for side in (old, new):
-            lane = side[each.comparison.id].lane(each.lane.name)
-            logs.append(list(lane.log_ratios.values()) if lane and lane.ratio else [])
+            variant = side[each.comparison.id].variant(each.variant.name)
+            logs.append(list(variant.log_ratios.values()) if variant and variant.ratio else [])
         if all(len(values) >= 2 for values in logs):
             tested[place] = (logs[0], logs[1])
     confidence = 1 - stats.FAMILY / max(1, len(tested))
@@ -208,6 +208,6 @@ def _judged(
         elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
             outcome = "same"
         judged[place] = Change(
-            each.comparison, each.lane, outcome, each.old, each.new, own.map(_factor), each.grown
+            each.comparison, each.variant, outcome, each.old, each.new, own.map(_factor), each.memory
         )
     return judged

@@ -13,7 +13,7 @@ from gradbench.compare.changes import Change, Compared
 from gradbench.growth import in_words, summed_up
 from gradbench.stats import Interval
 
-# What may be said of a lane, what matters most first.
+# What may be said of a variant, what matters most first.
 WORDS = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone", "new")
 
 
@@ -22,9 +22,9 @@ def sentences(compared: Compared) -> list[str]:
     counts = {word: sum(each.outcome == word for each in compared.changes if _told(each)) for word in WORDS}
     judged = [word for word in WORDS if counts[word] or word in ("slower", "faster")]
     within = f" within {format.percent(compared.margin)}"
-    memory = [each.grown for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
+    memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
     said = [
-        "Ratios to the reference, new against old: "
+        "Ratios to the baseline, new against old: "
         + ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
         + f"; {summed_up(memory)}."
     ]
@@ -33,7 +33,7 @@ def sentences(compared: Compared) -> list[str]:
     moved = _moved(compared.changes)
     if moved:
         said.append(
-            f"In {', '.join(moved)} every lane moved the same way: it may be the reference that changed; "
+            f"In {', '.join(moved)} every variant moved the same way: it may be the baseline that changed; "
             "`gradbench versus` compares times."
         )
     if compared.told:
@@ -44,12 +44,12 @@ def sentences(compared: Compared) -> list[str]:
 
 
 def _told(change: Change) -> bool:
-    """Whether there is an outcome to tell: a reference that is in both runs has no ratio to have one."""
-    return change.lane.role != "reference" or change.outcome != "cannot tell"
+    """Whether there is an outcome to tell: a baseline that is in both runs has no ratio to have one."""
+    return change.variant.role != "baseline" or change.outcome != "cannot tell"
 
 
 def _moved(changes: Sequence[Change]) -> list[str]:
-    """The comparisons all of whose lanes, and more than one, became slower, or faster."""
+    """The comparisons all of whose variants, and more than one, became slower, or faster."""
     by_id: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     for each in changes:
@@ -60,26 +60,26 @@ def _moved(changes: Sequence[Change]) -> list[str]:
 
 
 def rows(compared: Compared, everything: bool) -> list[tuple[str, ...]]:
-    """A row, as COLUMNS says, for each lane that changed, or for every lane."""
+    """A row, as COLUMNS says, for each variant that changed, or for every variant."""
     order = {word: place for place, word in enumerate(WORDS)}
-    shown = [each for each in compared.changes if _told(each) or each.grown]
+    shown = [each for each in compared.changes if _told(each) or each.memory]
     if not everything:
-        shown = [each for each in shown if each.outcome not in ("same", "cannot tell") or each.grown]
+        shown = [each for each in shown if each.outcome not in ("same", "cannot tell") or each.memory]
     shown.sort(key=lambda each: (not each.worse, order[each.outcome]))
     return [
         (
-            f"{each.comparison.id} {each.lane.name}",
+            f"{each.comparison.id} {each.variant.name}",
             format.ratio(each.old),
             format.ratio(each.new),
             _percent(each.change),
             each.outcome,
-            in_words(each.grown),
+            in_words(each.memory),
         )
         for each in shown
     ]
 
 
-COLUMNS = ("lane", "old ratio", "new ratio", "change (95 %)", "outcome", "memory")
+COLUMNS = ("variant", "old ratio", "new ratio", "change (95 %)", "outcome", "memory")
 
 
 def _percent(change: Interval | None) -> str:
@@ -91,7 +91,7 @@ def _percent(change: Interval | None) -> str:
 
 
 def as_text(compared: Compared, width: int, everything: bool) -> str:
-    """The lanes that changed (or all) as a table of this many columns, and the sentences."""
+    """The variants that changed (or all) as a table of this many columns, and the sentences."""
     from rich.console import Console
     from rich.table import Table
 
@@ -127,15 +127,15 @@ def as_data(compared: Compared) -> dict[str, Any]:
         "worse": bool(compared.worse),
         "told": list(compared.told),
         "forced": list(compared.forced),
-        "lanes": [
+        "variants": [
             {
                 "comparison": each.comparison.id,
-                "lane": each.lane.name,
+                "variant": each.variant.name,
                 "outcome": each.outcome,
                 "old": msgspec.to_builtins(each.old),
                 "new": msgspec.to_builtins(each.new),
                 "change": msgspec.to_builtins(each.change),
-                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown or ()},
+                "memory": {growth.figure: [growth.before, growth.after] for growth in each.memory or ()},
             }
             for each in compared.changes
         ],

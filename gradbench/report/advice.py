@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.plan import Comparison
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
+from gradbench.summary import ComparisonSummary, VariantSummary, RunSummary, leaders
 from gradbench.workloads.workload import COPY
 
 # What people want to do, and the workloads that show it.
@@ -51,7 +51,7 @@ def advice(summary: RunSummary) -> list[Advice]:
     unsafe = {
         each.method
         for each in summary.results.observations
-        if each.trait == "write" and each.seen.get("wrong_gradient") is True
+        if each.trait == "write" and each.observed.get("wrong_gradient") is True
     }
     return [
         found
@@ -63,19 +63,19 @@ def advice(summary: RunSummary) -> list[Advice]:
 
 
 def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice | None:
-    lanes = [
-        lane
-        for lane in each.methods
-        if lane.lane.name not in NO_ANSWER and lane.rank is not None and lane.time
+    variants = [
+        variant
+        for variant in each.methods
+        if variant.variant.name not in NO_ANSWER and variant.rank is not None and variant.time
     ]
-    if not lanes:
+    if not variants:
         return None
-    best = leaders(lanes)
-    worst = max(lanes, key=_seconds)
+    best = leaders(variants)
+    worst = max(variants, key=_seconds)
     fastest = min(best, key=_seconds)
     times = _seconds(worst) / _seconds(fastest)
-    names = [lane.lane.label + (" (unsafe: see traits)" if lane.lane.name in unsafe else "") for lane in best]
-    peaks = {lane.lane.label: lane.memory.peak for lane in lanes if lane.memory is not None}
+    names = [variant.variant.label + (" (unsafe: see traits)" if variant.variant.name in unsafe else "") for variant in best]
+    peaks = {variant.variant.label: variant.memory.peak for variant in variants if variant.memory is not None}
     memory = ""
     if peaks and min(peaks.values()) < max(peaks.values()):
         most = max(peaks, key=lambda label: peaks[label])
@@ -88,10 +88,10 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bo
         where=f"{each.comparison.name}, {each.comparison.numel:,} elements"
         + (f", {each.comparison.device}" if several else ""),
         use=", ".join(names),
-        gain="" if worst in best else f"{worst.lane.label} takes {format.significant(times)} times as long",
+        gain="" if worst in best else f"{worst.variant.label} takes {format.significant(times)} times as long",
         memory=memory,
     )
 
 
-def _seconds(lane: LaneSummary) -> float:
-    return lane.time.mean if lane.time else float("inf")
+def _seconds(variant: VariantSummary) -> float:
+    return variant.time.mean if variant.time else float("inf")

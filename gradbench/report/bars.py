@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.ticker import NullLocator
 
 from gradbench import format
-from gradbench.report.drawing import Look
+from gradbench.report.drawing import Theme
 from gradbench.summary import ComparisonSummary
 
 # What of the memory is shown, and what it is called there.
@@ -43,10 +43,10 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
     """The bars of a comparison; None where its methods do not differ, or nothing is known of them."""
     rows = tuple(
         Row(
-            lane.lane.name,
-            tuple(None if lane.memory is None else getattr(lane.memory, name) for name in FIGURES),
+            variant.variant.name,
+            tuple(None if variant.memory is None else getattr(variant.memory, name) for name in FIGURES),
         )
-        for lane in comparison.methods
+        for variant in comparison.methods
     )
     known = {row.values for row in rows if None not in row.values}
     if len(known) < 2:
@@ -54,18 +54,18 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
     return Bars(rows, max(abs(value) for values in known for value in values if value is not None))
 
 
-def draw_bars(row_of_axes: Any, found: Bars, look: Look) -> None:
+def draw_bars(row_of_axes: Any, found: Bars, theme: Theme) -> None:
     """The bars in three axes side by side, each with its figure beside it."""
     lowest = min(value for row in found.rows for value in row.values if value is not None)
     for index, (axes, head) in enumerate(zip(row_of_axes, HEADS, strict=True)):
         values = [row.values[index] for row in found.rows]
         places = range(len(values))
-        axes.barh(places, [value or 0 for value in values], height=0.62, color=look[f"line{index + 1}"])
-        axes.vlines(0, -0.5, len(values) - 0.5, color=look["faint"], linewidth=look.points(0.8))
+        axes.barh(places, [value or 0 for value in values], height=0.62, color=theme[f"line{index + 1}"])
+        axes.vlines(0, -0.5, len(values) - 0.5, color=theme["faint"], linewidth=theme.points(0.8))
         for place, value in zip(places, values, strict=True):
             axes.annotate(
-                format.size(value), (max(value or 0, 0), place), xytext=(look.points(3), 0),
-                textcoords="offset points", va="center", fontsize=look.points(8), color=look["ink"],
+                format.size(value), (max(value or 0, 0), place), xytext=(theme.points(3), 0),
+                textcoords="offset points", va="center", fontsize=theme.points(8), color=theme["ink"],
             )  # fmt: skip
         # One scale for all three; room for the figures on the right.
         axes.set_xlim(min(lowest, 0) * 1.05, found.highest * 1.62)
@@ -76,6 +76,6 @@ def draw_bars(row_of_axes: Any, found: Bars, look: Look) -> None:
         axes.tick_params(axis="y", length=0)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.annotate(
-            head, (0, 1), xycoords=axes.get_xaxis_transform(), xytext=(0, look.points(3)),
-            textcoords="offset points", color=look["ink"],
+            head, (0, 1), xycoords=axes.get_xaxis_transform(), xytext=(0, theme.points(3)),
+            textcoords="offset points", color=theme["ink"],
         )  # fmt: skip

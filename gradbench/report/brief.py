@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradbench.report.findings import Finding, findings
-from gradbench.report.own import own_file, own_findings
+from gradbench.report.own import user_file, user_model_findings
 from gradbench.summary import RunSummary
 
 # Lines of all, and of the warnings among them.
@@ -17,8 +17,8 @@ WARNINGS = 5
 
 def found(summary: RunSummary) -> list[Finding]:
     """What was found: of a model of the user's, or of the methods, on each device where there are several."""
-    if own_file(summary.results) is not None:
-        return own_findings(summary)
+    if user_file(summary.results) is not None:
+        return user_model_findings(summary)
     if len(summary.devices) < 2:
         return findings(summary)
     return [

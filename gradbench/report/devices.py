@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradbench import format
 from gradbench.claims import Judgement
-from gradbench.methods import REFERENCE
+from gradbench.methods import BASELINE
 from gradbench.report.table import Table
 from gradbench.summary import ComparisonSummary, RunSummary
 
@@ -25,11 +25,11 @@ def tables(summary: RunSummary, judgements: Sequence[Judgement]) -> list[Table]:
 
 
 def _times(summary: RunSummary) -> Table | None:
-    """By workload and size, the time of the reference and the ratios of a few methods, on each device."""
+    """By workload and size, the time of the baseline and the ratios of a few methods, on each device."""
     rows: dict[tuple[str, int, str], dict[str, ComparisonSummary]] = {}
     for each in summary.comparisons:
         own = each.comparison
-        if own.ways or own.part or each.lane(REFERENCE) is None:
+        if own.alternatives or own.part or each.variant(BASELINE) is None:
             continue
         rows.setdefault((own.workload, own.numel, own.dtype), {})[own.device] = each
     shared = {key: found for key, found in rows.items() if len(found) > 1}
@@ -39,7 +39,7 @@ def _times(summary: RunSummary) -> Table | None:
     names = [
         name
         for name in SHOWN
-        if any(each.lane(name) is not None for found in shared.values() for each in found.values())
+        if any(each.variant(name) is not None for found in shared.values() for each in found.values())
     ]
 
     def cells(found: dict[str, ComparisonSummary]) -> list[str]:
@@ -54,32 +54,32 @@ def _times(summary: RunSummary) -> Table | None:
         "What control costs on each device",
         (
             "workload, elements",
-            *(f"{_label(summary, REFERENCE)}, {device}" for device in summary.devices),
+            *(f"{_label(summary, BASELINE)}, {device}" for device in summary.devices),
             *(f"{_label(summary, name)}, {device}" for name in names for device in summary.devices),
         ),
         tuple(
             (f"{workload}, {numel:,}{f', {dtype}' if several else ''}", *cells(found))
             for (workload, numel, dtype), found in shared.items()
         ),
-        "The time of a call of the reference, until a device has done it, and times relative to it. On an "
+        "The time of a call of the baseline, until a device has done it, and times relative to it. On an "
         "accelerator a method's price is the host's, and hidden once the device is busy for longer.",
         sizes=tuple(next(iter(found.values())).comparison.size for found in shared.values()),
     )
 
 
 def _time(each: ComparisonSummary | None) -> str:
-    lane = None if each is None else each.lane(REFERENCE)
-    return "" if lane is None or lane.time is None else format.seconds(lane.time.mean)
+    variant = None if each is None else each.variant(BASELINE)
+    return "" if variant is None or variant.time is None else format.seconds(variant.time.mean)
 
 
 def _ratio(each: ComparisonSummary | None, name: str) -> str:
-    lane = None if each is None else each.lane(name)
-    return "" if lane is None or lane.ratio is None else format.multiple(lane.ratio)
+    variant = None if each is None else each.variant(name)
+    return "" if variant is None or variant.ratio is None else format.multiple(variant.ratio)
 
 
 def _label(summary: RunSummary, method: str) -> str:
-    found = (each.lane(method) for each in summary.comparisons if not each.comparison.ways)
-    return next(lane.lane.label for lane in found if lane is not None)
+    found = (each.variant(method) for each in summary.comparisons if not each.comparison.alternatives)
+    return next(variant.variant.label for variant in found if variant is not None)
 
 
 def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | None:

@@ -1,4 +1,4 @@
-"""How every figure is drawn: its look, on the page or in a talk, and the way from matplotlib to a file."""
+"""How every figure is drawn: its theme, on the page or in a talk, and the way from matplotlib to a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINES = tuple(colour for name, colour in COLOURS.items() if name.startswith("lin
 
 
 @dataclass(frozen=True)
-class Look:
+class Theme:
     """How a figure looks where it is going to be seen.
 
     Attributes:
@@ -50,31 +50,31 @@ class Look:
         return on_the_page * self.text / PAGE.text
 
 
-PAGE = Look(COLOURS, 8.5, "none")
+PAGE = Theme(COLOURS, 8.5, "none")
 # For a projector: no text under 15 points on a slide of 13.3 by 7.5 inches.
-TALK = Look(LIGHT, 16.0, "path")
+TALK = Theme(LIGHT, 16.0, "path")
 
 
 @contextmanager
-def style(look: Look = PAGE) -> Iterator[None]:
-    """Draw in this look."""
+def style(theme: Theme = PAGE) -> Iterator[None]:
+    """Draw in this theme."""
     with matplotlib.rc_context(
         {
-            "svg.fonttype": look.text_as,
+            "svg.fonttype": theme.text_as,
             "svg.hashsalt": "gradbench",
-            "font.size": look.text,
+            "font.size": theme.text,
             "font.family": "sans-serif",
-            "text.color": look["ink"],
-            "axes.edgecolor": look["faint"],
-            "axes.labelcolor": look["ink"],
-            "axes.linewidth": look.points(0.8),
-            "xtick.color": look["faint"],
-            "ytick.color": look["faint"],
-            "xtick.labelcolor": look["ink"],
-            "ytick.labelcolor": look["ink"],
+            "text.color": theme["ink"],
+            "axes.edgecolor": theme["faint"],
+            "axes.labelcolor": theme["ink"],
+            "axes.linewidth": theme.points(0.8),
+            "xtick.color": theme["faint"],
+            "ytick.color": theme["faint"],
+            "xtick.labelcolor": theme["ink"],
+            "ytick.labelcolor": theme["ink"],
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "figure.facecolor": look["paper"],
+            "figure.facecolor": theme["paper"],
         }
     ):
         yield
@@ -102,10 +102,10 @@ def svg(figure: Figure, name: str) -> str:
     return drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def picture(figure: Figure, form: str, title: str, look: Look) -> bytes:
+def picture(figure: Figure, form: str, title: str, theme: Theme) -> bytes:
     """The figure as a file of its own, `svg` or `png`, the same for the same figure."""
     content = io.BytesIO()
-    with style(look):
+    with style(theme):
         if form == "svg":
             dpi = figure.dpi
             FigureCanvasSVG(figure).print_svg(content, metadata={"Title": title, "Date": None})

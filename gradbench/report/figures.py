@@ -1,4 +1,4 @@
-"""The figures, drawn by matplotlib from a summary alone: what is in them, in whatever look."""
+"""The figures, drawn by matplotlib from a summary alone: what is in them, in whatever theme."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradbench.format import UNKNOWN, ratio_places, seconds
-from gradbench.methods import REFERENCE
-from gradbench.report.drawing import PAGE, WIDTH, Look, style, svg
+from gradbench.methods import BASELINE
+from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary
+from gradbench.summary import ComparisonSummary, VariantSummary
 from gradbench.workloads.workload import COPY
 
 
-def colour(lane: LaneSummary, look: Look) -> str:
+def colour(variant: VariantSummary, theme: Theme) -> str:
     """The colour that tells a verdict: it is explained beside the figure."""
-    return look.colours.get(lane.verdict, look["same"])
+    return theme.colours.get(variant.verdict, theme["same"])
 
 
 def ratios(comparison: ComparisonSummary) -> str:
-    """One comparison for the page: each method's ratio to the reference with its interval; "" without any."""
-    names = [lane.lane.name for lane in comparison.methods if lane.ratio is not None]
+    """One comparison for the page: each method's ratio to the baseline with its interval; "" without any."""
+    names = [variant.variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
     with style():
@@ -40,20 +40,20 @@ def rows_figure(rows: int) -> Figure:
     return Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, rows)), layout="constrained")
 
 
-def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], look: Look) -> None:
-    """The ratios of these lanes, a row each; the band is what the twin leaves open, a dash is not known."""
+def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], theme: Theme) -> None:
+    """The ratios of these variants, a row each; the band is what the twin leaves open, a dash is not known."""
     rows = []
     for name in names:
-        lane = comparison.lane(name)
-        if lane is None or lane.ratio is None:
+        variant = comparison.variant(name)
+        if variant is None or variant.ratio is None:
             rows.append(Row(name, None))
         else:
             rows.append(
-                Row(name, lane.ratio, colour(lane, look), lane.verdict in ("slower", "faster", "reference"))
+                Row(name, variant.ratio, colour(variant, theme), variant.verdict in ("slower", "faster", "baseline"))
             )
     floor = comparison.floor
     band = None if floor is None else (math.exp(-floor), math.exp(floor))
-    draw_rows(axes, rows, band, "time ÷ time of the reference", look)
+    draw_rows(axes, rows, band, "time ÷ time of the baseline", theme)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def draw_rows(
     rows: Sequence[Row],
     band: tuple[float, float] | None,
     label: str,
-    look: Look,
+    theme: Theme,
     sight: tuple[float, float] = (1.0, 1.0),
 ) -> None:
     """Ratios with their intervals, one under the other.
@@ -92,13 +92,13 @@ def draw_rows(
     if logarithmic:
         axes.set_xscale("log")
     if band is not None:
-        axes.axvspan(*band, color=look["band"], linewidth=0)
-    axes.axvline(1.0, color=look["faint"], linewidth=look.points(0.8))
+        axes.axvspan(*band, color=theme["band"], linewidth=0)
+    axes.axvline(1.0, color=theme["faint"], linewidth=theme.points(0.8))
     for place, row in enumerate(rows):
         if row.ratio is not None:
-            _interval(axes, place, row.ratio, row.paint, row.shown, look)
+            _interval(axes, place, row.ratio, row.paint, row.shown, theme)
         else:
-            _beside(axes, 1.0, place, UNKNOWN, look)
+            _beside(axes, 1.0, place, UNKNOWN, theme)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -108,26 +108,26 @@ def draw_rows(
     axes.set_xlabel(label)
 
 
-def _interval(axes: Any, place: int, ratio: Interval, paint: str, shown: bool, look: Look) -> None:
+def _interval(axes: Any, place: int, ratio: Interval, paint: str, shown: bool, theme: Theme) -> None:
     if ratio.low is not None and ratio.high is not None:
         axes.plot(
             [ratio.low, ratio.high], [place, place],
-            color=paint, linewidth=look.points(2.2), solid_capstyle="butt",
+            color=paint, linewidth=theme.points(2.2), solid_capstyle="butt",
         )  # fmt: skip
     axes.plot(
-        [ratio.mean], [place], "o", markersize=look.points(4.5), markeredgecolor=paint,
-        markerfacecolor=paint if shown else look["paper"], markeredgewidth=look.points(1.2), zorder=3,
+        [ratio.mean], [place], "o", markersize=theme.points(4.5), markeredgecolor=paint,
+        markerfacecolor=paint if shown else theme["paper"], markeredgewidth=theme.points(1.2), zorder=3,
     )  # fmt: skip
     end = ratio.high if ratio.high is not None else ratio.mean
-    _beside(axes, end, place, f"{ratio.mean:,.{min(3, ratio_places(ratio))}f}", look)
+    _beside(axes, end, place, f"{ratio.mean:,.{min(3, ratio_places(ratio))}f}", theme)
 
 
-def _beside(axes: Any, where: float, row: float, text: str, look: Look) -> None:
+def _beside(axes: Any, where: float, row: float, text: str, theme: Theme) -> None:
     axes.annotate(
-        text, (where, row), xytext=(look.points(5), 0), textcoords="offset points",
-        va="center", fontsize=look.points(8), color=look["ink"],
+        text, (where, row), xytext=(theme.points(5), 0), textcoords="offset points",
+        va="center", fontsize=theme.points(8), color=theme["ink"],
         # The line at 1 goes behind a number, not through it.
-        bbox={"facecolor": look["paper"], "linewidth": 0, "pad": 0.5, "alpha": 0.8},
+        bbox={"facecolor": theme["paper"], "linewidth": 0, "pad": 0.5, "alpha": 0.8},
     )  # fmt: skip
 
 
@@ -204,29 +204,29 @@ def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], lab
 
 
 def draw_curves(
-    axes: Any, comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str, look: Look
+    axes: Any, comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str, theme: Theme
 ) -> None:
     """Ratios, with their intervals, over what `places` gives for each comparison and `label` names."""
     axes.set_xscale("log")
     highest = 1.0
     first = comparisons[0].comparison
     names: tuple[str, ...] = SWEPT
-    if first.ways:
-        names = tuple(lane.name for lane in first.lanes if lane.role == "method")[: len(SWEPT)]
+    if first.alternatives:
+        names = tuple(variant.name for variant in first.variants if variant.role == "method")[: len(SWEPT)]
     for index, name in enumerate(names):
         points = [
-            (place, lane.ratio)
+            (place, variant.ratio)
             for place, each in zip(places, comparisons, strict=True)
-            if (lane := each.lane(name)) is not None and lane.ratio is not None
+            if (variant := each.variant(name)) is not None and variant.ratio is not None
         ]
         if not points:
             continue
-        paint = look[f"line{index}"]
+        paint = theme[f"line{index}"]
         sizes = [place for place, _ in points]
         means = [interval.mean for _, interval in points]
         highest = max(highest, *means)
         axes.plot(
-            sizes, means, color=paint, linewidth=look.points(1.5), marker="o", markersize=look.points(3),
+            sizes, means, color=paint, linewidth=theme.points(1.5), marker="o", markersize=theme.points(3),
             label=name,
         )  # fmt: skip
         bounded = [
@@ -241,27 +241,27 @@ def draw_curves(
         axes.set_yscale("log")
     _ratio_axis(axes.yaxis, highest > 4)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.axhline(1.0, color=look["faint"], linewidth=look.points(0.8))
+    axes.axhline(1.0, color=theme["faint"], linewidth=theme.points(0.8))
     axes.set_xlabel(label)
-    axes.set_ylabel("time ÷ time of the reference")
-    axes.grid(color=look["grid"], linewidth=look.points(0.5))
-    axes.legend(frameon=False, fontsize=look.points(8), ncols=2)
+    axes.set_ylabel("time ÷ time of the baseline")
+    axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
+    axes.legend(frameon=False, fontsize=theme.points(8), ncols=2)
 
 
-# The lanes whose parts are drawn: one without price, one whose price the host pays, one that records.
-TURNED = (REFERENCE, "no_grad", "tracked")
+# The variants whose parts are drawn: one without price, one whose price the host pays, one that records.
+TURNED = (BASELINE, "no_grad", "tracked")
 
 
-def turn_lanes(comparisons: Sequence[ComparisonSummary]) -> list[str]:
-    """Those of them that are there with the host's part known, the reference first."""
-    reference = comparisons[0].comparison.reference.name
-    names = dict.fromkeys((reference, *TURNED))
-    return [name for name in names if any((lane := each.lane(name)) and lane.host for each in comparisons)]
+def turn_variants(comparisons: Sequence[ComparisonSummary]) -> list[str]:
+    """Those of them that are there with the host's part known, the baseline first."""
+    baseline = comparisons[0].comparison.baseline.name
+    names = dict.fromkeys((baseline, *TURNED))
+    return [name for name in names if any((variant := each.variant(name)) and variant.host for each in comparisons)]
 
 
 def has_turn(comparisons: Sequence[ComparisonSummary]) -> bool:
     """Whether there are three sizes on an accelerator, from which on a line says something."""
-    known = [each for each in comparisons if any(lane.host and lane.device for lane in each.methods)]
+    known = [each for each in comparisons if any(variant.host and variant.device for variant in each.methods)]
     return len({each.comparison.numel for each in known}) >= 3
 
 
@@ -273,41 +273,41 @@ def turn(comparisons: Sequence[ComparisonSummary]) -> str:
         return svg(figure, f"turn {comparisons[0].comparison.id}")
 
 
-def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], look: Look) -> None:
-    """The times of a few lanes over sizes: wall solid, host dashed, device dotted."""
+def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme) -> None:
+    """The times of a few variants over sizes: wall solid, host dashed, device dotted."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
-    for index, name in enumerate(turn_lanes(comparisons)):
+    for index, name in enumerate(turn_variants(comparisons)):
         for attribute, word, dash in kinds:
             points = [
-                (each.comparison.numel, getattr(lane, attribute).mean)
+                (each.comparison.numel, getattr(variant, attribute).mean)
                 for each in comparisons
-                if (lane := each.lane(name)) is not None and getattr(lane, attribute) is not None
+                if (variant := each.variant(name)) is not None and getattr(variant, attribute) is not None
             ]
             if points:
                 axes.plot(
-                    *zip(*points, strict=True), dash, color=look[f"line{index}"], marker="o",
-                    linewidth=look.points(1.3), markersize=look.points(2.5), label=f"{name}, {word}",
+                    *zip(*points, strict=True), dash, color=theme[f"line{index}"], marker="o",
+                    linewidth=theme.points(1.3), markersize=theme.points(2.5), label=f"{name}, {word}",
                 )  # fmt: skip
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     axes.set_xlabel(SIZES)
     axes.set_ylabel("time of a call")
-    axes.grid(color=look["grid"], linewidth=look.points(0.5))
-    axes.legend(frameon=False, fontsize=look.points(7), ncols=3)
+    axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
+    axes.legend(frameon=False, fontsize=theme.points(7), ncols=3)
 
 
 def turns(comparisons: Sequence[ComparisonSummary]) -> list[str]:
-    """Per lane that is drawn, at which sizes the device's time grows beyond the host's, in a sentence."""
+    """Per variant that is drawn, at which sizes the device's time grows beyond the host's, in a sentence."""
     said = []
-    for name in turn_lanes(comparisons):
+    for name in turn_variants(comparisons):
         known = [
-            (each.comparison.numel, lane.device is None or lane.device.mean < lane.host.mean)
+            (each.comparison.numel, variant.device is None or variant.device.mean < variant.host.mean)
             for each in comparisons
-            if (lane := each.lane(name)) is not None
-            and lane.host is not None
-            and (lane.device is not None or lane.device_idle)
+            if (variant := each.variant(name)) is not None
+            and variant.host is not None
+            and (variant.device is not None or variant.device_idle)
         ]
         hidden = [numel for numel, host_bound in known if not host_bound]
         bound = [numel for numel, host_bound in known if host_bound]
@@ -335,16 +335,16 @@ def timeline(comparison: ComparisonSummary) -> str:
         return svg(figure, f"timeline {comparison.comparison.id}")
 
 
-def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
-    """The bytes that are live through one execution: a line per lane, the lines of its code side by side."""
+def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
+    """The bytes that are live through one execution: a line per variant, the lines of its code side by side."""
     scale, unit = _bytes_unit(comparison)
-    lanes = [lane.lane for lane in comparison.methods if lane.lane.name in comparison.timelines]
-    lanes = [lane for lane in lanes if lane.name != COPY]
+    variants = [variant.variant for variant in comparison.methods if variant.variant.name in comparison.timelines]
+    variants = [variant for variant in variants if variant.name != COPY]
     count = 0
-    for index, lane in enumerate(lanes):
-        stretches = comparison.timelines[lane.name].stretches
+    for index, variant in enumerate(variants):
+        stretches = comparison.timelines[variant.name].stretches
         count = max(count, len(stretches))
-        # Each line of code is as wide as any other: lanes with more allocations stay comparable.
+        # Each line of code is as wide as any other: variants with more allocations stay comparable.
         where, live = [0.0], [0.0]
         for number, stretch in enumerate(stretches):
             for step, value in enumerate(stretch.live):
@@ -353,24 +353,24 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, look: Look) -> None:
         where.append(float(len(stretches)))
         live.append(live[-1])
         (line,) = axes.step(
-            where, live, where="post", color=look[f"line{index % 6}"], label=lane.name,
-            linewidth=look.points(1.4),
+            where, live, where="post", color=theme[f"line{index % 6}"], label=variant.name,
+            linewidth=theme.points(1.4),
         )  # fmt: skip
-        # Lanes that keep the same bytes run side by side: on top of each other only the last would be seen,
+        # Variants that keep the same bytes run side by side: on top of each other only the last would be seen,
         # and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
-        beside = look.points(2) / 72 * (index - (len(lanes) - 1) / 2)
+        beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
         line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
-    named = comparison.timelines[lanes[0].name].stretches
+    named = comparison.timelines[variants[0].name].stretches
     axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
     for number in range(1, count):
-        axes.axvline(number, color=look["grid"], linewidth=look.points(0.8))
+        axes.axvline(number, color=theme["grid"], linewidth=theme.points(0.8))
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, count)
     axes.set_ylabel(f"live, {unit}")
     # Above, since it would cover the lines of a step that fills the figure.
     axes.legend(
-        title="equal bytes are drawn side by side", title_fontsize=look.points(8), alignment="left",
-        frameon=False, fontsize=look.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
+        title="equal bytes are drawn side by side", title_fontsize=theme.points(8), alignment="left",
+        frameon=False, fontsize=theme.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from gradbench.report.limit import distance, limited
 from gradbench.stats import Interval
 from gradbench.summary import (
     ComparisonSummary,
-    LaneSummary,
+    VariantSummary,
     RunSummary,
     between,
     farthest_moved,
@@ -23,7 +23,7 @@ from gradbench.summary import (
 )
 from gradbench.workloads.workload import COPY
 
-# The comparisons of ways that are summed up at the top of the page; the others have their sections.
+# The comparisons of alternatives that are summed up at the top of the page; the others have their sections.
 HEADLINES = (
     "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
     "retain", "custom.both", "placement",
@@ -40,7 +40,7 @@ class Finding:
 
 def essentials(summary: RunSummary) -> list[Finding]:
     """For a reader with a minute: the price in place, when it pays, what is kept, and the noise."""
-    under_methods = [each for each in summary.comparisons if not each.comparison.ways]
+    under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
     alone, in_place = _alone_and_in_place(under_methods)
     breaking = [each for each in summary.comparisons if each.comparison.workload == "break_even"]
     asked = (_price(alone, in_place), _break_even(breaking), _memory(under_methods), floor(summary))
@@ -61,7 +61,7 @@ def findings(summary: RunSummary) -> list[Finding]:
     by_workload: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in summary.comparisons:
         by_workload[each.comparison.workload].append(each)
-    under_methods = [each for each in summary.comparisons if not each.comparison.ways]
+    under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
     whole = [each for each in under_methods if not each.comparison.part]
     alone, in_place = _alone_and_in_place(under_methods)
     asked: list[Callable[[], Finding | None]] = [
@@ -71,8 +71,8 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(partial(_ways, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
-        lambda: _yardstick(by_workload["custom"]),
+        *(partial(_alternatives, each, summary) for each in summary.comparisons if each.comparison.name in HEADLINES),
+        lambda: _memory_limit(by_workload["custom"]),
         lambda: floor(summary),
         lambda: _parts_floor(summary),
         lambda: _agreement(summary.comparisons),
@@ -85,60 +85,60 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not comparisons:
         return None
     first, last = comparisons[0], comparisons[-1]
-    lanes = sorted((lane for lane in first.methods if lane.time), key=seconds)
-    if not lanes:
+    variants = sorted((variant for variant in first.methods if variant.time), key=seconds)
+    if not variants:
         return None
-    sentence = f"Alone, a control costs {_range([seconds(lane) for lane in lanes])} a call"
+    sentence = f"Alone, a control costs {_range([seconds(variant) for variant in variants])} a call"
     if first is not last:
         growth = [
-            (lane.lane.label, later.time.mean / lane.time.mean)
-            for lane in lanes
-            if lane.time and (later := last.lane(lane.lane.name)) is not None and later.time is not None
+            (variant.variant.label, later.time.mean / variant.time.mean)
+            for variant in variants
+            if variant.time and (later := last.variant(variant.variant.name)) is not None and later.time is not None
         ]
         # The machine drifts between visits, so only a growth well beyond its drift counts as one.
-        grown = [(label, times) for label, times in growth if times > 3]
+        memory = [(label, times) for label, times in growth if times > 3]
         rest = [times for _, times in growth if times <= 3]
         parts = []
-        if grown:
-            names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in grown)
+        if memory:
+            names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in memory)
             parts.append(f"the cost of {names} grows")
         if rest:
-            what = f"that of the {len(rest)} others" if grown else f"the cost of these {len(rest)}"
+            what = f"that of the {len(rest)} others" if memory else f"the cost of these {len(rest)}"
             parts.append(f"{what} is {_span(rest)} times what it was")
         span = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
         sentence += f"; {span} {', '.join(parts)}" if parts else ""
-    listed = ", ".join(f"{lane.lane.label} {format.seconds(seconds(lane))}" for lane in lanes)
+    listed = ", ".join(f"{variant.variant.label} {format.seconds(seconds(variant))}" for variant in variants)
     return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {listed}.")
 
 
 def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSummary]) -> Finding | None:
     """What no_grad() adds to work that is untracked anyway: the price that users pay."""
     known = [
-        (each, lane)
+        (each, variant)
         for each in in_place
-        if (lane := each.lane("no_grad")) is not None
-        and lane.extra
-        and lane.ratio
-        and lane.verdict in ("slower", "faster", "same")
+        if (variant := each.variant("no_grad")) is not None
+        and variant.extra
+        and variant.ratio
+        and variant.verdict in ("slower", "faster", "same")
     ]
     if not known:
         return None
-    ratios = [lane.ratio.mean for _, lane in known if lane.ratio]
+    ratios = [variant.ratio.mean for _, variant in known if variant.ratio]
     count = len(in_place)
     told = f"In {len(known)} of {count} comparisons a" if len(known) < count else "A"
     sentence = (
         f"{told} no_grad() block around work takes {_span(ratios)} times as long as the same work with "
         "requires_grad_(False)"
     )
-    bare = alone[0].lane("no_grad") if alone else None
+    bare = alone[0].variant("no_grad") if alone else None
     if bare is not None and bare.time is not None:
-        added = [lane.extra.mean for _, lane in known if lane.extra and lane.verdict == "slower"]
+        added = [variant.extra.mean for _, variant in known if variant.extra and variant.verdict == "slower"]
         if added:
             sentence += (
                 f": in place it adds {_range(added)}, where an empty block alone costs "
                 f"{format.seconds(bare.time.mean)}"
             )
-    listed = _listed([(each, lane.ratio) for each, lane in known if lane.ratio])
+    listed = _listed([(each, variant.ratio) for each, variant in known if variant.ratio])
     return Finding(f"{sentence}.", f"no_grad() ÷ requires_grad_(False): {listed}.")
 
 
@@ -204,8 +204,8 @@ WORDS = {
 }
 
 
-def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
-    """What the ways of one workload cost against each other, at the largest size that was measured."""
+def _alternatives(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
+    """What the alternatives of one workload cost against each other, at the largest size that was measured."""
     same = [
         other.comparison.numel
         for other in summary.comparisons
@@ -221,54 +221,54 @@ def _ways(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
     ]
     return Finding(
         f"Of {each.comparison.title}, {each.comparison.numel:,} elements, {told}.",
-        f"Times relative to {each.comparison.reference.label}: {'; '.join(sizes)}.",
+        f"Times relative to {each.comparison.baseline.label}: {'; '.join(sizes)}.",
     )
 
 
 def ratios(each: ComparisonSummary) -> str:
-    """The ratios of a comparison to its reference, with their intervals."""
+    """The ratios of a comparison to its baseline, with their intervals."""
     return ", ".join(
-        f"{lane.lane.label} {format.ratio_with_ends(lane.ratio)}"
-        for lane in each.methods
-        if lane.lane.role == "method"
+        f"{variant.variant.label} {format.ratio_with_ends(variant.ratio)}"
+        for variant in each.methods
+        if variant.variant.role == "method"
     )
 
 
 def against(each: ComparisonSummary) -> str:
-    """Which ways are faster or slower than the reference, or the same; empty where none is known."""
-    lanes = [lane for lane in each.methods if lane.verdict in WORDS and lane.ratio]
+    """Which variants are faster or slower than the baseline, or the same; empty where none is known."""
+    variants = [variant for variant in each.methods if variant.verdict in WORDS and variant.ratio]
     told = {
         words: ", ".join(
-            f"{lane.lane.label} ({format.multiple(lane.ratio)})" for lane in lanes if lane.verdict == verdict
+            f"{variant.variant.label} ({format.multiple(variant.ratio)})" for variant in variants if variant.verdict == verdict
         )
         for verdict, words in WORDS.items()
     }
     listed = "; ".join(f"{words}: {names}" for words, names in told.items() if names)
-    return f"against {each.comparison.reference.label}: {listed}" if listed else ""
+    return f"against {each.comparison.baseline.label}: {listed}" if listed else ""
 
 
-def _yardstick(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
+def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """How far each form of the fused Function is from what moving its bytes costs."""
     known = limited(comparisons)
     if not known:
         return None
     each = max(known, key=lambda each: (each.comparison.numel, each.comparison.part == "both"))
     found = [
-        (lane.lane.label, ratio)
-        for lane in each.methods
-        if lane.lane.name != COPY and (ratio := distance(each, lane.lane.name)) is not None
+        (variant.variant.label, ratio)
+        for variant in each.methods
+        if variant.variant.name != COPY and (ratio := distance(each, variant.variant.name)) is not None
     ]
     if not found:
         return None
     label, nearest = min(found, key=lambda pair: pair[1].mean)
-    copy = each.lane(COPY)
+    copy = each.variant(COPY)
     assert copy is not None
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
     where = "from cache where they fit" if each.comparison.device == "cpu" else "in time of the device"
     return Finding(
         f"Nearest to what memory allows, in {each.comparison.title} at {each.comparison.numel:,} elements, "
         f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes, {where}.",
-        f"Times relative to {copy.lane.label}: {evidence}.",
+        f"Times relative to {copy.variant.label}: {evidence}.",
     )
 
 
@@ -292,27 +292,27 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
 
 def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """Who keeps storages for backward, and what that is at its largest."""
-    known = [(each, lane) for each in comparisons for lane in each.methods if lane.memory is not None]
+    known = [(each, variant) for each in comparisons for variant in each.methods if variant.memory is not None]
     if not known:
         return None
     keeping = [
-        (each, lane)
-        for each, lane in known
-        if lane.memory is not None and (lane.memory.saved or lane.memory.graph)
+        (each, variant)
+        for each, variant in known
+        if variant.memory is not None and (variant.memory.saved or variant.memory.graph)
     ]
     if not keeping:
         return Finding(
             "No method keeps memory for backward in these comparisons.",
             "Saved bytes, and bytes held by the graph, are 0 in all.",
         )
-    names = sorted({lane.lane.label for _, lane in keeping})
-    each, lane = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
-    assert lane.memory is not None
+    names = sorted({variant.variant.label for _, variant in keeping})
+    each, variant = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
+    assert variant.memory is not None
     verb = "keeps" if len(names) == 1 else "keep"
     sentence = (
-        f"Only {', '.join(names)} {verb} memory for backward: {format.size(lane.memory.saved)} in "
+        f"Only {', '.join(names)} {verb} memory for backward: {format.size(variant.memory.saved)} in "
         f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
-        f"{format.size(lane.memory.graph)} would be free without the graph"
+        f"{format.size(variant.memory.graph)} would be free without the graph"
     )
     return Finding(f"{sentence}.", f"Peak of the same execution, by method: {peaks(each)}.")
 
@@ -320,9 +320,9 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
 def peaks(each: ComparisonSummary) -> str:
     """The peaks of a comparison, lowest first, each with the methods that have it."""
     found = defaultdict(list)
-    for lane in each.methods:
-        if lane.memory is not None:
-            found[lane.memory.peak].append(lane.lane.label)
+    for variant in each.methods:
+        if variant.memory is not None:
+            found[variant.memory.peak].append(variant.variant.label)
     return "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(found.items()))
 
 
@@ -378,11 +378,11 @@ _LONG_KERNELS = 20e-6
 def _agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """Whether the device's time by events is what the profiler sees its kernels take."""
     found = [
-        (lane.device.mean / seen.seconds, seen.count, f"{each.comparison.id}, {lane.lane.name}")
+        (variant.device.mean / seen.seconds, seen.count, f"{each.comparison.id}, {variant.variant.name}")
         for each in comparisons
-        for lane in each.methods
-        if lane.device is not None
-        and (seen := lane.kernels) is not None
+        for variant in each.methods
+        if variant.device is not None
+        and (seen := variant.kernels) is not None
         and seen.count
         and seen.seconds / seen.count > _LONG_KERNELS
     ]
@@ -392,7 +392,7 @@ def _agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     worst, kernels, where = max(found, key=lambda each: abs(each[0] - 1))
     within = sum(difference <= 0.03 for difference in apart)
     return Finding(
-        f"Two clocks of the device: in {len(found)} lanes whose kernels take more than "
+        f"Two clocks of the device: in {len(found)} variants whose kernels take more than "
         f"{format.seconds(_LONG_KERNELS)} each, its time by events is that of the kernels by the profiler "
         f"within {format.percent(float(numpy.median(apart)))} in the median, and "
         f"{format.percent(max(apart))} at worst.",
@@ -412,15 +412,15 @@ def _listed(ratios: Sequence[tuple[ComparisonSummary, Interval]]) -> str:
     return "; ".join(f"{workload} {', '.join(each)}" for workload, each in by_workload.items())
 
 
-def seconds(lane: LaneSummary) -> float:
-    """The time of a lane, to sort by: what has none comes last."""
-    return lane.time.mean if lane.time else math.inf
+def seconds(variant: VariantSummary) -> float:
+    """The time of a variant, to sort by: what has none comes last."""
+    return variant.time.mean if variant.time else math.inf
 
 
 def told_apart(
     found: Sequence[tuple[ComparisonSummary, Interval]], one: str, other: str
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
-    """The comparisons in which one lane is shown to be slower than the other, and faster."""
+    """The comparisons in which one variant is shown to be slower than the other, and faster."""
     slower = [each for each, _ in found if (one, other) in each.above]
     return slower, [each for each, _ in found if (other, one) in each.above]
 

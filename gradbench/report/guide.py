@@ -9,7 +9,7 @@ from gradbench import format
 from gradbench.claims.guide import GUIDED
 from gradbench.report.table import Table
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, leaders
+from gradbench.summary import ComparisonSummary, VariantSummary, RunSummary, leaders
 from gradbench.traits import Characteristics, characteristics
 
 
@@ -33,8 +33,8 @@ def _found(summary: RunSummary, name: str) -> list[ComparisonSummary]:
 
 
 def _label(summary: RunSummary, method: str) -> str:
-    lanes = (lane for each in summary.comparisons for lane in each.methods if not each.comparison.ways)
-    return next((lane.lane.label for lane in lanes if lane.lane.name == method), method)
+    variants = (variant for each in summary.comparisons for variant in each.methods if not each.comparison.alternatives)
+    return next((variant.variant.label for variant in variants if variant.variant.name == method), method)
 
 
 def _time(summary: RunSummary) -> Table | None:
@@ -45,8 +45,8 @@ def _time(summary: RunSummary) -> Table | None:
     places = [each for each in around if each.comparison.numel in {end.comparison.numel for end in ends}]
 
     def row(method: str) -> tuple[str, ...]:
-        cells = [_seconds(each.lane(method), lambda lane: lane.time) for each in ends]
-        cells += [_seconds(each.lane(method), _added) for each in places]
+        cells = [_seconds(each.variant(method), lambda variant: variant.time) for each in ends]
+        cells += [_seconds(each.variant(method), _added) for each in places]
         return (_label(summary, method), *cells)
 
     return Table(
@@ -63,13 +63,13 @@ def _time(summary: RunSummary) -> Table | None:
     )
 
 
-def _added(lane: LaneSummary) -> Interval | None:
-    """What a lane takes above the reference; of the reference itself that is no figure."""
-    return None if lane.verdict == "reference" else lane.extra
+def _added(variant: VariantSummary) -> Interval | None:
+    """What a variant takes above the baseline; of the baseline itself that is no figure."""
+    return None if variant.verdict == "baseline" else variant.extra
 
 
-def _seconds(lane: LaneSummary | None, of: Callable[[LaneSummary], Interval | None]) -> str:
-    found = None if lane is None else of(lane)
+def _seconds(variant: VariantSummary | None, of: Callable[[VariantSummary], Interval | None]) -> str:
+    found = None if variant is None else of(variant)
     return "" if found is None else format.seconds(found.mean)
 
 
@@ -81,8 +81,8 @@ def _memory(summary: RunSummary) -> Table | None:
     last = alone[-1]
 
     def row(method: str) -> tuple[str, ...]:
-        lane = last.lane(method)
-        allocated = "" if lane is None or lane.memory is None else format.size(lane.memory.allocated)
+        variant = last.variant(method)
+        allocated = "" if variant is None or variant.memory is None else format.size(variant.memory.allocated)
         own = known.get(method, Characteristics(method))
         return (_label(summary, method), allocated, own.persistence or "", own.objects or "")
 
@@ -107,10 +107,10 @@ def _speed(summary: RunSummary) -> Table | None:
         return None
 
     def cell(each: ComparisonSummary, method: str) -> str:
-        lane = each.lane(method)
-        if lane is None or lane.ratio is None:
+        variant = each.variant(method)
+        if variant is None or variant.ratio is None:
             return ""
-        return "1" if lane.verdict == "reference" else format.ratio_with_ends(lane.ratio)
+        return "1" if variant.verdict == "baseline" else format.ratio_with_ends(variant.ratio)
 
     return Table(
         "speed",
@@ -150,9 +150,9 @@ def _implications(summary: RunSummary) -> Table | None:
 
 
 def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
-    """Of these lanes, those that no other of them is shown to be faster than; empty where none has a rank."""
-    lanes = (lane for name in names if (lane := each.lane(name)) is not None)
-    return ", ".join(lane.lane.label for lane in leaders(lanes))
+    """Of these variants, those that no other of them is shown to be faster than; empty where none has a rank."""
+    variants = (variant for name in names if (variant := each.variant(name)) is not None)
+    return ", ".join(variant.variant.label for variant in leaders(variants))
 
 
 def _comparison(summary: RunSummary) -> Table | None:

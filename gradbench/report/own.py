@@ -9,27 +9,27 @@ from gradbench.report import findings
 from gradbench.report.findings import Finding
 from gradbench.results import Results
 from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, LaneSummary, RunSummary, between, leaders, split
+from gradbench.summary import ComparisonSummary, VariantSummary, RunSummary, between, leaders, split
 from gradbench.workloads.own import NAME
 
 
 @dataclass(frozen=True)
-class OwnFile:
+class UserFile:
     """The file whose model was measured: how it is called, and its text as it was run."""
 
     name: str
     text: str
 
 
-def own_file(results: Results) -> OwnFile | None:
+def user_file(results: Results) -> UserFile | None:
     """The file of a run of `gradbench model`; None for any other run."""
     comparisons = results.header.plan.comparisons
     if not comparisons or any(each.workload != NAME for each in comparisons):
         return None
-    return OwnFile(comparisons[0].title.partition(":")[0], comparisons[0].prepare)
+    return UserFile(comparisons[0].title.partition(":")[0], comparisons[0].prepare)
 
 
-def own_findings(summary: RunSummary) -> list[Finding]:
+def user_model_findings(summary: RunSummary) -> list[Finding]:
     """The findings, what is gained first; those whose figures are not there are left out."""
     parts = {each.comparison.part: each for each in summary.comparisons}
     found: list[Finding | None] = []
@@ -37,23 +37,23 @@ def own_findings(summary: RunSummary) -> list[Finding]:
         found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
     found.append(_step(parts))
     step = parts.get("step")
-    found += [_ways(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
+    found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
     found.append(findings.floor(summary))
     return [each for each in found if each is not None]
 
 
 def _gain(each: ComparisonSummary) -> Finding | None:
     """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
-    tracked = each.lane("tracked")
-    known = [lane for lane in each.methods if lane is not tracked and lane.time is not None]
+    tracked = each.variant("tracked")
+    known = [variant for variant in each.methods if variant is not tracked and variant.time is not None]
     best = min(leaders(known) or known, key=findings.seconds, default=None)
     if tracked is None or tracked.time is None or best is None or best.time is None:
         return None
-    ratio = between(each, best.lane.name, "tracked")
+    ratio = between(each, best.variant.name, "tracked")
     if ratio is None:
         return None
     sentence = (
-        f"Evaluating {_file(each)} with {best.lane.label}, the fastest method here, takes "
+        f"Evaluating {_file(each)} with {best.variant.label}, the fastest method here, takes "
         f"{_told(each, best, ratio)}: {format.seconds(best.time.mean)} against "
         f"{format.seconds(tracked.time.mean)}"
     )
@@ -65,29 +65,29 @@ def _gain(each: ComparisonSummary) -> Finding | None:
         elif low == high:
             sentence += ", as recording does"
     ratios = [
-        (lane.lane.label, found)
-        for lane in each.methods
-        if lane is not tracked and (found := between(each, lane.lane.name, "tracked")) is not None
+        (variant.variant.label, found)
+        for variant in each.methods
+        if variant is not tracked and (found := between(each, variant.variant.name, "tracked")) is not None
     ]
     listed = ", ".join(f"{label} {format.ratio_with_ends(found)}" for label, found in ratios)
-    evidence = f"Times relative to {tracked.lane.label}: {listed}."
+    evidence = f"Times relative to {tracked.variant.label}: {listed}."
     ties = [
-        lane.lane.label
-        for lane in known
-        if lane is not best and lane.rank is not None and lane.rank == best.rank
+        variant.variant.label
+        for variant in known
+        if variant is not best and variant.rank is not None and variant.rank == best.rank
     ]
     if ties:
-        evidence += f" Not shown to be slower than {best.lane.label}: {', '.join(ties)}."
+        evidence += f" Not shown to be slower than {best.variant.label}: {', '.join(ties)}."
     return Finding(f"{sentence}.", evidence)
 
 
-def _told(each: ComparisonSummary, best: LaneSummary, ratio: Interval) -> str:
+def _told(each: ComparisonSummary, best: VariantSummary, ratio: Interval) -> str:
     """How much less time than recording, or more, with its interval; or that no difference is shown."""
     if ratio.low is None or ratio.high is None:
         return (
             f"{format.ratio(ratio)} times as long as recording everything, by one pass, which shows nothing"
         )
-    slower, faster = findings.told_apart([(each, ratio)], best.lane.name, "tracked")
+    slower, faster = findings.told_apart([(each, ratio)], best.variant.name, "tracked")
     if not slower and not faster:
         return (
             f"{format.ratio_with_ends(ratio)} times as long as recording everything: no difference is shown"
@@ -102,7 +102,7 @@ def _told(each: ComparisonSummary, best: LaneSummary, ratio: Interval) -> str:
 
 def _kept(each: ComparisonSummary) -> Finding | None:
     """What a recorded forward keeps, and which methods peak at what."""
-    tracked = each.lane("tracked")
+    tracked = each.variant("tracked")
     if tracked is None or tracked.memory is None:
         return None
     return Finding(
@@ -117,19 +117,19 @@ def _kept(each: ComparisonSummary) -> Finding | None:
 _WHAT = {"backward": "A backward", "step": "A whole step"}
 
 
-def _ways(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
-    """What the ways of a part of training cost, and which gain of theirs the whole step does not show."""
+def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
+    """What the alternatives of a part of training cost, and which gain of theirs the whole step does not show."""
     told = findings.against(each)
     if not told:
         return None
-    label = each.comparison.reference.label
+    label = each.comparison.baseline.label
     evidence = f"Times relative to {label}: {findings.ratios(each)}."
     lost = []
-    for lane in each.methods if step is not None and step is not each else ():
-        whole = None if step is None else step.lane(lane.lane.name)
-        if lane.verdict == "faster" and whole is not None and whole.ratio and whole.verdict != "faster":
-            lost.append(f"{lane.lane.label} is {findings.WORDS.get(whole.verdict, whole.verdict)}")
-            evidence += f" A whole step with {whole.lane.label}: {format.ratio_with_ends(whole.ratio)}."
+    for variant in each.methods if step is not None and step is not each else ():
+        whole = None if step is None else step.variant(variant.variant.name)
+        if variant.verdict == "faster" and whole is not None and whole.ratio and whole.verdict != "faster":
+            lost.append(f"{variant.variant.label} is {findings.WORDS.get(whole.verdict, whole.verdict)}")
+            evidence += f" A whole step with {whole.variant.label}: {format.ratio_with_ends(whole.ratio)}."
     if lost:
         told += f". That is no advice: in a whole step {', '.join(lost)}"
         evidence += (
@@ -141,20 +141,20 @@ def _ways(each: ComparisonSummary, what: str, step: ComparisonSummary | None) ->
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
     """What a training step takes, and where its memory goes."""
     step = parts.get("step")
-    lane = None if step is None else step.lane(step.comparison.reference.name)
-    if step is None or lane is None or lane.time is None:
+    variant = None if step is None else step.variant(step.comparison.baseline.name)
+    if step is None or variant is None or variant.time is None:
         return None
     pieces = [
         f"{words} {format.seconds(own.time.mean)}"
         for name, words in (("forward", "forward and loss"), ("backward", "backward"))
         if name in parts
-        and (own := parts[name].lane(parts[name].comparison.reference.name)) is not None
+        and (own := parts[name].variant(parts[name].comparison.baseline.name)) is not None
         and own.time is not None
     ]
-    sentence = f"A training step without its optimizer takes {format.seconds(lane.time.mean)}" + (
+    sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}" + (
         f"; measured alone, {' and '.join(pieces)}" if pieces else ""
     )
-    timeline = step.timelines.get(lane.lane.name)
+    timeline = step.timelines.get(variant.variant.name)
     if timeline is not None:
         live = split(timeline)
         sentence += (
@@ -162,15 +162,15 @@ def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
             f"backward, and the backward peaks at {format.size(live.backward)}"
         )
     forward = parts.get("forward")
-    evidence = f"The step clears gradients with {lane.lane.label}."
+    evidence = f"The step clears gradients with {variant.variant.label}."
     if forward is not None:
         listed = [
-            f"{own.lane.label} {format.ratio_with_ends(own.ratio)}"
+            f"{own.variant.label} {format.ratio_with_ends(own.ratio)}"
             + (f", peak {format.size(own.memory.peak)}" if own.memory else "")
             for own in forward.methods
-            if own.lane.role == "method" and own.ratio
+            if own.variant.role == "method" and own.ratio
         ]
-        peak = forward.lane("tracked")
+        peak = forward.variant("tracked")
         if listed:
             evidence += (
                 " For validation, forward and loss relative to the recorded ones"

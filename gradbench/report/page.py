@@ -17,12 +17,12 @@ from gradbench import format
 from gradbench.claims import WORDS, verdicts
 from gradbench.claims.text import counted
 from gradbench.methods import METHODS
-from gradbench.plan import Comparison, Lane
+from gradbench.plan import Comparison, Variant
 from gradbench.report import devices, figures, guide, limit, template
 from gradbench.report.advice import advice
 from gradbench.report.bars import bars
 from gradbench.report.brief import found
-from gradbench.report.own import OwnFile, own_file
+from gradbench.report.own import UserFile, user_file
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 from gradbench.results import Results, read_results
@@ -30,14 +30,14 @@ from gradbench.sizes import CLASSES
 from gradbench.summary import (
     LEAST_LOOPS,
     ComparisonSummary,
-    LaneSummary,
+    VariantSummary,
     RunSummary,
     between,
     moved,
     split,
     summarise,
 )
-from gradbench.traits import TABLES, characteristics, told
+from gradbench.traits import TABLES, characteristics, in_words
 
 # More sizes than this are read as a curve, not one by one.
 SWEEP = 4
@@ -60,7 +60,7 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
     judgements = verdicts(summary)
     glanced = _glanced(summary)
     measured = {each.comparison.workload for each in summary.comparisons}
-    own = own_file(results)
+    own = user_file(results)
     return template.render(
         "page.html",
         site=site,
@@ -102,17 +102,17 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
         labels={method.name: method.label for method in METHODS},
         characteristics=characteristics(results.observations),
         trait_tables=TABLES,
-        told=told,
+        in_words=in_words,
         observations=results.observations,
         machine=_machine(results),
         least_loops=LEAST_LOOPS,
     )
 
 
-def _snippet_of_own(own: OwnFile, comparison: Comparison, lane: Lane) -> str:
-    """A lane's code without the user's file, which the page shows once."""
+def _snippet_of_own(own: UserFile, comparison: Comparison, variant: Variant) -> str:
+    """A variant's code without the user's file, which the page shows once."""
     told = msgspec.structs.replace(comparison, prepare=f"# {own.name} stands here, as shown below")
-    return snippet(told, lane)
+    return snippet(told, variant)
 
 
 def _way(results: Path, output: Path | None) -> str | None:
@@ -223,34 +223,34 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
 
 def _glanced(summary: RunSummary) -> list[ComparisonSummary]:
     """The comparisons of the table at a glance: all methods, each workload as a whole; none if too many."""
-    found = [each for each in summary.comparisons if not each.comparison.ways and not each.comparison.part]
+    found = [each for each in summary.comparisons if not each.comparison.alternatives and not each.comparison.part]
     return [] if len(found) > GLANCE else found
 
 
-def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[Lane, list[LaneSummary | None]]]:
-    """Per method a lane that names it, and its lane in each comparison, None where it does not fit."""
+def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[Variant, list[VariantSummary | None]]]:
+    """Per method a variant that names it, and its variant in each comparison, None where it does not fit."""
     # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
     ordered = sorted(comparisons, key=lambda each: -len(each.methods))
-    named = {lane.lane.name: lane.lane for each in ordered for lane in each.methods}
-    return [(lane, [each.lane(name) for each in comparisons]) for name, lane in named.items()]
+    named = {variant.variant.name: variant.variant for each in ordered for variant in each.methods}
+    return [(variant, [each.variant(name) for each in comparisons]) for name, variant in named.items()]
 
 
 def _words(comparison: ComparisonSummary) -> str:
     """What a figure shows, for those who do not see it."""
     listed = [
-        f"{lane.lane.name} {format.ratio_with_ends(lane.ratio)}" for lane in comparison.methods if lane.ratio
+        f"{variant.variant.name} {format.ratio_with_ends(variant.ratio)}" for variant in comparison.methods if variant.ratio
     ]
-    label = comparison.comparison.reference.label
+    label = comparison.comparison.baseline.label
     return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
 
 
-def _verdict(comparison: ComparisonSummary, lane: LaneSummary) -> str:
-    """What the table says of a lane: its verdict, or of memory that is not the methods' what it shows."""
-    if lane.verdict == "no time of its own":
+def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
+    """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
+    if variant.verdict == "no time of its own":
         return "not distinguishable from an empty loop"
-    if lane.lane.role == "twin_own_buffer" and moved(comparison) is not None:
+    if variant.variant.role == "twin_own_buffer" and moved(comparison) is not None:
         return "the buffer, not the method"
-    return lane.verdict
+    return variant.verdict
 
 
 def _machine(results: Results) -> list[tuple[str, str]]:

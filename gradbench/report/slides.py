@@ -159,7 +159,7 @@ def _ending(key: tuple[str, str, str, str], summary: RunSummary) -> str:
 
 
 def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> list[Slide]:
-    measured = [each for each in own if any(lane.ratio is not None for lane in each.methods)]
+    measured = [each for each in own if any(variant.ratio is not None for variant in each.methods)]
     made = []
     if measured:
         first = measured[0].comparison
@@ -228,7 +228,7 @@ def _table(table: Table) -> Slide:
 def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
     # A method that one size has and another lacks keeps its row.
     longest = max(own, key=lambda each: len(each.methods))
-    names = list(dict.fromkeys(lane.lane.name for each in (longest, *own) for lane in each.methods))
+    names = list(dict.fromkeys(variant.variant.name for each in (longest, *own) for variant in each.methods))
 
     def draw(figure: Figure) -> None:
         for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):
@@ -239,7 +239,7 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
             axes.set_xlabel("ratio of times")
         _legend(figure)
 
-    label = own[0].comparison.reference.label
+    label = own[0].comparison.baseline.label
     note = f"{own[0].comparison.name}: time ÷ time of {label}, {_intervals(own)}"
     return _slide("ratios", own[0], ending, note, draw)
 
@@ -274,7 +274,7 @@ def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         figures.draw_curves(_axes(figure, 1, 0.7)[0], own, places, label, TALK)
 
-    note += f"; time ÷ time of {first.reference.label}, {_intervals(own)}"
+    note += f"; time ÷ time of {first.baseline.label}, {_intervals(own)}"
     return _slide("break-even" if first.workload == "break_even" else "curves", own[0], ending, note, draw)
 
 

@@ -1,22 +1,22 @@
-"""The code of a lane, as a reader can run it."""
+"""The code of a variant, as a reader can run it."""
 
 from __future__ import annotations
 
-from gradbench.plan import Comparison, Lane
+from gradbench.plan import Comparison, Variant
 
 
-def snippet(comparison: Comparison, lane: Lane) -> str:
-    """A lane as a program that can be pasted and run."""
+def snippet(comparison: Comparison, variant: Variant) -> str:
+    """A variant as a program that can be pasted and run."""
     return "\n".join(
         part
         for part in (
             # A file of the user's, whose __future__ imports must stand first, has it.
             *([] if "import torch" in comparison.prepare.split("\n") else ["import torch", ""]),
             comparison.prepare,
-            lane.setup,
+            variant.setup,
             "",
-            *([] if lane.feed in ("", "pass") else ["# before each call, not timed", lane.feed, "# timed"]),
-            lane.statement,
+            *([] if variant.setup_per_call in ("", "pass") else ["# before each call, not timed", variant.setup_per_call, "# timed"]),
+            variant.statement,
         )
         if part or part == ""
     )

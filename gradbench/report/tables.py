@@ -17,11 +17,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from gradbench.format import UNKNOWN
-from gradbench.report.drawing import Look
+from gradbench.report.drawing import Theme
 
 # Of the size of the text: from line to line, between columns, and above and below a row.
 _LEADING, _GAP, _PAD = 1.3, 1.3, 0.5
-# A table of little text is not blown up beyond this many times the text of the look; the rest are steps down.
+# A table of little text is not blown up beyond this many times the text of the theme; the rest are steps down.
 _LARGEST, _SMALLEST, _STEP = 1.35, 0.5, 0.95
 # Lines of a cell beyond which nothing is tried.
 _MOST = 12
@@ -44,7 +44,7 @@ class _Set:
 
 def draw_table(
     figure: Figure, box: tuple[float, float, float, float], columns: Sequence[str],
-    rows: Sequence[Sequence[str]], look: Look,
+    rows: Sequence[Sequence[str]], theme: Theme,
 ) -> None:  # fmt: skip
     """Draw a table into a box of the figure (left, bottom, width, height in points), as large as fits.
 
@@ -54,13 +54,13 @@ def draw_table(
     cells = [list(columns), *([row[0], *(cell or UNKNOWN for cell in row[1:])] for row in rows)]
     cells = [[_GLUED.sub(_TIE, cell) for cell in row] for row in cells]
     measure = _measure(figure)
-    for text, apart, most in _sizes(look):
+    for text, apart, most in _sizes(theme):
         found = _fit(cells, measure, text, width, apart, most)
         if found is not None and sum(found.heights) <= height:
             break
     else:
         raise ValueError(f"a table of {len(rows)} rows and {len(columns)} columns does not fit")
-    _draw(figure, found, text, (left, bottom + height, width), look)
+    _draw(figure, found, text, (left, bottom + height, width), theme)
 
 
 def _measure(figure: Figure) -> Measure:
@@ -77,13 +77,13 @@ def _measure(figure: Figure) -> Measure:
     return measure
 
 
-def _sizes(look: Look) -> Iterator[tuple[float, bool, int]]:
+def _sizes(theme: Theme) -> Iterator[tuple[float, bool, int]]:
     """What to try, best first: a size of text, whether a call may be broken at its brackets, most lines."""
     count = math.ceil(math.log(_SMALLEST / _LARGEST, _STEP))
-    sizes = [look.text * _LARGEST * _STEP**step for step in range(count + 1)]
+    sizes = [theme.text * _LARGEST * _STEP**step for step in range(count + 1)]
     # Rather long cells and broken calls than small text.
-    yield from ((size, False, 3) for size in sizes if size >= look.text)
-    yield from ((size, True, 3) for size in sizes if size >= look.text)
+    yield from ((size, False, 3) for size in sizes if size >= theme.text)
+    yield from ((size, True, 3) for size in sizes if size >= theme.text)
     yield from ((size, True, _MOST) for size in sizes)
 
 
@@ -143,7 +143,7 @@ def _break(pieces: list[str], width: float, measure: Callable[[str], float]) -> 
     return tuple(lines)
 
 
-def _draw(figure: Figure, table: _Set, text: float, place: tuple[float, float, float], look: Look) -> None:
+def _draw(figure: Figure, table: _Set, text: float, place: tuple[float, float, float], theme: Theme) -> None:
     left, top, width = place
     across, up = figure.get_figwidth() * 72, figure.get_figheight() * 72
 
@@ -156,16 +156,16 @@ def _draw(figure: Figure, table: _Set, text: float, place: tuple[float, float, f
     for number, (row, height) in enumerate(zip(table.cells, table.heights, strict=True)):
         if number and number % 2 == 0:
             add(Rectangle((left / across, (y - height) / up), width / across, height / up,
-                          facecolor=look["sheet"], linewidth=0, zorder=0))  # fmt: skip
+                          facecolor=theme["sheet"], linewidth=0, zorder=0))  # fmt: skip
         for column, (x, lines) in enumerate(zip(starts, row, strict=True)):
             for line, words in enumerate(lines):
                 figure.text(
                     x / across, (y - (_PAD + (line + 0.5) * _LEADING) * text) / up, words,
                     ha="left", va="center_baseline", fontsize=text,
                     fontweight="bold" if number == 0 or column == 0 else "normal",
-                    color=look["faint" if number == 0 else "ink"],
+                    color=theme["faint" if number == 0 else "ink"],
                 )  # fmt: skip
         y -= height
         paint, thick = ("faint", 1.5) if number == 0 else ("rule", 0.8)
         ends = [left / across, (left + width) / across]
-        add(Line2D(ends, [y / up, y / up], color=look[paint], linewidth=thick))
+        add(Line2D(ends, [y / up, y / up], color=theme[paint], linewidth=thick))

@@ -12,7 +12,7 @@ from gradbench.report.figures import Row, draw_rows, rows_figure
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put, render
 from gradbench.versus import text
-from gradbench.versus.judge import INSTALLATION, LOOKS, Judged, LaneOutcome
+from gradbench.versus.judge import INSTALLATION, LOOKS, Judged, VariantOutcome
 from gradbench.versus.records import NAMES
 
 
@@ -21,8 +21,8 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
 
     Raises RequestError where it cannot be written.
     """
-    groups: dict[str, list[LaneOutcome]] = {}
-    for each in judged.lanes:
+    groups: dict[str, list[VariantOutcome]] = {}
+    for each in judged.variants:
         groups.setdefault(each.comparison.id, []).append(each)
     page = render(
         "versus.html",
@@ -31,8 +31,8 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         header=judged.trial.header,
         sides=list(zip(NAMES, judged.trial.header.sides, strict=True)),
         groups=[
-            {"comparison": lanes[0].comparison, "lanes": lanes, "figure": _figure(lanes, judged)}
-            for lanes in groups.values()
+            {"comparison": variants[0].comparison, "variants": variants, "figure": _figure(variants, judged)}
+            for variants in groups.values()
         ],
         text=text,
         in_words=in_words,
@@ -46,23 +46,23 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
     put(page, output)
 
 
-def _alternative(lanes: Sequence[LaneOutcome]) -> str:
+def _alternative(variants: Sequence[VariantOutcome]) -> str:
     """The figure in words."""
     return "B ÷ A: " + "; ".join(
-        f"{each.lane.name} {format.ratio_with_ends(each.ratio)}, {each.outcome}" for each in lanes
+        f"{each.variant.name} {format.ratio_with_ends(each.ratio)}, {each.outcome}" for each in variants
     )
 
 
-def _figure(lanes: Sequence[LaneOutcome], judged: Judged) -> str:
-    """One comparison: each lane's ratio of B to A with its interval; the band is the margin."""
+def _figure(variants: Sequence[VariantOutcome], judged: Judged) -> str:
+    """One comparison: each variant's ratio of B to A with its interval; the band is the margin."""
     rows = [
         Row(
-            each.lane.name,
+            each.variant.name,
             each.ratio,
             COLOURS.get(each.outcome, COLOURS["same"]),
             each.outcome in ("slower", "faster"),
         )
-        for each in lanes
+        for each in variants
         if each.ratio is not None
     ]
     margin = judged.trial.header.options.margin
@@ -70,4 +70,4 @@ def _figure(lanes: Sequence[LaneOutcome], judged: Judged) -> str:
     with style():
         figure = rows_figure(len(rows))
         draw_rows(figure.add_subplot(), rows, band, "time of B ÷ time of A", PAGE, sight)
-        return svg(figure, lanes[0].comparison.id)
+        return svg(figure, variants[0].comparison.id)

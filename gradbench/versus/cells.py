@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gradbench.errors import RequestError
-from gradbench.plan import STATEMENT, Comparison, Expectation, Lane, Request, make_plan
+from gradbench.plan import STATEMENT, Comparison, Expectation, Variant, Request, make_plan
 from gradbench.workloads.workload import COPY
 
 # What people choose between, at the size where a control costs most; a trial of more takes longer.
@@ -14,17 +14,17 @@ USUAL_METHODS = ("tracked", "detach", "no_grad", "inference_mode")
 
 # The same work whatever is compared: it is done by the C library, of which a machine has one, through ctypes,
 # which no side brings with it. About 10 µs in the first cache.
-_YARDSTICK_SETUP = """\
+_TASK_SETUP = """\
 import ctypes
-yardstick_scan = (ctypes.cdll.msvcrt if __import__("os").name == "nt" else ctypes.CDLL(None)).strspn
-yardstick_text, yardstick_set = b"a" * 8_192, b"abc"
+task_scan = (ctypes.cdll.msvcrt if __import__("os").name == "nt" else ctypes.CDLL(None)).strspn
+task_text, task_set = b"a" * 8_192, b"abc"
 """
-YARDSTICK = Lane(
-    name="yardstick",
-    label="yardstick",
-    role="yardstick",
-    setup=_YARDSTICK_SETUP,
-    statement="yardstick_scan(yardstick_text, yardstick_set)",
+CALIBRATION_TASK = Variant(
+    name="calibration_task",
+    label="calibration task",
+    role="calibration_task",
+    setup=_TASK_SETUP,
+    statement="task_scan(task_text, task_set)",
     probe="",
     expect=Expectation(),
     effect="The same work on both sides, by the C library: what it differs by, the machine gave the sides.",
@@ -48,19 +48,19 @@ def planned(request: Request) -> tuple[Comparison, ...]:
 
 
 def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
-    """The comparison without the lanes that only serve ratios within one process, and with the yardstick."""
-    lanes = [lane for lane in comparison.lanes if lane.role in ("reference", "method")]
-    # A copy is a measure for the others, and the two sides have the yardstick.
-    lanes = [lane for lane in lanes if lane.name != COPY]
-    if narrowed and not comparison.ways:
-        lanes = [lane for lane in lanes if lane.role == "reference" or lane.name in USUAL_METHODS]
-    feed = "pass" if any(lane.feed for lane in lanes) else ""
-    yardstick = msgspec.structs.replace(YARDSTICK, feed=feed)
-    return msgspec.structs.replace(comparison, lanes=(*lanes, yardstick), every=1)
+    """The comparison without the variants that only serve ratios within one process, and with the calibration task."""
+    variants = [variant for variant in comparison.variants if variant.role in ("baseline", "method")]
+    # A copy is a measure for the others, and the two sides have the calibration task.
+    variants = [variant for variant in variants if variant.name != COPY]
+    if narrowed and not comparison.alternatives:
+        variants = [variant for variant in variants if variant.role == "baseline" or variant.name in USUAL_METHODS]
+    setup_per_call = "pass" if any(variant.setup_per_call for variant in variants) else ""
+    task = msgspec.structs.replace(CALIBRATION_TASK, setup_per_call=setup_per_call)
+    return msgspec.structs.replace(comparison, variants=(*variants, task), every=1)
 
 
 def written(setup: str, statement: str, device: str = "cpu") -> Comparison:
-    """A statement of the user's as a comparison with one lane; `device` does its work.
+    """A statement of the user's as a comparison with one variant; `device` does its work.
 
     Where that is the CPU it may be another all the same: the one that it turns out to have put tensors on.
     Raises RequestError where it is no Python.
@@ -72,10 +72,10 @@ def written(setup: str, statement: str, device: str = "cpu") -> Comparison:
             raise RequestError(f"{name}: expected Python code; {error}") from None
     if not statement.strip():
         raise RequestError("--statement: expected Python code; it is empty")
-    lane = Lane(
+    variant = Variant(
         name="statement",
         label="statement",
-        role="reference",
+        role="baseline",
         setup="",
         statement=statement,
         probe="",
@@ -94,5 +94,5 @@ def written(setup: str, statement: str, device: str = "cpu") -> Comparison:
         prepare=setup,
         answer="",
         tolerance=0.0,
-        lanes=(lane, YARDSTICK),
+        variants=(variant, CALIBRATION_TASK),
     )

@@ -1,4 +1,4 @@
-"""What a trial shows: for each lane whether B is slower, faster or the same, and what it keeps in memory."""
+"""What a trial shows: for each variant whether B is slower, faster or the same, and what it keeps in memory."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from typing import Literal
 import numpy
 
 from gradbench import stats
-from gradbench.growth import Growth, growths, larger
-from gradbench.plan import Comparison, Lane
+from gradbench.growth import MemoryDifference, memory_differences, larger
+from gradbench.plan import Comparison, Variant
 from gradbench.results import Memory
 from gradbench.stats import Interval
 from gradbench.versus.records import Name, SideFailure, Trial
 
-# A trial is looked at after so many pairs, and ends where every lane is decided. Each look may be the last,
+# A trial is looked at after so many pairs, and ends where every variant is decided. Each look may be the last,
 # so each has an equal part of the chance of a false alarm, as has the one when the budget is used up.
 LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
 LEVEL = stats.FAMILY / (len(LOOKS) + 1)
 
 # What two installations of one build differ by for as long as a trial lasts, wherever their files lie in
-# memory: the standard deviation of a lane's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
+# memory: the standard deviation of a variant's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
 INSTALLATION = 0.005
 
 Outcome = Literal["slower", "faster", "same", "cannot tell", "failed"]
 
 
 @dataclass(frozen=True)
-class LaneOutcome:
-    """One lane on both sides.
+class VariantOutcome:
+    """One variant on both sides.
 
     Attributes:
         ratio: time of B ÷ time of A, with its 95 % interval over pairs, and INSTALLATION in it where the
             sides are two; None where it was not timed.
         seconds: median time per call on A and on B, the loop included.
-        outcome: `slower` and `faster` are shown against chance over all lanes and looks, and are beyond the
+        outcome: `slower` and `faster` are shown against chance over all variants and looks, and are beyond the
             margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not timed.
-        grown: what differs in memory; None where it is not known on both sides.
+        memory: what differs in memory; None where it is not known on both sides.
         failures: its own, and those that cost a visit of its comparison.
     """
 
     comparison: Comparison
-    lane: Lane
+    variant: Variant
     outcome: Outcome
     ratio: Interval | None
     seconds: tuple[float, float] | None
-    grown: tuple[Growth, ...] | None
+    memory: tuple[MemoryDifference, ...] | None
     failures: tuple[SideFailure, ...]
 
     @property
     def larger(self) -> bool:
         """Whether B has more bytes than A in any figure of memory."""
-        return larger(self.grown)
+        return larger(self.memory)
 
     @property
     def broken(self) -> bool:
@@ -70,55 +70,55 @@ class Judged:
     """A trial, judged.
 
     Attributes:
-        lanes: in the order of the plan, without the yardstick.
-        yardstick: time of B ÷ time of A of the same work on both sides, over all comparisons.
+        variants: in the order of the plan, without the calibration task.
+        calibration_task: time of B ÷ time of A of the same work on both sides, over all comparisons.
         lost: failures that cost a whole visit.
     """
 
     trial: Trial
-    lanes: tuple[LaneOutcome, ...]
-    yardstick: Interval | None
+    variants: tuple[VariantOutcome, ...]
+    calibration_task: Interval | None
     lost: tuple[SideFailure, ...]
     pairs: int
 
     @property
-    def worse(self) -> list[LaneOutcome]:
-        """The lanes that are worse in B."""
-        return [each for each in self.lanes if each.worse]
+    def worse(self) -> list[VariantOutcome]:
+        """The variants that are worse in B."""
+        return [each for each in self.variants if each.worse]
 
 
 def judge(trial: Trial) -> Judged:
     """Judge what is there so far."""
-    keys = [(c, lane) for c in trial.header.comparisons for lane in c.lanes if lane.role != "yardstick"]
+    keys = [(c, variant) for c in trial.header.comparisons for variant in c.variants if variant.role != "calibration_task"]
     logs = _log_ratios(trial)
     margin = math.log1p(trial.header.options.margin)
     common = between(trial)
-    shown = _shown(trial, [(c.id, lane.name) for c, lane in keys], logs, common)
-    lanes = []
-    for comparison, lane in keys:
-        key = (comparison.id, lane.name)
+    shown = _shown(trial, [(c.id, variant.name) for c, variant in keys], logs, common)
+    variants = []
+    for comparison, variant in keys:
+        key = (comparison.id, variant.name)
         found = stats.interval(list(logs.get(key, {}).values()), common=common)
         failures = tuple(
             each
             for each in trial.failures
-            if each.failure.comparison == comparison.id and each.failure.lane in (lane.name, None)
+            if each.failure.comparison == comparison.id and each.failure.variant in (variant.name, None)
         )
-        lanes.append(
-            LaneOutcome(
+        variants.append(
+            VariantOutcome(
                 comparison=comparison,
-                lane=lane,
+                variant=variant,
                 outcome=_outcome(found, key in shown, margin, any(map(keeps_from_timing, failures))),
                 ratio=None if found is None else found.map(math.exp),
                 seconds=_seconds(trial, key),
-                grown=_grown(trial, key),
+                memory=_grown(trial, key),
                 failures=failures,
             )
         )
     return Judged(
         trial=trial,
-        lanes=tuple(lanes),
-        yardstick=_yardstick(trial),
-        lost=tuple(each for each in trial.failures if each.failure.lane is None),
+        variants=tuple(variants),
+        calibration_task=_calibration_task(trial),
+        lost=tuple(each for each in trial.failures if each.failure.variant is None),
         pairs=len({visit.number for visit in trial.visits}),
     )
 
@@ -129,24 +129,24 @@ def between(trial: Trial) -> float:
 
 
 def decided(judged: Judged) -> bool:
-    """Whether more pairs could not change what is said of any lane that can be measured."""
-    timed = [each for each in judged.lanes if each.outcome != "failed"]
+    """Whether more pairs could not change what is said of any variant that can be measured."""
+    timed = [each for each in judged.variants if each.outcome != "failed"]
     return bool(timed) and all(each.outcome != "cannot tell" for each in timed)
 
 
 def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
-    """By comparison and lane, and by pair: the log-ratio of B to A.
+    """By comparison and variant, and by pair: the log-ratio of B to A.
 
-    Where the two processes were not bound to one processor, in multiples of the yardstick: their processors
+    Where the two processes were not bound to one processor, in multiples of the calibration task: their processors
     may not have had the same speed.
     """
     found: dict[tuple[str, str], dict[int, float]] = {}
     for visit in trial.visits:
-        if not trial.header.pinned and "yardstick" not in visit.lanes:
+        if not trial.header.pinned and "calibration_task" not in visit.variants:
             continue
-        base = 0.0 if trial.header.pinned else visit.lanes["yardstick"].log_ratio
-        for name, lane in visit.lanes.items():
-            found.setdefault((visit.comparison, name), {})[visit.number] = lane.log_ratio - base
+        base = 0.0 if trial.header.pinned else visit.variants["calibration_task"].log_ratio
+        for name, variant in visit.variants.items():
+            found.setdefault((visit.comparison, name), {})[visit.number] = variant.log_ratio - base
     return found
 
 
@@ -156,7 +156,7 @@ def _shown(
     logs: dict[tuple[str, str], dict[int, float]],
     common: float,
 ) -> set[tuple[str, str]]:
-    """The lanes that differ, after Holm's correction over all of them, at the level of one look."""
+    """The variants that differ, after Holm's correction over all of them, at the level of one look."""
     numbers = sorted({visit.number for visit in trial.visits})
     if not numbers or not keys:
         return set()
@@ -166,8 +166,8 @@ def _shown(
 
 
 def keeps_from_timing(each: SideFailure) -> bool:
-    """Whether it keeps a lane from being timed: bytes that cannot be counted do not."""
-    return each.failure.stage != "memory" or each.failure.lane is None
+    """Whether it keeps a variant from being timed: bytes that cannot be counted do not."""
+    return each.failure.stage != "memory" or each.failure.variant is None
 
 
 def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -> Outcome:
@@ -186,25 +186,25 @@ def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -
 
 def _seconds(trial: Trial, key: tuple[str, str]) -> tuple[float, float] | None:
     times = [
-        visit.lanes[key[1]] for visit in trial.visits if visit.comparison == key[0] and key[1] in visit.lanes
+        visit.variants[key[1]] for visit in trial.visits if visit.comparison == key[0] and key[1] in visit.variants
     ]
     if not times:
         return None
     return float(numpy.median([each.a for each in times])), float(numpy.median([each.b for each in times]))
 
 
-def _grown(trial: Trial, key: tuple[str, str]) -> tuple[Growth, ...] | None:
+def _grown(trial: Trial, key: tuple[str, str]) -> tuple[MemoryDifference, ...] | None:
     sides: dict[Name, Memory] = {
-        each.side: each.memory for each in trial.memory if (each.memory.comparison, each.memory.lane) == key
+        each.side: each.memory for each in trial.memory if (each.memory.comparison, each.memory.variant) == key
     }
-    return growths(sides.get("A"), sides.get("B"))
+    return memory_differences(sides.get("A"), sides.get("B"))
 
 
-def _yardstick(trial: Trial) -> Interval | None:
+def _calibration_task(trial: Trial) -> Interval | None:
     """Over pairs; in each the mean over its comparisons."""
     by_pair: dict[int, list[float]] = {}
     for visit in trial.visits:
-        if "yardstick" in visit.lanes:
-            by_pair.setdefault(visit.number, []).append(visit.lanes["yardstick"].log_ratio)
+        if "calibration_task" in visit.variants:
+            by_pair.setdefault(visit.number, []).append(visit.variants["calibration_task"].log_ratio)
     found = stats.interval([sum(each) / len(each) for each in by_pair.values()])
     return None if found is None else found.map(math.exp)

@@ -37,15 +37,15 @@ class _Line(Watcher):
 
     def began(self, trial: Trial) -> None:
         # Bytes are exact: what they say need not wait for the clock.
-        for each in judge(trial).lanes:
-            if each.grown:
-                self._live.console.print(f"memory: {where(each)}: {in_words(each.grown)}")
+        for each in judge(trial).variants:
+            if each.memory:
+                self._live.console.print(f"memory: {where(each)}: {in_words(each.memory)}")
         self._live.update("memory counted; timing")
 
     def paired(self, trial: Trial, elapsed: float) -> None:
         judged = judge(trial)
         counts = ", ".join(
-            f"{sum(each.outcome == word for each in judged.lanes)} {word}"
+            f"{sum(each.outcome == word for each in judged.variants)} {word}"
             for word in ("slower", "faster", "same", "cannot tell")
         )
         budget = trial.header.options.budget

@@ -1,6 +1,6 @@
 """The records of a trial of two sides, and their file of JSON Lines.
 
-The first line is the Header; then come, as they happened, a SideMemory for each lane on each side, PairStart,
+The first line is the Header; then come, as they happened, a SideMemory for each variant on each side, PairStart,
 PairVisit and SideFailure records, and an End for a trial that came to its end.
 """
 
@@ -95,7 +95,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 
 class SideMemory(msgspec.Struct, frozen=True, tag="side_memory"):
-    """The bytes of one execution of a lane, on one side."""
+    """The bytes of one execution of a variant, on one side."""
 
     side: Name
     memory: Memory
@@ -121,7 +121,7 @@ class PairStart(msgspec.Struct, frozen=True, tag="pair_start"):
 
 
 class PairTime(msgspec.Struct, frozen=True):
-    """One lane in one visit of a pair.
+    """One variant in one visit of a pair.
 
     Attributes:
         calls: in a batch, the same on both sides.
@@ -141,11 +141,11 @@ class PairVisit(msgspec.Struct, frozen=True, tag="pair_visit"):
     number: int
     comparison: str
     turns: int
-    lanes: dict[str, PairTime]
+    variants: dict[str, PairTime]
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
-    """The trial came to its end: every lane was decided, or the budget or the pairs were used up."""
+    """The trial came to its end: every variant was decided, or the budget or the pairs were used up."""
 
     reason: Literal["decided", "budget", "pairs"]
     seconds: float

@@ -10,7 +10,7 @@ import msgspec
 
 from gradbench import format
 from gradbench.growth import in_words, summed_up
-from gradbench.versus.judge import INSTALLATION, Judged, LaneOutcome
+from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
 from gradbench.versus.records import NAMES, SideFacts
 
 
@@ -25,28 +25,28 @@ def described(facts: SideFacts) -> str:
 def sentence(judged: Judged) -> str:
     """What was found, in a sentence or two."""
     options = judged.trial.header.options
-    timed = [each for each in judged.lanes if each.ratio is not None]
+    timed = [each for each in judged.variants if each.ratio is not None]
     counts = {
-        outcome: sum(each.outcome == outcome for each in judged.lanes)
+        outcome: sum(each.outcome == outcome for each in judged.variants)
         for outcome in ("slower", "faster", "same", "cannot tell", "failed")
     }
     said = [f"{counts['slower']} slower", f"{counts['faster']} faster"]
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
-    memory = summed_up([each.grown for each in judged.lanes])
-    return f"B against A in {len(timed)} lanes, {judged.pairs} pairs: {', '.join(said)}; {memory}."
+    memory = summed_up([each.memory for each in judged.variants])
+    return f"B against A in {len(timed)} variants, {judged.pairs} pairs: {', '.join(said)}; {memory}."
 
 
 def control(judged: Judged) -> str:
-    """What the yardstick says of the trial itself."""
-    if judged.yardstick is None:
+    """What the calibration task says of the trial itself."""
+    if judged.calibration_task is None:
         return ""
     how = (
         "both processes of a pair ran on one processor"
         if judged.trial.header.pinned
-        else "the processes of a pair were not bound to one processor, and ratios are net of the yardstick"
+        else "the processes of a pair were not bound to one processor, and ratios are net of the calibration task"
     )
-    said = f"The yardstick, the same work on both sides, came out at {_ratio(judged.yardstick)}: {how}."
+    said = f"The calibration task, the same work on both sides, came out at {_ratio(judged.calibration_task)}: {how}."
     if not judged.trial.header.one_installation:
         said += (
             " The sides are two installations: what identical ones differ by, "
@@ -59,20 +59,20 @@ def control(judged: Judged) -> str:
 def notes(judged: Judged) -> list[str]:
     """What keeps the trial from saying more, and what to do about it."""
     said = []
-    open_ = [each for each in judged.lanes if each.outcome == "cannot tell"]
+    open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"Lanes that are open after {judged.pairs} pairs: {len(open_)}. Give more time with --budget, or "
-            "fewer lanes with --workload and --method."
+            f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with --budget, or "
+            "fewer variants with --workload and --method."
         )
-    broken = [where(each) for each in judged.lanes if each.broken]
+    broken = [where(each) for each in judged.variants if each.broken]
     if broken:
         said.append(f"Fails in B and not in A: {', '.join(broken)}.")
-    failed = [each for each in judged.lanes if each.failures]
+    failed = [each for each in judged.variants if each.failures]
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"Lanes that failed: {len(failed)}; visits that were lost: {len(judged.lost)}; "
+            f"Variants that failed: {len(failed)}; visits that were lost: {len(judged.lost)}; "
             f"the first, on side {first.side}: {first.failure.message}"
         )
     if judged.trial.end is None:
@@ -80,11 +80,11 @@ def notes(judged: Judged) -> list[str]:
     return said
 
 
-def where(each: LaneOutcome) -> str:
-    """The comparison of a lane, and the lane."""
+def where(each: VariantOutcome) -> str:
+    """The comparison of a variant, and the variant."""
     if not each.comparison.numel:
-        return each.lane.name
-    return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.lane.name}"
+        return each.variant.name
+    return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.variant.name}"
 
 
 def as_text(judged: Judged, width: int) -> str:
@@ -96,8 +96,8 @@ def as_text(judged: Judged, width: int) -> str:
     console = Console(file=text, width=width, highlight=False, markup=False)
     for name, facts in zip(NAMES, judged.trial.header.sides, strict=True):
         console.print(f"{name}: {described(facts)}")
-    table = Table("lane", "A", "B", "B ÷ A (95 %)", "time", "memory")
-    for each in ordered(judged.lanes):
+    table = Table("variant", "A", "B", "B ÷ A (95 %)", "time", "memory")
+    for each in ordered(judged.variants):
         a, b = each.seconds or (None, None)
         table.add_row(
             where(each),
@@ -105,7 +105,7 @@ def as_text(judged: Judged, width: int) -> str:
             format.seconds(b),
             _ratio(each.ratio),
             each.outcome,
-            in_words(each.grown),
+            in_words(each.memory),
         )
     console.print(table)
     for line in (sentence(judged), control(judged), *notes(judged)):
@@ -118,17 +118,17 @@ def _ratio(interval: Any) -> str:
     return format.ratio_with_ends(interval)
 
 
-def ordered(lanes: Sequence[LaneOutcome]) -> list[LaneOutcome]:
-    """Worse lanes first, then better ones, then the rest; in the order of the plan among themselves."""
+def ordered(variants: Sequence[VariantOutcome]) -> list[VariantOutcome]:
+    """Worse variants first, then better ones, then the rest; in the order of the plan among themselves."""
 
-    def place(each: LaneOutcome) -> int:
+    def place(each: VariantOutcome) -> int:
         if each.worse:
             return 0
-        if each.outcome == "faster" or each.grown:
+        if each.outcome == "faster" or each.memory:
             return 1
         return 2 if each.outcome in ("failed", "cannot tell") else 3
 
-    return sorted(lanes, key=place)
+    return sorted(variants, key=place)
 
 
 def as_data(judged: Judged) -> dict[str, Any]:
@@ -145,18 +145,18 @@ def as_data(judged: Judged) -> dict[str, Any]:
         "pairs": judged.pairs,
         "ended": judged.trial.end.reason if judged.trial.end else None,
         "worse": bool(judged.worse),
-        "yardstick": msgspec.to_builtins(judged.yardstick),
-        "lanes": [
+        "calibration_task": msgspec.to_builtins(judged.calibration_task),
+        "variants": [
             {
                 "comparison": each.comparison.id,
-                "lane": each.lane.name,
+                "variant": each.variant.name,
                 "outcome": each.outcome,
                 "ratio": msgspec.to_builtins(each.ratio),
                 "seconds": each.seconds,
-                "memory": {growth.figure: [growth.before, growth.after] for growth in each.grown or ()},
+                "memory": {growth.figure: [growth.before, growth.after] for growth in each.memory or ()},
                 "failures": sorted({f"{one.side}: {one.failure.message}" for one in each.failures}),
             }
-            for each in judged.lanes
+            for each in judged.variants
         ],
         "lost": [f"{one.side}: {one.failure.message}" for one in judged.lost],
     }  # fmt: skip

@@ -3,10 +3,10 @@
     for each pair (two fresh processes, one on each side, new hash seeds, padded environments):
         bind both to one processor, drawn anew
         for each comparison, in random order:
-            build the lanes on both sides; choose one n per lane for both
+            build the variants on both sides; choose one n per variant for both
             until the slice of time is used:
-                A and B, in random order: rounds of all lanes for 10 ms
-            keep per lane the median over turns of log(time of B / time of A)
+                A and B, in random order: rounds of all variants for 10 ms
+            keep per variant the median over turns of log(time of B / time of A)
 
 The machine's drift is slow against a turn, so it cancels between turns that stand beside each other, and
 absolute times can be compared. What is left is what each process drew by its start (METHODOLOGY.md has the
@@ -64,7 +64,7 @@ class Watcher:
     """Told what a trial finds while it goes on; this one keeps quiet."""
 
     def began(self, trial: Trial) -> None:
-        """Both sides stand, and the bytes of all lanes are counted."""
+        """Both sides stand, and the bytes of all variants are counted."""
 
     def paired(self, trial: Trial, elapsed: float) -> None:
         """A pair ended, so many seconds after the trial began."""
@@ -98,7 +98,7 @@ def measure(
     command: str,
     watcher: Watcher,
 ) -> Trial:
-    """Measure two sides into a new folder, until every lane is decided or the budget is used.
+    """Measure two sides into a new folder, until every variant is decided or the budget is used.
 
     Raises RequestError before anything is written when a side cannot be measured, and EndedEarly when
     the trial was interrupted, with the pairs it has kept.
@@ -141,7 +141,7 @@ class _Measuring:
         self._processors = sorted(os.sched_getaffinity(0)) if self._pinned else []
         self._writer: Writer | None = None
         self._lost: dict[str, int] = {}
-        # Lanes that raised while they were timed: the others go on without them.
+        # Variants that raised while they were timed: the others go on without them.
         self._fallen: set[tuple[str, str]] = set()
         # The pair that is to come, where it could start already.
         self._next: _Processes | None = None
@@ -188,7 +188,7 @@ class _Measuring:
         judged = judge(self.trial)
         if pairs in LOOKS and decided(judged):
             return "decided"
-        if all(each.outcome == "failed" for each in judged.lanes):
+        if all(each.outcome == "failed" for each in judged.variants):
             return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
@@ -261,10 +261,10 @@ class _Measuring:
         return first, imported
 
     def _refuse_where_nothing_stands(self, said: list[SideMemory | SideFailure]) -> None:
-        """Raise RequestError where no lane stands on A: there is nothing that B could be held against."""
+        """Raise RequestError where no variant stands on A: there is nothing that B could be held against."""
         lost = _lost(said, "A")
-        lanes = [(c.id, lane.name) for c in self._comparisons for lane in c.lanes if lane.role != "yardstick"]
-        if all((id, lane) in lost or (id, None) in lost for id, lane in lanes):
+        variants = [(c.id, variant.name) for c in self._comparisons for variant in c.variants if variant.role != "calibration_task"]
+        if all((id, variant) in lost or (id, None) in lost for id, variant in variants):
             first = next(iter(lost.values()))
             raise RequestError(
                 f"{self._sides[0].label}: nothing can be measured on side A: {first.failure.message}"
@@ -294,8 +294,8 @@ class _Measuring:
         """Write what a side says besides its times."""
         if isinstance(message, Failure):
             self._write(SideFailure(name, message))
-            if message.lane is not None and message.stage == "time":
-                self._fallen.add((message.comparison, message.lane))
+            if message.variant is not None and message.stage == "time":
+                self._fallen.add((message.comparison, message.variant))
 
     def _process(
         self, number: int, kind: Literal["memory", "turns"], allocator: Allocator, side: Side
@@ -354,7 +354,7 @@ class _Measuring:
         calls = {}
         if all(isinstance(offer, Calibrated) for offer in offers):
             calls = self._agreed(comparison, offers)  # type: ignore[arg-type]
-        if set(calls) - {"yardstick"}:
+        if set(calls) - {"calibration_task"}:
             self._take_turns(number, comparison, two, calls)
         for partner in two:
             partner.dismiss(self._options.timeout)
@@ -363,9 +363,9 @@ class _Measuring:
         """The calls in a batch, the same on both sides: what differs must not be their number."""
         a, b = (offer.calls for offer in offers)
         return {
-            lane.name: max(1, round(math.sqrt(a[lane.name] * b[lane.name])))
-            for lane in comparison.lanes
-            if lane.name in a and lane.name in b and (comparison.id, lane.name) not in self._fallen
+            variant.name: max(1, round(math.sqrt(a[variant.name] * b[variant.name])))
+            for variant in comparison.variants
+            if variant.name in a and variant.name in b and (comparison.id, variant.name) not in self._fallen
         }
 
     def _take_turns(
@@ -381,18 +381,18 @@ class _Measuring:
                 if not isinstance(said, Turned):
                     return
                 turns[partner.name].append(said.seconds)
-        lanes = {}
-        for lane, n in calls.items():
-            a, b = ([each[lane] for each in turns[name]] for name in NAMES)
+        variants = {}
+        for variant, n in calls.items():
+            a, b = ([each[variant] for each in turns[name]] for name in NAMES)
             log_ratio = statistics.median(math.log(y / x) for x, y in zip(a, b, strict=True))
-            lanes[lane] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
-        self._write(PairVisit(number, comparison.id, len(turns["A"]), lanes))
+            variants[variant] = PairTime(n, statistics.median(a), statistics.median(b), log_ratio)
+        self._write(PairVisit(number, comparison.id, len(turns["A"]), variants))
 
 
 def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, str | None], SideFailure]:
-    """What keeps lanes of a side from being timed, by comparison and lane; None for all lanes of one."""
+    """What keeps variants of a side from being timed, by comparison and variant; None for all variants of one."""
     return {
-        (each.failure.comparison, each.failure.lane): each
+        (each.failure.comparison, each.failure.variant): each
         for each in said
         if isinstance(each, SideFailure) and each.side == name and keeps_from_timing(each)
     }
@@ -401,7 +401,7 @@ def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, s
 def same_file(one: Path, other: Path) -> bool:
     """Whether two names are of one file; a hard link, as some installers make, is another one.
 
-    Environments of hard links differed in more lanes than one environment does from itself (METHODOLOGY.md).
+    Environments of hard links differed in more variants than one environment does from itself (METHODOLOGY.md).
     """
     return one.resolve() == other.resolve()
 
@@ -433,7 +433,7 @@ class _Partner:
     def ask(self, request: Task | Turn, timeout: float) -> Calibrated | Turned | Finish:
         """Send a request, write what the process says beside the answer, and return that. Raises _SideLost.
 
-        A lane that raises in its turn is left out by the process, which then offers the others anew.
+        A variant that raises in its turn is left out by the process, which then offers the others anew.
         """
         try:
             for message in self._worker.ask(request, timeout):

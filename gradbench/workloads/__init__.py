@@ -1,4 +1,4 @@
-"""The workloads: what is computed, under a method or in ways of its own.
+"""The workloads: what is computed, under a method or in alternatives of its own.
 
 To add one, add a row to a family's file (or a new file to `WORKLOADS` here).
 """
@@ -15,7 +15,7 @@ from gradbench.workloads import (
     pointwise,
     training,
 )
-from gradbench.workloads.workload import LEAF, PRESETS, Way, Workload
+from gradbench.workloads.workload import LEAF, PRESETS, Alternative, Workload
 
 WORKLOADS: tuple[Workload, ...] = (
     *control.WORKLOADS,
@@ -28,4 +28,4 @@ WORKLOADS: tuple[Workload, ...] = (
     *placement.WORKLOADS,
 )
 
-__all__ = ["LEAF", "PRESETS", "WORKLOADS", "Way", "Workload"]
+__all__ = ["LEAF", "PRESETS", "WORKLOADS", "Alternative", "Workload"]

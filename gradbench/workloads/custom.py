@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 from gradbench.workloads.pointwise import CHAIN_ANSWER, CHAIN_ROUNDINGS, FILLING
-from gradbench.workloads.workload import COPY, Way, Workload, at
+from gradbench.workloads.workload import COPY, Alternative, Workload, at
 
 _GRADIENT = f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x"
 
 
-def _copies(count: int) -> tuple[Way]:
-    """The yardstick: the bytes that must move at least, moved by copies, of which each moves two tensors.
+def _copies(count: int) -> tuple[Alternative]:
+    """The limit that memory sets: the bytes that must move at least, moved by copies, of which each moves two tensors.
 
     Forward reads x and writes the result; backward reads x, the result and its gradient, and writes one.
     """
     return (
-        Way(
+        Alternative(
             name=COPY,
-            label=f"{count} cop{'y' if count == 1 else 'ies'} of x (a yardstick)",
+            label=f"{count} cop{'y' if count == 1 else 'ies'} of x (the limit of memory)",
             effect="What it takes to move the bytes that this must read and write at least.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.clone.html",
             code="x",
@@ -35,37 +35,37 @@ _FORWARD = Workload(
     imports="from gradbench.functions import (\n    Exp, Sin, Square, compiled_available, composed, "
     "exp_sin_square, native_available, triton_available\n)",
     inputs={"g": "torch.ones({shape}, {options})"},
-    reference="composed",
-    statement="y = WAY",
+    baseline="composed",
+    statement="y = VARIANT",
     answer=CHAIN_ANSWER,
     roundings=CHAIN_ROUNDINGS,
     pointwise=True,
     filling=FILLING,
-    # A gradient for each lane, and what captured graphs keep for themselves.
+    # A gradient for each variant, and what captured graphs keep for themselves.
     tensors=25,
     every=3,
     presets=at(standard="small large"),
-    ways=(
-        Way(
+    alternatives=(
+        Alternative(
             name="composed",
             label="three Functions",
             effect="Square, Sin and Exp, each a torch.autograd.Function, one after another.",
             source="https://docs.pytorch.org/docs/stable/notes/extending.html",
             code="Exp.apply(Sin.apply(Square.apply(x)))",
         ),
-        Way(
+        Alternative(
             name="native",
             label="torch's own operations",
             effect="The same from torch.exp, torch.sin and a power.",
             code="torch.exp(torch.sin(x ** 2))",
         ),
-        Way(
+        Alternative(
             name="fused",
             label="one fused Function",
             effect="One Function whose forward and backward are written together, in eager PyTorch.",
             code="exp_sin_square(x)",
         ),
-        Way(
+        Alternative(
             name="fused_native",
             label="one fused Function, in C",
             effect="The same Function in C, built on demand.",
@@ -75,7 +75,7 @@ _FORWARD = Workload(
             needs={"cpu": ("c compiler",)},
             devices=("cpu",),
         ),
-        Way(
+        Alternative(
             name="fused_triton",
             label="one fused Function, in Triton",
             effect="The same Function in Triton, one kernel forward and one backward, compiled on demand.",
@@ -85,7 +85,7 @@ _FORWARD = Workload(
             needs={"cuda": ("triton", "c compiler")},
             devices=("cuda",),
         ),
-        Way(
+        Alternative(
             name="fused_compiled",
             label="one fused Function, torch.compile",
             effect="The same, compiled by torch.compile; the compilation itself is not timed.",
@@ -97,7 +97,7 @@ _FORWARD = Workload(
             least=32_768,
             presets=("thorough",),
         ),
-        Way(
+        Alternative(
             name="graphed",
             label="three Functions, captured in CUDA graphs",
             effect="The kernels of a forward, and those of a backward, are issued by one call each "
@@ -115,7 +115,7 @@ _FORWARD = Workload(
 )
 
 # As the documentation of CUDA graphs has it: a few calls on another stream make what is made once.
-_REPLAYED = Way(
+_REPLAYED = Alternative(
     name="replayed",
     label="three Functions, forward and backward in one CUDA graph",
     effect="All kernels of a step are issued by one call: no Python, no autograd. What it costs the host "
@@ -140,7 +140,7 @@ grad = x.grad""",
     devices=("cuda",),
 )
 
-_ONCE = Way(
+_ONCE = Alternative(
     name="once_differentiable",
     label="three Functions, once_differentiable",
     effect="The same three, their backwards marked as not to be differentiated again.",
@@ -155,7 +155,7 @@ class OnceExp(Exp):
     backward = staticmethod(once_differentiable(Exp.backward))""",
     code="OnceExp.apply(OnceSin.apply(OnceSquare.apply(x)))",
 )
-_COMPUTING = tuple(way for way in _FORWARD.ways if way.name != COPY)
+_COMPUTING = tuple(alternative for alternative in _FORWARD.alternatives if alternative.name != COPY)
 
 _SQUARE = Workload(
     name="square",
@@ -165,13 +165,13 @@ _SQUARE = Workload(
     "beside it that would dilute a change.",
     imports="from gradbench.functions import Square",
     inputs={"g": "torch.ones({shape}, {options})"},
-    reference="plain",
-    statement="y = WAY",
+    baseline="plain",
+    statement="y = VARIANT",
     answer="x * x",
     pointwise=True,
     presets=at(),
-    ways=(
-        Way(
+    alternatives=(
+        Alternative(
             name="plain",
             label="a Function as in the documentation",
             effect="The same forward and backward in a torch.autograd.Function of the program's own.",
@@ -189,13 +189,13 @@ class Plain(torch.autograd.Function):
         return (x + x) * g""",
             code="Plain.apply(x)",
         ),
-        Way(
+        Alternative(
             name="native",
             label="torch's own operation",
             effect="A product, which autograd knows how to differentiate.",
             code="x * x",
         ),
-        Way(
+        Alternative(
             name="function",
             label="Square",
             effect="That of gradbench.functions, whose apply does less than torch's.",
@@ -210,22 +210,22 @@ WORKLOADS = (
         _FORWARD,
         part="backward",
         title="exp(sin(x²)) from custom autograd Functions: backward",
-        feed="x.grad = None\ny = WAY",
+        setup_per_call="x.grad = None\ny = VARIANT",
         statement="y.backward(g)",
         result="x.grad",
         answer=_GRADIENT,
-        ways=(*_COMPUTING, _ONCE, *_copies(2)),
+        alternatives=(*_COMPUTING, _ONCE, *_copies(2)),
     ),
     replace(
         _FORWARD,
         part="both",
         title="exp(sin(x²)) from custom autograd Functions: forward and backward",
-        feed="x.grad = None",
-        statement="y = WAY\ny.backward(g)",
+        setup_per_call="x.grad = None",
+        statement="y = VARIANT\ny.backward(g)",
         timeline=True,
         result="x.grad",
         answer=_GRADIENT,
-        ways=(*_COMPUTING, _REPLAYED, *_copies(3)),
+        alternatives=(*_COMPUTING, _REPLAYED, *_copies(3)),
         presets=at(quick="small", standard="small large"),
     ),
     _SQUARE,
@@ -233,7 +233,7 @@ WORKLOADS = (
         _SQUARE,
         part="backward",
         title="x² as a custom autograd Function: backward",
-        feed="x.grad = None\ny = WAY",
+        setup_per_call="x.grad = None\ny = VARIANT",
         statement="y.backward(g)",
         result="x.grad",
         answer="2 * x",

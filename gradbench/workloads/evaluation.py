@@ -1,6 +1,6 @@
 """Evaluating a model: what people use no_grad() and inference_mode() for."""
 
-from gradbench.workloads.workload import Way, Workload, at
+from gradbench.workloads.workload import Alternative, Workload, at
 
 WIDTH = 64
 BATCHES = 16
@@ -8,7 +8,7 @@ BATCHES = 16
 MODEL = "from gradbench.models import MLP, share"
 CLASSES = 10
 PERCEPTRON = f"MLP({WIDTH}, 256, {CLASSES}).to({{options}})"
-# Each lane has parameters of its own on the storage that all share.
+# Each variant has parameters of its own on the storage that all share.
 MODEL_LEAF = "x = base.detach()\nmodel = share(model)"
 SIZES = {"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH}
 MLP_ANSWER = "answers.mlp(x, model)"
@@ -75,8 +75,8 @@ WORKLOADS = (
         every=3,
         presets=at(standard="small large"),
         shape=rows,
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="requires_grad_false",
                 label="model.requires_grad_(False)",
                 effect="Every parameter's flag is cleared, once.",
@@ -84,42 +84,42 @@ WORKLOADS = (
                 code=f"y = {_EVALUATED}",
                 holds="not y[0].requires_grad",
             ),
-            Way(
+            Alternative(
                 name="tracked",
                 label="tracked (no control)",
                 effect="Everything is recorded, and kept with each result.",
                 code=f"y = {_EVALUATED}",
                 holds="y[0].requires_grad",
             ),
-            Way(
+            Alternative(
                 name="no_grad",
                 label="one no_grad() around the loop",
                 effect="The block is entered once.",
                 code=f"with torch.no_grad():\n    y = {_EVALUATED}",
                 holds="not y[0].requires_grad",
             ),
-            Way(
+            Alternative(
                 name="inference_mode",
                 label="one inference_mode() around the loop",
                 effect="The block is entered once; the results are inference tensors.",
                 code=f"with torch.inference_mode():\n    y = {_EVALUATED}",
                 holds="y[0].is_inference()",
             ),
-            Way(
+            Alternative(
                 name="no_grad_each",
                 label="a no_grad() for each batch",
                 effect="The block is entered for every batch.",
                 code="y = []\nfor part in parts:\n    with torch.no_grad():\n        y.append(model(part))",
                 holds="not y[0].requires_grad",
             ),
-            Way(
+            Alternative(
                 name="detach",
                 label="detach() on each result",
                 effect="Everything is recorded, and dropped again with each result.",
                 code="y = [model(part).detach() for part in parts]",
                 holds="not y[0].requires_grad",
             ),
-            Way(
+            Alternative(
                 name="mixed",
                 label="detach() on each result, inside one no_grad()",
                 effect="Both at once.",

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from gradbench.workloads.pointwise import CHAIN, CHAIN_ANSWER, CHAIN_ROUNDINGS
-from gradbench.workloads.workload import Way, Workload, at
+from gradbench.workloads.workload import Alternative, Workload, at
 
 STEPS = 1_000
 
 _CHAIN = CHAIN.format(x="x")
-_LOOP = f"for _ in range({STEPS}):\n    loss = (x * x).sin().mean()\n    WAY"
+_LOOP = f"for _ in range({STEPS}):\n    loss = (x * x).sin().mean()\n    VARIANT"
 
 _ACCUMULATE = Workload(
     name="accumulate",
@@ -22,27 +22,27 @@ _ACCUMULATE = Workload(
     normwise=True,
     # A sum of so many equal terms, rounded each time: it grows with their number, not with its root.
     terms=lambda shape: STEPS + shape[0],
-    reference="detach",
+    baseline="detach",
     largest=10_000,
     dtypes=("float32", "float64"),
     every=3,
     presets=at(standard="small", thorough="small medium"),
-    ways=(
-        Way(
+    alternatives=(
+        Alternative(
             name="detach",
             label="total += loss.detach()",
             effect="Only the value is added.",
             code="total += loss.detach()",
             holds="not total.requires_grad",
         ),
-        Way(
+        Alternative(
             name="tracked",
             label="total = total + loss",
             effect="The sum carries the history of every step.",
             code="total = total + loss",
             holds="total.requires_grad",
         ),
-        Way(
+        Alternative(
             name="item",
             label="total += loss.item()",
             effect="The value is taken out as a Python number; on a GPU this waits for the device.",
@@ -52,7 +52,7 @@ _ACCUMULATE = Workload(
             result="torch.tensor(total, dtype=x.dtype, DEVICE)",
             holds="isinstance(total, float)",
         ),
-        Way(
+        Alternative(
             name="no_grad",
             label="total += loss under no_grad()",
             effect="The addition is not recorded.",
@@ -65,7 +65,7 @@ _ACCUMULATE = Workload(
 
 def _trained(statement: str) -> str:
     """The same loop with a backward in each step."""
-    return statement.replace("WAY", "loss.backward()\n    WAY")
+    return statement.replace("VARIANT", "loss.backward()\n    VARIANT")
 
 
 _AGAIN = f"x.grad = None\ny = {_CHAIN}"
@@ -77,11 +77,11 @@ WORKLOADS = (
         part="training",
         title=f"a running loss over {STEPS:,} steps: each with its backward",
         shows="The same where backward has released what each step saved: what is left of the history.",
-        feed="x.grad = None",
+        setup_per_call="x.grad = None",
         statement=_trained(_ACCUMULATE.statement),
-        ways=tuple(
-            replace(way, statement=None if way.statement is None else _trained(way.statement))
-            for way in _ACCUMULATE.ways
+        alternatives=tuple(
+            replace(alternative, statement=None if alternative.statement is None else _trained(alternative.statement))
+            for alternative in _ACCUMULATE.alternatives
         ),
         presets=at(thorough="small"),
     ),
@@ -90,36 +90,36 @@ WORKLOADS = (
         title="a second backward through one graph",
         shows="What retain_graph=True costs and keeps, against making the graph again.",
         inputs={"g": "torch.ones({shape}, {options})"},
-        feed=_AGAIN,
+        setup_per_call=_AGAIN,
         result="x.grad",
         answer=f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x",
         roundings=CHAIN_ROUNDINGS,
-        reference="once",
+        baseline="once",
         every=3,
         presets=at(standard="small large"),
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="once",
                 label="backward()",
-                effect="One backward; what the graph kept is released on the way.",
+                effect="One backward; what the graph kept is released on the alternative.",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
                 code="y.backward(g)",
             ),
-            Way(
+            Alternative(
                 name="retain",
                 label="backward(retain_graph=True)",
                 effect="One backward; the graph keeps all that it had.",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
                 code="y.backward(g, retain_graph=True)",
             ),
-            Way(
+            Alternative(
                 name="twice",
                 label="two backwards, the first retaining",
                 effect="Two gradients from one forward.",
                 code="y.backward(g, retain_graph=True)\ny.backward(g)",
                 result="x.grad / 2",
             ),
-            Way(
+            Alternative(
                 name="again",
                 label="backward, forward, backward",
                 effect="Two gradients from two forwards: nothing is retained.",

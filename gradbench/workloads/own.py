@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradbench.workloads.workload import Way, Workload
+from gradbench.workloads.workload import Alternative, Workload
 
 NAME = "model"
-# What of the user's file a lane may read. All else in it is its own affair.
+# What of the user's file a variant may read. All else in it is its own affair.
 READ = ("model", "x", "call", "loss")
 
 _DOCS = "https://docs.pytorch.org/docs/stable/"
-# In each lane, so that nothing is added to the names of the file: its functions look them up there.
+# In each variant, so that nothing is added to the names of the file: its functions look them up there.
 _LEAF = "from gradbench.models import share\nx = x.detach()\nmodel = share(model)"
 
 _NO_GRADIENTS = "for parameter in model.parameters():\n    parameter.grad = None"
@@ -66,16 +66,16 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
         result="value" if repeats else "value.isfinite()",
         normwise=True,
         roundings=roundings,
-        reference="tracked",
-        ways=(
-            Way(
+        baseline="tracked",
+        alternatives=(
+            Alternative(
                 name="tracked",
                 label="recorded, for a backward",
                 effect="The forward of a training step.",
                 code=forward,
                 holds="value.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="no_grad",
                 label="under torch.no_grad()",
                 effect="The same loss, for validation.",
@@ -83,7 +83,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                 code=f"with torch.no_grad():\n    {indented}",
                 holds="not value.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="inference_mode",
                 label="under torch.inference_mode()",
                 effect="The same loss, for validation, as an inference tensor.",
@@ -100,18 +100,18 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
             part="backward",
             title=f"{file}: training, backward",
             shows="What a backward costs, and what it costs to keep the graph for a second one.",
-            feed=f"{_NO_GRADIENTS}\n{forward}",
-            reference="backward",
-            ways=(
-                Way(
+            setup_per_call=f"{_NO_GRADIENTS}\n{forward}",
+            baseline="backward",
+            alternatives=(
+                Alternative(
                     name="backward",
                     label="backward()",
-                    effect="The graph is released on the way.",
+                    effect="The graph is released on the alternative.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward()",
                     holds=_SOME,
                 ),
-                Way(
+                Alternative(
                     name="retain_graph",
                     label="backward(retain_graph=True)",
                     effect="The graph is kept for a second backward, and with it what was saved.",
@@ -128,9 +128,9 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
             shows="What a step costs in time and memory without its optimizer, by how gradients are cleared.",
             statement=f"{forward}\nWAY",
             timeline=True,
-            reference="set_to_none",
-            ways=(
-                Way(
+            baseline="set_to_none",
+            alternatives=(
+                Alternative(
                     name="set_to_none",
                     label="model.zero_grad()",
                     effect="The gradients are released; this is the default since 2.0.",
@@ -138,7 +138,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                     code="value.backward()\nmodel.zero_grad()",
                     holds=_CLEARED,
                 ),
-                Way(
+                Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
                     effect="The gradients are kept and filled with zeros, to which the next backward adds.",
@@ -146,14 +146,14 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                     code="value.backward()\nmodel.zero_grad(set_to_none=False)",
                     holds=_ZEROS,
                 ),
-                Way(
+                Alternative(
                     name="by_hand",
                     label="p.grad = None by hand",
                     effect="The same as zero_grad(), in a loop of one's own.",
                     code=f"value.backward()\n{_NO_GRADIENTS}",
                     holds=_CLEARED,
                 ),
-                Way(
+                Alternative(
                     name="retain_graph",
                     label="backward(retain_graph=True), zero_grad()",
                     effect="The graph is kept until the loss is let go of.",

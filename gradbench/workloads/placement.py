@@ -1,6 +1,6 @@
 """The guide's one-neuron predictor: from scratch in NumPy, and in PyTorch."""
 
-from gradbench.workloads.workload import Way, Workload, at
+from gradbench.workloads.workload import Alternative, Workload, at
 
 WORKLOADS = (
     Workload(
@@ -11,8 +11,8 @@ WORKLOADS = (
         "TensorPlacementPredictor\n)",
         inputs={"placed": "(base > 0.4).to(base.dtype)"},
         leaf="x = base.detach()",
-        reference="tensors",
-        setup='kind = str(x.dtype).removeprefix("torch.")\npredictor = WAY\n'
+        baseline="tensors",
+        setup='kind = str(x.dtype).removeprefix("torch.")\npredictor = VARIANT\n'
         "data = predictor.prepare(x.cpu().numpy(), placed.cpu().numpy())",
         statement="predictor.epoch(data)",
         result="torch.tensor([float(predictor.weight), float(predictor.bias)], dtype=x.dtype)",
@@ -26,20 +26,20 @@ WORKLOADS = (
         dtypes=("float32", "float64"),
         every=3,
         presets=at(standard="small large"),
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="tensors",
                 label="PyTorch, raw tensors",
                 effect="Autograd for the gradients, the update under no_grad(), as the guide writes it.",
                 code="TensorPlacementPredictor(learning_rate=0.1, dtype=kind, DEVICE)",
             ),
-            Way(
+            Alternative(
                 name="module",
                 label="PyTorch, nn.Module and SGD",
                 effect="A module, the loss from logits, and torch.optim.SGD.",
                 code="ModulePlacementPredictor(learning_rate=0.1, dtype=kind, DEVICE)",
             ),
-            Way(
+            Alternative(
                 name="numpy",
                 label="NumPy, from scratch",
                 effect="The gradients written by hand, in NumPy; on the CPU, wherever the others are.",

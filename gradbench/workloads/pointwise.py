@@ -1,6 +1,6 @@
 """Operations element by element, under each method."""
 
-from gradbench.workloads.workload import Way, Workload, at
+from gradbench.workloads.workload import Alternative, Workload, at
 
 CHAIN = "torch.exp(torch.sin({x} ** 2))"
 CHAIN_ANSWER = "numpy.exp(numpy.sin(x ** 2))"
@@ -67,8 +67,8 @@ WORKLOADS = (
         answer="x[::2]",
         every=3,
         presets=at(standard="small large"),
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="requires_grad_false",
                 label="requires_grad_(False)",
                 effect="The input is not tracked.",
@@ -76,35 +76,35 @@ WORKLOADS = (
                 code="y = x[::2]",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="tracked",
                 label="tracked (no control)",
                 effect="The view is recorded.",
                 code="y = x[::2]",
                 holds="y.grad_fn is not None",
             ),
-            Way(
+            Alternative(
                 name="detach",
                 label="detach() before",
                 effect="A view of a tensor without history.",
                 code="y = x.detach()[::2]",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="detach_after",
                 label="detach() after",
                 effect="The view is recorded, and detached.",
                 code="y = x[::2].detach()",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="no_grad",
                 label="no_grad()",
                 effect="The view is not recorded, and yet says that it requires gradients.",
                 code="with torch.no_grad():\n    y = x[::2]",
                 holds="y.grad_fn is None",
             ),
-            Way(
+            Alternative(
                 name="inference_mode",
                 label="inference_mode()",
                 effect="As no_grad(): a view of a normal tensor is a normal tensor.",
@@ -122,8 +122,8 @@ WORKLOADS = (
         pointwise=True,
         every=3,
         presets=at(standard="small large"),
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="requires_grad_false",
                 label="requires_grad_(False)",
                 effect="The input is not tracked: nothing is recorded, nothing is switched.",
@@ -131,28 +131,28 @@ WORKLOADS = (
                 code=f"y = {_CHAIN}",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="tracked",
                 label="tracked (no control)",
                 effect="Everything is recorded.",
                 code=f"y = {_CHAIN}",
                 holds="y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="detach",
                 label="detach() after",
                 effect="Everything is recorded, and the result is detached.",
                 code=f"y = {_CHAIN}.detach()",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="no_grad",
                 label="no_grad()",
                 effect="One block around the work.",
                 code=f"with torch.no_grad():\n    y = {_CHAIN}",
                 holds="not y.requires_grad",
             ),
-            Way(
+            Alternative(
                 name="mixed",
                 label="no_grad() and detach() inside",
                 effect="The guide's combination: the block, and the result detached in it.",

@@ -12,10 +12,10 @@ from gradbench.workloads.evaluation import (
     SIZES,
     rows,
 )
-from gradbench.workloads.workload import LEAF, Way, Workload, at
+from gradbench.workloads.workload import LEAF, Alternative, Workload, at
 
 _NO_GRADIENTS = "for parameter in model.parameters():\n    parameter.grad = None\n"
-# A step writes to the parameters, so each lane has its own.
+# A step writes to the parameters, so each variant has its own.
 _OWN_MODEL = "x = base.detach()\nmodel = copy.deepcopy(model)"
 _LOSS = "loss = F.cross_entropy(model.head(features), labels)"
 _BACKBONE_FREE = "all(parameter.grad is None for parameter in model.backbone.parameters())"
@@ -32,7 +32,7 @@ _FREEZE = Workload(
         "labels": f"torch.arange({{shape}}[0], DEVICE) % {CLASSES}",
     },
     leaf=MODEL_LEAF,
-    statement=f"WAY\n{_LOSS}",
+    statement=f"VARIANT\n{_LOSS}",
     result="loss",
     answer=f"answers.cross_entropy({MLP_ANSWER}, labels)",
     normwise=True,
@@ -41,8 +41,8 @@ _FREEZE = Workload(
     every=3,
     presets=at(standard="medium"),
     shape=rows,
-    ways=(
-        Way(
+    alternatives=(
+        Alternative(
             name="requires_grad_false",
             label="backbone.requires_grad_(False)",
             effect="The flags of the backbone's parameters are cleared, once.",
@@ -51,20 +51,20 @@ _FREEZE = Workload(
             code="features = model.backbone(x)",
             holds=_BACKBONE_FREE,
         ),
-        Way(
+        Alternative(
             name="tracked",
             label="nothing frozen",
             effect="The backbone is trained as well.",
             code="features = model.backbone(x)",
         ),
-        Way(
+        Alternative(
             name="no_grad",
             label="features under no_grad()",
             effect="The backbone's forward is not recorded.",
             code="with torch.no_grad():\n    features = model.backbone(x)",
             holds=_BACKBONE_FREE,
         ),
-        Way(
+        Alternative(
             name="detach",
             label="features detached",
             effect="The backbone's forward is recorded, and its result detached.",
@@ -75,21 +75,21 @@ _FREEZE = Workload(
 )
 
 
-def _trained(way: Way) -> Way:
-    """After a backward, the way without freezing must have given the backbone gradients."""
-    if way.name != "tracked":
-        return way
-    return replace(way, holds=f"not {_BACKBONE_FREE}")
+def _trained(alternative: Alternative) -> Alternative:
+    """After a backward, the alternative without freezing must have given the backbone gradients."""
+    if alternative.name != "tracked":
+        return alternative
+    return replace(alternative, holds=f"not {_BACKBONE_FREE}")
 
 
 _HEAD_GRADIENT = "answers.mlp_head_gradient(x, model, labels)"
-_TRAINED = tuple(_trained(way) for way in _FREEZE.ways)
+_TRAINED = tuple(_trained(alternative) for alternative in _FREEZE.alternatives)
 
 _DISCOUNT = 0.9
 
 
-def _target(name: str, label: str, effect: str, code: str, setup: str = "", holds: str = "") -> Way:
-    return Way(name=name, label=label, effect=effect, setup=setup, code=code, holds=holds)
+def _target(name: str, label: str, effect: str, code: str, setup: str = "", holds: str = "") -> Alternative:
+    return Alternative(name=name, label=label, effect=effect, setup=setup, code=code, holds=holds)
 
 
 _TEACHER_FREE = "all(parameter.grad is None for parameter in teacher.parameters())"
@@ -102,24 +102,24 @@ _USES = (
         _FREEZE,
         part="backward",
         title="training a head on a frozen backbone: backward",
-        feed=f"{_NO_GRADIENTS}WAY\n{_LOSS}",
+        setup_per_call=f"{_NO_GRADIENTS}VARIANT\n{_LOSS}",
         statement="loss.backward()",
         result="model.head.weight.grad",
         answer=_HEAD_GRADIENT,
-        ways=_TRAINED,
+        alternatives=_TRAINED,
     ),
     replace(
         _FREEZE,
         part="step",
         title="training a head on a frozen backbone: the optimizer's step",
         leaf=_OWN_MODEL,
-        setup=f"WAY\n{_LOSS}\nloss.backward()\n"
+        setup=f"VARIANT\n{_LOSS}\nloss.backward()\n"
         "trained = [parameter for parameter in model.parameters() if parameter.grad is not None]\n"
         "optimizer = torch.optim.SGD(trained, lr=1e-4)",
         statement="optimizer.step()",
         result="model.head.weight.detach()",
         answer=f'model["head.weight"] - 1e-4 * {_HEAD_GRADIENT}',
-        ways=_TRAINED,
+        alternatives=_TRAINED,
     ),
     replace(
         _FREEZE,
@@ -127,7 +127,7 @@ _USES = (
         title="training a head on a frozen backbone: a whole step",
         leaf=_OWN_MODEL,
         setup="optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)",
-        statement=f"WAY\n{_LOSS}\nloss.backward()\noptimizer.step()\noptimizer.zero_grad()",
+        statement=f"VARIANT\n{_LOSS}\nloss.backward()\noptimizer.step()\noptimizer.zero_grad()",
         timeline=True,
     ),
     Workload(
@@ -142,8 +142,8 @@ _USES = (
             "reward": f"torch.rand(({{shape}}[0], {CLASSES}), {{options}})",
         },
         leaf=f"{MODEL_LEAF}\nteacher = share(teacher)",
-        feed="for parameter in (*model.parameters(), *teacher.parameters()):\n    parameter.grad = None",
-        statement="WAY\nloss = (model(x) - target).pow(2).mean()\nloss.backward()",
+        setup_per_call="for parameter in (*model.parameters(), *teacher.parameters()):\n    parameter.grad = None",
+        statement="VARIANT\nloss = (model(x) - target).pow(2).mean()\nloss.backward()",
         result="model.head.bias.grad",
         answer=f"2 * (answers.mlp(x, model) - reward - {_DISCOUNT} * answers.mlp(x, teacher)).sum(0) "
         "/ reward.size",
@@ -154,7 +154,7 @@ _USES = (
         every=3,
         presets=at(standard="medium"),
         shape=rows,
-        ways=(
+        alternatives=(
             _target(
                 "requires_grad_false",
                 "teacher.requires_grad_(False)",
@@ -204,31 +204,31 @@ _USES = (
         answer="x - 0.001 * gradient",
         writes=True,
         normwise=True,
-        reference="no_grad",
+        baseline="no_grad",
         every=3,
         presets=at(standard="small large"),
-        ways=(
-            Way(
+        alternatives=(
+            Alternative(
                 name="no_grad",
                 label="no_grad(), p -= lr * g",
                 effect="As the guide writes it: a product, then a difference in place.",
                 code="with torch.no_grad():\n    for p in parameters:\n        p -= 0.001 * p.grad",
             ),
-            Way(
+            Alternative(
                 name="no_grad_alpha",
                 label="no_grad(), p.sub_(g, alpha=lr)",
                 effect="The same in one operation, without an intermediate result.",
                 code="with torch.no_grad():\n    for p in parameters:\n        p.sub_(p.grad, alpha=0.001)",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.sub.html",
             ),
-            Way(
+            Alternative(
                 name="data",
                 label="p.data -= lr * g",
                 effect="Past autograd, which does not notice.",
                 code="for p in parameters:\n    p.data -= 0.001 * p.grad",
                 source="https://github.com/pytorch/pytorch/issues/6990",
             ),
-            Way(
+            Alternative(
                 name="optimizer",
                 label="torch.optim.SGD",
                 effect="The optimizer as it comes.",
@@ -236,7 +236,7 @@ _USES = (
                 code="optimizer.step()",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html",
             ),
-            Way(
+            Alternative(
                 name="optimizer_foreach",
                 label="torch.optim.SGD(foreach=True)",
                 effect="All parameters in one call of the dispatcher.",
@@ -244,7 +244,7 @@ _USES = (
                 code="optimizer.step()",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html",
             ),
-            Way(
+            Alternative(
                 name="optimizer_fused",
                 label="torch.optim.SGD(fused=True)",
                 effect="The whole step in one kernel.",
@@ -268,16 +268,16 @@ _ZERO_GRAD = Workload(
     leaf=_FREEZE.leaf,
     setup="optimizer = torch.optim.SGD(model.parameters(), lr=0.1)",
     # Gradients that nothing else holds, so that to clear them is to release them.
-    feed="for parameter in model.parameters():\n    parameter.grad = torch.ones_like(parameter)",
-    statement="WAY",
+    setup_per_call="for parameter in model.parameters():\n    parameter.grad = torch.ones_like(parameter)",
+    statement="VARIANT",
     result="",
-    reference="set_to_none",
+    baseline="set_to_none",
     sizes=SIZES,
     every=3,
     presets=at(standard="small"),
     shape=rows,
-    ways=(
-        Way(
+    alternatives=(
+        Alternative(
             name="set_to_none",
             label="zero_grad()",
             effect="The gradients are released; this is the default since 2.0.",
@@ -285,7 +285,7 @@ _ZERO_GRAD = Workload(
             code="optimizer.zero_grad()",
             holds="all(parameter.grad is None for parameter in model.parameters())",
         ),
-        Way(
+        Alternative(
             name="set_to_zero",
             label="zero_grad(set_to_none=False)",
             effect="The gradients are kept and filled with zeros.",
@@ -293,7 +293,7 @@ _ZERO_GRAD = Workload(
             code="optimizer.zero_grad(set_to_none=False)",
             holds="all(not parameter.grad.any() for parameter in model.parameters())",
         ),
-        Way(
+        Alternative(
             name="by_hand",
             label="p.grad = None by hand",
             effect="The same as zero_grad(), in a loop of one's own.",
@@ -312,16 +312,16 @@ WORKLOADS = (
         title="clearing the gradients of a model: with the forward and backward that follow",
         shows="What clearing does to the backward that follows: into nothing a gradient is moved, into zeros "
         "it is added.",
-        feed="",
-        statement=f"WAY\nfeatures = model.backbone(x)\n{_LOSS}\nloss.backward()",
+        setup_per_call="",
+        statement=f"VARIANT\nfeatures = model.backbone(x)\n{_LOSS}\nloss.backward()",
         result="loss",
         answer=_FREEZE.answer,
         normwise=True,
         roundings=2 * MLP_ROUNDINGS,
         presets=at(standard="medium"),
-        ways=tuple(
-            replace(way, holds="all(parameter.grad.any() for parameter in model.parameters())")
-            for way in _ZERO_GRAD.ways
+        alternatives=tuple(
+            replace(alternative, holds="all(parameter.grad.any() for parameter in model.parameters())")
+            for alternative in _ZERO_GRAD.alternatives
         ),
     ),
 )

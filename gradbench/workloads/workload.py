@@ -1,19 +1,19 @@
-"""What a workload is, and what a way of doing it is."""
+"""What a workload is, and what an alternative in it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from gradbench.methods import REFERENCE
+from gradbench.methods import BASELINE
 from gradbench.sizes import CLASSES
 
 PRESETS = ("quick", "standard", "thorough")
 
-# The tensor that every lane starts from: a leaf that requires gradients, on the storage all lanes read.
+# The tensor that every variant starts from: a leaf that requires gradients, on the storage all variants read.
 LEAF = "x = base.detach().requires_grad_()"
 OWN_BUFFER = "base = base.clone()"
-# The way of a workload, where it has one, that only moves the bytes which the others must move at least.
+# The alternative of a workload, where it has one, that only moves the bytes which the others must move at least.
 COPY = "copy"
 
 
@@ -38,25 +38,25 @@ def at(
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of doing what a workload is about, where that is not a choice among the methods.
+class Alternative:
+    """One alternative for what a workload is about, where that is not a choice among the methods.
 
     Attributes:
-        name: unique in its workload; a method's name where the way is that method put to this use.
-        label: the way as a user names it.
+        name: unique in its workload; a method's name where it is that method put to this use.
+        label: the alternative as a user names it.
         effect: what it does, in a sentence.
         source: the documentation of it; empty where there is none but the code.
-        code: what stands for `WAY` in the workload's setup, feed and statement.
+        code: what stands for `VARIANT` in the workload's setup, setup per call and statement.
         setup: lines run once, after the workload's leaf and before its setup.
         statement: what is timed, where it is not the workload's.
-        holds: expression that must be true once the statement has run: what the way promises.
+        holds: expression that must be true once the statement has run: what it promises.
         result: expression to hold against the answer; None is the workload's.
         answer: NumPy expression of the expected result; None is the workload's.
         needs: by kind of device, what must be on the machine: keys of `gradbench.plan.NEEDS`.
         counted: whether the source of the memory figures sees what it allocates.
         dtypes: those that it works in; empty for all.
         devices: the kinds of device that it works on; empty for all.
-        least: the number of elements from which it is a way of its own.
+        least: the number of elements from which it differs from the others.
         presets: those that measure it without being asked by name.
     """
 
@@ -80,7 +80,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is computed, with its expected answer: under each method, or in ways of its own.
+    """What is computed, with its expected answer: under each method, or in alternatives of its own.
 
     Code is Python text, as in `gradbench.methods`. Values are drawn uniformly from [0, 1). A call that makes
     a tensor out of nothing takes the argument `DEVICE`, in whose place the device is named where it is not
@@ -92,21 +92,21 @@ class Workload:
         title: what it is, in a few words; of a part, what is common to all parts, a colon, and the part.
         shows: what its figures tell, in a sentence.
         work: expression computed on the tensor `{x}` under each method; None where nothing is computed, or
-            where `ways` say what is.
-        ways: its lanes, in place of the methods.
-        reference: the way, or the method, that ratios are taken to.
+            where `alternatives` say what is.
+        alternatives: its variants, in place of the methods.
+        baseline: the alternative, or the method, that ratios are taken to.
         answer: the result in NumPy, on `x` (and what `inputs` names) as float64 arrays, modules as a dict of
             arrays, and `answers` (`gradbench.answers`); None where there is none.
         inputs: further names: an expression in which `{shape}` and `{options}` are filled in.
         imports: lines before everything else.
         definitions: lines after the inputs.
-        leaf: lines that make the lane's own `x`.
+        leaf: lines that make the variant's own `x`.
         own_buffer: a line before them, in the twin on a buffer of its own.
         methods: those that it is measured under; empty for all that fit.
         on_model: the work goes through a `model` whose parameters are what is tracked.
-        setup: lines run once per lane.
-        feed: lines run before each call, outside the clock.
-        statement: what is timed, with `WAY` where the ways differ.
+        setup: lines run once per variant.
+        setup_per_call: lines run before each call, outside the clock.
+        statement: what is timed, with `VARIANT` where the alternatives differ.
         result: expression, once the statement has run, that is held against the answer.
         writes: the statement is meant to write to x.
         timeline: the bytes that are live are followed through the statement, line by line.
@@ -117,7 +117,7 @@ class Workload:
         filling: the number of elements at which a call keeps an accelerator busy, so that the host's time is
             hidden: measured there as well, where large is; None where large already does.
         tensors: as many of the size of x as a comparison holds at once where it fills a device: those of its
-            lanes, of graphs and of a check.
+            variants, of graphs and of a check.
         sizes: the representative number of elements for each class of size.
         largest: the greatest number of elements that it is fit for; None for no limit.
         dtypes: those that it is fit for; empty for all.
@@ -131,8 +131,8 @@ class Workload:
     shows: str
     part: str = ""
     work: str | None = None
-    ways: tuple[Way, ...] = ()
-    reference: str = REFERENCE
+    alternatives: tuple[Alternative, ...] = ()
+    baseline: str = BASELINE
     answer: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     imports: str = ""
@@ -142,8 +142,8 @@ class Workload:
     methods: tuple[str, ...] = ()
     on_model: bool = False
     setup: str = ""
-    feed: str = ""
-    statement: str = "WAY"
+    setup_per_call: str = ""
+    statement: str = "VARIANT"
     result: str = "y"
     writes: bool = False
     timeline: bool = False

@@ -56,25 +56,25 @@ def _taken(results: Results, wanted: Iterable[int], copy: str | None = None) -> 
 
 
 def same(path: Path, per_run: int = 5) -> dict[str, Any]:
-    """Identical lanes: how often they are called different, before and after the correction."""
+    """Identical variants: how often they are called different, before and after the correction."""
     results = read_results(path)
     numbers = sorted({visit.number for visit in results.visits})
     groups = [numbers[i : i + per_run] for i in range(0, len(numbers) - per_run + 1, per_run)]
     whole = summarise(results)
-    ratios = [lane for each in whole.comparisons if (lane := each.lane("same")) and lane.ratio]
-    p = stats.p_values(_columns([lane.log_ratios for lane in ratios], numbers))
+    ratios = [variant for each in whole.comparisons if (variant := each.variant("same")) and variant.ratio]
+    p = stats.p_values(_columns([variant.log_ratios for variant in ratios], numbers))
     copies = sorted({each.id.rpartition("/")[2] for each in results.header.plan.comparisons})
     alarms = [
-        any(lane.verdict in ("slower", "faster") for c in run.comparisons if (lane := c.lane("same")))
+        any(variant.verdict in ("slower", "faster") for c in run.comparisons if (variant := c.variant("same")))
         for group in groups
         for copy in copies
         for run in [summarise(_taken(results, group, copy))]
     ]
     grouped = [
-        stats.p_values(_columns([lane.log_ratios for lane in ratios], group)) < 0.05 for group in groups
+        stats.p_values(_columns([variant.log_ratios for variant in ratios], group)) < 0.05 for group in groups
     ]
     hits, trials = int(numpy.sum(grouped)), int(numpy.size(grouped))
-    off = numpy.abs(numpy.log([lane.ratio.mean for lane in ratios if lane.ratio]))
+    off = numpy.abs(numpy.log([variant.ratio.mean for variant in ratios if variant.ratio]))
     return {
         "comparisons": len(ratios),
         "passes": len(numbers),
@@ -99,28 +99,28 @@ def _columns(log_ratios: Sequence[dict[int, float]], numbers: Sequence[int]) -> 
 
 
 def known(path: Path) -> Table:
-    """Lanes of k and k + 1 calls: the ratio that was found, and the true one."""
+    """Variants of k and k + 1 calls: the ratio that was found, and the true one."""
     rows = []
     for each in summarise(read_results(path)).comparisons:
         name, _, times = each.comparison.id.partition(" x ")
-        lane, reference, twin = (each.lane(key) for key in ("more", "reference", "twin"))
-        assert lane is not None
-        assert reference is not None
+        variant, baseline, twin = (each.variant(key) for key in ("more", "baseline", "twin"))
+        assert variant is not None
+        assert baseline is not None
         assert twin is not None
-        if lane.ratio is None or reference.time is None or twin.ratio is None:
+        if variant.ratio is None or baseline.time is None or twin.ratio is None:
             continue
         truth = (int(times) + 1) / int(times)
         rows.append(
             {
                 "call": name,
                 "times": int(times),
-                "seconds": reference.time.mean,
+                "seconds": baseline.time.mean,
                 "truth": truth,
-                "ratio": lane.ratio,
-                "error": lane.ratio.mean / truth - 1,
+                "ratio": variant.ratio,
+                "error": variant.ratio.mean / truth - 1,
                 "twin": twin.ratio,
                 # What the instrument sees per call besides k calls: t(k) = extra + k c, from k and k + 1.
-                "extra": reference.time.mean * (1 - int(times) * (lane.ratio.mean - 1)),
+                "extra": baseline.time.mean * (1 - int(times) * (variant.ratio.mean - 1)),
             }
         )
     return rows
@@ -136,7 +136,7 @@ def power(paths: Sequence[Path]) -> dict[str, Any]:
     scatter: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         for each in run.comparisons:
-            more, equal = each.lane("more"), each.lane("same")
+            more, equal = each.variant("more"), each.variant("same")
             assert more is not None
             assert equal is not None
             found[each.comparison.id].append(more.verdict == "slower")
@@ -174,18 +174,18 @@ def _visible(sd: float, passes: int) -> float:
 
 
 def hidden(path: Path) -> Table:
-    """Lanes that differ in what should not matter: their ratio to the reference, by size."""
+    """Variants that differ in what should not matter: their ratio to the baseline, by size."""
     return [
         {
             "trial": each.comparison.id.partition("/")[0],
             "numel": each.comparison.numel,
-            "seconds": reference.time.mean,
+            "seconds": baseline.time.mean,
             "ratios": {
-                lane.lane.name.rstrip("_"): lane.ratio for lane in each.lanes if lane.lane.role != "reference"
+                variant.variant.name.rstrip("_"): variant.ratio for variant in each.variants if variant.variant.role != "baseline"
             },
         }
         for each in summarise(read_results(path)).comparisons
-        if (reference := each.lane("reference")) is not None and reference.time is not None
+        if (baseline := each.variant("baseline")) is not None and baseline.time is not None
     ]
 
 
@@ -194,22 +194,22 @@ def in_place(path: Path) -> Table:
     return [
         {
             "numel": each.comparison.numel,
-            "seconds": reference.time.mean,
+            "seconds": baseline.time.mean,
             "added": {
-                lane.lane.name: lane.extra for lane in each.lanes if lane.lane.role == "method" and lane.extra
+                variant.variant.name: variant.extra for variant in each.variants if variant.variant.role == "method" and variant.extra
             },
         }
         for each in summarise(read_results(path)).comparisons
-        if (reference := each.lane("reference")) is not None and reference.time is not None
+        if (baseline := each.variant("baseline")) is not None and baseline.time is not None
     ]
 
 
 AFTER = {
-    "no_grad after reading": ("read, no_grad", "reference"),
+    "no_grad after reading": ("read, no_grad", "baseline"),
     "no_grad after writing": ("write, no_grad", "write"),
-    "no_grad after computing": ("compute, no_grad", "reference"),
-    "detach() after reading": ("read, detach", "reference"),
-    "detach() after computing": ("compute, detach", "reference"),
+    "no_grad after computing": ("compute, no_grad", "baseline"),
+    "detach() after reading": ("read, detach", "baseline"),
+    "detach() after computing": ("compute, detach", "baseline"),
 }
 
 
@@ -217,28 +217,28 @@ def after(path: Path) -> Table:
     """What a control costs after an operation, by the bytes that this touches and the time it takes."""
     rows = []
     for each in summarise(read_results(path)).comparisons:
-        reference = each.lane("reference")
-        assert reference is not None
-        if reference.time is None:
+        baseline = each.variant("baseline")
+        assert baseline is not None
+        if baseline.time is None:
             continue
         added = {}
         for name, (with_control, without) in AFTER.items():
-            one, other = each.lane(with_control), each.lane(without)
+            one, other = each.variant(with_control), each.variant(without)
             if one is None or other is None:
                 continue
-            # By pass: the reference's seconds times the difference of two ratios to it.
+            # By pass: the baseline's seconds times the difference of two ratios to it.
             added[name] = stats.interval(
                 [
-                    reference.time.mean * (math.exp(one.log_ratios[n]) - math.exp(other.log_ratios[n]))
+                    baseline.time.mean * (math.exp(one.log_ratios[n]) - math.exp(other.log_ratios[n]))
                     for n in sorted(one.log_ratios.keys() & other.log_ratios.keys())
                 ]
             )
-        rows.append({"bytes": 4 * each.comparison.numel, "seconds": reference.time.mean, "added": added})
+        rows.append({"bytes": 4 * each.comparison.numel, "seconds": baseline.time.mean, "added": added})
     return rows
 
 
 def order(path: Path) -> Table:
-    """By size, the largest bias that the order of lanes leaves in a ratio, and the strongest carry-over."""
+    """By size, the largest bias that the order of variants leaves in a ratio, and the strongest carry-over."""
     found = [msgspec.json.decode(line, type=Carried) for line in path.read_bytes().splitlines()]
     by_size: dict[int, list[Carried]] = defaultdict(list)
     for each in found:

@@ -42,14 +42,14 @@ def coverage(rows: Sequence[Coverage]) -> str:
 
 
 def p_values(values: Sequence[float]) -> str:
-    """Identical lanes: their p-values, which are uniform where the test is what it says."""
+    """Identical variants: their p-values, which are uniform where the test is what it says."""
     with style():
         figure, axes = _canvas(1.9)
         counts, edges = numpy.histogram(values, bins=20, range=(0, 1))
         colours = [COLOURS["slower"], *[COLOURS["line1"]] * 19]
         axes.bar(edges[:-1], counts, width=0.046, align="edge", color=colours, linewidth=0)
         axes.axhline(len(values) / 20, color=COLOURS["ink"], linewidth=0.8)
-        axes.set_xlabel("p of a comparison of identical lanes")
+        axes.set_xlabel("p of a comparison of identical variants")
         axes.set_ylabel("comparisons")
         return svg(figure, "p")
 

@@ -42,17 +42,17 @@ def _simulated(numbers: dict[str, Any]) -> Finding:
     return Finding(
         f"{sentence}.",
         (f"It fails {failed}. " if rest else "")
-        + f"Identical lanes are called different in at most {false} of runs.",
+        + f"Identical variants are called different in at most {false} of runs.",
     )
 
 
 def _same(numbers: dict[str, Any]) -> Finding:
     same = numbers["same"]
     return Finding(
-        f"Of {same['comparisons']} real comparisons of a lane with itself {same['alarms']} have p < 0.05 "
+        f"Of {same['comparisons']} real comparisons of a variant with itself {same['alarms']} have p < 0.05 "
         f"(5 % would be {0.05 * same['comparisons']:.0f}); of {same['runs']} runs made of them, "
         f"{same['false_runs']} call anything different.",
-        f"Identical lanes came out {_percent(same['median_off'], 3)} apart in the median and "
+        f"Identical variants came out {_percent(same['median_off'], 3)} apart in the median and "
         f"{_percent(same['worst_off'], 2)} at worst, in {same['passes']} processes of 60 ms each.",
     )
 
@@ -81,7 +81,7 @@ def _power(numbers: dict[str, Any]) -> Finding:
     call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
     return Finding(
         f"2 % more on a call of {call} is found in {power['seconds']:.0f} seconds in {found} runs.",
-        f"{power['passes']} processes each. The same lane entered again was called different in "
+        f"{power['passes']} processes each. The same variant entered again was called different in "
         f"{power['false']} of {power['false_trials']}.",
     )
 
@@ -114,7 +114,7 @@ def _peers(numbers: dict[str, Any]) -> Finding:
         f"The error is the root of the mean square over {own['n']} repetitions ({condition} machine), "
         "start-up included, with its 95 % interval; the others are "
         f"{', '.join(row['tool'] for row in others)}. Identical code asks only whether the drift of a shared "
-        "machine falls on both sides: where lanes take turns it does by design, where one statement is timed "
+        "machine falls on both sides: where variants take turns it does by design, where one statement is timed "
         "after another nothing makes it so. Most of these tools were made to tell how long one statement "
         "takes; how they do on a steady machine, with more time, or called in turns was not measured."
         + (
@@ -149,7 +149,7 @@ def _hidden(numbers: dict[str, Any]) -> Finding:
     return Finding(
         f"What a twin cannot show, at its worst and at least: {listed}; the place in the order "
         f"{_percent(order, 2)}.",
-        "The end of each interval that is nearer to no difference. So all lanes read one buffer, "
+        "The end of each interval that is nearer to no difference. So all variants read one buffer, "
         "and their order is drawn anew in every round.",
     )
 

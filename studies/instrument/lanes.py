@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from gradbench.plan import Comparison, Expectation, Lane, Role
+from gradbench.plan import Comparison, Expectation, Variant, Role
 
 TENSOR = "base = torch.rand({numel})\nx = base.detach().requires_grad_()"
 
 
-def lane(name: str, statement: str, role: Role = "method", setup: str = "") -> Lane:
-    """A lane that promises nothing: it is timed as it stands."""
-    return Lane(name, name, role, setup, statement, "", Expectation())
+def variant(name: str, statement: str, role: Role = "method", setup: str = "") -> Variant:
+    """A variant that promises nothing: it is timed as it stands."""
+    return Variant(name, name, role, setup, statement, "", Expectation())
 
 
-def comparison(name: str, lanes: list[Lane], numel: int = 100, prepare: str = TENSOR) -> Comparison:
-    """A comparison of these lanes, one of them the reference, and an empty loop."""
+def comparison(name: str, variants: list[Variant], numel: int = 100, prepare: str = TENSOR) -> Comparison:
+    """A comparison of these variants, one of them the baseline, and an empty loop."""
     return Comparison(
         id=name,
         workload=name,
@@ -27,7 +27,7 @@ def comparison(name: str, lanes: list[Lane], numel: int = 100, prepare: str = TE
         prepare="torch.manual_seed(0)\n" + prepare.format(numel=numel),
         answer="",
         tolerance=0.0,
-        lanes=(*lanes, lane("empty", "pass", "empty")),
+        variants=(*variants, variant("empty", "pass", "empty")),
     )
 
 

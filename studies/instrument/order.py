@@ -1,7 +1,7 @@
-"""What a lane's predecessor does to it: the same batches as the product's, with the order kept.
+"""What a variant's predecessor does to it: the same batches as the product's, with the order kept.
 
-The product shuffles the lanes of each round, so that no lane always follows the same other. One thing
-remains: within a round a lane never follows itself. This bounds what that is worth.
+The product shuffles the variants of each round, so that no variant always follows the same other. One thing
+remains: within a round a variant never follows itself. This bounds what that is worth.
 
 Run as `python -m studies.instrument.order NUMEL SECONDS SEED`: one process, one line of JSON.
 """
@@ -22,10 +22,10 @@ import numpy
 
 from gradbench.results import BATCH_SECONDS
 from gradbench.worker import KEEP_PAGES
-from studies.instrument.lanes import comparison, lane
+from studies.instrument.variants import comparison, variant
 
 SIZES = (100, 10_000, 1_000_000, 4_000_000)
-LANES = {
+VARIANTS = {
     "multiply": "y = x * 2.0",
     "multiply, twin": "y = x * 2.0",
     "copy": "y = x.clone()",
@@ -38,8 +38,8 @@ class Carried(msgspec.Struct, frozen=True):
     """What came before, and what it did, in one process.
 
     Attributes:
-        effect: by lane and predecessor, log of the median time after it to the lane's median over all.
-        bias: by lane, the log-ratio to `multiply` that its own set of predecessors alone gives it.
+        effect: by variant and predecessor, log of the median time after it to the variant's median over all.
+        bias: by variant, the log-ratio to `multiply` that its own set of predecessors alone gives it.
     """
 
     numel: int
@@ -53,11 +53,11 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
     import gc
 
     from gradbench.calibration import calibrate
-    from gradbench.lane import ReadyLane, prepare
+    from gradbench.variant import ReadyVariant, prepare
 
-    lanes = [lane(name, statement, setup="x = base") for name, statement in LANES.items()]
-    shared = prepare(comparison("order", lanes, numel))
-    batches = {each.name: ReadyLane(each, shared).batch for each in lanes}
+    variants = [variant(name, statement, setup="x = base") for name, statement in VARIANTS.items()]
+    shared = prepare(comparison("order", variants, numel))
+    batches = {each.name: ReadyVariant(each, shared).batch for each in variants}
     calls = {name: calibrate(batch, BATCH_SECONDS) for name, batch in batches.items()}
     dice = random.Random(seed)
     names = list(batches)
@@ -75,7 +75,7 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
         others = {other: numpy.median(times[name, other]) for other in batches if times[name, other]}
         middle = numpy.median([each for other in batches for each in times[name, other]])
         effect[name] = {other: float(numpy.log(value / middle)) for other, value in others.items()}
-    # Mean over the predecessors that a lane has in a round: all but itself, equally often.
+    # Mean over the predecessors that a variant has in a round: all but itself, equally often.
     mean = {
         name: float(numpy.mean([value for other, value in effects.items() if other != name]))
         for name, effects in effect.items()

@@ -41,7 +41,7 @@ from gradbench.plan import Plan, Request
 from gradbench.results import Options
 from gradbench.stats import Interval
 from gradbench.summary import summarise
-from studies.instrument.lanes import comparison, lane, repeated
+from studies.instrument.variants import comparison, variant, repeated
 
 ROOT = Path(__file__).parents[2]
 
@@ -633,8 +633,8 @@ print(json.dumps([verdict(*pair) for pair in json.load(sys.stdin)]))
 class Gradbench(Tool):
     """A run of three passes that ends with the budget, and the point estimate of its summary.
 
-    As in every run there are a reference, its twin and an empty loop beside what is asked for. `again`
-    is a lane of its own, not the twin: a twin takes part in no verdict, so it could never be called
+    As in every run there are a baseline, its twin and an empty loop beside what is asked for. `again`
+    is a variant of its own, not the twin: a twin takes part in no verdict, so it could never be called
     different. Three passes are fewer than gradbench advises (it warns below ten), but each imports
     torch, and a budget of seconds holds few.
     """
@@ -670,10 +670,10 @@ def plan() -> Plan:
             comparison(
                 group,
                 [
-                    lane("reference", STATEMENTS[f"{group}/a"], "reference"),
-                    lane("twin", STATEMENTS[f"{group}/a"], "twin"),
-                    lane("again", STATEMENTS[f"{group}/again"]),
-                    lane("more", STATEMENTS[f"{group}/more"]),
+                    variant("baseline", STATEMENTS[f"{group}/a"], "baseline"),
+                    variant("twin", STATEMENTS[f"{group}/a"], "twin"),
+                    variant("again", STATEMENTS[f"{group}/again"]),
+                    variant("more", STATEMENTS[f"{group}/more"]),
                 ],
             )
             for group in GROUPS
@@ -699,8 +699,8 @@ def measure(folder: Path, until: float, passes: int) -> Answer:
     verdicts: dict[str, str | None] = {}
     for each in summarise(results).comparisons:
         group = each.comparison.id
-        for name, role in (("a", "reference"), ("again", "again"), ("more", "more")):
-            found = each.lane(role)
+        for name, role in (("a", "baseline"), ("again", "again"), ("more", "more")):
+            found = each.variant(role)
             if found is None or found.time is None or found.ratio is None:
                 raise Failed(f"{group}/{name} was not measured")
             seconds[f"{group}/{name}"] = found.time.mean

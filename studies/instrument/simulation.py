@@ -22,14 +22,14 @@ from gradbench.plan import Plan, Request
 from gradbench.results import FORMAT, SCHEMA, Header, Options, Results, Visit
 from gradbench.summary import RunSummary
 from gradbench.summary import summarise as summarise_run
-from studies.instrument.lanes import comparison, lane
+from studies.instrument.variants import comparison, variant
 
 Array = numpy.ndarray[Any, Any]
 
-# Seconds per call of the lanes, and what the empty loop takes of each.
+# Seconds per call of the variants, and what the empty loop takes of each.
 CALL, EMPTY = 350e-9, 6e-9
 EFFECT = 1.05
-LANES = {"reference": 1.0, "twin": 1.0, "same": 1.0, "slower": EFFECT}
+VARIANTS = {"baseline": 1.0, "twin": 1.0, "same": 1.0, "slower": EFFECT}
 CALLS = 140
 
 
@@ -41,11 +41,11 @@ class Regime:
         says: what is wrong with it, in words.
         passes: processes in a run.
         rounds: in a visit.
-        noise: per batch, a factor: (rng, rounds x lanes) -> array of that shape.
-        bias: per process, a factor for each lane: (rng, lanes) -> array; its mean log is 0,
-            or `shift` for the lane `slower`.
+        noise: per batch, a factor: (rng, rounds x variants) -> array of that shape.
+        bias: per process, a factor for each variant: (rng, variants) -> array; its mean log is 0,
+            or `shift` for the variant `slower`.
         common: a factor that all batches share as time goes by: (rng, batches) -> array.
-        shift: mean of the log bias of the lane `slower`, which is part of the truth.
+        shift: mean of the log bias of the variant `slower`, which is part of the truth.
     """
 
     name: str
@@ -85,19 +85,19 @@ def _stretches(rng: numpy.random.Generator, batches: int) -> Array:
     return numpy.where(numpy.repeat(blocks, length)[:batches], 2.0, 1.0)
 
 
-def _layout(rng: numpy.random.Generator, lanes: int) -> Array:
-    return numpy.exp(rng.normal(0.0, 0.01, lanes))
+def _layout(rng: numpy.random.Generator, variants: int) -> Array:
+    return numpy.exp(rng.normal(0.0, 0.01, variants))
 
 
-def _skewed(rng: numpy.random.Generator, lanes: int) -> Array:
-    return numpy.exp(0.01 * (rng.exponential(1.0, lanes) - 1.0))
+def _skewed(rng: numpy.random.Generator, variants: int) -> Array:
+    return numpy.exp(0.01 * (rng.exponential(1.0, variants) - 1.0))
 
 
 def _modes(share: float, size: float) -> Callable[[numpy.random.Generator, int], Array]:
-    """In a share of the processes the last lane alone is slower, beside a little scatter of all."""
+    """In a share of the processes the last variant alone is slower, beside a little scatter of all."""
 
-    def bias(rng: numpy.random.Generator, lanes: int) -> Array:
-        factors = numpy.exp(rng.normal(0.0, 0.003, lanes))
+    def bias(rng: numpy.random.Generator, variants: int) -> Array:
+        factors = numpy.exp(rng.normal(0.0, 0.003, variants))
         factors[-1] *= 1 + size * (rng.random() < share)
         return factors
 
@@ -110,17 +110,17 @@ REGIMES = (
     Regime("stretches", "a fifth of the time all takes twice as long", 10, _small, common=_stretches),
     Regime("bursts", "one batch in ten takes about three times as long", 10, _bursts),
     Regime("heavy tails", "interruptions with a Pareto tail of index 1.5, without variance", 10, _tails),
-    Regime("layout", "each process biases each lane by 1 %", 10, _small, _layout),
+    Regime("layout", "each process biases each variant by 1 %", 10, _small, _layout),
     Regime("skewed layout", "the same, with an exponential distribution", 10, _small, _skewed),
     Regime("three passes", "layout, and only three passes", 3, _small, _layout),
     Regime("five passes", "layout, and five passes", 5, _small, _layout),
     Regime("two passes", "layout, and only two passes", 2, _small, _layout),
     Regime("two passes, drift", "the same, on a machine whose speed wanders", 2, _small, _layout, _drift),
     Regime("few rounds", "layout, and five rounds a visit", 10, _bursts, _layout, rounds=5),
-    Regime("two modes", "in 3 of 10 processes one lane is 3 % slower", 10, _small,
+    Regime("two modes", "in 3 of 10 processes one variant is 3 % slower", 10, _small,
            _modes(0.3, 0.03), shift=0.3 * math.log(1.03)),
     Regime("all at once", "drift, tails and layout together", 10, _tails, _layout, _drift),
-    Regime("rare mode", "in 1 of 20 processes one lane is 5 % slower", 10, _small,
+    Regime("rare mode", "in 1 of 20 processes one variant is 5 % slower", 10, _small,
            _modes(0.05, 0.05), shift=0.05 * math.log(1.05)),
 )  # fmt: skip
 
@@ -129,12 +129,12 @@ class Coverage(msgspec.Struct, frozen=True):
     """What came of the simulated runs of a regime.
 
     Attributes:
-        covered: share of the runs whose interval for the lane `slower` holds the truth.
+        covered: share of the runs whose interval for the variant `slower` holds the truth.
         width: median half width of that interval, as a fraction.
         bias: mean of the estimated log-ratio, less the truth.
-        alarms: share of the runs in which the p of the lane `same` is below 0.05, before any correction.
-        false: share of the runs in which the lane `same` is called slower or faster.
-        found: share of the runs in which the lane `slower` is called slower.
+        alarms: share of the runs in which the p of the variant `same` is below 0.05, before any correction.
+        false: share of the runs in which the variant `same` is called slower or faster.
+        found: share of the runs in which the variant `slower` is called slower.
     """
 
     regime: str
@@ -152,10 +152,10 @@ class Coverage(msgspec.Struct, frozen=True):
 _COMPARISON = comparison(
     "simulated",
     [
-        lane("reference", "", "reference"),
-        lane("twin", "", "twin"),
-        lane("same", ""),
-        lane("slower", ""),
+        variant("baseline", "", "baseline"),
+        variant("twin", "", "twin"),
+        variant("same", ""),
+        variant("slower", ""),
     ],
 )
 _HEADER = Header(
@@ -167,23 +167,23 @@ _HEADER = Header(
 def one_run(regime: Regime, rng: numpy.random.Generator) -> RunSummary:
     """Simulate one run of a regime, and summarise it as a real one is."""
     results = Results(Path("simulated"), _HEADER)
-    roles = [each.role for each in _COMPARISON.lanes]
-    net = CALL * numpy.array([*LANES.values(), 0.0])
+    roles = [each.role for each in _COMPARISON.variants]
+    net = CALL * numpy.array([*VARIANTS.values(), 0.0])
     for number in range(1, regime.passes + 1):
         bias = numpy.ones(len(net)) if regime.bias is None else regime.bias(rng, len(net) - 1)
         bias = numpy.append(bias, 1.0)[: len(net)]
         shape = (regime.rounds, len(net))
         times = CALLS * 1e9 * (net * bias + EMPTY) * regime.noise(rng, shape)
         if regime.common is not None:
-            # The lanes of a round take turns in random order, so the common factor falls on them so.
+            # The variants of a round take turns in random order, so the common factor falls on them so.
             places = rng.permuted(numpy.tile(numpy.arange(len(net)), (regime.rounds, 1)), axis=1)
             times *= numpy.take_along_axis(
                 regime.common(rng, regime.rounds * len(net)).reshape(shape), places, axis=1
             )
-        lanes, error = summarise_visit(roles, [CALLS] * len(net), numpy.rint(times))
+        variants, error = summarise_visit(roles, [CALLS] * len(net), numpy.rint(times))
         results.add(
             Visit(number, "simulated", regime.rounds, 1.0, 0.0, error,
-                  dict(zip([each.name for each in _COMPARISON.lanes], lanes, strict=True)))
+                  dict(zip([each.name for each in _COMPARISON.variants], variants, strict=True)))
         )  # fmt: skip
     return summarise_run(results)
 
@@ -192,7 +192,7 @@ Row = tuple[float, float, float, float, str, str]
 
 
 def _some_runs(name: str, seed: int, runs: int) -> list[Row]:
-    """Per run: low, mean and high of the lane `slower` in logs; p-like of `same`; the two verdicts."""
+    """Per run: low, mean and high of the variant `slower` in logs; p-like of `same`; the two verdicts."""
     from gradbench.stats import p_values
 
     regime = next(each for each in REGIMES if each.name == name)
@@ -200,7 +200,7 @@ def _some_runs(name: str, seed: int, runs: int) -> list[Row]:
     rows: list[Row] = []
     for _ in range(runs):
         summary = one_run(regime, rng).comparisons[0]
-        slower, same = summary.lane("slower"), summary.lane("same")
+        slower, same = summary.variant("slower"), summary.variant("same")
         assert slower is not None
         assert same is not None
         assert slower.ratio is not None

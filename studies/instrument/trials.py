@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import run
-from gradbench.plan import Comparison, Lane, Plan, Request, Role
+from gradbench.plan import Comparison, Variant, Plan, Request, Role
 from gradbench.results import BATCH_SECONDS, Allocator, Options
-from studies.instrument.lanes import comparison, lane, repeated
+from studies.instrument.variants import comparison, variant, repeated
 
 # The statements that are held against themselves: from 50 ns to half a millisecond.
 SAME: dict[str, tuple[str, int]] = {
@@ -77,16 +77,16 @@ def measure(trial: Trial, output: Path) -> None:
 
 
 def same() -> Trial:
-    """Identical lanes, 216 times: each comparison as the product makes it."""
+    """Identical variants, 216 times: each comparison as the product makes it."""
     return Trial(
         "same",
         tuple(
             comparison(
                 f"{name}/{copy}",
                 [
-                    lane("reference", statement, "reference"),
-                    lane("twin", statement, "twin"),
-                    lane("same", statement),
+                    variant("baseline", statement, "baseline"),
+                    variant("twin", statement, "twin"),
+                    variant("same", statement),
                 ],
                 numel,
             )
@@ -99,7 +99,7 @@ def same() -> Trial:
 
 
 def known(batch_seconds: float = BATCH_SECONDS) -> Trial:
-    """Lanes of k and k + 1 repetitions of one call: the true ratio is (k + 1) / k."""
+    """Variants of k and k + 1 repetitions of one call: the true ratio is (k + 1) / k."""
     cases = {
         "flag": ("x.requires_grad_()", (1, 2, 5, 10, 20, 50)),
         "detach": ("x.detach()", (1, 2, 5, 10, 20, 50)),
@@ -111,9 +111,9 @@ def known(batch_seconds: float = BATCH_SECONDS) -> Trial:
             comparison(
                 f"{name} x {times}",
                 [
-                    lane("reference", repeated(call, times), "reference"),
-                    lane("twin", repeated(call, times), "twin"),
-                    lane("more", repeated(call, times + 1)),
+                    variant("baseline", repeated(call, times), "baseline"),
+                    variant("twin", repeated(call, times), "twin"),
+                    variant("more", repeated(call, times + 1)),
                 ],
             )
             for name, (call, counts) in cases.items()
@@ -133,19 +133,19 @@ def power(number: int) -> Trial:
             comparison(
                 "repeated",
                 [
-                    lane("reference", repeated("x.requires_grad_()", 50), "reference"),
-                    lane("twin", repeated("x.requires_grad_()", 50), "twin"),
-                    lane("same", repeated("x.requires_grad_()", 50)),
-                    lane("more", repeated("x.requires_grad_()", 51)),
+                    variant("baseline", repeated("x.requires_grad_()", 50), "baseline"),
+                    variant("twin", repeated("x.requires_grad_()", 50), "twin"),
+                    variant("same", repeated("x.requires_grad_()", 50)),
+                    variant("more", repeated("x.requires_grad_()", 51)),
                 ],
             ),
             comparison(
                 "added",
                 [
-                    lane("reference", f"y = {ADDED}", "reference"),
-                    lane("twin", f"y = {ADDED}", "twin"),
-                    lane("same", f"y = {ADDED}"),
-                    lane("more", f"x.requires_grad_()\ny = {ADDED}"),
+                    variant("baseline", f"y = {ADDED}", "baseline"),
+                    variant("twin", f"y = {ADDED}", "twin"),
+                    variant("same", f"y = {ADDED}"),
+                    variant("more", f"x.requires_grad_()\ny = {ADDED}"),
                 ],
             ),
         ),
@@ -156,23 +156,23 @@ def power(number: int) -> Trial:
     )
 
 
-NAMED = "the_tensor_that_this_lane_reads_under_a_name_of_seventy_letters_and_more"
+NAMED = "the_tensor_that_this_variant_reads_under_a_name_of_seventy_letters_and_more"
 MULTIPLY = "y = f * 2.0"
 
 
-def _on(buffer: str, name: str, role: Role = "method") -> Lane:
-    return lane(name, MULTIPLY, role, f"f = {buffer}")
+def _on(buffer: str, name: str, role: Role = "method") -> Variant:
+    return variant(name, MULTIPLY, role, f"f = {buffer}")
 
 
 def hidden(allocator: Allocator) -> Trial:
-    """Lanes that differ in nothing that a user would call a difference.
+    """Variants that differ in nothing that a user would call a difference.
 
-    `place`: three lanes on one buffer, one of them under a long name, and three on another, so that both
-    are equally warm. `align`: the same, the second buffer 16 bytes off. `warm`: one lane on a buffer that
+    `place`: three variants on one buffer, one of them under a long name, and three on another, so that both
+    are equally warm. `align`: the same, the second buffer 16 bytes off. `warm`: one variant on a buffer that
     no other touches, against six that share theirs.
     """
-    three = [_on("base", "reference", "reference"), _on("base", "twin", "twin")]
-    three.append(lane("named" + "_" * 60, f"y = {NAMED} * 2.0", setup=f"{NAMED} = base"))
+    three = [_on("base", "baseline", "baseline"), _on("base", "twin", "twin")]
+    three.append(variant("named" + "_" * 60, f"y = {NAMED} * 2.0", setup=f"{NAMED} = base"))
     second = {
         "place": ("other = base.clone()", [_on("other", f"second buffer {i}") for i in (1, 2, 3)]),
         "align": (
@@ -187,8 +187,8 @@ def hidden(allocator: Allocator) -> Trial:
     return Trial(
         f"hidden {allocator}",
         tuple(
-            comparison(f"{name}/{numel}", [*three, *lanes], numel, "base = torch.rand({numel})\n" + other)
-            for name, (other, lanes) in second.items()
+            comparison(f"{name}/{numel}", [*three, *variants], numel, "base = torch.rand({numel})\n" + other)
+            for name, (other, variants) in second.items()
             for numel in (100, 10_000, 100_000, 1_000_000, 4_000_000)
         ),
         passes=12,
@@ -207,14 +207,14 @@ def in_place() -> Trial:
             comparison(
                 f"in place/{numel}",
                 [
-                    lane("reference", "y = f * 2.0", "reference"),
-                    lane("twin", "y = f * 2.0", "twin"),
-                    lane("no_grad", block.format(context="torch.no_grad()")),
-                    lane("inference_mode", block.format(context="torch.inference_mode()")),
-                    lane("nullcontext", block.format(context="nothing"), setup="from contextlib import "
+                    variant("baseline", "y = f * 2.0", "baseline"),
+                    variant("twin", "y = f * 2.0", "twin"),
+                    variant("no_grad", block.format(context="torch.no_grad()")),
+                    variant("inference_mode", block.format(context="torch.inference_mode()")),
+                    variant("nullcontext", block.format(context="nothing"), setup="from contextlib import "
                          "nullcontext\nnothing = nullcontext()"),
-                    lane("tracked", "y = x * 2.0"),
-                    lane("detach", "y = x.detach() * 2.0"),
+                    variant("tracked", "y = x * 2.0"),
+                    variant("detach", "y = x.detach() * 2.0"),
                 ],
                 numel,
                 "base = torch.rand({numel})\nx = base.detach().requires_grad_()\nf = base.detach()",
@@ -234,13 +234,13 @@ def evicted() -> Trial:
             comparison(
                 f"evicted/{touched}",
                 [
-                    lane("reference", "junk.sum()", "reference"),
-                    lane("twin", "junk.sum()", "twin"),
-                    lane("read, no_grad", f"junk.sum()\n{NO_GRAD}"),
-                    lane("write", "junk.fill_(1.0)"),
-                    lane("write, no_grad", f"junk.fill_(1.0)\n{NO_GRAD}"),
-                    lane("read, flag", "junk.sum()\nx.requires_grad_()"),
-                    lane("read, detach", "junk.sum()\nx.detach()"),
+                    variant("baseline", "junk.sum()", "baseline"),
+                    variant("twin", "junk.sum()", "twin"),
+                    variant("read, no_grad", f"junk.sum()\n{NO_GRAD}"),
+                    variant("write", "junk.fill_(1.0)"),
+                    variant("write, no_grad", f"junk.fill_(1.0)\n{NO_GRAD}"),
+                    variant("read, flag", "junk.sum()\nx.requires_grad_()"),
+                    variant("read, detach", "junk.sum()\nx.detach()"),
                 ],
                 touched // 4,
                 "junk = torch.rand({numel})\nx = torch.rand(100).requires_grad_()\nbase = x.detach()",
@@ -263,10 +263,10 @@ def computed() -> Trial:
             comparison(
                 f"computed/{numel}",
                 [
-                    lane("reference", "small.lgamma()", "reference"),
-                    lane("twin", "small.lgamma()", "twin"),
-                    lane("compute, no_grad", f"small.lgamma()\n{NO_GRAD}"),
-                    lane("compute, detach", "small.lgamma()\nx.detach()"),
+                    variant("baseline", "small.lgamma()", "baseline"),
+                    variant("twin", "small.lgamma()", "twin"),
+                    variant("compute, no_grad", f"small.lgamma()\n{NO_GRAD}"),
+                    variant("compute, detach", "small.lgamma()\nx.detach()"),
                 ],
                 numel,
                 "small = torch.rand({numel})\nx = torch.rand(100).requires_grad_()\nbase = x.detach()",

@@ -104,13 +104,13 @@ def splice(text: str, table: str) -> str:
 
 
 def headline(summary: RunSummary, folder: str) -> str:
-    """The README's summary, in Markdown: a few findings, and each method's time in the reference's."""
+    """The README's summary, in Markdown: a few findings, and each method's time in the baseline's."""
     columns = [
         each
         for each in summary.comparisons
         if each.comparison.name in HEADLINE and each.comparison.size in ("small", "large")
     ]
-    labels = {lane.lane.name: lane.lane.label for each in columns for lane in each.methods}
+    labels = {variant.variant.name: variant.variant.label for each in columns for variant in each.methods}
     header = summary.results.header
     heads = [f"`{each.comparison.workload}` {format.count(each.comparison.numel)}" for each in columns]
     rows = [["", *heads], ["---", *["---:"] * len(columns)]]
@@ -129,12 +129,12 @@ def headline(summary: RunSummary, folder: str) -> str:
 
 
 def _cell(each: ComparisonSummary, name: str) -> str:
-    lane = each.lane(name)
-    if lane is None:
+    variant = each.variant(name)
+    if variant is None:
         return ""
-    if lane.verdict == "reference":
-        return format.seconds(lane.time.mean if lane.time else None)
-    return format.multiple(lane.ratio)
+    if variant.verdict == "baseline":
+        return format.seconds(variant.time.mean if variant.time else None)
+    return format.multiple(variant.ratio)
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ class Trial(msgspec.Struct, frozen=True):
         seconds: wall time of the command.
         code: its exit code, 1 where something is worse.
         ended: why: decided, budget or pairs.
-        alarms: lanes that are called slower, faster or different in memory, with what is said of them.
+        alarms: variants that are called slower, faster or different in memory, with what is said of them.
         found: of a change, whether it is told where it was made.
-        apart: by lane, the ratio of the two sides.
-        yardstick: the ratio of the same work on both sides.
+        apart: by variant, the ratio of the two sides.
+        calibration_task: the ratio of the same work on both sides.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Trial(msgspec.Struct, frozen=True):
     alarms: dict[str, str]
     found: bool | None
     apart: dict[str, float]
-    yardstick: float
+    calibration_task: float
 
 
 class Trials(msgspec.Struct):
@@ -130,29 +130,29 @@ def _trial(data: dict[str, Any], kind: str, workloads: str) -> Trial:
         code=data["code"],
         pairs=data["pairs"],
         ended=data["ended"],
-        alarms={_name(lane): said for lane in data["lanes"] if (said := _alarm(lane))},
-        found=_found(kind, data["lanes"]),
-        apart={_name(lane): lane["ratio"]["mean"] for lane in data["lanes"] if lane["ratio"]},
-        yardstick=data["yardstick"]["mean"],
+        alarms={_name(variant): said for variant in data["variants"] if (said := _alarm(variant))},
+        found=_found(kind, data["variants"]),
+        apart={_name(variant): variant["ratio"]["mean"] for variant in data["variants"] if variant["ratio"]},
+        calibration_task=data["calibration_task"]["mean"],
     )
 
 
-def _name(lane: dict[str, Any]) -> str:
-    return f"{lane['comparison']} {lane['lane']}"
+def _name(variant: dict[str, Any]) -> str:
+    return f"{variant['comparison']} {variant['variant']}"
 
 
-def _alarm(lane: dict[str, Any]) -> str:
-    """What is said of a lane that is called different; empty where it is not."""
-    said = [lane["outcome"]] if lane["outcome"] in ("slower", "faster", "failed") else []
-    if said and lane["ratio"]:
-        ratio = lane["ratio"]
+def _alarm(variant: dict[str, Any]) -> str:
+    """What is said of a variant that is called different; empty where it is not."""
+    said = [variant["outcome"]] if variant["outcome"] in ("slower", "faster", "failed") else []
+    if said and variant["ratio"]:
+        ratio = variant["ratio"]
         said = [f"{said[0]} {ratio['mean']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"]
-    said += [f"{figure} {one} to {other}" for figure, (one, other) in lane["memory"].items()]
+    said += [f"{figure} {one} to {other}" for figure, (one, other) in variant["memory"].items()]
     return ", ".join(said)
 
 
-def _found(kind: str, lanes: list[dict[str, Any]]) -> bool | None:
-    own = {lane["comparison"]: lane for lane in lanes if lane["lane"] == "function"}
+def _found(kind: str, variants: list[dict[str, Any]]) -> bool | None:
+    own = {variant["comparison"]: variant for variant in variants if variant["variant"] == "function"}
     if kind == "slower":
         return bool(own[_SLOW]["outcome"] == "slower")
     if kind == "larger":
@@ -181,14 +181,14 @@ def part(trials: Trials) -> Part:
     apart = sorted(abs(ratio - 1) for each in alike for ratio in each.apart.values())
     about = [
         f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, in "
-        f"at most {trials.budget} s, of the usual lanes unless workloads are named."
+        f"at most {trials.budget} s, of the usual variants unless workloads are named."
     ]
     if apart:
-        off = max(abs(each.yardstick - 1) for each in alike)
+        off = max(abs(each.calibration_task - 1) for each in alike)
         about.append(
             f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
-            f"{len(apart)} lanes, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
-            f"{apart[-1]:.2%} at most; the yardstick by {off:.2%} at most."
+            f"{len(apart)} variants, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
+            f"{apart[-1]:.2%} at most; the calibration task by {off:.2%} at most."
         )
     columns = ("change", "workloads", "trials", "with an alarm", "found", "seconds", "pairs")
     return Part(
@@ -199,7 +199,7 @@ def part(trials: Trials) -> Part:
         [
             (
                 f"{_TOLD[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs",
-                [f"{lane}: {said}" for lane, said in each.alarms.items()],
+                [f"{variant}: {said}" for variant, said in each.alarms.items()],
             )
             for each in trials.trials
             if each.alarms

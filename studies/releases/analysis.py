@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradbench import stats
 from gradbench.stats import Interval
-from gradbench.versus.judge import Judged, LaneOutcome, between, judge
+from gradbench.versus.judge import Judged, VariantOutcome, between, judge
 from gradbench.versus.records import PairTime, read_trial
 
 
@@ -17,13 +17,13 @@ class Prices:
     """What a method costs relative to no control needed, on each side of a trial.
 
     Attributes:
-        a, b: time of the lane ÷ time of its reference, on side A and on side B.
-        change: b ÷ a, made per pair; whatever both lanes of a side share cancels. Each of the two lanes has
+        a, b: time of the variant ÷ time of its baseline, on side A and on side B.
+        change: b ÷ a, made per pair; whatever both variants of a side share cancels. Each of the two variants has
             what installations differ by.
     """
 
     comparison: str
-    lane: str
+    variant: str
     a: Interval
     b: Interval
     change: Interval
@@ -51,9 +51,9 @@ class Study:
         return [each for each in self.trials.values() if each.trial.header.sides[0].label == self.first]
 
     @property
-    def lanes(self) -> list[LaneOutcome]:
-        """The lanes of a trial against the first release, in the order of the plan."""
-        return list(self.against_first[0].lanes)
+    def variants(self) -> list[VariantOutcome]:
+        """The variants of a trial against the first release, in the order of the plan."""
+        return list(self.against_first[0].variants)
 
 
 def read(data: Path) -> Study:
@@ -62,19 +62,19 @@ def read(data: Path) -> Study:
     return Study(found)
 
 
-def outcome(judged: Judged, comparison: str, lane: str) -> LaneOutcome | None:
-    """One lane of a trial."""
+def outcome(judged: Judged, comparison: str, variant: str) -> VariantOutcome | None:
+    """One variant of a trial."""
     return next(
-        (each for each in judged.lanes if (each.comparison.id, each.lane.name) == (comparison, lane)), None
+        (each for each in judged.variants if (each.comparison.id, each.variant.name) == (comparison, variant)), None
     )
 
 
-def prices(judged: Judged, comparison: str, lane: str, reference: str) -> Prices | None:
+def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Prices | None:
     """The price of a method on both sides; None where it was not measured in two pairs."""
     found: list[tuple[float, float]] = []
     for visit in judged.trial.visits:
-        if visit.comparison == comparison and {lane, reference} <= visit.lanes.keys():
-            own, other = visit.lanes[lane], visit.lanes[reference]
+        if visit.comparison == comparison and {variant, baseline} <= visit.variants.keys():
+            own, other = visit.variants[variant], visit.variants[baseline]
             found.append((_log(own, other, "a"), _log(own, other, "b")))
     if len(found) < 2:
         return None
@@ -85,7 +85,7 @@ def prices(judged: Judged, comparison: str, lane: str, reference: str) -> Prices
         for values, common in columns
         if (each := stats.interval(values, common=common)) is not None
     ]
-    return Prices(comparison, lane, *intervals)
+    return Prices(comparison, variant, *intervals)
 
 
 def _log(one: PairTime, other: PairTime, side: str) -> float:
@@ -96,12 +96,12 @@ def _log(one: PairTime, other: PairTime, side: str) -> float:
 class Closure:
     """Three trials between three releases: two steps, and both at once; the product of all should be 1."""
 
-    lane: LaneOutcome
+    variant: VariantOutcome
     product: Interval
 
 
 def closures(study: Study) -> list[Closure]:
-    """For each lane, how far (first → middle) × (middle → last) ÷ (first → last) is from 1.
+    """For each variant, how far (first → middle) × (middle → last) ÷ (first → last) is from 1.
 
     The trials are independent, so this tells what their intervals leave out: nothing, if 95 % of these
     intervals hold 1.
@@ -113,12 +113,12 @@ def closures(study: Study) -> list[Closure]:
             whole = sides.get((start, end))
             if middle != begin or whole is None:
                 continue
-            for lane in whole.lanes:
-                key = (lane.comparison.id, lane.lane.name)
+            for variant in whole.variants:
+                key = (variant.comparison.id, variant.variant.name)
                 parts = [outcome(each, *key) for each in (one, two, whole)]
                 ratios = [each.ratio for each in parts if each is not None and each.ratio is not None]
                 if len(ratios) == 3 and all(each.low is not None for each in ratios):
-                    found.append(Closure(lane, _closed(ratios)))
+                    found.append(Closure(variant, _closed(ratios)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The figure of the study: each comparison's lanes over releases."""
+"""The figure of the study: each comparison's variants over releases."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from studies.releases.analysis import Study, outcome
 
 
 def marks(study: Study) -> dict[str, tuple[str, str]]:
-    """The colour and the marker of each lane's name, the same in every figure and of one name only."""
-    names = dict.fromkeys(each.lane.name for each in study.lanes)
+    """The colour and the marker of each variant's name, the same in every figure and of one name only."""
+    names = dict.fromkeys(each.variant.name for each in study.variants)
     pairs = [(paint, marker) for marker in "osD^v" for paint in LINES]
     return dict(zip(names, pairs, strict=False))
 
 
 def over_releases(study: Study, comparison: str) -> str:
-    """One comparison: the time of each lane in each release ÷ that in the first, with 95 % intervals."""
-    names = [each.lane.name for each in study.lanes if each.comparison.id == comparison]
+    """One comparison: the time of each variant in each release ÷ that in the first, with 95 % intervals."""
+    names = [each.variant.name for each in study.variants if each.comparison.id == comparison]
     looks = marks(study)
     labels = [each.trial.header.sides[1].label for each in study.against_first]
     with style():

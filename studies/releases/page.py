@@ -11,7 +11,7 @@ from gradbench.report.template import Link, put, render
 from gradbench.report.versus import write_versus
 from gradbench.stats import Interval
 from gradbench.versus import text
-from gradbench.versus.judge import INSTALLATION, Judged, LaneOutcome
+from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
 from studies.releases import figures, same
 from studies.releases.analysis import Prices, Study, closures, outcome, prices, read
 
@@ -22,7 +22,7 @@ QUESTION = ("elementwise", "tracked", "requires_grad_false")
 def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
     """Build the page, and beside each trial's data its own; replaces them as a whole."""
     study = read(data)
-    comparisons = list(dict.fromkeys(each.comparison.id for each in study.lanes))
+    comparisons = list(dict.fromkeys(each.comparison.id for each in study.variants))
     output.parent.mkdir(parents=True, exist_ok=True)
     closed = closures(study)
     page = render(
@@ -63,7 +63,7 @@ def _holds(interval: Interval) -> bool:
 
 
 def _title(study: Study, id: str) -> str:
-    comparison = next(each.comparison for each in study.lanes if each.comparison.id == id)
+    comparison = next(each.comparison for each in study.variants if each.comparison.id == id)
     return f"{comparison.name}, {comparison.numel:,} elements"
 
 
@@ -71,8 +71,8 @@ def _words(study: Study, id: str) -> str:
     """The figure in words."""
     said = []
     for judged in study.against_first:
-        lanes = [each for each in judged.lanes if each.comparison.id == id]
-        ratios = ", ".join(f"{each.lane.name} {format.ratio_with_ends(each.ratio)}" for each in lanes)
+        variants = [each for each in judged.variants if each.comparison.id == id]
+        ratios = ", ".join(f"{each.variant.name} {format.ratio_with_ends(each.ratio)}" for each in variants)
         said.append(f"{judged.trial.header.sides[1].label}: {ratios}")
     return f"Time relative to {study.first}. " + "; ".join(said)
 
@@ -89,19 +89,19 @@ class Answer:
     one: str
     other: str
     prices: Prices
-    tracked: LaneOutcome
-    untracked: LaneOutcome
+    tracked: VariantOutcome
+    untracked: VariantOutcome
 
     @property
     def sentence(self) -> str:
-        """Whether recording became dearer, and which of the two lanes moved."""
+        """Whether recording became dearer, and which of the two variants moved."""
         change = self.prices.change
         if _holds(change):
             return f"{self.other} against {self.one}: no change of the price of recording is shown."
         word = "dearer" if change.mean > 1 else "cheaper"
         moved = " and ".join(
-            f"the operation {how} takes {format.ratio_with_ends(lane.ratio)} times as long"
-            for how, lane in (("with a graph", self.tracked), ("without", self.untracked))
+            f"the operation {how} takes {format.ratio_with_ends(variant.ratio)} times as long"
+            for how, variant in (("with a graph", self.tracked), ("without", self.untracked))
         )
         return (
             f"{self.other} against {self.one}: recording became {word} relative to the operation, from "
@@ -116,10 +116,10 @@ def answers(study: Study) -> list[Answer]:
     for judged in study.trials.values():
         for comparison in judged.trial.header.comparisons:
             known = prices(judged, comparison.id, *names)
-            lanes = [outcome(judged, comparison.id, name) for name in names]
-            if comparison.name == workload and known is not None and lanes[0] and lanes[1]:
+            variants = [outcome(judged, comparison.id, name) for name in names]
+            if comparison.name == workload and known is not None and variants[0] and variants[1]:
                 one, other = (side.label for side in judged.trial.header.sides)
-                found.append(Answer(one, other, known, lanes[0], lanes[1]))
+                found.append(Answer(one, other, known, variants[0], variants[1]))
     return found
 
 
@@ -130,25 +130,25 @@ def findings(study: Study) -> list[str]:
 
 def _finding(judged: Judged) -> str:
     one, other = (side.label for side in judged.trial.header.sides)
-    slower = _listed([each for each in judged.lanes if each.outcome == "slower"])
-    faster = _listed([each for each in judged.lanes if each.outcome == "faster"])
-    grown = [f"{text.where(each)} ({', '.join(map(str, each.grown))})" for each in judged.lanes if each.grown]
-    same = sum(each.outcome == "same" for each in judged.lanes)
+    slower = _listed([each for each in judged.variants if each.outcome == "slower"])
+    faster = _listed([each for each in judged.variants if each.outcome == "faster"])
+    memory = [f"{text.where(each)} ({', '.join(map(str, each.memory))})" for each in judged.variants if each.memory]
+    same = sum(each.outcome == "same" for each in judged.variants)
     margin = format.percent(judged.trial.header.options.margin)
     said = [
         f"{other} against {one}: "
         + (f"slower in {slower}; " if slower else "slower in none; ")
         + (f"faster in {faster}; " if faster else "faster in none; ")
-        + f"{same} of {len(judged.lanes)} lanes the same within {margin}."
+        + f"{same} of {len(judged.variants)} variants the same within {margin}."
     ]
-    if grown:
-        said.append(f"Memory differs in {'; '.join(grown)}.")
+    if memory:
+        said.append(f"Memory differs in {'; '.join(memory)}.")
     return " ".join(said)
 
 
-def _listed(lanes: Sequence[LaneOutcome]) -> str:
-    """How many lanes, and the one that moved most."""
-    if not lanes:
+def _listed(variants: Sequence[VariantOutcome]) -> str:
+    """How many variants, and the one that moved most."""
+    if not variants:
         return ""
-    most = max(lanes, key=lambda each: abs(each.ratio.mean - 1) if each.ratio else 0.0)
-    return f"{len(lanes)} lanes, most {text.where(most)} at {format.ratio_with_ends(most.ratio)}"
+    most = max(variants, key=lambda each: abs(each.ratio.mean - 1) if each.ratio else 0.0)
+    return f"{len(variants)} variants, most {text.where(most)} at {format.ratio_with_ends(most.ratio)}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from gradbench.versus.judge import LaneOutcome, judge
+from gradbench.versus.judge import VariantOutcome, judge
 from gradbench.versus.records import Trial, read_trial
 
 # By the name of their folder, what the sides were; in the order in which they are shown.
@@ -27,19 +27,19 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Beyond:
-    """The trials of one way.
+    """The trials of one alternative.
 
     Attributes:
-        lanes: over all trials.
+        variants: over all trials.
         pairs: the fewest and the most of a trial.
-        over_pairs: lanes whose 95 % interval over pairs does not hold 1.
+        over_pairs: variants whose 95 % interval over pairs does not hold 1.
         with_term: as many where the interval holds what two installations differ by.
-        alarms: lanes that are called slower or faster, over pairs alone, beyond a margin of 2 %.
+        alarms: variants that are called slower or faster, over pairs alone, beyond a margin of 2 %.
     """
 
     way: str
     trials: int
-    lanes: int
+    variants: int
     pairs: tuple[int, int]
     over_pairs: int
     with_term: int
@@ -52,7 +52,7 @@ def read(data: Path) -> list[Beyond]:
     for name, way in WAYS.items():
         trials = [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
         if trials:
-            found.append(beyond(way, trials))
+            found.append(beyond(alternative, trials))
     return found
 
 
@@ -60,21 +60,21 @@ def beyond(way: str, trials: list[Trial]) -> Beyond:
     """What trials of identical code show."""
     # What was asked of these trials was to go on, whatever they found.
     options = [msgspec.structs.replace(each.header.options, margin=0.02) for each in trials]
-    lanes: dict[bool, list[LaneOutcome]] = {True: [], False: []}
+    variants: dict[bool, list[VariantOutcome]] = {True: [], False: []}
     pairs = []
     for each, own in zip(trials, options, strict=True):
-        for shared, seen in lanes.items():
+        for shared, seen in variants.items():
             each.header = msgspec.structs.replace(each.header, shared=shared, options=own)
             judged = judge(each)
-            seen += judged.lanes
+            seen += judged.variants
         pairs.append(judged.pairs)
     return Beyond(
-        way, len(trials), len(lanes[True]), (min(pairs), max(pairs)), _missing(lanes[True]),
-        _missing(lanes[False]), sum(each.outcome in ("slower", "faster") for each in lanes[True]),
+        way, len(trials), len(variants[True]), (min(pairs), max(pairs)), _missing(variants[True]),
+        _missing(variants[False]), sum(each.outcome in ("slower", "faster") for each in variants[True]),
     )  # fmt: skip
 
 
-def _missing(lanes: list[LaneOutcome]) -> int:
-    ratios = [each.ratio for each in lanes if each.ratio is not None]
+def _missing(variants: list[VariantOutcome]) -> int:
+    ratios = [each.ratio for each in variants if each.ratio is not None]
     ends = [(each.low, each.high) for each in ratios if each.low is not None and each.high is not None]
     return sum(not low <= 1 <= high for low, high in ends)

@@ -3,7 +3,7 @@
 A test is one method on one workload at one size. What it gives pytest-benchmark is not a function to be
 called in a loop, which would add the price of the loop and of a Python call (tens of nanoseconds) to each
 call, but the time per call of batches that were timed as in a run: in a generated loop, net of the empty
-one, in turns with the reference. `extra_info` has what pytest-benchmark has no field for.
+one, in turns with the baseline. `extra_info` has what pytest-benchmark has no field for.
 """
 
 import math
@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from gradbench import format
-from gradbench.checks import check_answer, check_lane
+from gradbench.checks import check_answer, check_variant
 from gradbench.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
-from gradbench.lane import ReadyLane, expected_answer, prepare
+from gradbench.variant import ReadyVariant, expected_answer, prepare
 from gradbench.memory import measure_memory
 from gradbench.plan import Request, make_plan
 from gradbench.pytest_plugin import SENTENCE
@@ -25,10 +25,10 @@ from gradbench.pytest_plugin import SENTENCE
 SECONDS = 0.25
 
 CELLS = {
-    (comparison.name, comparison.numel, lane.name): (comparison, lane)
+    (comparison.name, comparison.numel, variant.name): (comparison, variant)
     for comparison in make_plan(Request(preset="quick")).comparisons
-    for lane in comparison.lanes
-    if lane.role in ("reference", "method")
+    for variant in comparison.variants
+    if variant.role in ("baseline", "method")
 }
 
 
@@ -59,15 +59,15 @@ def one_thread():
 
 @pytest.fixture
 def ready():
-    """Make lanes of a comparison that have shown that they do what they promise, and let go of them."""
+    """Make variants of a comparison that have shown that they do what they promise, and let go of them."""
     made = []
 
-    def make(comparison, *lanes):
+    def make(comparison, *variants):
         shared = prepare(comparison)
-        for lane in lanes:
-            made.append(ReadyLane(lane, shared))
-            y = check_lane(made[-1], comparison)
-            answer = expected_answer(comparison, lane, shared)
+        for variant in variants:
+            made.append(ReadyVariant(variant, shared))
+            y = check_variant(made[-1], comparison)
+            answer = expected_answer(comparison, variant, shared)
             if answer is not None:
                 check_answer(y, answer, comparison)
         return made
@@ -83,27 +83,27 @@ def ready():
 )
 def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request):
     benchmark.group = f"{workload} {elements:,}"
-    comparison, lane = CELLS[workload, elements, method]
-    by_role = {each.role: each for each in comparison.lanes}
-    lanes = ready(comparison, lane, by_role["reference"], by_role["twin"], by_role["empty"])
+    comparison, variant = CELLS[workload, elements, method]
+    by_role = {each.role: each for each in comparison.variants}
+    variants = ready(comparison, variant, by_role["baseline"], by_role["twin"], by_role["empty"])
     if benchmark.disabled:
-        benchmark(lanes[CANDIDATE].run)
+        benchmark(variants[CANDIDATE].run)
         return
-    interleaved = Interleaved(*(partial(copy_of, each.batch) for each in lanes), seed=0)
+    interleaved = Interleaved(*(partial(copy_of, each.batch) for each in variants), seed=0)
     interleaved.take(max(2 * BLOCKS, round(SECONDS / interleaved.round_seconds)), math.inf)
     times = numpy.array(interleaved.times)
     net = (times[:, CANDIDATE] - numpy.median(times[:, EMPTY])) / 1e9
     benchmark.pedantic(CLOCK.play, args=(iter(net.tolist()),), rounds=len(net))
 
     found = interleaved.find(confidence=0.95)
-    memory = measure_memory(lanes[CANDIDATE], comparison.id) if lane.counted else None
+    memory = measure_memory(variants[CANDIDATE], comparison.id) if variant.counted else None
     benchmark.extra_info |= {
-        "statement": lane.statement,
-        "setup": lane.setup,
+        "statement": variant.statement,
+        "setup": variant.setup,
         "dtype": comparison.dtype,
         "elements": comparison.numel,
         "calls": interleaved.calls[CANDIDATE],
-        "reference": by_role["reference"].name,
+        "baseline": by_role["baseline"].name,
         "ratio": found.ratio.mean,
         "ratio_low": found.ratio.low,
         "ratio_high": found.ratio.high,
@@ -113,6 +113,6 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
         and {name: getattr(memory, name) for name in ("allocated", "peak", "retained", "graph", "saved")},
     }
     # pytest-benchmark's table has times only, and they drift; our plugin lists this above it.
-    said = f"{format.ratio_with_ends(found.ratio)} times {by_role['reference'].name}, in turns"
+    said = f"{format.ratio_with_ends(found.ratio)} times {by_role['baseline'].name}, in turns"
     request.node.user_properties.append((SENTENCE, said))
     ratio_guard(benchmark)
