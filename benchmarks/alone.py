@@ -1,7 +1,7 @@
 """asv's own timing, one process after another: for a second look, not to judge by.
 
-What is run is what gradbench runs: the variant's text, by `gradbench.variant`. torch is imported in `setup`, since
-asv imports this file once for each cell of the suite.
+What is run is what gradbench runs: the variant's text, by `gradbench.measure.variant`. torch is imported in
+`setup`, since asv imports this file once for each cell of the suite.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .cells import CONTROLS, LARGE, SQUARE, Cells
 def _ready(cells: Cells, cell: str, variant: str) -> Any:
     import torch
 
-    from gradbench.variant import ReadyVariant, prepare
+    from gradbench.measure.variant import ReadyVariant, prepare
 
     torch.set_num_threads(1)
     comparison, wanted = cells.variant(cell, variant)
@@ -25,8 +25,9 @@ def _ready(cells: Cells, cell: str, variant: str) -> Any:
 class _Timed:
     """Seconds per call.
 
-    The variant reads the clock itself, since the setup of a call is not part of it: `timer` adds up what the variant
-    has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are eight
+    The variant reads the clock itself, since the setup of a call is not part of it: `timer` adds up what the
+    variant has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are
+    eight
     fresh processes: samples of one process are no independent evidence, and asv's test would take them for
     it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
     """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradbench.plan import Comparison, Variant, Request, make_plan
+from gradbench.define.planner import plan_run
+from gradbench.record.plan import Comparison, Request, Variant
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Cells:
     @property
     def comparisons(self) -> dict[str, Comparison]:
         """By name, such as `square.backward/100`."""
-        return {f"{each.name}/{each.numel}": each for each in make_plan(self.request).comparisons}
+        return {f"{each.name}/{each.numel}": each for each in plan_run(self.request).comparisons}
 
     @property
     def variants(self) -> list[str]:
@@ -48,8 +49,8 @@ class Cells:
         raise NotImplementedError(comparison.skipped.get(name, f"{cell} has no variant {name}"))
 
 
-# A Function alone: a change in Square is not diluted by sin and exp. What ratios are taken to is a Function, too, stated
-# in the variant itself: much of what differs between processes is common to both, and cancels.
+# A Function alone: a change in Square is not diluted by sin and exp. What ratios are taken to is a Function,
+# too, stated in the variant itself: much of what differs between processes is common to both, and cancels.
 SQUARE = Cells(Request(("square",), ("plain", "function"), ("100", "10000")), against="plain")
 CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"

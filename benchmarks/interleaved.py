@@ -85,7 +85,9 @@ class _Interleaved:
 
     def track_ratio(self, table: Table, cell: str, variant: str) -> float:
         """Time relative to the baseline; NaN, which is told, where its interval is too wide to find 5 %."""
-        (ratio, width), (against, other) = (_ratio(table, cell, name) for name in (variant, self.cells.against))
+        (ratio, width), (against, other) = (
+            _ratio(table, cell, name) for name in (variant, self.cells.against)
+        )
         # Either may be the comparison's baseline, whose interval has no width.
         reach = math.hypot(width, other)
         if not reach <= WIDEST:

@@ -16,12 +16,17 @@ import msgspec
 import numpy
 import psutil
 
-from gradbench import format, run
+from gradbench import format
+from gradbench.analyse.model import RunSummary
+from gradbench.analyse.summary import summarise
+from gradbench.analyse.twins import parts_apart
+from gradbench.analyse.warnings import device_warnings
+from gradbench.define.methods import BASELINE
 from gradbench.errors import EndedEarly
-from gradbench.methods import BASELINE
-from gradbench.plan import Request
-from gradbench.results import Options, Results
-from gradbench.summary import RunSummary, device_warnings, parts_apart, summarise
+from gradbench.measure import run
+from gradbench.measure.goal import Goal
+from gradbench.record.plan import Request
+from gradbench.record.results import Options, Results
 
 State = Literal["good", "fair", "poor", "unknown"]
 
@@ -72,7 +77,7 @@ def measure_noise(device: str = "cpu", passes: int = 6) -> list[Check]:
                 Path(folder) / "run",
                 Request(("elementwise",), ("no_grad", "tracked"), sizes, device),
                 Options("doctor", 1, "keep", 30.0, memory=False),
-                run.Goal(passes, None, None, 0.5),
+                Goal(passes, None, None, 0.5),
                 "gradbench doctor",
                 run.Progress(),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gradbench.stats import Interval
+from gradbench.record.interval import Interval
 
 UNKNOWN = "–"
 

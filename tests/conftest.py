@@ -11,11 +11,13 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
-from gradbench import run
-from gradbench.job import Ready
-from gradbench.results import VariantTime, Memory, Options, Visit
-from gradbench.traits import Observation
-from gradbench.worker import WorkerLost
+from gradbench.measure import goal as goals
+from gradbench.measure import run
+from gradbench.measure.process import WorkerLost
+from gradbench.measure.protocol import Ready
+from gradbench.record.observation import Observation
+from gradbench.record.results import Options
+from gradbench.record.visits import Memory, VariantTime, Visit
 
 BENCHMARKS = Path(__file__).with_name("benchmark")
 GRADBENCH = Path(sys.executable).with_name("gradbench")
@@ -134,7 +136,7 @@ class Workers:
     """Takes the place of WorkerProcess: answers at once, on a clock of its own.
 
     Attributes:
-        started: Job, hash seed, padding and allocator of each process.
+        started: WorkerSettings, hash seed, padding and allocator of each process.
         tasks: pass, kind, comparison and seconds of each task.
         lose: called with the job and the comparison; a kind of loss, or None for an answer.
     """
@@ -216,7 +218,7 @@ def measure_into():
             folder,
             request,
             Options(**{**known, **options}),
-            goal or run.Goal(passes, None, None, 0.1),
+            goal or goals.Goal(passes, None, None, 0.1),
             "gradbench run",
             run.Progress(),
             plan,

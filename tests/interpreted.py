@@ -9,8 +9,8 @@ TRUNCATES = "Triton's interpreter cuts bfloat16 off where a device rounds it"
 
 
 def interpreted_kernels():
-    """A copy of `gradbench.triton_kernels` for tensors on the CPU; the module itself is left as it is."""
-    found = importlib.util.find_spec("gradbench.triton_kernels")
+    """A copy of `gradbench.functions.triton_kernels` for tensors on the CPU; the module stays as it is."""
+    found = importlib.util.find_spec("gradbench.functions.triton_kernels")
     spec = importlib.util.spec_from_file_location("interpreted_kernels", found.origin)
     module = importlib.util.module_from_spec(spec)
     # Triton's own functions stay as they are: some releases refuse to be imported otherwise.

@@ -221,12 +221,12 @@ class _Seen:
 
 
 class Calls:
-    """A variant that calls a function; with a setup, each call is timed by itself and its setup is called before."""
+    """A variant that calls a function; with a setup, calls are timed one by one, the setup before them."""
 
-    def __init__(self, function, setup_per_call=None):
+    def __init__(self, function, setup=None):
         self._function = function
-        self._setup_per_call = feed
-        self.variant = SimpleNamespace(name="a", setup_per_call="" if feed is None else "setup_per_call")
+        self._setup_per_call = setup
+        self.variant = SimpleNamespace(name="a", setup_per_call="" if setup is None else "setup_per_call")
 
     def batch_between(self, n, between):
         if self._setup_per_call is not None:

@@ -6,22 +6,13 @@ from pathlib import Path
 import msgspec
 import numpy
 
-from gradbench.environment import AcceleratorFacts, Environment
-from gradbench.plan import Request, make_plan
-from gradbench.results import (
-    FORMAT,
-    SCHEMA,
-    Header,
-    VariantTime,
-    Memory,
-    Options,
-    PartTime,
-    PassEnd,
-    PassStart,
-    Results,
-    Visit,
-)
-from gradbench.telemetry import Telemetry
+from gradbench.define.planner import plan_run
+from gradbench.record.environment import AcceleratorFacts, Environment
+from gradbench.record.lines import SCHEMA
+from gradbench.record.plan import Request
+from gradbench.record.results import FORMAT, Header, Options, Results
+from gradbench.record.telemetry import Telemetry
+from gradbench.record.visits import Memory, PartTime, PassEnd, PassStart, VariantTime, Visit
 from gradbench.versus import records as versus
 from gradbench.versus.cells import planned
 from gradbench.versus.records import PairStart, PairTime, PairVisit, SideFacts, Trial
@@ -43,7 +34,7 @@ def header(request=None, **changes):
         "request": request,
         "options": Options("standard", 1, "keep", 120.0),
         "environment": ENVIRONMENT,
-        "plan": make_plan(request),
+        "plan": plan_run(request),
     }
     return Header(**{**known, **changes})
 
@@ -114,7 +105,7 @@ def trial(
     made = Trial(
         Path("versus.jsonl"),
         versus.Header(
-            versus.FORMAT, versus.SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts,
+            versus.FORMAT, SCHEMA, "0.1", "2026-01-02", "gradbench versus a b", options, facts,
             comparisons, pinned,
         ),
     )  # fmt: skip

@@ -3,12 +3,12 @@
 import pytest
 from synthetic import memory, results
 
-from gradbench.plan import Request
-from gradbench.report.advice import PURPOSES, advice
+from gradbench.analyse.advice import PURPOSES, advice
+from gradbench.analyse.summary import summarise
+from gradbench.define.workloads import WORKLOADS
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Request
 from gradbench.report.guide import tables
-from gradbench.summary import summarise
-from gradbench.traits import Observation
-from gradbench.workloads import WORKLOADS
 
 MODELS = Request(workloads=("inference",), sizes=("small",))
 

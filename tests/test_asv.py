@@ -15,8 +15,8 @@ from synthetic import memory, results
 
 from benchmarks import alone, interleaved
 from benchmarks.cells import CONTROLS, CUSTOM, LARGE, SQUARE
-from gradbench.export import to_csv
-from gradbench.summary import summarise
+from gradbench.analyse.summary import summarise
+from gradbench.report.export.export import to_csv
 from studies.regressions import asv_trials
 from studies.regressions.asv_trials import Clone, Comparison, Trials
 
@@ -85,7 +85,9 @@ def test_each_cell_is_one_of_the_plan_and_its_baseline_is_code_of_torch_alone():
     for cells in (SQUARE, CUSTOM, CONTROLS, LARGE):
         for cell in cells.comparisons:
             _, variant = cells.variant(cell, cells.against)
-            assert not re.search("Square|Sin|Exp|exp_sin_square", variant.setup + variant.setup_per_call + variant.statement)
+            assert not re.search(
+                "Square|Sin|Exp|exp_sin_square", variant.setup + variant.setup_per_call + variant.statement
+            )
             for name in cells.variants:
                 assert cells.variant(cell, name)[1].name == name
         with pytest.raises(NotImplementedError, match="has no variant fast"):

@@ -2,12 +2,12 @@
 
 from synthetic import results
 
-from gradbench.failures import failed
-from gradbench.plan import Request
-from gradbench.report.brief import MOST, WARNINGS, brief, found
+from gradbench.analyse.failures import failed
+from gradbench.analyse.summary import summarise
+from gradbench.record.plan import Request
+from gradbench.record.visits import Failure
 from gradbench.report.page import render
-from gradbench.results import Failure
-from gradbench.summary import summarise
+from gradbench.report.terminal.brief import MOST, WARNINGS, brief, found
 
 REQUEST = Request(workloads=("control", "elementwise", "chain", "inference", "target", "update", "custom"))
 

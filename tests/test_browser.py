@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from synthetic import memory, results
 
-from gradbench.plan import Request
+from gradbench.record.lines import Writer
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Request
+from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.page import render
-from gradbench.results import Stretch, Timeline, Writer
-from gradbench.traits import Observation
 from studies.publish.__main__ import BEGIN, END, publish
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

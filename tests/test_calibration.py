@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradbench.calibration import calibrate, level
+from gradbench.measure.calibration import calibrate, level
 
 BATCH = 50e-6
 

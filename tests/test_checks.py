@@ -1,16 +1,17 @@
-"""Each check fails on a variant, made by hand, that breaks one promise, and names what was expected and got."""
+"""Each check fails on a variant that breaks one promise, and names what was expected and got."""
 
 import msgspec
 import pytest
 import torch
 
-from gradbench import checks, variant
-from gradbench.checks import CheckFailed, check_answer, check_variant, check_same
-from gradbench.variant import ReadyVariant, expected_answer, prepare
-from gradbench.plan import Expectation, Variant, Request, make_plan
-from gradbench.workloads import LEAF
+from gradbench.define.planner import plan_run
+from gradbench.define.workloads import LEAF
+from gradbench.measure import checks, variant
+from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant
+from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
+from gradbench.record.plan import Expectation, Request, Variant
 
-(COMPARISON,) = make_plan(Request(workloads=("elementwise",), sizes=("8",))).comparisons
+(COMPARISON,) = plan_run(Request(workloads=("elementwise",), sizes=("8",))).comparisons
 
 TRACKED = {
     "input_requires_grad": True,
@@ -268,7 +269,7 @@ def test_every_element_counts_however_large_a_result_is(monkeypatch, place):
 
 def test_numpy_sees_some_of_a_large_result_each_in_its_place(monkeypatch):
     monkeypatch.setattr(variant, "SAMPLED", 100)
-    (chain,) = make_plan(Request(("chain",), ("no_grad",), ("1e4",))).comparisons
+    (chain,) = plan_run(Request(("chain",), ("no_grad",), ("1e4",))).comparisons
     shared = prepare(chain)
     answer = expected_answer(chain, chain.baseline, shared)
     assert len(answer) == pytest.approx(100 + 1024, abs=2)

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import results
 
-from gradbench.claims import CLAIMS, WORDS, verdicts
-from gradbench.claims.claim import Case, Claim, judge
-from gradbench.claims.questions import each_of, every, more_passes, within
-from gradbench.claims.text import as_data, as_text, counted
+from gradbench.analyse.claims import CLAIMS, WORDS, verdicts
+from gradbench.analyse.claims.claim import Case, Claim, judge
+from gradbench.analyse.claims.questions import each_of, every, more_passes, within
+from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
-from gradbench.plan import Request
+from gradbench.record.interval import Interval
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Request
+from gradbench.record.visits import Memory
 from gradbench.report.page import render
-from gradbench.results import Memory
-from gradbench.stats import Interval
-from gradbench.summary import summarise
-from gradbench.traits import Observation
+from gradbench.report.terminal.claims import as_data, as_text, counted
 
 CLAIM = {claim.id: claim for claim in CLAIMS}
 FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")

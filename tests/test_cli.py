@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import GRADBENCH
 
-from gradbench import __version__, cli
-from gradbench.results import FILENAME, read_results
+from gradbench import __version__
+from gradbench.cli import main as cli
+from gradbench.record.results import FILENAME, read_results
 
 COMMANDS = ("run", "report", "export", "list")
 # The smallest run; every refusal must come before it, or at its first process.
@@ -368,7 +369,7 @@ def test_a_package_that_is_missing_is_one_line(refuse, monkeypatch):
     def missing(devices):
         raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
 
-    monkeypatch.setattr("gradbench.listing.as_data", missing)
+    monkeypatch.setattr("gradbench.cli.listing.as_data", missing)
     err = refuse("list")
     assert "scipy is not installed" in err
     assert "pip install scipy" in err

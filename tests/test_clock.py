@@ -5,8 +5,8 @@ import math
 import pytest
 from simulated import CAPACITY, CYCLES_PER_NS, LAUNCH_NS, Calls, Simulated
 
-from gradbench import clock
-from gradbench.clock import Accelerator, DeviceClock
+from gradbench.measure import clock
+from gradbench.measure.clock import Accelerator, DeviceClock
 
 
 @pytest.fixture
@@ -80,15 +80,17 @@ def test_the_spin_is_as_long_as_issuing_with_a_margin_by_the_devices_own_counter
 
 
 @pytest.mark.parametrize("setup_per_call", [None, lambda: None])
-def test_the_spin_covers_the_events_too_so_that_what_takes_less_than_they_do_has_a_device_time(device, feed):
+def test_the_spin_covers_the_events_too_so_that_what_takes_less_than_they_do_has_a_device_time(
+    device, setup_per_call
+):
     device.event_ns = 3_000
     timer = DeviceClock(Accelerator("cuda:0", device), device.clock)
-    variant = Calls(lambda: device.work(50), feed)
+    variant = Calls(lambda: device.work(50), setup_per_call)
     timer.wall(variant, 4)
     before = len(device.spins)
     assert timer.device(variant, 4) == pytest.approx(0)
     # At the first attempt.
-    assert len(device.spins) - before == (1 if feed is None else 4)
+    assert len(device.spins) - before == (1 if setup_per_call is None else 4)
 
 
 def test_a_spin_that_was_too_short_is_made_longer_and_its_batch_is_not_believed(device, timer):
@@ -153,7 +155,7 @@ def test_a_variant_whose_host_was_held_up_in_one_batch_is_asked_again(device, ti
 
 
 def test_of_fed_calls_the_feed_is_in_no_time(device, timer):
-    variant = Calls(lambda: device.launch(device_ns=700), setup_per_call=lambda: device.launch(10**6, host_ns=50_000))
+    variant = Calls(lambda: device.launch(device_ns=700), setup=lambda: device.launch(10**6, host_ns=50_000))
     host, wall = timer.wall(variant, 8)
     assert host / 8 == pytest.approx(LAUNCH_NS, rel=0.02)
     assert wall / 8 == pytest.approx(LAUNCH_NS + 700, rel=0.02)
@@ -171,7 +173,7 @@ def test_batches_of_the_calibrated_length_never_fill_the_queue(device, timer, ho
 
 
 def test_what_feeds_calls_is_in_the_length_of_their_batch(device, timer):
-    variant = Calls(lambda: device.launch(100), setup_per_call=lambda: device.launch(200_000))
+    variant = Calls(lambda: device.launch(100), setup=lambda: device.launch(200_000))
     assert timer.calibrate(variant, clock.BATCH_SECONDS) <= 6
 
 

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import ENVIRONMENT, memory, results
 
-from gradbench.compare.changes import MAY_DIFFER, MUST_MATCH, compare
-from gradbench.compare.text import as_data, as_markdown, as_text, rows, sentences
-from gradbench.environment import AcceleratorFacts, words
+from gradbench.analyse.compare import MAY_DIFFER, MUST_MATCH, compare
 from gradbench.errors import RequestError
-from gradbench.plan import Request
-from gradbench.results import Failure, Writer
+from gradbench.record.environment import AcceleratorFacts, words
+from gradbench.record.lines import Writer
+from gradbench.record.plan import Request
+from gradbench.record.visits import Failure
+from gradbench.report.terminal.compare import as_data, as_markdown, as_text, rows, sentences
 
 OLD = {"tracked": 1.3, "no_grad": 1.6}
 
@@ -112,7 +113,9 @@ def test_a_baseline_that_is_as_it_was_is_no_open_question():
 
 def test_where_all_variants_moved_alike_the_baseline_is_suspected():
     old = results({"tracked": 1.3, "no_grad": 1.6})
-    moved = results(dict.fromkeys((variant.name for variant in old.header.plan.comparisons[0].variants), 2.0), seed=1)
+    moved = results(
+        dict.fromkeys((variant.name for variant in old.header.plan.comparisons[0].variants), 2.0), seed=1
+    )
     assert any("baseline that changed" in said for said in sentences(compare(old, moved, 0.05)))
     one = results({**OLD, "no_grad": 2.0}, seed=1)
     assert not any("baseline that changed" in said for said in sentences(compare(old, one, 0.05)))
@@ -173,7 +176,8 @@ def recoded(made, role, **changes):
         msgspec.structs.replace(
             each,
             variants=tuple(
-                msgspec.structs.replace(variant, **changes) if variant.role == role else variant for variant in each.variants
+                msgspec.structs.replace(variant, **changes) if variant.role == role else variant
+                for variant in each.variants
             ),
         )
         for each in plan.comparisons
@@ -303,7 +307,7 @@ def test_published_runs_compare_with_themselves_as_the_same():
     found = list(Path(__file__).parent.parent.glob("reports/runs/*/results.jsonl.gz"))
     assert found
     for path in found:
-        from gradbench.results import read_results
+        from gradbench.record.results import read_results
 
         one = read_results(path)
         found = compare(one, one, 0.05)

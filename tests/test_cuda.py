@@ -8,15 +8,18 @@ import msgspec
 import pytest
 import torch
 
-from gradbench import clock, functions
-from gradbench.clock import Accelerator, DeviceClock
-from gradbench.environment import observe
+from gradbench import functions
+from gradbench.define.planner import plan_run
 from gradbench.guard import assert_not_slower, compare_time, measure_bytes
-from gradbench.job import Job, Message, Task
-from gradbench.variant import ReadyVariant
-from gradbench.measure import Worker, look
-from gradbench.plan import Comparison, Expectation, Variant, Request, make_plan
-from gradbench.results import Failure, Kernels, Memory, Visit, read_results
+from gradbench.measure import clock
+from gradbench.measure.clock import Accelerator, DeviceClock
+from gradbench.measure.environment import observe
+from gradbench.measure.protocol import Message, Task, WorkerSettings
+from gradbench.measure.variant import ReadyVariant
+from gradbench.measure.worker import Worker, inspect_devices
+from gradbench.record.plan import Comparison, Expectation, Request, Variant
+from gradbench.record.results import read_results
+from gradbench.record.visits import Failure, Kernels, Memory, Visit
 
 COUNT = torch.cuda.device_count() if torch.cuda.is_available() else 0
 pytestmark = [
@@ -27,12 +30,16 @@ pytestmark = [
 
 def visit(comparison, kind="time"):
     output = io.BytesIO()
-    Worker(Job(1, kind, 0, torch.get_num_threads()), output, io.BytesIO()).visit(Task(comparison, 0.0))
+    Worker(WorkerSettings(1, kind, 0, torch.get_num_threads()), output, io.BytesIO()).visit(
+        Task(comparison, 0.0)
+    )
     return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
 
 
 def by_hand(*variants, prepare='base = torch.ones(8, device="cuda:0")'):
-    every = [Variant(name, name, role, "", statement, "", Expectation()) for name, role, statement in variants]
+    every = [
+        Variant(name, name, role, "", statement, "", Expectation()) for name, role, statement in variants
+    ]
     return Comparison(
         "c", "control", "", "", "small", 8, (8,), "float32", "cuda:0", prepare, "", 1e-6, tuple(every)
     )  # fmt: skip
@@ -78,7 +85,7 @@ def test_a_statement_that_launches_nothing_has_no_device_time_and_one_that_waits
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_every_workload_passes_its_checks_and_is_timed(dtype):
     request = Request(device="cuda:0", dtype=dtype, sizes=("small",), preset="standard")
-    for comparison in make_plan(request).comparisons:
+    for comparison in plan_run(request).comparisons:
         found = visit(comparison)
         assert [each for each in found if isinstance(each, Failure)] == [], comparison.id
         assert isinstance(found[-1], Visit)
@@ -105,14 +112,14 @@ def test_the_function_in_triton_is_the_chain(dtype, elements):
 
 def test_graphs_of_the_chain_are_measured_and_give_its_results():
     request = Request(("custom",), ("graphed", "replayed"), ("1e4",), device="cuda:0")
-    (comparison,) = (each for each in make_plan(request).comparisons if each.part == "both")
+    (comparison,) = (each for each in plan_run(request).comparisons if each.part == "both")
     *failures, found = visit(comparison)
     assert failures == []
     assert found.variants.keys() >= {"composed", "graphed", "replayed"}
 
 
 def test_the_profiler_sees_the_kernels_and_how_long_they_take():
-    (comparison,) = make_plan(Request(("chain",), ("no_grad",), ("1e8",), device="cuda:0")).comparisons
+    (comparison,) = plan_run(Request(("chain",), ("no_grad",), ("1e8",), device="cuda:0")).comparisons
     watched = {each.variant: each for each in visit(comparison, "memory") if isinstance(each, Kernels)}
     # A power, a sine and an exponential, whatever the method.
     assert {each.count for each in watched.values()} == {3}
@@ -123,7 +130,7 @@ def test_the_profiler_sees_the_kernels_and_how_long_they_take():
 
 def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
     methods = ("tracked", "no_grad", "detach_after")
-    (comparison,) = make_plan(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
+    (comparison,) = plan_run(Request(("chain",), methods, ("1e6",), device="cuda:0")).comparisons
     found = {each.variant: each for each in visit(comparison, "memory") if isinstance(each, Memory)}
     # In units of x: three results; recording keeps the square (for the sine) and the last (for itself).
     unit = 4 * 1_000_000
@@ -136,7 +143,10 @@ def test_memory_of_a_chain_is_what_arithmetic_says_to_the_byte():
 
 def test_memory_that_runs_out_is_a_row_and_is_given_back():
     before = Accelerator("cuda:0").free()
-    variants = (("a", "baseline", "y = base * 2"), ("b", "method", "y = torch.empty(10**13, device='cuda:0')"))
+    variants = (
+        ("a", "baseline", "y = base * 2"),
+        ("b", "method", "y = torch.empty(10**13, device='cuda:0')"),
+    )
     failure, found = visit(by_hand(*variants))
     assert (failure.variant, failure.kind) == ("b", "out of memory")
     assert found.variants.keys() == {"a"}
@@ -145,7 +155,7 @@ def test_memory_that_runs_out_is_a_row_and_is_given_back():
 
 def test_what_is_here_is_described_and_its_memory_is_free_to_some_part():
     environment = observe(accelerators=True)
-    free, lacks = look(environment.devices)
+    free, lacks = inspect_devices(environment.devices)
     assert len(environment.accelerators) == COUNT == len(environment.devices) - 1
     for each in environment.accelerators:
         assert each.device in lacks or 0 < free[each.device] <= each.memory
@@ -174,7 +184,7 @@ def test_a_run_on_all_devices_leaves_a_report_with_both(gradbench, tmp_path):
 def test_cold_calls_take_the_device_longer_than_warm_ones_where_data_fit_the_cache():
     request = Request(("elementwise",), ("no_grad",), ("1e6",), device="cuda:0")
     warm, cold = (
-        visit(make_plan(msgspec.structs.replace(request, cold=each)).comparisons[0])[-1]
+        visit(plan_run(msgspec.structs.replace(request, cold=each)).comparisons[0])[-1]
         for each in (False, True)
     )
     name = "requires_grad_false"
@@ -184,9 +194,7 @@ def test_cold_calls_take_the_device_longer_than_warm_ones_where_data_fit_the_cac
 @pytest.mark.skipif(COUNT < 2, reason="needs two CUDA devices")
 def test_a_visit_to_one_device_leaves_nothing_on_another():
     before = torch.cuda.memory_allocated(0)
-    (comparison,) = make_plan(
-        Request(("elementwise",), ("no_grad",), ("small",), device="cuda:1")
-    ).comparisons
+    (comparison,) = plan_run(Request(("elementwise",), ("no_grad",), ("small",), device="cuda:1")).comparisons
     assert isinstance(visit(comparison)[-1], Visit)
     assert torch.cuda.memory_allocated(0) == before
 

@@ -8,18 +8,21 @@ import msgspec
 import pytest
 from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
 
-from gradbench.claims import verdicts
-from gradbench.claims.text import as_data, counted
-from gradbench.export import to_csv
-from gradbench.failures import failed
-from gradbench.nvml import DeviceReading
-from gradbench.plan import Request
-from gradbench.report import devices, figures, limit
-from gradbench.report.findings import findings
+from gradbench.analyse import limit
+from gradbench.analyse.claims import verdicts
+from gradbench.analyse.failures import failed
+from gradbench.analyse.findings import findings
+from gradbench.analyse.summary import summarise
+from gradbench.record.device import DeviceReading
+from gradbench.record.lines import Writer
+from gradbench.record.plan import Request
+from gradbench.record.results import FILENAME, read_results
+from gradbench.record.visits import Failure, Kernels, VariantTime
+from gradbench.report import devices, figures
+from gradbench.report.export.export import to_csv
 from gradbench.report.page import render
 from gradbench.report.slides import slides
-from gradbench.results import FILENAME, Failure, Kernels, VariantTime, Writer, read_results
-from gradbench.summary import summarise
+from gradbench.report.terminal.claims import as_data, counted
 
 SIZES = ("100", "1e4", "1e5", "1e6", "1e7", "1e8")
 BOTH = Request(("control", "elementwise"), ("no_grad", "tracked"), SIZES, device="cpu,cuda:0")
@@ -33,7 +36,7 @@ def both():
 
 def variants(made, device="cuda:0", workload="elementwise"):
     return {
-        each.comparison.numel: {variant.variant.name: variant for variant in each.variants}
+        each.comparison.numel: {variant.name: variant for variant in each.variants}
         for each in summarise(made).comparisons
         if (each.comparison.device, each.comparison.workload) == (device, workload)
     }

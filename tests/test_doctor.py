@@ -8,8 +8,8 @@ from synthetic import device_results, results
 
 from gradbench import doctor
 from gradbench.errors import EndedEarly
-from gradbench.nvml import DeviceReading
-from gradbench.plan import Request
+from gradbench.record.device import DeviceReading
+from gradbench.record.plan import Request
 
 REQUEST = Request(("elementwise",), ("no_grad", "tracked"), ("small", "large"))
 

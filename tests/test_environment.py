@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gradbench import environment
+from gradbench.measure import environment
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import pyperf
 import pytest
 from synthetic import memory, results
 
-from gradbench import cli
-from gradbench.export import FORMS, to_csv
-from gradbench.plan import Request
-from gradbench.results import FILENAME, Failure, read_results
-from gradbench.summary import summarise
+from gradbench.analyse.summary import summarise
+from gradbench.cli import main as cli
+from gradbench.record.plan import Request
+from gradbench.record.results import FILENAME, read_results
+from gradbench.record.visits import Failure
+from gradbench.report.export.export import FORMS, to_csv
 
 HEAD = "workload,method,size,numel,device,dtype,metric,unit,value,low,high,ratio,ratio_low,ratio_high,passes"
 METRICS = {"time", "allocated", "peak", "retained", "graph", "saved", "allocations", "resident"}

@@ -3,11 +3,11 @@
 import msgspec
 from synthetic import results
 
-from gradbench.failures import failed
-from gradbench.plan import Request
+from gradbench.analyse.failures import failed
+from gradbench.analyse.summary import summarise
+from gradbench.record.plan import Request
+from gradbench.record.visits import Failure
 from gradbench.report.page import render
-from gradbench.results import Failure
-from gradbench.summary import summarise
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small",))
 NO_MEMORY = (

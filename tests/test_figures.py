@@ -12,16 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import memory, results
 
+from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
-from gradbench.plan import Request
+from gradbench.record.lines import Writer
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Request
+from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.bars import bars
 from gradbench.report.drawing import TALK
 from gradbench.report.figures import draw_timeline
 from gradbench.report.slides import lay_out, slides, source, write_figures
 from gradbench.report.tables import draw_table
-from gradbench.results import Stretch, Timeline, Writer
-from gradbench.summary import summarise
-from gradbench.traits import Observation
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
 

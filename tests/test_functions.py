@@ -12,9 +12,18 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from gradbench import functions, native
-from gradbench.functions import Exp, ExpSinSquare, Sin, Square, composed, exp_sin_square, native_available
-from gradbench.memory import started
+from gradbench.functions import (
+    Exp,
+    ExpSinSquare,
+    Sin,
+    Square,
+    composed,
+    exp_sin_square,
+    native,
+    native_available,
+)
+from gradbench.functions import autograd as functions
+from gradbench.measure.memory import started
 from tests.interpreted import TRUNCATES, interpreted_kernels
 
 FORMS = get_args(functions.Form)

@@ -10,20 +10,23 @@ import pytest
 import torch
 from simulated import Simulated
 
-from gradbench import clock as device_clock
-from gradbench import guard, interleave
 from gradbench.guard import (
-    ALPHA,
+    Bytes,
     TimeRatio,
     assert_bytes_at_most,
     assert_not_slower,
     compare_time,
+    interleave,
     limit_bytes,
     measure_bytes,
-)  # fmt: skip
-from gradbench.interleave import Interleaved
-from gradbench.memory import Unrepeatable
-from gradbench.stats import Interval
+)
+from gradbench.guard import calls as guard_calls
+from gradbench.guard import time as guard_time
+from gradbench.guard.interleave import Interleaved
+from gradbench.guard.time import ALPHA
+from gradbench.measure import clock as device_clock
+from gradbench.measure.memory import Unrepeatable
+from gradbench.record.interval import Interval
 
 x = torch.rand(100, requires_grad=True)
 
@@ -67,7 +70,7 @@ def test_setup_feeds_each_call_and_is_not_timed():
             sum((1, 2, 3))
 
     with pytest.raises(AssertionError, match=r"at most 1\.05 was allowed"):
-        assert_not_slower(work, lambda n: work(10), setup=feed)
+        assert_not_slower(work, lambda n: work(10), setup=set_up_call)
 
 
 class Clock:
@@ -93,7 +96,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    for module in (guard, interleave):
+    for module in (guard_time, guard_calls, interleave):
         monkeypatch.setattr(module, "time", made)
     for nothing in ("_nothing", "_take_nothing"):
         monkeypatch.setattr(interleave, nothing, made.call(25e-9))
@@ -103,15 +106,15 @@ def clock(monkeypatch):
 @pytest.mark.parametrize("setup_per_call", [0.0, 0.005, 0.02, 0.4])
 @pytest.mark.parametrize("call", [1e-6, 0.0009, 0.003, 0.009, 0.03, 0.1, 0.21, 0.7, 3.0])
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 5.0])
-def test_the_time_is_held_as_well_as_the_length_of_a_call_permits(clock, call, feed, seconds):
-    setup = clock.call(feed) if feed else None
+def test_the_time_is_held_as_well_as_the_length_of_a_call_permits(clock, call, setup_per_call, seconds):
+    setup = clock.call(setup_per_call) if setup_per_call else None
     found = compare_time(clock.call(call), clock.call(call), seconds=seconds, setup=setup)
     # Each is called once in any case.
-    assert found.seconds <= max(seconds, 2 * (call + feed)) * 1.001 + 1e-6
-    # Two calls of each, and five rounds of three, with what feeds them; a round has another feed.
-    if call + feed > 0.01 and seconds > (4 + 15) * call + (4 + 20) * feed + 0.1:
+    assert found.seconds <= max(seconds, 2 * (call + setup_per_call)) * 1.001 + 1e-6
+    # Two calls of each, and five rounds of three, with their setups; a round has another setup.
+    if call + setup_per_call > 0.01 and seconds > (4 + 15) * call + (4 + 20) * setup_per_call + 0.1:
         assert found.verdict == "not slower"
-    if seconds < 15 * (call + feed):
+    if seconds < 15 * (call + setup_per_call):
         assert (found.verdict, found.rounds, found.same, found.floor) == ("not shown", 0, None, None)
         assert found.ratio.mean == pytest.approx(1.0)
         assert "could not be shown in" in found.sentence
@@ -213,15 +216,15 @@ def simulated(monkeypatch, truth, scatter, seed, twin=1.0, empty=0.001):
             self.times += (1000 * (numpy.array([truth, 1.0, twin, 0.0]) + empty) * noise).tolist()
             return rounds < 2000
 
-    monkeypatch.setattr(guard, "Interleaved", Simulated)
+    monkeypatch.setattr(guard_time, "Interleaved", Simulated)
     return compare_time(ten, ten).verdict
 
 
 def test_at_the_edge_of_what_is_allowed_false_alarms_are_rare(monkeypatch):
     """The truth is 1.05, as allowed; four looks; the floor, which would hide an error here, is taken away."""
-    real = guard._judge
+    real = guard_time._judge
     monkeypatch.setattr(
-        guard, "_judge", lambda found: real(msgspec.structs.replace(found, floor=0.0, empty=0.0))
+        guard_time, "_judge", lambda found: real(msgspec.structs.replace(found, floor=0.0, empty=0.0))
     )
     verdicts = [simulated(monkeypatch, 1.05, 0.01, seed) for seed in range(300)]
     # Of 300 at 1 in 1,000, more than 3 have a chance of 3 in 10,000.
@@ -342,7 +345,7 @@ def device(monkeypatch):
     """A simulated accelerator in the place of torch.cuda, with the clock of its host."""
     made = Simulated()
     host = SimpleNamespace(perf_counter_ns=made.clock, perf_counter=lambda: made.clock() / 1e9)
-    for module in (guard, interleave):
+    for module in (guard_time, guard_calls, interleave):
         monkeypatch.setattr(module, "time", host)
     for nothing in ("_nothing", "_take_nothing"):
         monkeypatch.setattr(interleave, nothing, lambda *_: made.work(25))
@@ -399,7 +402,7 @@ def test_a_device_is_waited_for_and_not_made_the_current_one(device):
 def test_bytes_are_those_of_the_device_that_is_in_use(device):
     held = device.allocate(1000)
     found = measure_bytes(lambda: [device.allocate(300), device.allocate(100)][0])
-    assert found == guard.Bytes(allocated=400, peak=400, retained=300, saved=0, device="cuda:0")
+    assert found == Bytes(allocated=400, peak=400, retained=300, saved=0, device="cuda:0")
     with pytest.raises(AssertionError, match="bytes peak on cuda:0: 400, at most 399 allowed"):
         assert_bytes_at_most(lambda: [device.allocate(300), device.allocate(100)][0], peak=399)
     del held

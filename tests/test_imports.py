@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gradbench
-from gradbench.methods import METHODS
+from gradbench.define.methods import METHODS
 
 PACKAGE = Path(gradbench.__file__).parent
 

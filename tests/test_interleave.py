@@ -8,7 +8,7 @@ import time
 import numpy
 import pytest
 
-from gradbench.interleave import (
+from gradbench.guard.interleave import (
     BASELINE,
     BLOCKS,
     CANDIDATE,
@@ -18,7 +18,7 @@ from gradbench.interleave import (
     batch_of,
     copy_of,
     undisturbed,
-)  # fmt: skip
+)
 
 
 def made_up(candidate=1000.0, baseline=1000.0, twin=None, empty=10.0, scatter=0.0, drift=0.0, seed=0):

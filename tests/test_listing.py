@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from gradbench.listing import as_data, as_text
-from gradbench.methods import METHODS, BASELINE
-from gradbench.plan import DTYPES
-from gradbench.workloads import WORKLOADS
+from gradbench.cli.listing import as_data, as_text
+from gradbench.define.dtypes import DTYPES
+from gradbench.define.methods import BASELINE, METHODS
+from gradbench.define.workloads import WORKLOADS
 
 
 def words(text):

@@ -10,12 +10,13 @@ import itertools
 import pytest
 import torch
 
-from gradbench.variant import ReadyVariant, prepare
-from gradbench.memory import Unrepeatable, follow, measure_memory
-from gradbench.methods import METHODS
-from gradbench.plan import Expectation, Variant, Request, make_plan
-from gradbench.summary import split
-from gradbench.workloads import LEAF
+from gradbench.analyse.timeline import split
+from gradbench.define.methods import METHODS
+from gradbench.define.planner import plan_run
+from gradbench.define.workloads import LEAF
+from gradbench.measure.memory import Unrepeatable, follow, measure_memory
+from gradbench.measure.variant import ReadyVariant, prepare
+from gradbench.record.plan import Expectation, Request, Variant
 
 FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")
 
@@ -24,7 +25,7 @@ torch.set_num_threads(1)
 
 
 def comparison_of(workload, size, dtype="float32"):
-    (comparison,) = make_plan(Request(workloads=(workload,), sizes=(size,), dtype=dtype)).comparisons
+    (comparison,) = plan_run(Request(workloads=(workload,), sizes=(size,), dtype=dtype)).comparisons
     return comparison
 
 
@@ -187,7 +188,7 @@ def test_measuring_leaves_no_result_and_no_mode_behind():
 
 
 def part_of(workload, part, size="small"):
-    comparisons = make_plan(Request(workloads=(workload,), sizes=(size,))).comparisons
+    comparisons = plan_run(Request(workloads=(workload,), sizes=(size,))).comparisons
     (comparison,) = (each for each in comparisons if each.part == part)
     shared = prepare(comparison)
     return comparison, {variant.name: ReadyVariant(variant, shared) for variant in comparison.variants}

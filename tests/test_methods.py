@@ -9,11 +9,12 @@ import re
 import pytest
 import torch
 
-from gradbench import plan
-from gradbench.variant import ReadyVariant, prepare
-from gradbench.methods import METHODS, BASELINE
-from gradbench.plan import Request, make_plan
-from gradbench.workloads import Workload
+from gradbench.define import planner as plan
+from gradbench.define.methods import BASELINE, METHODS
+from gradbench.define.planner import plan_run
+from gradbench.define.workloads import Workload
+from gradbench.measure.variant import ReadyVariant, prepare
+from gradbench.record.plan import Request
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
@@ -38,9 +39,11 @@ def watched(monkeypatch):
             )
             return x * 1.0
 
-        (comparison,) = make_plan(Request(sizes=("8",), **request)).comparisons
+        (comparison,) = plan_run(Request(sizes=("8",), **request)).comparisons
         shared = prepare(comparison)
-        ready = {variant.name: ReadyVariant(variant, {**shared, "spy": spy}) for variant in comparison.variants}
+        ready = {
+            variant.name: ReadyVariant(variant, {**shared, "spy": spy}) for variant in comparison.variants
+        }
         return ready, notes, shared["base"]
 
     return build

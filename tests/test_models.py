@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from gradbench import answers
+from gradbench.define import answers
 from gradbench.models import MLP, ConvNet, SimpleNN, TransformerBlock, share
 
 MODELS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gradbench import native
+from gradbench.functions import native
 
 
 @pytest.fixture(autouse=True)

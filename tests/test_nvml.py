@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradbench import nvml
-from gradbench.nvml import DeviceReading
+from gradbench.measure import nvml
+from gradbench.record.device import DeviceReading
 
 
-class Refused(Exception):
+class FileRejected(Exception):
     pass
 
 
 def refuse(*_):
-    raise Refused("Not Supported")
+    raise FileRejected("Not Supported")
 
 
 def library(**changes):

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 import torch
 
-from gradbench.methods import METHODS
-from gradbench.probes import observe_traits
-from gradbench.traits import PROBES, SEEN, Observation, Probe, characteristics
+from gradbench.analyse.traits import OBSERVED, characteristics
+from gradbench.define.methods import METHODS
+from gradbench.define.probes import PROBES, Probe
+from gradbench.measure.probes import observe_traits
+from gradbench.record.observation import Observation
 
 METHOD = {method.name: method for method in METHODS}
 PROBE = {probe.id: probe for probe in PROBES}
@@ -60,7 +62,7 @@ def test_all_that_is_seen_beside_the_methods_has_words(observed):
     for each in observed.values():
         if not each.method:
             names = {name for name in each.observed if not name.endswith("_says")}
-            assert names == set(SEEN[each.trait])
+            assert names == set(OBSERVED[each.trait])
 
 
 def test_what_is_shown_is_what_was_run_and_stands_by_itself(observed):
@@ -150,8 +152,8 @@ def test_objects_are_a_tensor_or_a_context_manager_or_none(name, observed):
 
 @pytest.mark.parametrize("name", METHOD)
 def test_a_write_is_noticed_unless_it_goes_through_data(name, observed, rows):
-    # Tensor.detach.html: "In-place modifications on either of them will be observed, and may trigger errors in
-    # correctness checks." pytorch/pytorch#6990: those through .data are not reported.
+    # Tensor.detach.html: "In-place modifications on either of them will be observed, and may trigger errors
+    # in correctness checks." pytorch/pytorch#6990: those through .data are not reported.
     expected = dict.fromkeys(METHOD, "shows in x; backward refuses")
     expected["data"] = "shows in x, unnoticed: wrong gradient"
     expected["detach_clone"] = "does not reach x"

@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from gradbench import progress
-from gradbench.plan import Request, make_plan
+from gradbench.define.planner import plan_run
+from gradbench.measure import progress
+from gradbench.record.plan import Request
 
-CONTROL = make_plan(Request(workloads=("control",), sizes=("small",))).comparisons[0]
+CONTROL = plan_run(Request(workloads=("control",), sizes=("small",))).comparisons[0]
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.errors import RequestError
-from gradbench.plan import Request
-from gradbench.results import FILENAME, Writer, read_results
+from gradbench.record.lines import Writer
+from gradbench.record.plan import Request
+from gradbench.record.results import FILENAME, read_results
 from studies.publish import site
 from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
 

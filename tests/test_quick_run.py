@@ -5,9 +5,10 @@ import io
 
 import pytest
 
-from gradbench.methods import METHODS
-from gradbench.plan import Request, make_plan
-from gradbench.results import read_results
+from gradbench.define.methods import METHODS
+from gradbench.define.planner import plan_run
+from gradbench.record.plan import Request
+from gradbench.record.results import read_results
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     results = read_results(folder)
     assert results.failures == []
     plan = results.header.plan.comparisons
-    assert {each.id for each in plan} == {each.id for each in make_plan(Request(preset="quick")).comparisons}
+    assert {each.id for each in plan} == {each.id for each in plan_run(Request(preset="quick")).comparisons}
     assert {each.method for each in results.observations} == {"", *(method.name for method in METHODS)}
     assert {variant.name for each in plan for variant in each.variants} > {method.name for method in METHODS}
     numbers = {visit.number for visit in results.visits}

@@ -36,9 +36,9 @@ def test_the_first_release_is_what_most_are_held_against():
 
 
 def test_two_steps_that_make_the_whole_way_add_up_and_others_do_not():
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.variant.variant.name == "no_grad"]
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.variant.name == "no_grad"]
     assert closed.product.low < 1 < closed.product.high
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.variant.variant.name == "no_grad"]
+    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.variant.name == "no_grad"]
     assert closed.product.mean == pytest.approx(1.5, rel=0.02)
     assert closed.product.low > 1.4
 
@@ -65,7 +65,11 @@ def test_the_price_of_what_was_not_measured_is_not_known():
 def lasting(seed, shift):
     """A trial of identical code whose variants differ by this standard deviation for as long as it lasts."""
     dice = numpy.random.default_rng(seed)
-    variants = [variant.name for variant in trial(pairs=0).header.comparisons[0].variants if variant.role != "calibration_task"]
+    variants = [
+        variant.name
+        for variant in trial(pairs=0).header.comparisons[0].variants
+        if variant.role != "calibration_task"
+    ]
     return trial({name: math.exp(dice.normal(0.0, shift)) for name in variants}, pairs=90, seed=seed)
 
 
@@ -90,10 +94,12 @@ def test_a_name_looks_the_same_in_every_figure_and_like_no_other(monkeypatch):
     # More names than there are colours, in another comparison, and one that both have, at another place.
     other = msgspec.structs.replace(variant.comparison, id="other")
     more = [
-        replace(variant, comparison=other, variant=msgspec.structs.replace(variant.variant, name=name))
+        replace(variant, comparison=other, variant=msgspec.structs.replace(variant.definition, name=name))
         for name in (*(f"way {number}" for number in range(8)), "no_grad")
     ]
-    found = Study({name: replace(each, variants=(*each.variants, *more)) for name, each in found.trials.items()})
+    found = Study(
+        {name: replace(each, variants=(*each.variants, *more)) for name, each in found.trials.items()}
+    )
     looks = marks(found)
     assert len(set(looks.values())) == len(looks) >= 10
     drawn = []

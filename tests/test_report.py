@@ -9,19 +9,21 @@ import pytest
 from synthetic import ENVIRONMENT, header, memory, results
 
 from gradbench import format
-from gradbench.claims import verdicts
+from gradbench.analyse.claims import verdicts
+from gradbench.analyse.findings import findings
+from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
-from gradbench.plan import Request
+from gradbench.record.interval import Interval
+from gradbench.record.lines import Writer
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Request
+from gradbench.record.results import Results
+from gradbench.record.visits import Failure, Stretch, Timeline
 from gradbench.report.figures import FromOne
-from gradbench.report.findings import findings
 from gradbench.report.guide import tables
 from gradbench.report.page import render, write_report
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link
-from gradbench.results import Failure, Results, Stretch, Timeline, Writer
-from gradbench.stats import Interval
-from gradbench.summary import summarise
-from gradbench.traits import Observation
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
 
@@ -186,7 +188,9 @@ def test_the_way_to_the_results_leads_there_from_wherever_the_report_is(tmp_path
         write_report(run, place)
         page = _Page(place.read_text())
         alternatives = {each for each in page.links if not each.startswith(("#", "https://"))}
-        assert [(place.parent / unquote(alternative)).resolve() for alternative in alternatives] == [run / "results.jsonl"]
+        assert [(place.parent / unquote(alternative)).resolve() for alternative in alternatives] == [
+            run / "results.jsonl"
+        ]
 
 
 def test_a_page_has_the_navigation_of_a_site_only_where_it_is_part_of_one(tmp_path):
@@ -253,7 +257,9 @@ def test_growth_is_told_with_its_figures_and_not_called_the_same():
             for name, times in (("detach", 2.5), ("detach_clone", 40.0)):
                 variant = visit.variants[name]
                 log = variant.log_ratio + math.log(times)
-                visit.variants[name] = msgspec.structs.replace(variant, seconds=times * variant.seconds, log_ratio=log)
+                visit.variants[name] = msgspec.structs.replace(
+                    variant, seconds=times * variant.seconds, log_ratio=log
+                )
     told = sentences(made)
     assert "detach().clone() before (40 times) grows" in told
     assert re.search(r"that of the 8 others is [0-9.]+ to 2\.5\d? times", told)

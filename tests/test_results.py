@@ -9,21 +9,10 @@ from hypothesis import strategies as st
 from synthetic import header
 
 from gradbench.errors import RequestError, ResultsFileError
-from gradbench.results import (
-    FILENAME,
-    SCHEMA,
-    Failure,
-    VariantTime,
-    Memory,
-    PassEnd,
-    PassStart,
-    RunEnd,
-    Visit,
-    Writer,
-    locate,
-    read_results,
-)
-from gradbench.telemetry import Telemetry
+from gradbench.record.lines import SCHEMA, Writer
+from gradbench.record.results import FILENAME, locate, read_results
+from gradbench.record.telemetry import Telemetry
+from gradbench.record.visits import Failure, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
 
 TIME = VariantTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
 START = PassStart(1, "time", 0.75, 4294967295, 4095)

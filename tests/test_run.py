@@ -20,15 +20,19 @@ from conftest import GRADBENCH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradbench import run
-from gradbench.environment import MUST_MATCH, AcceleratorFacts
+from gradbench.define.planner import plan_run
 from gradbench.errors import EndedEarly, GradbenchError, RequestError
-from gradbench.plan import Plan, Request, make_plan
-from gradbench.results import FILENAME, Failure, Visit, Writer, read_results
-from gradbench.run import Goal, make_goal
+from gradbench.measure import goal as goals
+from gradbench.measure import run
+from gradbench.measure.goal import Goal, make_goal
+from gradbench.record.environment import MUST_MATCH, AcceleratorFacts
+from gradbench.record.lines import Writer
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import FILENAME, read_results
+from gradbench.record.visits import Failure, Visit
 
 REQUEST = Request(("control", "elementwise", "chain"), ("no_grad", "tracked"), ("small", "medium"))
-IDS = [comparison.id for comparison in make_plan(REQUEST).comparisons]
+IDS = [comparison.id for comparison in plan_run(REQUEST).comparisons]
 QUIET = run.Progress()
 
 
@@ -108,7 +112,7 @@ def test_what_is_returned_is_what_the_file_holds(workers, measure_into, tmp_path
 def test_the_header_keeps_the_request_the_options_the_plan_and_the_machine(workers, measure_into, tmp_path):
     header = measure_into(tmp_path / "run", REQUEST, passes=1, threads=3).header
     assert header.request == REQUEST
-    assert header.plan == make_plan(REQUEST)
+    assert header.plan == plan_run(REQUEST)
     assert header.options.threads == 3
     assert header.environment == workers.environment
 
@@ -180,7 +184,7 @@ def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_
 )
 @pytest.mark.parametrize("preset", ["quick", "standard", "thorough"])
 def test_what_is_asked_takes_the_place_of_the_preset(preset, asked, goal):
-    base = run.PRESETS[preset]
+    base = goals.PRESETS[preset]
     passes, budget, precision = goal
     assert make_goal(preset, *asked) == Goal(
         base.passes if passes == "preset" else passes,
@@ -247,14 +251,14 @@ def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, 
 @pytest.mark.parametrize(
     ("goal", "options"),
     [
-        (run.make_goal("quick", None, None, None), []),
-        (run.make_goal("quick", 36, None, None), ["--passes", "36"]),
-        (run.make_goal("quick", None, 600.0, None), ["--budget", "600"]),
-        (run.make_goal("quick", None, 90.0, 2.5), ["--budget", "90", "--precision", "2.5"]),
+        (goals.make_goal("quick", None, None, None), []),
+        (goals.make_goal("quick", 36, None, None), ["--passes", "36"]),
+        (goals.make_goal("quick", None, 600.0, None), ["--budget", "600"]),
+        (goals.make_goal("quick", None, 90.0, 2.5), ["--budget", "90", "--precision", "2.5"]),
     ],
 )
 def test_a_goal_is_asked_for_again_by_the_options_that_its_preset_does_not_imply(goal, options):
-    assert goal.options(run.PRESETS["quick"]) == options
+    assert goal.options(goals.PRESETS["quick"]) == options
 
 
 def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path, monkeypatch):
@@ -469,7 +473,7 @@ def test_a_run_with_another_plan_does_not_go_on_and_runs_nothing_from_the_file(f
 
 
 def test_a_run_with_a_plan_made_by_hand_does_not_go_on(workers, measure_into, tmp_path):
-    plan = Plan(make_plan(REQUEST).comparisons[:2])
+    plan = Plan(plan_run(REQUEST).comparisons[:2])
     results = measure_into(tmp_path / "run", REQUEST, plan=plan)
     assert visited(results) == once_each(3, IDS[:2])
     with pytest.raises(RequestError, match="start a new run"):
@@ -653,18 +657,18 @@ def test_ctrl_c_before_anything_is_measured_writes_nothing(tmp_path, wait_until_
 
 LONG_VISIT = """
 import sys, msgspec, pathlib
-from gradbench import run
-from gradbench.plan import Plan, Request
-from gradbench.results import Options
+from gradbench.measure import goal as goals, run
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import Options
 plan = msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Plan)
 options = Options("by hand", 1, "keep", 60.0, memory=False)
-goal = run.Goal(1, None, None, 0.1)
+goal = goals.Goal(1, None, None, 0.1)
 run.start(pathlib.Path(sys.argv[2]), Request(), options, goal, "", run.Progress(), plan)
 """
 
 
 def test_a_worker_in_a_long_visit_does_not_outlive_a_parent_that_was_killed(tmp_path, wait_until_gone):
-    comparison = make_plan(REQUEST).comparisons[0]
+    comparison = plan_run(REQUEST).comparisons[0]
     replace = msgspec.structs.replace
     variant = replace(comparison.variants[0], statement="import time\ntime.sleep(30)")
     plan, folder = tmp_path / "plan.json", tmp_path / "run"
@@ -717,8 +721,8 @@ def test_going_on_visits_only_what_is_due(workers, measure_into, tmp_path):
 
 
 def test_who_names_a_workload_has_it_visited_in_every_pass():
-    assert {each.every for each in make_plan(Request(workloads=("freeze", "custom"))).comparisons} == {1}
-    assert {each.every for each in make_plan(Request(preset="quick")).comparisons} == {1}
+    assert {each.every for each in plan_run(Request(workloads=("freeze", "custom"))).comparisons} == {1}
+    assert {each.every for each in plan_run(Request(preset="quick")).comparisons} == {1}
 
 
 def test_the_methods_are_observed_once_in_a_run_of_everything(workers, measure_into, tmp_path):
@@ -771,7 +775,7 @@ def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_wit
     results = measure_into(tmp_path / "run", on("all"), passes=2)
     assert {each.device for each in results.header.plan.comparisons} == set(GPUS)
     assert results.header.request.device == "cpu,cuda:0,cuda:1"
-    assert workers.started[0].job.kind == "look"
+    assert workers.started[0].job.kind == "devices"
     assert all(each.job.accelerators for each in workers.started[1:])
     again = resume(tmp_path / "run", 3)
     assert visited(again) == once_each(3, [each.id for each in results.header.plan.comparisons])

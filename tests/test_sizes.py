@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradbench.define.sizes import CLASSES, LARGEST, parse_size, size_class
 from gradbench.errors import RequestError
-from gradbench.sizes import CLASSES, LARGEST, parse_size, size_class
 
 elements = st.integers(1, LARGEST)
 

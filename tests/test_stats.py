@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from gradbench import stats
+from gradbench.analyse import stats
 
 
 def test_an_interval_is_students_with_its_tabulated_quantile():

@@ -10,10 +10,12 @@ import pytest
 from matplotlib.text import Text
 from synthetic import ENVIRONMENT
 
-from gradbench.plan import Plan, Request
-from gradbench.results import FORMAT, SCHEMA, Header, VariantTime, Options, PassEnd, RunEnd, Visit, Writer
-from gradbench.stats import Interval
-from gradbench.telemetry import Telemetry
+from gradbench.record.interval import Interval
+from gradbench.record.lines import SCHEMA, Writer
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import FORMAT, Header, Options
+from gradbench.record.telemetry import Telemetry
+from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
 from studies.instrument import analysis, simulation, trials
 from studies.instrument.findings import _at_least, _cold
 from studies.instrument.order import Carried
@@ -60,7 +62,7 @@ def test_simulated_intervals_cover_where_they_should_and_fail_where_they_must(re
 
 def test_a_simulated_interval_that_is_too_narrow_would_be_noticed(monkeypatch):
     # Rounds pooled as if they were independent: what the method must not do.
-    monkeypatch.setattr("gradbench.stats.stdtrit", lambda df, q: 1.0)
+    monkeypatch.setattr("gradbench.analyse.stats.stdtrit", lambda df, q: 1.0)
     regime = next(each for each in simulation.REGIMES if each.name == "layout")
     rng = numpy.random.default_rng(0)
     truth = math.log(simulation.EFFECT)
@@ -101,7 +103,10 @@ def test_identical_variants_give_few_alarms_and_different_ones_many(tmp_path):
     assert 0.02 < quiet["grouped"] < 0.08
     different = analysis.same(
         record(
-            tmp_path / "loud", comparisons, lambda c, variant: 1.1e-6 if variant.name == "same" else 1e-6, passes=10
+            tmp_path / "loud",
+            comparisons,
+            lambda c, variant: 1.1e-6 if variant.name == "same" else 1e-6,
+            passes=10,
         )
     )
     assert different["false_runs"] == different["runs"]
@@ -150,8 +155,8 @@ def test_the_place_in_the_order_is_summarised_over_processes(tmp_path):
 
 
 def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
-    from gradbench.results import read_results
-    from gradbench.summary import summarise
+    from gradbench.analyse.summary import summarise
+    from gradbench.record.results import read_results
 
     path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, variant: 1e-6)
     found = analysis.explained(summarise(read_results(path)))

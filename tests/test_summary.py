@@ -5,10 +5,12 @@ import numpy
 import pytest
 from synthetic import memory, results
 
-from gradbench.plan import Request
-from gradbench.results import Failure, PassStart, RunEnd, Stretch, Timeline
-from gradbench.summary import Split, between, split, summarise, worst_precision
-from gradbench.telemetry import Telemetry
+from gradbench.analyse.model import Split
+from gradbench.analyse.summary import between, summarise, worst_precision
+from gradbench.analyse.timeline import split
+from gradbench.record.plan import Request
+from gradbench.record.telemetry import Telemetry
+from gradbench.record.visits import Failure, PassStart, RunEnd, Stretch, Timeline
 
 
 def variant_of(made, name, place=0):
@@ -113,7 +115,7 @@ def test_any_two_variants_can_be_compared_with_the_interval_of_their_own_differe
 
 def test_ranks_count_those_shown_to_be_faster():
     comparison = summarise(results({"no_grad": 1.2, "inference_mode": 1.2, "tracked": 1.5})).comparisons[0]
-    rank = {variant.variant.name: variant.rank for variant in comparison.methods}
+    rank = {variant.name: variant.rank for variant in comparison.methods}
     assert rank["requires_grad_false"] == rank["detach"] == 1
     assert rank["no_grad"] == rank["inference_mode"] == len(rank) - 2
     assert rank["tracked"] == len(rank)
@@ -268,7 +270,7 @@ def test_a_pair_is_told_apart_everywhere_or_nowhere(seed):
     for each in summary.comparisons:
         name = each.comparison.baseline.name
         for variant in each.methods:
-            own = variant.variant.name
+            own = variant.name
             assert (variant.verdict == "slower") == ((own, name) in each.above)
             assert (variant.verdict == "faster") == ((name, own) in each.above)
             assert variant.rank == 1 + sum(slower == own for slower, _ in each.above)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from gradbench import telemetry
+from gradbench.measure import telemetry
 
 
 class Process:

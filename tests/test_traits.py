@@ -11,18 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradbench.methods import METHODS
-from gradbench.traits import (
-    PROBES,
-    RULES,
-    Characteristics,
-    Observation,
-    as_data,
-    as_text,
-    characteristics,
-    told,
-    words,
-)
+from gradbench.analyse.traits import RULES, Characteristics, as_data, characteristics, in_words, words
+from gradbench.define.methods import METHODS
+from gradbench.define.probes import PROBES
+from gradbench.record.observation import Observation
+from gradbench.report.terminal.traits import as_text
 
 OF_METHODS = [probe for probe in PROBES if probe.work is not None]
 
@@ -178,14 +171,16 @@ def test_what_was_seen_beside_the_methods_is_told_in_words():
         "second_with": True,
         "new_name": None,
     }
-    assert told(observation("retain_graph", "", observed)) == [
+    assert in_words(observation("retain_graph", "", observed)) == [
         "kept after a backward without it: 1,200 B",
         "a second backward without it works: no (Trying twice)",
         "kept after a backward with it: 0 B",
         "a second backward with it works: yes",
         "new name: none",
     ]
-    assert told(observation("training", "", {"at_7_5": 0.6954755187})) == ["the probability at 7.5: 0.6955"]
+    assert in_words(observation("training", "", {"at_7_5": 0.6954755187})) == [
+        "the probability at 7.5: 0.6955"
+    ]
 
 
 def test_nothing_observed_is_an_empty_text():
@@ -215,7 +210,9 @@ def test_a_record_comes_back_from_json_as_it_was(record):
     line = msgspec.json.encode(record)
     back = msgspec.json.decode(line, type=Observation)
     assert back == record
-    assert [type(value) for value in back.observed.values()] == [type(value) for value in record.observed.values()]
+    assert [type(value) for value in back.observed.values()] == [
+        type(value) for value in record.observed.values()
+    ]
     assert msgspec.json.decode(line)["type"] == "observation"
 
 
@@ -230,7 +227,8 @@ def test_plain_data_is_the_rows_and_the_records():
 def test_importing_the_table_and_making_its_text_imports_no_torch():
     code = (
         "import sys\n"
-        "from gradbench.traits import Observation, as_text\n"
+        "from gradbench.record.observation import Observation\n"
+        "from gradbench.report.terminal.traits import as_text\n"
         "assert as_text([Observation('memory', '?', '', 'no_grad', {'allocated': 0})])\n"
         "assert 'torch' not in sys.modules"
     )

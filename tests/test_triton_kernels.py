@@ -58,7 +58,7 @@ def test_results_have_the_shape_of_x_and_nothing_else_is_written_to(kernels):
 @pytest.mark.parametrize("capability", [80, 90])
 def test_each_compiles_and_moves_16_bytes_at_a_time(monkeypatch, tmp_path, capability, element):
     """Of a number of elements of which nothing is known; its last program may go one by one."""
-    from gradbench import triton_kernels
+    from gradbench.functions import triton_kernels
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     dtype = {"fp32": torch.float32, "fp64": torch.float64, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -13,15 +13,16 @@ import numpy
 import pytest
 from synthetic import ENVIRONMENT, ONE_WORKLOAD, trial
 
-from gradbench import stats
+from gradbench.analyse import stats
 from gradbench.errors import EndedEarly, RequestError, ResultsFileError
-from gradbench.job import Ready
-from gradbench.plan import Request
-from gradbench.report.versus import write_versus
-from gradbench.results import Failure, Memory, Writer
+from gradbench.measure.protocol import Ready
+from gradbench.record.lines import Writer
+from gradbench.record.plan import Request
+from gradbench.record.visits import Failure, Memory
 from gradbench.versus import text
-from gradbench.versus.cells import USUAL_METHODS, YARDSTICK, planned, written
+from gradbench.versus.cells import CALIBRATION_TASK, USUAL_METHODS, planned, written
 from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge
+from gradbench.versus.page import write_versus
 from gradbench.versus.records import (
     Options,
     PairTime,
@@ -272,7 +273,7 @@ def test_the_usual_trial_is_of_small_tensors_and_of_what_people_choose_between()
     by_methods = [each for each in found if not each.alternatives]
     names = {variant.name for each in by_methods for variant in each.variants}
     assert names == {*USUAL_METHODS, "requires_grad_false", "calibration_task"}
-    assert all(each.variants[-1].name == YARDSTICK.name for each in found)
+    assert all(each.variants[-1].name == CALIBRATION_TASK.name for each in found)
     assert {each.workload for each in found} >= {"control", "elementwise", "custom"}
 
 

@@ -1,337 +1,329 @@
-"""The parent's end of a worker: with scripted processes for what is said, with real ones for faults."""
+"""One pass, in this process: what a worker answers to a task, and its arithmetic."""
 
-import contextlib
-import os
-import sys
+import builtins
+import gc
+import io
+import math
+import weakref
 
 import msgspec
-import psutil
+import numpy
 import pytest
-from synthetic import ENVIRONMENT
+import torch
 
-from gradbench.errors import RequestError
-from gradbench.job import Finish, Job, Ready, Task
-from gradbench.plan import Comparison, Expectation, Variant, Plan, Request
-from gradbench.results import PassEnd, RunEnd
-from gradbench.worker import KEEP_PAGES, WorkerLost, WorkerProcess
+from gradbench.define.planner import plan_run
+from gradbench.measure import worker as measure
+from gradbench.measure.protocol import Message, Task, Turn, WorkerSettings
+from gradbench.measure.visit import visit_times
+from gradbench.measure.worker import FEWEST_ROUNDS, Worker
+from gradbench.record.plan import Comparison, Expectation, Request, Variant
+from gradbench.record.visits import Failure, Memory, Visit
 
-JOB = Job(1, "time", 0, 3)
-READY = msgspec.json.encode(Ready(ENVIRONMENT, 0.5)).decode()
-FINISH = msgspec.json.encode(Finish()).decode()
-UNTRACKED = Expectation(input_requires_grad=False, result_requires_grad=False, result_is_leaf=True)
-
-
-def variant(name, statement="y = x * 2.0", setup="", role="method", expect=UNTRACKED):
-    return Variant(name, name, role, f"x = base.detach()\n{setup}", statement, "", expect)
+BATCH = 50e-6
 
 
-def comparison(id, *variants, prepare="base = torch.rand(8)", baseline="y = x * 2.0"):
-    first = variant("baseline", baseline, role="baseline")
-    empty = Variant("empty", "empty loop", "empty", "", "pass", "", Expectation())
-    every = (first, *variants, variant("twin", role="twin"), empty)
+def visit(comparison, kind="time", seconds=0.01, seed=0, batch_seconds=BATCH):
+    output = io.BytesIO()
+    threads = torch.get_num_threads()
+    try:
+        Worker(WorkerSettings(7, kind, seed, 1, batch_seconds), output, io.BytesIO()).visit(
+            Task(comparison, seconds)
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
+
+
+def planned(*methods, workload="elementwise"):
+    (comparison,) = plan_run(Request((workload,), methods, ("small",))).comparisons
+    return comparison
+
+
+def by_hand(*variants):
+    every = [
+        Variant(name, name, role, "", statement, "", Expectation()) for name, (role, statement) in variants
+    ]
     return Comparison(
-        id,
-        "elementwise",
-        "title",
-        "shows",
+        "c",
+        "control",
+        "",
+        "",
         "small",
-        8,
-        (8,),
+        1,
+        (1,),
         "float32",
         "cpu",
-        prepare,
-        "x * 2.0",
+        "base = torch.ones(1)",
+        "",
         1e-6,
-        every,
+        tuple(every),
     )
 
 
-TASK = Task(comparison("c"), 0.1)
+ROLES = ("baseline", "twin", "method", "empty")
+COSTS = numpy.array([2000.0, 2000.0, 3000.0, 10.0])
+CALLS = (25, 25, 17, 5000)
+
+
+def drifting(rounds, drift, scatter=0.0, seed=0):
+    rng = numpy.random.default_rng(seed)
+    common = numpy.exp(drift * rng.normal(size=(rounds, 1)).cumsum(axis=0))
+    own = numpy.exp(scatter * rng.normal(size=(rounds, len(ROLES))))
+    return COSTS * numpy.array(CALLS) * common * own
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.1, 2.0])
+def test_drift_that_is_common_to_all_variants_cancels_in_the_ratio(drift):
+    variants, error = visit_times(ROLES, CALLS, drifting(200, drift))
+    assert [variant.log_ratio for variant in variants] == pytest.approx(
+        [0.0, 0.0, math.log(1.5), math.log(10 / 2000)], abs=1e-12
+    )
+    assert error == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_ratio_is_to_the_baseline_wherever_that_stands():
+    order = [3, 2, 1, 0]
+    times = drifting(50, 0.5)[:, order]
+    variants, _ = visit_times([ROLES[i] for i in order], [CALLS[i] for i in order], times)
+    assert variants[3].log_ratio == 0.0
+    assert variants[1].log_ratio == pytest.approx(math.log(1.5))
+
+
+def test_a_variant_keeps_its_calls_and_the_median_and_quartiles_of_its_time_per_call():
+    times = numpy.array([[100.0, 4000.0], [500.0, 1000.0], [200.0, 5000.0], [300.0, 2000.0], [400.0, 3000.0]])
+    (one, two), _ = visit_times(["baseline", "twin"], [10, 100], times)
+    assert (one.calls, two.calls) == (10, 100)
+    assert (one.q1, one.seconds, one.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
+    assert (two.q1, two.seconds, two.q3) == pytest.approx((20e-9, 30e-9, 40e-9))
+
+
+def test_the_ratio_is_paired_by_round_and_not_one_of_medians():
+    times = numpy.array([[1.0, 2.0], [10.0, 20.0], [100.0, 150.0], [2.0, 4.0], [3.0, 300.0]]) * 1000
+    (_, other), _ = visit_times(["baseline", "method"], [1, 1], times)
+    assert other.log_ratio == pytest.approx(math.log(2.0))
+    assert other.log_ratio != pytest.approx(math.log(20.0 / 3.0))
+
+
+def test_one_wild_round_changes_a_ratio_no_more_than_any_other():
+    times = drifting(201, 0.0, 0.01)
+    calm, _ = visit_times(ROLES, CALLS, times)
+    times[0, 2] *= 1000
+    wild, _ = visit_times(ROLES, CALLS, times)
+    assert wild[2].log_ratio == pytest.approx(calm[2].log_ratio, abs=0.002)
+
+
+def test_the_error_of_the_twin_falls_with_the_root_of_the_rounds():
+    times = drifting(400, 0.1, 0.01)
+    _, few = visit_times(ROLES, CALLS, times)
+    _, many = visit_times(ROLES, CALLS, numpy.tile(times, (4, 1)))
+    assert few > 0
+    assert many == pytest.approx(few / 2, rel=0.02)
+
+
+def test_the_error_is_what_medians_of_repeated_visits_scatter_by():
+    found = [visit_times(ROLES, CALLS, drifting(100, 0.1, 0.01, seed)) for seed in range(400)]
+    scatter = numpy.std([variants[1].log_ratio for variants, _ in found])
+    assert numpy.median([error for _, error in found]) == pytest.approx(scatter, rel=0.15)
+
+
+def test_a_visit_has_every_variant_and_a_baseline_at_ratio_one():
+    comparison = planned("tracked", "no_grad")
+    (found,) = visit(comparison)
+    assert isinstance(found, Visit)
+    assert (found.number, found.comparison) == (7, comparison.id)
+    assert set(found.variants) == {variant.name for variant in comparison.variants}
+    assert found.variants["requires_grad_false"].log_ratio == 0.0
+    for variant in found.variants.values():
+        assert 0 < variant.q1 <= variant.seconds <= variant.q3
+
+
+@pytest.mark.parametrize("workload", ["control", "elementwise", "chain", "matmul"])
+def test_every_method_passes_its_own_checks(workload):
+    comparison = planned(workload=workload)
+    (found,) = visit(comparison, seconds=0.0)
+    assert isinstance(found, Visit)
+    assert set(found.variants) == {variant.name for variant in comparison.variants}
+
+
+def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatch):
+    results = []
+    check = measure.check_variant
+
+    def watched(ready, comparison):
+        assert sum(each() is not None for each in results) <= 1
+        y = check(ready, comparison)
+        if y is not None:
+            results.append(weakref.ref(y))
+        return y
+
+    monkeypatch.setattr(measure, "check_variant", watched)
+    (found,) = visit(planned("no_grad", "detach"))
+    assert isinstance(found, Visit)
+    assert len(results) == len(found.variants)
+
+
+def test_a_visit_takes_its_rounds_even_past_its_slice():
+    (found,) = visit(planned("no_grad"), seconds=0.0)
+    assert found.rounds == FEWEST_ROUNDS
+
+
+def test_a_longer_slice_takes_more_rounds():
+    few, many = (visit(planned("no_grad"), seconds=seconds)[0].rounds for seconds in (0.01, 0.2))
+    assert many > 2 * few
 
 
 @pytest.fixture
-def interpreter(tmp_path):
-    """An interpreter that runs this script, whatever it is asked to run."""
-
-    def make(script):
-        path = tmp_path / "python"
-        start = f"#!{sys.executable} -S\nimport os, signal, subprocess, sys, time\n"
-        path.write_text(start + "def say(text): print(text, flush=True)\n" + script)
-        path.chmod(0o755)
-        return str(path)
-
-    return make
+def traced(monkeypatch):
+    """A comparison of four variants that note each call, with one call in a batch; and the notes."""
+    notes = []
+    monkeypatch.setattr(builtins, "note", notes.append, raising=False)
+    names = ("a", "b", "c", "d")
+    variants = [(name, ("baseline" if name == "a" else "method", f"note({name!r})")) for name in names]
+    return by_hand(*variants), notes
 
 
-def answers(python, timeout=5.0):
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
-        worker.ready()
-        return list(worker.visit(TASK, timeout))
+def rounds_of(notes, variants=4):
+    # A batch of one call notes it twice: the first is not timed.
+    last = notes[-FEWEST_ROUNDS * variants * 2 :: 2]
+    return [tuple(last[i : i + variants]) for i in range(0, len(last), variants)]
 
 
-def loss(python, timeout=5.0):
-    with pytest.raises(WorkerLost) as caught:
-        answers(python, timeout)
-    assert "\n" not in str(caught.value)
-    return caught.value
+def test_a_round_is_every_variant_once_in_an_order_of_its_own(traced):
+    comparison, notes = traced
+    visit(comparison, seconds=0.0, batch_seconds=1e-9)
+    rounds = rounds_of(notes)
+    assert [sorted(each) for each in rounds] == [list("abcd")] * FEWEST_ROUNDS
+    assert len(set(rounds)) > 1
 
 
-def test_a_worker_is_told_its_job_and_then_its_task(interpreter, tmp_path):
-    heard = tmp_path / "heard"
-    answers(
-        interpreter(
-            f"job = input(); say({READY!r}); task = input()\n"
-            f"open({str(heard)!r}, 'w').write(job + '\\n' + task); say({FINISH!r})"
-        )
+def test_the_seed_decides_the_order(traced):
+    comparison, notes = traced
+    seen = []
+    for seed in (1, 1, 2):
+        notes.clear()
+        visit(comparison, seconds=0.0, seed=seed, batch_seconds=1e-9)
+        seen.append(rounds_of(notes))
+    assert seen[0] == seen[1]
+    assert seen[0] != seen[2]
+
+
+def test_the_cyclic_collector_is_off_while_variants_are_timed_and_on_afterwards(monkeypatch):
+    seen = []
+    monkeypatch.setattr(builtins, "note", seen.append, raising=False)
+    monkeypatch.setattr(builtins, "gc", gc, raising=False)
+    visit(by_hand(("a", ("baseline", "note(gc.isenabled())"))), seconds=0.0, batch_seconds=1e-9)
+    assert not any(seen[-FEWEST_ROUNDS:])
+    assert gc.isenabled()
+
+
+def test_the_collector_is_on_again_after_a_variant_that_raised(monkeypatch):
+    calls = []
+    monkeypatch.setattr(builtins, "calls", calls, raising=False)
+    statement = "calls.append(1)\nif len(calls) > 5: raise ValueError('late')"
+    (failure,) = visit(by_hand(("a", ("baseline", statement))))
+    assert (failure.kind, failure.variant, failure.stage) == ("raised", "a", "time")
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("good", [5, 20_000])
+def test_a_variant_that_raises_while_it_is_timed_costs_itself_and_the_others_are_timed(monkeypatch, good):
+    left = iter(range(good))
+    monkeypatch.setattr(builtins, "left", left, raising=False)
+    variants = (("a", ("baseline", "y = x = 1")), ("b", ("method", "next(left)")), ("c", ("twin", "y = 1")))
+    failure, timed = visit(by_hand(*variants), seconds=0.2)
+    assert (failure.variant, failure.stage, failure.kind) == ("b", "time", "raised")
+    assert set(timed.variants) == {"a", "c"}
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_a_baseline_that_fails_at_first_or_later_is_one_failure_and_no_visit(monkeypatch, good):
+    calls = []
+    monkeypatch.setattr(builtins, "calls", calls, raising=False)
+    statement = f"calls.append(1)\nif len(calls) > {good}: raise ValueError('no more')"
+    (failure,) = visit(by_hand(("a", ("baseline", statement)), ("b", ("method", "pass"))))
+    assert (failure.variant, failure.stage, failure.kind) == ("a", "check", "raised")
+
+
+def test_memory_is_measured_for_every_variant_but_the_empty_loop():
+    comparison = planned("tracked", "no_grad")
+    found = visit(comparison, kind="memory")
+    assert all(isinstance(each, Memory) for each in found)
+    assert sorted(each.variant for each in found) == sorted(
+        {variant.name for variant in comparison.variants} - {"empty"}
     )
-    job, task = heard.read_text().splitlines()
-    assert msgspec.json.decode(job, type=Job) == JOB
-    assert msgspec.json.decode(task, type=Task) == TASK
 
 
-@pytest.mark.parametrize(("allocator", "kept"), [("keep", KEEP_PAGES), ("system", {})])
-def test_a_worker_gets_its_hash_seed_padding_threads_and_allocator(
-    interpreter, tmp_path, monkeypatch, allocator, kept
-):
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
-    seen = tmp_path / "seen"
-    python = interpreter(
-        f"import json; json.dump(dict(os.environ), open({str(seen)!r}, 'w')); say({READY!r})"
+def test_a_variant_whose_memory_cannot_be_measured_is_a_failure_of_that_variant(monkeypatch):
+    monkeypatch.setattr(builtins, "sizes", iter(range(1000, 2000)), raising=False)
+    comparison = by_hand(
+        ("a", ("baseline", "y = torch.ones(8)")), ("b", ("method", "y = torch.ones(next(sizes))"))
     )
-    with WorkerProcess(JOB, 123, 45, allocator, python) as worker:
-        worker.ready()
-    environment = msgspec.json.decode(seen.read_bytes())
-    assert environment["PYTHONHASHSEED"] == "123"
-    assert environment["GRADBENCH_PADDING"] == "x" * 45
-    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
-    assert {key: value for key, value in environment.items() if key in KEEP_PAGES} == kept
+    found = {each.variant: each for each in visit(comparison, kind="memory")}
+    assert isinstance(found["a"], Memory)
+    assert isinstance(found["b"], Failure)
+    assert (found["b"].stage, found["b"].kind) == ("memory", "raised")
 
 
-def test_a_worker_that_cannot_start_is_one_line_with_its_last_words(interpreter):
-    python = interpreter("sys.exit('Traceback\\n  a line\\nModuleNotFoundError: No module named torch')")
-    with pytest.raises(RequestError, match="ModuleNotFoundError: No module named torch") as caught:
-        answers(python)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_worker_that_exits_says_how_and_its_last_words(interpreter):
-    lost = loss(interpreter(f"say({READY!r}); input(); input(); sys.stderr.write('why\\n'); os._exit(7)"))
-    assert lost.kind == "died"
-    assert "exit code 7" in str(lost)
-    assert "why" in str(lost)
-
-
-def test_a_worker_that_is_killed_says_by_what(interpreter):
-    lost = loss(interpreter(f"say({READY!r}); input(); input(); os.kill(os.getpid(), signal.SIGSEGV)"))
-    assert lost.kind == "died"
-    assert "SIGSEGV" in str(lost)
-
-
-def test_a_worker_that_dies_inside_a_line_has_died(interpreter):
-    lost = loss(
-        interpreter(f"say({READY!r}); input(); input(); print('{{\"ty', end='', flush=True); os._exit(1)")
+def test_a_statement_that_leaves_grad_mode_changed_is_a_failure_and_does_no_harm_to_the_next():
+    comparison = by_hand(
+        ("a", ("baseline", "pass")),
+        ("b", ("method", "torch.set_grad_enabled(False)")),
+        ("c", ("method", "pass")),
     )
-    assert lost.kind == "died"
+    failure, found = visit(comparison, seconds=0.0)
+    assert (failure.variant, failure.kind) == ("b", "check")
+    assert set(found.variants) == {"a", "c"}
+    assert torch.is_grad_enabled()
 
 
-def test_a_silent_worker_has_hung_and_is_ended_with_what_it_started(interpreter, tmp_path, wait_until_gone):
-    child = tmp_path / "child"
-    lost = loss(
-        interpreter(
-            f"say({READY!r}); quiet = subprocess.DEVNULL\n"
-            "started = subprocess.Popen(['sleep', '20'], stdin=quiet, stdout=quiet, stderr=quiet)\n"
-            f"open({str(child)!r}, 'w').write(f'{{os.getpid()}} {{started.pid}}'); time.sleep(60)"
-        ),
-        timeout=0.5,
+def take_turns(comparison, *turns):
+    """What a worker says when it is told to take these turns, and then to end."""
+    output, source = io.BytesIO(), io.BytesIO()
+    for turn in (*turns, Turn()):
+        source.write(msgspec.json.encode(turn) + b"\n")
+    source.seek(0)
+    Worker(WorkerSettings(7, "turns", 0, torch.get_num_threads()), output, source).visit(
+        Task(comparison, 0.0)
     )
-    assert lost.kind == "hung"
-    for pid in child.read_text().split():
-        wait_until_gone(int(pid))
+    assert source.read() == b""
+    return [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
 
 
-def test_a_worker_that_talks_on_and_on_has_hung(interpreter):
-    failure = (
-        '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":""}'
+def test_a_worker_that_takes_turns_offers_its_calls_and_times_the_variants_that_it_is_told():
+    comparison = planned("tracked")
+    offer, first, second = take_turns(
+        comparison, Turn({"tracked": 3, "requires_grad_false": 2}, 0.001), Turn({"tracked": 1}, 0.001)
     )
-    talk = f"say({READY!r})\nfor _ in range(300): say({failure!r}); time.sleep(0.01)\nsay({FINISH!r})"
-    lost = loss(interpreter(talk), timeout=0.5)
-    assert lost.kind == "hung"
+    assert offer.calls.keys() == {variant.name for variant in comparison.variants}
+    assert first.seconds.keys() == {"tracked", "requires_grad_false"}
+    assert second.seconds.keys() == {"tracked"}
+    assert all(0 < each < 0.1 for turn in (first, second) for each in turn.seconds.values())
 
 
-def test_what_a_worker_said_before_it_died_is_kept(interpreter):
-    failure = (
-        '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":"m"}'
-    )
-    python = interpreter(f"say({READY!r}); input(); input(); say({failure!r}); os._exit(1)")
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
-        worker.ready()
-        messages = worker.visit(TASK, 5.0)
-        assert next(messages).message == "m"
-        with pytest.raises(WorkerLost):
-            next(messages)
+def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_told(monkeypatch):
+    asked = []
+
+    def run(ready, n):
+        asked.append((ready.variant.name, n))
+        return n * {"tracked": 2_000, "requires_grad_false": 1_000}.get(ready.variant.name, 500)
+
+    monkeypatch.setattr(measure, "_run", run)
+    _, turn = take_turns(planned("tracked"), Turn({"tracked": 7, "requires_grad_false": 4}, 0.0))
+    assert turn.seconds == {"tracked": pytest.approx(2e-6), "requires_grad_false": pytest.approx(1e-6)}
+    # Once without the clock, since the other worker has had the caches, and once with it.
+    assert sorted(asked[-4:]) == [("requires_grad_false", 4)] * 2 + [("tracked", 7)] * 2
 
 
-def test_what_a_dead_worker_had_started_is_ended_too(interpreter, tmp_path, wait_until_gone):
-    child = tmp_path / "child"
-    script = (
-        f"say({READY!r}); input(); input(); quiet = subprocess.DEVNULL\n"
-        "started = subprocess.Popen(['sleep', '2'], stdin=quiet, stdout=quiet, stderr=quiet)\n"
-        f"open({str(child)!r}, 'w').write(str(started.pid)); os._exit(1)"
-    )
-    assert loss(interpreter(script)).kind == "died"
-    wait_until_gone(int(child.read_text()), 1.0)
+def test_a_variant_that_raises_in_its_turn_is_left_out_and_the_others_are_offered_anew(monkeypatch):
+    real, calls = measure._run, []
 
+    def run(ready, n):
+        if ready.variant.name == "tracked" and n == 99:
+            raise measure.VariantFailed(ready, ValueError("in its turn"))
+        calls.append(ready.variant.name)
+        return real(ready, n)
 
-def test_no_process_is_left_when_the_parent_stops_in_the_middle(interpreter):
-    python = interpreter(f"say({READY!r}); time.sleep(60)")
-    before = set(psutil.Process().children())
-
-    def stop():
-        with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
-            worker.ready()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stop()
-    assert set(psutil.Process().children()) == before
-
-
-def test_where_there_are_no_groups_of_processes_a_silent_worker_is_ended_by_itself(interpreter, monkeypatch):
-    """As on Windows, which has neither `killpg` nor a need of it to end one process."""
-    monkeypatch.delattr(os, "killpg")
-    before = set(psutil.Process().children())
-    assert loss(interpreter(f"say({READY!r}); time.sleep(60)"), timeout=0.5).kind == "hung"
-    assert set(psutil.Process().children()) == before
-
-
-def test_a_worker_is_out_of_reach_of_ctrl_c(interpreter, tmp_path):
-    python = interpreter(
-        f"say({READY!r}); input(); input(); say({FINISH!r}) if os.getsid(0) == os.getpid() else 0"
-    )
-    assert answers(python) == []
-
-
-FINE = comparison("fine", variant("fine", setup="print('noise on standard output')"))
-LATE = "y = x * 2.0\ncalls.append(1)\nif len(calls) > 3: raise ValueError('late')"
-FAULTS = (
-    FINE,
-    comparison("raises", variant("bad", "raise ValueError('first line\\nsecond')"), variant("good")),
-    comparison("late", variant("bad", LATE, "calls = []"), variant("good")),
-    comparison("promise", variant("bad", expect=Expectation(input_requires_grad=True)), variant("good")),
-    comparison("wrong answer", variant("bad", "y = x * 2.001"), variant("good")),
-    comparison("baseline raises", variant("good"), baseline="raise ValueError('no baseline')"),
-    comparison("baseline wrong", variant("good"), baseline="y = x * 3.0"),
-    comparison("inputs too large", variant("good"), prepare="base = torch.empty(1 << 58)"),
-    comparison("result too large", variant("bad", "y = torch.empty(1 << 58)"), variant("good")),
-    comparison("bytes too large", variant("bad", "y = bytearray(1 << 60)"), variant("good")),
-    comparison("exits", variant("bad", "os._exit(7)", "import os")),
-    comparison("killed", variant("bad", "os.kill(os.getpid(), 9)", "import os")),
-    comparison("hangs", variant("bad", "time.sleep(60)", "import time")),
-)
-
-
-@pytest.fixture(scope="module")
-def faulty(measure_once):
-    """One pass over comparisons that go wrong in every way, in real processes."""
-    return measure_once(Plan(FAULTS), 1)
-
-
-@pytest.fixture(scope="module")
-def measure_once(tmp_path_factory):
-    from gradbench import run
-    from gradbench.results import Options, read_results
-
-    def measure(plan, passes):
-        folder = tmp_path_factory.mktemp("faults") / "run"
-        options = Options("by hand", 1, "keep", 3.0, memory=False)
-        goal = run.Goal(passes, None, None, 0.02)
-        run.start(folder, Request(), options, goal, "by hand", run.Progress(), plan)
-        return read_results(folder)
-
-    return measure
-
-
-def failures_of(results, id):
-    return [each for each in results.failures if each.comparison == id]
-
-
-def variants_of(results, id):
-    return [set(visit.variants) for visit in results.visits if visit.comparison == id]
-
-
-@pytest.mark.parametrize(
-    ("id", "kind", "says"),
-    [
-        ("raises", "raised", "ValueError: first line second"),
-        ("promise", "check", "expected True, got False"),
-        ("wrong answer", "check", "values of y"),
-        ("result too large", "out of memory", "allocate"),
-        ("bytes too large", "out of memory", "MemoryError"),
-        ("late", "raised", "ValueError: late"),
-    ],
-)
-def test_a_variant_at_fault_is_left_out_and_the_others_are_measured(faulty, id, kind, says):
-    (failure,) = failures_of(faulty, id)
-    assert (failure.variant, failure.kind, failure.number) == ("bad", kind, 1)
-    assert says in failure.message
-    assert variants_of(faulty, id) == [{"baseline", "good", "twin", "empty"}]
-
-
-@pytest.mark.parametrize(
-    ("id", "kind", "says"),
-    [("baseline raises", "raised", "no baseline"), ("baseline wrong", "check", "values of y")],
-)
-def test_without_a_baseline_there_is_no_visit(faulty, id, kind, says):
-    (failure,) = failures_of(faulty, id)
-    assert (failure.variant, failure.kind) == ("baseline", kind)
-    assert says in failure.message
-    assert variants_of(faulty, id) == []
-
-
-@pytest.mark.parametrize(
-    ("id", "kind", "says"),
-    [
-        ("inputs too large", "out of memory", "allocate"),
-        ("exits", "died", "exit code 7"),
-        ("killed", "died", "SIGKILL"),
-        ("hangs", "hung", "3 s"),
-    ],
-)
-def test_a_fault_of_the_whole_visit_costs_that_visit(faulty, id, kind, says):
-    (failure,) = failures_of(faulty, id)
-    assert (failure.variant, failure.kind, failure.number) == (None, kind, 1)
-    assert says in failure.message
-    assert variants_of(faulty, id) == []
-
-
-def test_what_is_not_at_fault_is_visited_and_the_run_ends_as_usual(faulty):
-    assert failures_of(faulty, "fine") == []
-    assert variants_of(faulty, "fine") == [{"baseline", "fine", "twin", "empty"}]
-    assert isinstance(faulty.ends[-1], PassEnd)
-    assert [type(end) for end in faulty.runs] == [RunEnd]
-    assert faulty.runs[0].reason == "passes"
-
-
-def test_a_fresh_process_takes_over_from_a_lost_one_and_only_then(faulty):
-    assert [begun.number for begun in faulty.passes] in ([1] * 3, [1] * 4)
-    seeds = [begun.hash_seed for begun in faulty.passes]
-    assert len(set(seeds)) == len(seeds)
-
-
-def test_a_comparison_that_is_lost_three_times_in_a_row_is_given_up(measure_once):
-    results = measure_once(Plan((FINE, comparison("exits", variant("bad", "os._exit(7)", "import os")))), 5)
-    assert [(each.number, each.kind) for each in failures_of(results, "exits")] == [
-        (1, "died"), (2, "died"), (3, "died"), (4, "given up"), (5, "given up"),
-    ]  # fmt: skip
-    assert [visit.number for visit in results.visits] == [1, 2, 3, 4, 5]
-    assert len(results.ends) == 5
-
-
-def test_no_worker_outlives_a_run(faulty):
-    assert faulty.runs
-    commands = []
-    for child in psutil.Process().children(recursive=True):
-        # One that has ended in the meantime, or waits to be asked how, is none.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            commands.append(" ".join(child.cmdline()))
-    assert not [command for command in commands if "gradbench.measure" in command]
+    monkeypatch.setattr(measure, "_run", run)
+    offer, failure, again = take_turns(planned("tracked"), Turn({"tracked": 99}, 0.001))
+    assert (failure.variant, failure.message) == ("tracked", "ValueError: in its turn")
+    assert again.calls.keys() == offer.calls.keys() - {"tracked"}

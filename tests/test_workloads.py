@@ -13,13 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradbench.checks import CheckFailed, check_answer, check_variant, check_same
+from gradbench.define.dtypes import DTYPES
+from gradbench.define.planner import NEEDS, plan_run
+from gradbench.define.sizes import CLASSES, size_class
+from gradbench.define.workloads import PRESETS, WORKLOADS
+from gradbench.define.workloads.matmul import square
 from gradbench.errors import RequestError
-from gradbench.variant import ReadyVariant, expected_answer, prepare
-from gradbench.plan import DTYPES, KINDS, NEEDS, Request, make_plan
-from gradbench.sizes import CLASSES, size_class
-from gradbench.workloads import PRESETS, WORKLOADS
-from gradbench.workloads.matmul import square
+from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant
+from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
+from gradbench.record.devices import KINDS
+from gradbench.record.plan import Request
 
 # As in a worker, unless it is told otherwise.
 torch.set_num_threads(1)
@@ -50,7 +53,7 @@ def measured(workload, part, size, dtype="float32"):
 
 def planned(request, part):
     try:
-        return [each for each in make_plan(request).comparisons if each.part == part]
+        return [each for each in plan_run(request).comparisons if each.part == part]
     except RequestError:
         return []
 
@@ -160,7 +163,7 @@ def test_the_answers_are_those_of_a_pocket_calculator():
         "matmul": [[1.5, 2.0], [1.75, 3.0]],
     }
     for name, answer in expected.items():
-        comparison = make_plan(Request(workloads=(name,), sizes=("4",))).comparisons[0]
+        comparison = plan_run(Request(workloads=(name,), sizes=("4",))).comparisons[0]
         found = expected_answer(comparison, comparison.baseline, {"base": x, "w": w})
         assert found.numpy() == pytest.approx(numpy.array(answer))
 

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.ticker import NullLocator
 
 from gradbench import format
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.report.drawing import Theme
-from gradbench.summary import ComparisonSummary
 
 # What of the memory is shown, and what it is called there.
 FIGURES = ("peak", "saved", "retained")
@@ -43,7 +43,7 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
     """The bars of a comparison; None where its methods do not differ, or nothing is known of them."""
     rows = tuple(
         Row(
-            variant.variant.name,
+            variant.name,
             tuple(None if variant.memory is None else getattr(variant.memory, name) for name in FIGURES),
         )
         for variant in comparison.methods

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradbench import format
-from gradbench.claims import Judgement
-from gradbench.methods import BASELINE
+from gradbench.analyse.claims import Judgement
+from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.define.methods import BASELINE
 from gradbench.report.table import Table
-from gradbench.summary import ComparisonSummary, RunSummary
 
 # The methods that people choose between, and recording.
 SHOWN = ("no_grad", "inference_mode", "tracked")
@@ -79,7 +79,7 @@ def _ratio(each: ComparisonSummary | None, name: str) -> str:
 
 def _label(summary: RunSummary, method: str) -> str:
     found = (each.variant(method) for each in summary.comparisons if not each.comparison.alternatives)
-    return next(variant.variant.label for variant in found if variant is not None)
+    return next(variant.label for variant in found if variant is not None)
 
 
 def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | None:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from gradbench.analyse.model import ComparisonSummary, VariantSummary
+from gradbench.define.methods import BASELINE
+from gradbench.define.workloads.workload import COPY
 from gradbench.format import UNKNOWN, ratio_places, seconds
-from gradbench.methods import BASELINE
+from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
-from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, VariantSummary
-from gradbench.workloads.workload import COPY
 
 
 def colour(variant: VariantSummary, theme: Theme) -> str:
@@ -26,7 +26,7 @@ def colour(variant: VariantSummary, theme: Theme) -> str:
 
 def ratios(comparison: ComparisonSummary) -> str:
     """One comparison for the page: each method's ratio to the baseline with its interval; "" without any."""
-    names = [variant.variant.name for variant in comparison.methods if variant.ratio is not None]
+    names = [variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
     with style():
@@ -41,7 +41,7 @@ def rows_figure(rows: int) -> Figure:
 
 
 def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], theme: Theme) -> None:
-    """The ratios of these variants, a row each; the band is what the twin leaves open, a dash is not known."""
+    """The ratios of these variants, a row each; the band is what the twin leaves open."""
     rows = []
     for name in names:
         variant = comparison.variant(name)
@@ -49,7 +49,12 @@ def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], 
             rows.append(Row(name, None))
         else:
             rows.append(
-                Row(name, variant.ratio, colour(variant, theme), variant.verdict in ("slower", "faster", "baseline"))
+                Row(
+                    name,
+                    variant.ratio,
+                    colour(variant, theme),
+                    variant.verdict in ("slower", "faster", "baseline"),
+                )
             )
     floor = comparison.floor
     band = None if floor is None else (math.exp(-floor), math.exp(floor))
@@ -256,7 +261,11 @@ def turn_variants(comparisons: Sequence[ComparisonSummary]) -> list[str]:
     """Those of them that are there with the host's part known, the baseline first."""
     baseline = comparisons[0].comparison.baseline.name
     names = dict.fromkeys((baseline, *TURNED))
-    return [name for name in names if any((variant := each.variant(name)) and variant.host for each in comparisons)]
+    return [
+        name
+        for name in names
+        if any((variant := each.variant(name)) and variant.host for each in comparisons)
+    ]
 
 
 def has_turn(comparisons: Sequence[ComparisonSummary]) -> bool:
@@ -336,9 +345,9 @@ def timeline(comparison: ComparisonSummary) -> str:
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
-    """The bytes that are live through one execution: a line per variant, the lines of its code side by side."""
+    """The bytes that are live through one execution: a line per variant, its code side by side."""
     scale, unit = _bytes_unit(comparison)
-    variants = [variant.variant for variant in comparison.methods if variant.variant.name in comparison.timelines]
+    variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if variant.name != COPY]
     count = 0
     for index, variant in enumerate(variants):
@@ -356,8 +365,8 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
             where, live, where="post", color=theme[f"line{index % 6}"], label=variant.name,
             linewidth=theme.points(1.4),
         )  # fmt: skip
-        # Variants that keep the same bytes run side by side: on top of each other only the last would be seen,
-        # and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
+        # Variants that keep the same bytes run side by side: on top of each other only the last would be
+        # seen, and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
         beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
         line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
     named = comparison.timelines[variants[0].name].stretches

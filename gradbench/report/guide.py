@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gradbench import format
-from gradbench.claims.guide import GUIDED
+from gradbench.analyse.claims.guide import GUIDED
+from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
+from gradbench.analyse.traits import Characteristics, characteristics
+from gradbench.record.interval import Interval
 from gradbench.report.table import Table
-from gradbench.stats import Interval
-from gradbench.summary import ComparisonSummary, VariantSummary, RunSummary, leaders
-from gradbench.traits import Characteristics, characteristics
 
 
 def tables(summary: RunSummary) -> list[Table]:
@@ -33,8 +33,13 @@ def _found(summary: RunSummary, name: str) -> list[ComparisonSummary]:
 
 
 def _label(summary: RunSummary, method: str) -> str:
-    variants = (variant for each in summary.comparisons for variant in each.methods if not each.comparison.alternatives)
-    return next((variant.variant.label for variant in variants if variant.variant.name == method), method)
+    variants = (
+        variant
+        for each in summary.comparisons
+        for variant in each.methods
+        if not each.comparison.alternatives
+    )
+    return next((variant.label for variant in variants if variant.name == method), method)
 
 
 def _time(summary: RunSummary) -> Table | None:
@@ -150,9 +155,9 @@ def _implications(summary: RunSummary) -> Table | None:
 
 
 def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
-    """Of these variants, those that no other of them is shown to be faster than; empty where none has a rank."""
+    """Of these variants, those that no other is shown to be faster than; empty where none has a rank."""
     variants = (variant for name in names if (variant := each.variant(name)) is not None)
-    return ", ".join(variant.variant.label for variant in leaders(variants))
+    return ", ".join(variant.label for variant in leaders(variants))
 
 
 def _comparison(summary: RunSummary) -> Table | None:

@@ -14,30 +14,25 @@ from urllib.parse import quote
 import msgspec
 
 from gradbench import format
-from gradbench.claims import WORDS, verdicts
-from gradbench.claims.text import counted
-from gradbench.methods import METHODS
-from gradbench.plan import Comparison, Variant
-from gradbench.report import devices, figures, guide, limit, template
-from gradbench.report.advice import advice
+from gradbench.analyse import limit
+from gradbench.analyse.advice import advice
+from gradbench.analyse.claims import WORDS, verdicts
+from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+from gradbench.analyse.summary import LEAST_LOOPS, between, summarise
+from gradbench.analyse.timeline import split
+from gradbench.analyse.traits import TABLES, characteristics, in_words
+from gradbench.analyse.twins import moved
+from gradbench.analyse.user_model import UserFile, user_file
+from gradbench.define.methods import METHODS
+from gradbench.define.sizes import CLASSES
+from gradbench.record.plan import Comparison, Variant
+from gradbench.record.results import Results, read_results
+from gradbench.report import devices, figures, guide, template
 from gradbench.report.bars import bars
-from gradbench.report.brief import found
-from gradbench.report.own import UserFile, user_file
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
-from gradbench.results import Results, read_results
-from gradbench.sizes import CLASSES
-from gradbench.summary import (
-    LEAST_LOOPS,
-    ComparisonSummary,
-    VariantSummary,
-    RunSummary,
-    between,
-    moved,
-    split,
-    summarise,
-)
-from gradbench.traits import TABLES, characteristics, in_words
+from gradbench.report.terminal.brief import found
+from gradbench.report.terminal.claims import counted
 
 # More sizes than this are read as a curve, not one by one.
 SWEEP = 4
@@ -223,7 +218,9 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
 
 def _glanced(summary: RunSummary) -> list[ComparisonSummary]:
     """The comparisons of the table at a glance: all methods, each workload as a whole; none if too many."""
-    found = [each for each in summary.comparisons if not each.comparison.alternatives and not each.comparison.part]
+    found = [
+        each for each in summary.comparisons if not each.comparison.alternatives and not each.comparison.part
+    ]
     return [] if len(found) > GLANCE else found
 
 
@@ -231,14 +228,16 @@ def _glance(comparisons: Sequence[ComparisonSummary]) -> list[tuple[Variant, lis
     """Per method a variant that names it, and its variant in each comparison, None where it does not fit."""
     # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
     ordered = sorted(comparisons, key=lambda each: -len(each.methods))
-    named = {variant.variant.name: variant.variant for each in ordered for variant in each.methods}
+    named = {variant.name: variant.definition for each in ordered for variant in each.methods}
     return [(variant, [each.variant(name) for each in comparisons]) for name, variant in named.items()]
 
 
 def _words(comparison: ComparisonSummary) -> str:
     """What a figure shows, for those who do not see it."""
     listed = [
-        f"{variant.variant.name} {format.ratio_with_ends(variant.ratio)}" for variant in comparison.methods if variant.ratio
+        f"{variant.name} {format.ratio_with_ends(variant.ratio)}"
+        for variant in comparison.methods
+        if variant.ratio
     ]
     label = comparison.comparison.baseline.label
     return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
@@ -248,7 +247,7 @@ def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
     """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
     if variant.verdict == "no time of its own":
         return "not distinguishable from an empty loop"
-    if variant.variant.role == "twin_own_buffer" and moved(comparison) is not None:
+    if variant.role == "twin_own_buffer" and moved(comparison) is not None:
         return "the buffer, not the method"
     return variant.verdict
 

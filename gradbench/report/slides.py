@@ -14,15 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradbench.claims import verdicts
+from gradbench.analyse import limit
+from gradbench.analyse.claims import verdicts
+from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
-from gradbench.report import devices, figures, guide, limit
+from gradbench.record.results import Results, read_results
+from gradbench.report import devices, figures, guide
 from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK, picture, style
 from gradbench.report.table import Table
 from gradbench.report.tables import draw_table
-from gradbench.results import Results, read_results
-from gradbench.summary import ComparisonSummary, RunSummary, summarise
 
 FORMATS = ("svg", "png")
 
@@ -228,7 +230,7 @@ def _table(table: Table) -> Slide:
 def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
     # A method that one size has and another lacks keeps its row.
     longest = max(own, key=lambda each: len(each.methods))
-    names = list(dict.fromkeys(variant.variant.name for each in (longest, *own) for variant in each.methods))
+    names = list(dict.fromkeys(variant.name for each in (longest, *own) for variant in each.methods))
 
     def draw(figure: Figure) -> None:
         for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradbench.plan import Comparison, Variant
+from gradbench.record.plan import Comparison, Variant
 
 
 def snippet(comparison: Comparison, variant: Variant) -> str:
@@ -15,7 +15,11 @@ def snippet(comparison: Comparison, variant: Variant) -> str:
             comparison.prepare,
             variant.setup,
             "",
-            *([] if variant.setup_per_call in ("", "pass") else ["# before each call, not timed", variant.setup_per_call, "# timed"]),
+            *(
+                []
+                if variant.setup_per_call in ("", "pass")
+                else ["# before each call, not timed", variant.setup_per_call, "# timed"]
+            ),
             variant.statement,
         )
         if part or part == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradbench.plan import Comparison
+from gradbench.record.plan import Comparison
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from gradbench.report.drawing import Theme
 
 # Of the size of the text: from line to line, between columns, and above and below a row.
 _LEADING, _GAP, _PAD = 1.3, 1.3, 0.5
-# A table of little text is not blown up beyond this many times the text of the theme; the rest are steps down.
+# A table of little text is not blown up beyond this many times the text of the theme; the rest are steps
+# down.
 _LARGEST, _SMALLEST, _STEP = 1.35, 0.5, 0.95
 # Lines of a cell beyond which nothing is tried.
 _MOST = 12

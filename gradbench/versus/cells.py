@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from gradbench.define.planner import plan_run
+from gradbench.define.workloads.workload import COPY
 from gradbench.errors import RequestError
-from gradbench.plan import STATEMENT, Comparison, Expectation, Variant, Request, make_plan
-from gradbench.workloads.workload import COPY
+from gradbench.record.plan import STATEMENT, Comparison, Expectation, Request, Variant
 
 # What people choose between, at the size where a control costs most; a trial of more takes longer.
 USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
@@ -36,7 +37,7 @@ CALIBRATION_TASK = Variant(
 def planned(request: Request) -> tuple[Comparison, ...]:
     """The comparisons of a request as a trial measures them; without workloads, those that are usual.
 
-    Raises RequestError as `make_plan` does.
+    Raises RequestError as `plan_run` does.
     """
     usual = not request.workloads
     if usual:
@@ -44,16 +45,18 @@ def planned(request: Request) -> tuple[Comparison, ...]:
     if not request.sizes:
         request = msgspec.structs.replace(request, sizes=("small",))
     narrowed = usual and not request.methods
-    return tuple(_cell(each, narrowed) for each in make_plan(request).comparisons)
+    return tuple(_cell(each, narrowed) for each in plan_run(request).comparisons)
 
 
 def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
-    """The comparison without the variants that only serve ratios within one process, and with the calibration task."""
+    """The comparison with the calibration task, and without what only serves ratios within one process."""
     variants = [variant for variant in comparison.variants if variant.role in ("baseline", "method")]
     # A copy is a measure for the others, and the two sides have the calibration task.
     variants = [variant for variant in variants if variant.name != COPY]
     if narrowed and not comparison.alternatives:
-        variants = [variant for variant in variants if variant.role == "baseline" or variant.name in USUAL_METHODS]
+        variants = [
+            variant for variant in variants if variant.role == "baseline" or variant.name in USUAL_METHODS
+        ]
     setup_per_call = "pass" if any(variant.setup_per_call for variant in variants) else ""
     task = msgspec.structs.replace(CALIBRATION_TASK, setup_per_call=setup_per_call)
     return msgspec.structs.replace(comparison, variants=(*variants, task), every=1)

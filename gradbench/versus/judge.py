@@ -1,4 +1,4 @@
-"""What a trial shows: for each variant whether B is slower, faster or the same, and what it keeps in memory."""
+"""What a trial shows: for each variant whether B is slower, faster or the same, and what it keeps."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 import numpy
 
-from gradbench import stats
-from gradbench.growth import MemoryDifference, memory_differences, larger
-from gradbench.plan import Comparison, Variant
-from gradbench.results import Memory
-from gradbench.stats import Interval
+from gradbench.analyse import stats
+from gradbench.analyse.memory_difference import MemoryDifference, larger, memory_differences
+from gradbench.record.interval import Interval
+from gradbench.record.plan import Comparison, Variant
+from gradbench.record.visits import Memory
 from gradbench.versus.records import Name, SideFailure, Trial
 
-# A trial is looked at after so many pairs, and ends where every variant is decided. Each look may be the last,
-# so each has an equal part of the chance of a false alarm, as has the one when the budget is used up.
+# A trial is looked at after so many pairs, and ends where every variant is decided. Each look may be the
+# last, so each has an equal part of the chance of a false alarm, as has the one when the budget is used up.
 LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
 LEVEL = stats.FAMILY / (len(LOOKS) + 1)
 
@@ -35,8 +35,9 @@ class VariantOutcome:
         ratio: time of B ÷ time of A, with its 95 % interval over pairs, and INSTALLATION in it where the
             sides are two; None where it was not timed.
         seconds: median time per call on A and on B, the loop included.
-        outcome: `slower` and `faster` are shown against chance over all variants and looks, and are beyond the
-            margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not timed.
+        outcome: `slower` and `faster` are shown against chance over all variants and looks, and are beyond
+            the margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not
+            timed.
         memory: what differs in memory; None where it is not known on both sides.
         failures: its own, and those that cost a visit of its comparison.
     """
@@ -89,7 +90,12 @@ class Judged:
 
 def judge(trial: Trial) -> Judged:
     """Judge what is there so far."""
-    keys = [(c, variant) for c in trial.header.comparisons for variant in c.variants if variant.role != "calibration_task"]
+    keys = [
+        (c, variant)
+        for c in trial.header.comparisons
+        for variant in c.variants
+        if variant.role != "calibration_task"
+    ]
     logs = _log_ratios(trial)
     margin = math.log1p(trial.header.options.margin)
     common = between(trial)
@@ -137,8 +143,8 @@ def decided(judged: Judged) -> bool:
 def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
     """By comparison and variant, and by pair: the log-ratio of B to A.
 
-    Where the two processes were not bound to one processor, in multiples of the calibration task: their processors
-    may not have had the same speed.
+    Where the two processes were not bound to one processor, in multiples of the calibration task: their
+    processors may not have had the same speed.
     """
     found: dict[tuple[str, str], dict[int, float]] = {}
     for visit in trial.visits:
@@ -186,7 +192,9 @@ def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -
 
 def _seconds(trial: Trial, key: tuple[str, str]) -> tuple[float, float] | None:
     times = [
-        visit.variants[key[1]] for visit in trial.visits if visit.comparison == key[0] and key[1] in visit.variants
+        visit.variants[key[1]]
+        for visit in trial.visits
+        if visit.comparison == key[0] and key[1] in visit.variants
     ]
     if not times:
         return None
@@ -195,7 +203,9 @@ def _seconds(trial: Trial, key: tuple[str, str]) -> tuple[float, float] | None:
 
 def _grown(trial: Trial, key: tuple[str, str]) -> tuple[MemoryDifference, ...] | None:
     sides: dict[Name, Memory] = {
-        each.side: each.memory for each in trial.memory if (each.memory.comparison, each.memory.variant) == key
+        each.side: each.memory
+        for each in trial.memory
+        if (each.memory.comparison, each.memory.variant) == key
     }
     return memory_differences(sides.get("A"), sides.get("B"))
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gradbench.growth import in_words
+from gradbench.analyse.memory_difference import in_words
 from gradbench.versus.judge import judge
 from gradbench.versus.records import Trial
 from gradbench.versus.text import where

@@ -1,7 +1,7 @@
 """The records of a trial of two sides, and their file of JSON Lines.
 
-The first line is the Header; then come, as they happened, a SideMemory for each variant on each side, PairStart,
-PairVisit and SideFailure records, and an End for a trial that came to its end.
+The first line is the Header; then come, as they happened, a SideMemory for each variant on each side,
+PairStart, PairVisit and SideFailure records, and an End for a trial that came to its end.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Literal, Union
 
 import msgspec
 
-from gradbench.environment import Environment
 from gradbench.errors import RequestError, ResultsFileError
-from gradbench.plan import Comparison
-from gradbench.results import BATCH_SECONDS, Allocator, Failure, Memory, read_lines
+from gradbench.record.environment import Environment
+from gradbench.record.lines import read_lines
+from gradbench.record.plan import Comparison
+from gradbench.record.results import BATCH_SECONDS, Allocator
+from gradbench.record.visits import Failure, Memory
 
 FORMAT = "gradbench-versus"
-SCHEMA = 1
 FILENAME = "versus.jsonl"
 
 # The two sides: what there is, and what is held against it.
@@ -203,7 +204,7 @@ def read_trial(path: Path) -> Trial:
         path = found[0] if found else path / FILENAME
     if not path.is_file():
         raise RequestError(f"{path}: expected the file or the folder of `gradbench versus`; there is none")
-    lines = read_lines(path, FORMAT, SCHEMA)
+    lines = read_lines(path, FORMAT)
     trial = Trial(path, lines.decode(1, Header), cut_off=lines.cut_off)
     for number in range(2, lines.count + 1):
         trial.add(lines.decode(number, Record))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gradbench import format
-from gradbench.growth import in_words, summed_up
+from gradbench.analyse.memory_difference import in_words, summed_up
 from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
 from gradbench.versus.records import NAMES, SideFacts
 
@@ -44,9 +44,11 @@ def control(judged: Judged) -> str:
     how = (
         "both processes of a pair ran on one processor"
         if judged.trial.header.pinned
-        else "the processes of a pair were not bound to one processor, and ratios are net of the calibration task"
+        else "the processes of a pair were not bound to one processor, and ratios are net of the calibration "
+        "task"
     )
-    said = f"The calibration task, the same work on both sides, came out at {_ratio(judged.calibration_task)}: {how}."
+    task = _ratio(judged.calibration_task)
+    said = f"The calibration task, the same work on both sides, came out at {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
             " The sides are two installations: what identical ones differ by, "
@@ -62,7 +64,8 @@ def notes(judged: Judged) -> list[str]:
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with --budget, or "
+            f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with "
+            "--budget, or "
             "fewer variants with --workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]

@@ -30,16 +30,28 @@ import msgspec
 
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.job import PROTOCOL, Calibrated, Finish, Job, Message, Ready, Task, Turn, Turned
-from gradbench.plan import Comparison, Request
-from gradbench.results import Allocator, Failure, Memory, Writer, new_folder
-from gradbench.run import seen
+from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.protocol import (
+    PROTOCOL,
+    Calibrated,
+    Finish,
+    Message,
+    Ready,
+    Task,
+    Turn,
+    Turned,
+    WorkerSettings,
+)
+from gradbench.measure.run import resolve_devices
+from gradbench.record.lines import SCHEMA, Writer
+from gradbench.record.plan import Comparison, Request
+from gradbench.record.results import Allocator, new_folder
+from gradbench.record.visits import Failure, Memory
 from gradbench.versus.judge import LOOKS, decided, judge, keeps_from_timing
 from gradbench.versus.records import (
     FILENAME,
     FORMAT,
     NAMES,
-    SCHEMA,
     End,
     Header,
     Name,
@@ -54,7 +66,6 @@ from gradbench.versus.records import (
     Trial,
 )
 from gradbench.versus.sides import Side
-from gradbench.worker import WorkerLost, WorkerProcess
 
 # A comparison that lost this many visits is not tried again.
 GIVE_UP_AFTER = 3
@@ -83,7 +94,7 @@ def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
     found = []
     for name, side in zip(NAMES, sides, strict=True):
         try:
-            found.append(seen(request, side.python))
+            found.append(resolve_devices(request, side.python))
         except RequestError as error:
             raise RequestError(f"{name} ({side.label}): {error}") from None
     room = {name: min(each.room.get(name, free) for each in found) for name, free in found[0].room.items()}
@@ -263,7 +274,12 @@ class _Measuring:
     def _refuse_where_nothing_stands(self, said: list[SideMemory | SideFailure]) -> None:
         """Raise RequestError where no variant stands on A: there is nothing that B could be held against."""
         lost = _lost(said, "A")
-        variants = [(c.id, variant.name) for c in self._comparisons for variant in c.variants if variant.role != "calibration_task"]
+        variants = [
+            (c.id, variant.name)
+            for c in self._comparisons
+            for variant in c.variants
+            if variant.role != "calibration_task"
+        ]
         if all((id, variant) in lost or (id, None) in lost for id, variant in variants):
             first = next(iter(lost.values()))
             raise RequestError(
@@ -302,7 +318,7 @@ class _Measuring:
     ) -> WorkerProcess:
         """Start a fresh process on a side."""
         dice, options = self._dice, self._options
-        job = Job(
+        job = WorkerSettings(
             number, kind, dice.getrandbits(32), options.threads, options.batch_seconds,
             accelerators=any(each.device != "cpu" for each in self._comparisons), sources=side.sources,
         )  # fmt: skip
@@ -390,7 +406,7 @@ class _Measuring:
 
 
 def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, str | None], SideFailure]:
-    """What keeps variants of a side from being timed, by comparison and variant; None for all variants of one."""
+    """What keeps variants of a side from being timed; None for a whole comparison."""
     return {
         (each.failure.comparison, each.failure.variant): each
         for each in said
@@ -401,7 +417,8 @@ def _lost(said: list[SideMemory | SideFailure], name: Name) -> dict[tuple[str, s
 def same_file(one: Path, other: Path) -> bool:
     """Whether two names are of one file; a hard link, as some installers make, is another one.
 
-    Environments of hard links differed in more variants than one environment does from itself (METHODOLOGY.md).
+    Environments of hard links differed in more variants than one environment does from itself
+    (METHODOLOGY.md).
     """
     return one.resolve() == other.resolve()
 

@@ -14,10 +14,12 @@ import numpy
 from scipy.special import stdtrit
 from scipy.stats import spearmanr
 
-from gradbench import stats
-from gradbench.results import Results, Visit, read_results
-from gradbench.stats import Interval
-from gradbench.summary import RunSummary, summarise
+from gradbench.analyse import stats
+from gradbench.analyse.model import RunSummary
+from gradbench.analyse.summary import summarise
+from gradbench.record.interval import Interval
+from gradbench.record.results import Results, read_results
+from gradbench.record.visits import Visit
 from studies.instrument.order import Carried
 from studies.instrument.simulation import Coverage
 
@@ -65,7 +67,9 @@ def same(path: Path, per_run: int = 5) -> dict[str, Any]:
     p = stats.p_values(_columns([variant.log_ratios for variant in ratios], numbers))
     copies = sorted({each.id.rpartition("/")[2] for each in results.header.plan.comparisons})
     alarms = [
-        any(variant.verdict in ("slower", "faster") for c in run.comparisons if (variant := c.variant("same")))
+        any(
+            variant.verdict in ("slower", "faster") for c in run.comparisons if (variant := c.variant("same"))
+        )
         for group in groups
         for copy in copies
         for run in [summarise(_taken(results, group, copy))]
@@ -181,7 +185,9 @@ def hidden(path: Path) -> Table:
             "numel": each.comparison.numel,
             "seconds": baseline.time.mean,
             "ratios": {
-                variant.variant.name.rstrip("_"): variant.ratio for variant in each.variants if variant.variant.role != "baseline"
+                variant.name.rstrip("_"): variant.ratio
+                for variant in each.variants
+                if variant.role != "baseline"
             },
         }
         for each in summarise(read_results(path)).comparisons
@@ -196,7 +202,9 @@ def in_place(path: Path) -> Table:
             "numel": each.comparison.numel,
             "seconds": baseline.time.mean,
             "added": {
-                variant.variant.name: variant.extra for variant in each.variants if variant.variant.role == "method" and variant.extra
+                variant.name: variant.extra
+                for variant in each.variants
+                if variant.role == "method" and variant.extra
             },
         }
         for each in summarise(read_results(path)).comparisons
@@ -238,7 +246,7 @@ def after(path: Path) -> Table:
 
 
 def order(path: Path) -> Table:
-    """By size, the largest bias that the order of variants leaves in a ratio, and the strongest carry-over."""
+    """By size, the largest bias that the order leaves in a ratio, and the strongest carry-over."""
     found = [msgspec.json.decode(line, type=Carried) for line in path.read_bytes().splitlines()]
     by_size: dict[int, list[Carried]] = defaultdict(list)
     for each in found:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gradbench import format
-from gradbench.report.findings import Finding
-from gradbench.stats import Interval
+from gradbench.analyse.findings import Finding
+from gradbench.record.interval import Interval
 
 
 def findings(numbers: dict[str, Any]) -> list[Finding]:
@@ -114,7 +114,7 @@ def _peers(numbers: dict[str, Any]) -> Finding:
         f"The error is the root of the mean square over {own['n']} repetitions ({condition} machine), "
         "start-up included, with its 95 % interval; the others are "
         f"{', '.join(row['tool'] for row in others)}. Identical code asks only whether the drift of a shared "
-        "machine falls on both sides: where variants take turns it does by design, where one statement is timed "
+        "machine falls on both sides: where variants take turns it does by design, where one is timed "
         "after another nothing makes it so. Most of these tools were made to tell how long one statement "
         "takes; how they do on a steady machine, with more time, or called in turns was not measured."
         + (

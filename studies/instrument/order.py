@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 import numpy
 
-from gradbench.results import BATCH_SECONDS
-from gradbench.worker import KEEP_PAGES
+from gradbench.measure.process import KEEP_PAGES
+from gradbench.record.results import BATCH_SECONDS
 from studies.instrument.variants import comparison, variant
 
 SIZES = (100, 10_000, 1_000_000, 4_000_000)
@@ -52,8 +52,8 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
     """Time batches in random order for so long."""
     import gc
 
-    from gradbench.calibration import calibrate
-    from gradbench.variant import ReadyVariant, prepare
+    from gradbench.measure.calibration import calibrate
+    from gradbench.measure.variant import ReadyVariant, prepare
 
     variants = [variant(name, statement, setup="x = base") for name, statement in VARIANTS.items()]
     shared = prepare(comparison("order", variants, numel))

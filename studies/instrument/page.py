@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from gradbench.analyse.summary import LEAST_LOOPS, summarise
+from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
-from gradbench.results import read_results
-from gradbench.summary import LEAST_LOOPS, summarise
 from studies.instrument import analysis, figures, peers
 from studies.instrument.findings import error, findings
 

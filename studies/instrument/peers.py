@@ -36,12 +36,13 @@ from typing import Any
 import msgspec
 from scipy.special import chdtri
 
-from gradbench import run
-from gradbench.plan import Plan, Request
-from gradbench.results import Options
-from gradbench.stats import Interval
-from gradbench.summary import summarise
-from studies.instrument.variants import comparison, variant, repeated
+from gradbench.analyse.summary import summarise
+from gradbench.measure import run
+from gradbench.measure.goal import Goal
+from gradbench.record.interval import Interval
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import Options
+from studies.instrument.variants import comparison, repeated, variant
 
 ROOT = Path(__file__).parents[2]
 
@@ -689,7 +690,7 @@ def measure(folder: Path, until: float, passes: int) -> Answer:
         Request(),
         Options("study", 1, "keep", 60.0, memory=False),
         # The report that a run keeps time for is not made here.
-        run.Goal(passes, left + run.REPORT_SECONDS, None, left),
+        Goal(passes, left + run.REPORT_SECONDS, None, left),
         "make instrument (peers)",
         run.Progress(),
         plan(),

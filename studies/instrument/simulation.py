@@ -16,12 +16,14 @@ from typing import Any
 import msgspec
 import numpy
 
-from gradbench.environment import Environment
-from gradbench.measure import summarise as summarise_visit
-from gradbench.plan import Plan, Request
-from gradbench.results import FORMAT, SCHEMA, Header, Options, Results, Visit
-from gradbench.summary import RunSummary
-from gradbench.summary import summarise as summarise_run
+from gradbench.analyse.model import RunSummary
+from gradbench.analyse.summary import summarise as summarise_run
+from gradbench.measure.visit import visit_times as summarise_visit
+from gradbench.record.environment import Environment
+from gradbench.record.lines import SCHEMA
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import FORMAT, Header, Options, Results
+from gradbench.record.visits import Visit
 from studies.instrument.variants import comparison, variant
 
 Array = numpy.ndarray[Any, Any]
@@ -193,7 +195,7 @@ Row = tuple[float, float, float, float, str, str]
 
 def _some_runs(name: str, seed: int, runs: int) -> list[Row]:
     """Per run: low, mean and high of the variant `slower` in logs; p-like of `same`; the two verdicts."""
-    from gradbench.stats import p_values
+    from gradbench.analyse.stats import p_values
 
     regime = next(each for each in REGIMES if each.name == name)
     rng = numpy.random.default_rng([seed, sum(name.encode())])

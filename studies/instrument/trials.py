@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradbench import run
-from gradbench.plan import Comparison, Variant, Plan, Request, Role
-from gradbench.results import BATCH_SECONDS, Allocator, Options
-from studies.instrument.variants import comparison, variant, repeated
+from gradbench.measure import run
+from gradbench.measure.goal import Goal
+from gradbench.record.plan import Comparison, Plan, Request, Role, Variant
+from gradbench.record.results import BATCH_SECONDS, Allocator, Options
+from studies.instrument.variants import comparison, repeated, variant
 
 # The statements that are held against themselves: from 50 ns to half a millisecond.
 SAME: dict[str, tuple[str, int]] = {
@@ -68,7 +69,7 @@ def measure(trial: Trial, output: Path) -> None:
             Path(folder),
             Request(),
             Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds),
-            run.Goal(trial.passes, trial.budget, None, trial.slice),
+            Goal(trial.passes, trial.budget, None, trial.slice),
             f"make instrument ({trial.name})",
             run.Progress(),
             Plan(trial.comparisons),

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import format
-from gradbench.claims import verdicts
-from gradbench.claims.text import counted
+from gradbench.analyse.claims import verdicts
+from gradbench.analyse.findings import essentials
+from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.analyse.summary import summarise
 from gradbench.errors import GradbenchError, RequestError
+from gradbench.record.results import FILENAME, locate, read_results
 from gradbench.report import write_report
-from gradbench.report.findings import essentials
 from gradbench.report.template import put, render
-from gradbench.results import FILENAME, locate, read_results
-from gradbench.summary import ComparisonSummary, RunSummary, summarise
+from gradbench.report.terminal.claims import counted
 from studies.publish import site
 
 HERE = Path(__file__).parent
@@ -110,7 +111,7 @@ def headline(summary: RunSummary, folder: str) -> str:
         for each in summary.comparisons
         if each.comparison.name in HEADLINE and each.comparison.size in ("small", "large")
     ]
-    labels = {variant.variant.name: variant.variant.label for each in columns for variant in each.methods}
+    labels = {variant.name: variant.label for each in columns for variant in each.methods}
     header = summary.results.header
     heads = [f"`{each.comparison.workload}` {format.count(each.comparison.numel)}" for each in columns]
     rows = [["", *heads], ["---", *["---:"] * len(columns)]]

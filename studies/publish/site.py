@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from gradbench.record.results import FILENAME
 from gradbench.report.template import Link
-from gradbench.results import FILENAME
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from gradbench.cli import main as gradbench
+from gradbench.cli.main import main as gradbench
 from gradbench.versus.records import FILENAME
 
 DATA = Path("reports/releases/data")

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradbench import stats
-from gradbench.stats import Interval
+from gradbench.analyse import stats
+from gradbench.record.interval import Interval
 from gradbench.versus.judge import Judged, VariantOutcome, between, judge
 from gradbench.versus.records import PairTime, read_trial
 
@@ -18,8 +18,8 @@ class Prices:
 
     Attributes:
         a, b: time of the variant ÷ time of its baseline, on side A and on side B.
-        change: b ÷ a, made per pair; whatever both variants of a side share cancels. Each of the two variants has
-            what installations differ by.
+        change: b ÷ a, made per pair; whatever both variants of a side share cancels. Each of the two variants
+            has what installations differ by.
     """
 
     comparison: str
@@ -65,7 +65,12 @@ def read(data: Path) -> Study:
 def outcome(judged: Judged, comparison: str, variant: str) -> VariantOutcome | None:
     """One variant of a trial."""
     return next(
-        (each for each in judged.variants if (each.comparison.id, each.variant.name) == (comparison, variant)), None
+        (
+            each
+            for each in judged.variants
+            if (each.comparison.id, each.variant.name) == (comparison, variant)
+        ),
+        None,
     )
 
 

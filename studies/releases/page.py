@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import format
+from gradbench.record.interval import Interval
 from gradbench.report.template import Link, put, render
-from gradbench.report.versus import write_versus
-from gradbench.stats import Interval
 from gradbench.versus import text
 from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
+from gradbench.versus.page import write_versus
 from studies.releases import figures, same
 from studies.releases.analysis import Prices, Study, closures, outcome, prices, read
 
@@ -132,7 +132,9 @@ def _finding(judged: Judged) -> str:
     one, other = (side.label for side in judged.trial.header.sides)
     slower = _listed([each for each in judged.variants if each.outcome == "slower"])
     faster = _listed([each for each in judged.variants if each.outcome == "faster"])
-    memory = [f"{text.where(each)} ({', '.join(map(str, each.memory))})" for each in judged.variants if each.memory]
+    memory = [
+        f"{text.where(each)} ({', '.join(map(str, each.memory))})" for each in judged.variants if each.memory
+    ]
     same = sum(each.outcome == "same" for each in judged.variants)
     margin = format.percent(judged.trial.header.options.margin)
     said = [

@@ -52,7 +52,7 @@ def read(data: Path) -> list[Beyond]:
     for name, way in WAYS.items():
         trials = [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
         if trials:
-            found.append(beyond(alternative, trials))
+            found.append(beyond(way, trials))
     return found
 
 

@@ -14,19 +14,20 @@ import pytest
 import torch
 
 from gradbench import format
-from gradbench.checks import check_answer, check_variant
-from gradbench.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
-from gradbench.variant import ReadyVariant, expected_answer, prepare
-from gradbench.memory import measure_memory
-from gradbench.plan import Request, make_plan
+from gradbench.define.planner import plan_run
+from gradbench.guard.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
+from gradbench.measure.checks import check_answer, check_variant
+from gradbench.measure.memory import measure_memory
+from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
 from gradbench.pytest_plugin import SENTENCE
+from gradbench.record.plan import Request
 
 # Of rounds, for each cell; there are about 120.
 SECONDS = 0.25
 
 CELLS = {
     (comparison.name, comparison.numel, variant.name): (comparison, variant)
-    for comparison in make_plan(Request(preset="quick")).comparisons
+    for comparison in plan_run(Request(preset="quick")).comparisons
     for variant in comparison.variants
     if variant.role in ("baseline", "method")
 }

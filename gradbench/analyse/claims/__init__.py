@@ -1,0 +1,45 @@
+"""Claims about gradient control, and their verdicts: from a results file alone, without torch.
+
+To add a claim, add a row to `guide` or `folklore`: what it says, who says so, and the question to ask.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradbench.analyse.claims import folklore, guide
+from gradbench.analyse.claims.claim import WORDS, Case, Claim, Judgement, judge
+from gradbench.analyse.model import RunSummary
+from gradbench.errors import RequestError
+
+CLAIMS: tuple[Claim, ...] = (*guide.CLAIMS, *folklore.CLAIMS)
+
+__all__ = ["CLAIMS", "WORDS", "Case", "Claim", "Judgement", "judge", "verdicts"]
+
+
+def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
+    """The verdicts on the claims of these ids, or on all: on each device, where there are several.
+
+    What is asked of observations has one verdict. Raises RequestError for an id that there is not.
+    """
+    known = {claim.id: claim for claim in CLAIMS}
+    for each in ids:
+        if each not in known:
+            near = difflib.get_close_matches(each, known, 1, 0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RequestError(
+                f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
+            )
+    found: list[Judgement] = []
+    devices = summary.devices if len(summary.devices) > 1 else []
+    by_device = {device: summary.on(device) for device in devices}
+    for claim in CLAIMS:
+        if ids and claim.id not in ids:
+            continue
+        if claim.workloads and devices:
+            found.extend(replace(judge(claim, own), device=device) for device, own in by_device.items())
+        else:
+            found.append(judge(claim, summary))
+    return found

@@ -1,0 +1,129 @@
+"""What a claim is, and how it is judged: from the cases that its question finds in a results file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gradbench.analyse.model import RunSummary
+
+Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
+WORDS: tuple[Word, ...] = ("supported", "refuted", "depends", "unresolved", "not measured")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the results say of a claim at one place.
+
+    Attributes:
+        where: the place: a size, a workload, a method.
+        holds: whether the claim holds there; None where the figures leave it open.
+        says: the figures, as part of a sentence.
+        passes: how many more passes should settle what is open; None where that cannot be told.
+        comparison: the id of the comparison that it is of; empty where it is of none, or of several.
+    """
+
+    where: str
+    holds: bool | None
+    says: str
+    passes: int | None = None
+    comparison: str = ""
+
+
+Question = Callable[[RunSummary], list[Case]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that can be wrong.
+
+    Attributes:
+        id: stable identifier.
+        says: the claim, in our words.
+        source: who says so: a section of the guide, or an address.
+        question: what is asked of the results.
+        tolerance: what counts as agreement, with its reason.
+        workloads: those whose results it is asked of; empty where it is asked of observations.
+    """
+
+    id: str
+    says: str
+    source: str
+    question: Question
+    tolerance: str
+    workloads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with its verdict.
+
+    Attributes:
+        evidence: the figures, in a sentence.
+        takes: what it would take to resolve it; empty where it is resolved.
+        device: whose results it was judged by, where a run has several devices; empty otherwise.
+    """
+
+    claim: Claim
+    verdict: Word
+    cases: tuple[Case, ...]
+    evidence: str
+    takes: str
+    device: str = ""
+
+    @property
+    def gist(self) -> str:
+        """The first figures for it and against it, short enough to stand under the claim."""
+        first = {case.holds: case.says for case in reversed(self.cases)}
+        return "; ".join(first[holds] for holds in (True, False, None) if holds in first)
+
+
+def judge(claim: Claim, summary: RunSummary) -> Judgement:
+    """The verdict on a claim, from the results alone.
+
+    It is supported where it holds in every case, refuted where it holds in none, and depends where it
+    holds in some and not in others; a case that the figures leave open leaves the claim unresolved,
+    unless others already contradict each other.
+    """
+    cases = tuple(claim.question(summary))
+    known = {case.holds for case in cases}
+    verdict: Word
+    if not cases:
+        verdict = "not measured"
+    elif {True, False} <= known:
+        verdict = "depends"
+    elif None in known:
+        verdict = "unresolved"
+    else:
+        verdict = "supported" if True in known else "refuted"
+    return Judgement(claim, verdict, cases, _evidence(cases, verdict), _takes(claim, cases, verdict))
+
+
+_HOLDS = {True: "holds", False: "does not hold", None: "open"}
+
+
+def _evidence(cases: tuple[Case, ...], verdict: Word) -> str:
+    if verdict in ("supported", "refuted"):
+        return "; ".join(case.says for case in cases)
+    parts = []
+    for holds, word in _HOLDS.items():
+        said = [case.says for case in cases if case.holds is holds]
+        if said:
+            parts.append(f"{word}: {'; '.join(said)}")
+    return ". ".join(part[0].upper() + part[1:] for part in parts)
+
+
+def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
+    if verdict == "not measured":
+        if not claim.workloads:
+            return "a run without --workload, which observes what the methods do"
+        return f"a run with --workload {','.join(claim.workloads)}"
+    if verdict != "unresolved":
+        return ""
+    open_ = [case for case in cases if case.holds is None]
+    wanted = [case.passes for case in open_ if case.passes is not None]
+    where = ", ".join(dict.fromkeys(case.where for case in open_))
+    if not wanted:
+        return f"more passes, for {where}"
+    return f"about {max(wanted):,} more passes, for {where}"

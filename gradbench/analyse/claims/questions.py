@@ -1,0 +1,307 @@
+"""The questions that claims ask of results. Each finds the cases that it can, and says what they show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from gradbench import format
+from gradbench.analyse.claims.claim import Case, Question
+from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.analyse.stats import wider
+from gradbench.analyse.summary import between
+from gradbench.record.interval import Interval
+from gradbench.record.observation import Observation, Value
+
+# A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
+# minutes resolve at a million elements.
+MARGIN = 0.02
+
+# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
+# decides one should not be what the table, corrected for all of its variants, calls undecided.
+DECISIVE = 0.999
+
+# What counts as agreement, where several claims share it.
+BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
+EXACTLY = "none: bytes are counted exactly"
+AS_SEEN = "none: it is seen or not"
+
+FASTER = 0.0, 1 / (1 + MARGIN)
+NOT_SLOWER = 0.0, 1 + MARGIN
+SAME = 1 / (1 + MARGIN), 1 + MARGIN
+SLOWER = 1 + MARGIN, math.inf
+
+
+def within(interval: Interval | None, low: float, high: float) -> bool | None:
+    """Whether a figure lies between two bounds: by its interval; None where that reaches across one.
+
+    >>> within(Interval(1.2, 1.18, 1.22, 10), 1.1, 1.3), within(Interval(1.2, 1.0, 1.4, 10), 1.1, 1.3)
+    (True, None)
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    if low <= interval.low and interval.high <= high:
+        return True
+    return False if interval.high < low or interval.low > high else None
+
+
+def more_passes(interval: Interval | None, low: float, high: float) -> int | None:
+    """How many more passes should take the interval off the bound that it reaches across.
+
+    Its width falls with the root of the number of passes. None where its middle is on the bound, or where
+    there is no interval.
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    mean = math.log(interval.mean)
+    gaps = [abs(mean - math.log(bound)) for bound in (low, high) if 0 < bound < math.inf]
+    half = math.log(interval.high / interval.low) / 2
+    if not gaps or min(gaps) < half / 30:
+        return None
+    return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
+
+
+def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
+    """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
+    decisive = wider(interval, DECISIVE, logarithms=True)
+    holds = within(decisive, *bounds)
+    visits = None if holds is not None else more_passes(decisive, *bounds)
+    passes = None if visits is None else visits * each.comparison.every
+    return Case(_where(each), holds, f"{says} in {_where(each)}", passes, each.comparison.id)
+
+
+def _where(each: ComparisonSummary) -> str:
+    return f"{each.comparison.name} at {each.comparison.numel:,} elements"
+
+
+def comparisons(
+    summary: RunSummary, names: Sequence[str], sizes: Sequence[str] = ()
+) -> Iterator[ComparisonSummary]:
+    """The comparisons of these workloads (or parts, as `freeze.training`) at these classes of size."""
+    for each in summary.comparisons:
+        own = each.comparison
+        if (own.name in names or own.workload in names) and (not sizes or own.size in sizes):
+            yield each
+
+
+def ratio(
+    names: Sequence[str], one: str, other: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
+) -> Question:
+    """Is the time of one variant to that of another between these bounds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            found = between(each, one, other)
+            a, b = each.variant(one), each.variant(other)
+            if found is None or a is None or b is None:
+                continue
+            says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
+            cases.append(_case(each, found, bounds, says))
+        return cases
+
+    return ask
+
+
+def best(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
+    """Is no rival faster than the method, by more than a margin?"""
+    return every(*(ratio(names, method, rival, NOT_SLOWER, sizes) for rival in rivals if rival != method))
+
+
+def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
+    """Does no rival peak at fewer bytes than the method?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            own = each.variant(method)
+            peaks = {
+                variant.label: variant.memory.peak
+                for name in rivals
+                if name != method
+                and (variant := each.variant(name)) is not None
+                and variant.memory is not None
+            }
+            if own is None or own.memory is None or not peaks:
+                continue
+            least = min(peaks, key=lambda label: peaks[label])
+            cases.append(
+                Case(
+                    _where(each),
+                    own.memory.peak <= peaks[least],
+                    f"{own.label} peaks at {format.size(own.memory.peak)} and {least} at "
+                    f"{format.size(peaks[least])} in {_where(each)}",
+                    comparison=each.comparison.id,
+                )
+            )
+        return cases
+
+    return ask
+
+
+def seconds(
+    names: Sequence[str], method: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
+) -> Question:
+    """Is the time of a call between these bounds, in seconds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            variant = each.variant(method)
+            if variant is None or variant.time is None:
+                continue
+            says = f"{variant.label} takes {format.seconds(variant.time.mean)}"
+            cases.append(_case(each, variant.time, bounds, says))
+        return cases
+
+    return ask
+
+
+def grows(
+    label: str,
+    names: Sequence[str],
+    method: str,
+    exponents: tuple[float, float],
+    added: bool = False,
+) -> Question:
+    """Does a cost grow with a power of the number of elements between these, over the sizes measured?
+
+    `added`: the cost is what the method takes above the baseline, and not its time.
+    """
+
+    def ask(summary: RunSummary) -> list[Case]:
+        found = {
+            each.comparison.numel: cost
+            for each in comparisons(summary, names)
+            if (variant := each.variant(method)) is not None
+            and (cost := variant.extra if added else variant.time) is not None
+            and cost.mean > 0
+        }
+        if len(found) < 2:
+            return []
+        few, many = min(found), max(found)
+        # Seconds that are added may be none or fewer; times are geometric means.
+        first, last = (wider(found[size], DECISIVE, logarithms=not added) for size in (few, many))
+        exponent = _exponent(first, last, math.log(many / few))
+        says = (
+            f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "
+            f"{format.seconds(found[many].mean)} at {many:,}, "
+            f"{format.significant(found[many].mean / found[few].mean)} times for {many / few:,.0f} times the "
+            "elements"
+        )
+        return [Case(label, within(exponent, *exponents), says)]
+
+    return ask
+
+
+def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
+    """The power of the number of elements, between the ends of both intervals."""
+    middle = math.log(last.mean / first.mean) / steps
+    ends = [end for end in (first.low, first.high, last.low, last.high) if end is not None and end > 0]
+    if len(ends) < 4:
+        return Interval(middle, None, None, first.count)
+    least, most, low, high = ends
+    return Interval(middle, math.log(low / most) / steps, math.log(high / least) / steps, first.count)
+
+
+def memory(
+    names: Sequence[str],
+    one: str,
+    field: str,
+    bounds: tuple[float, float],
+    other: str = "",
+    sizes: Sequence[str] = (),
+) -> Question:
+    """Is a figure of memory (in bytes, or relative to that of another variant) between these bounds?"""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        cases = []
+        for each in comparisons(summary, names, sizes):
+            a, b = each.variant(one), each.variant(other) if other else None
+            if a is None or a.memory is None or (other and (b is None or b.memory is None)):
+                continue
+            if field == "graph" and not a.definition.keeps_graph:
+                continue
+            value = getattr(a.memory, field)
+            says = f"{a.label}: {field} {format.size(value)}"
+            if b is not None and b.memory is not None:
+                base = getattr(b.memory, field)
+                says += f", against {format.size(base)} of {b.label}"
+                if base == 0:
+                    continue
+                value /= base
+            holds = bounds[0] <= value <= bounds[1]
+            said = f"{says} in {_where(each)}"
+            cases.append(Case(_where(each), holds, said, comparison=each.comparison.id))
+        return cases
+
+    return ask
+
+
+def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str) -> Question:
+    """Was a trait seen as expected? `says` is filled in with what was seen."""
+
+    def ask(summary: RunSummary) -> list[Case]:
+        for each in summary.results.observations:
+            if (each.trait, each.method) == (trait, method):
+                return [_seen(each, expected, says)]
+        return []
+
+    return ask
+
+
+def _seen(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:
+    where = f"{each.trait} of {each.method}" if each.method else each.trait
+    if each.error:
+        return Case(where, None, f"the probe failed: {each.error}")
+    try:
+        shown = {name: _shown(value) for name, value in each.observed.items()}
+        return Case(where, bool(expected(each.observed)), says.format(**shown))
+    except KeyError as missing:
+        return Case(where, None, f"the probe saw nothing of {missing}")
+
+
+def _shown(value: Value) -> str:
+    """An observed value as a reader reads it; numbers with four digits, or whole."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "nothing" if value in ("", None) else str(value)
+
+
+def every(*questions: Question) -> Question:
+    """All of these at once: where one fails the whole does; a place is a case once, with all its figures.
+
+    Where one of them found nothing at all, the others alone do not make the claim true.
+    """
+
+    def ask(summary: RunSummary) -> list[Case]:
+        places: dict[str, list[Case]] = {}
+        found = [question(summary) for question in questions]
+        for case in (case for each in found for case in each):
+            places.setdefault(case.where, []).append(case)
+        if not all(found):
+            for where, cases in places.items():
+                cases.append(Case(where, None, "the rest of it was not measured"))
+        merged = []
+        for where, cases in places.items():
+            holds = _all([case.holds for case in cases])
+            wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
+            says = "; ".join(case.says for case in cases)
+            passes = max(wanted) if holds is None and wanted else None
+            merged.append(Case(where, holds, says, passes, cases[0].comparison))
+        return merged
+
+    return ask
+
+
+def _all(known: Sequence[bool | None]) -> bool | None:
+    if False in known:
+        return False
+    return None if None in known else True
+
+
+def each_of(*questions: Question) -> Question:
+    """These side by side: the claim may hold in one and not in another."""
+    return lambda summary: [case for question in questions for case in question(summary)]

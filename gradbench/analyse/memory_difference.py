@@ -1,0 +1,72 @@
+"""What differs between the memory of one variant in two places: exact, so that any difference is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gradbench import format
+from gradbench.record.visits import Memory
+
+# The figures that are exact. The resident set is not.
+EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+# The one of them that is no bytes.
+COUNT = "allocations"
+
+
+@dataclass(frozen=True)
+class MemoryDifference:
+    """A figure of memory that is not the same: bytes, or allocations."""
+
+    figure: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        """The change in words: saved 400 B to 464 B."""
+        if self.figure == COUNT:
+            return f"{self.before} to {self.after} allocations"
+        return f"{self.figure} {format.size(self.before)} to {format.size(self.after)}"
+
+
+def memory_differences(before: Memory | None, after: Memory | None) -> tuple[MemoryDifference, ...] | None:
+    """The figures that differ; None where one side is not known."""
+    if before is None or after is None:
+        return None
+    pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
+    return tuple(MemoryDifference(name, one, other) for name, one, other in pairs if one != other)
+
+
+def larger(found: Iterable[MemoryDifference] | None) -> bool:
+    """Whether any figure of bytes is known to have grown.
+
+    The number of allocations is told and not judged: the same bytes in more pieces are no more memory, and
+    what making the pieces takes is in the time.
+    """
+    return any(each.after > each.before for each in found or () if each.figure != COUNT)
+
+
+def smaller(found: Iterable[MemoryDifference] | None) -> bool:
+    """Whether some figure of bytes is known to have fallen, and none to have grown."""
+    known = [each for each in found or () if each.figure != COUNT]
+    return bool(known) and not larger(known)
+
+
+def in_words(found: Iterable[MemoryDifference] | None) -> str:
+    """All of them; `the same` where there is none, and a dash where it is not known."""
+    return format.UNKNOWN if found is None else ", ".join(map(str, found)) or "the same"
+
+
+def summed_up(variants: Sequence[Iterable[MemoryDifference] | None]) -> str:
+    """What is known of the memory of so many variants, in words."""
+    known = [list(found) for found in variants if found is not None]
+    if not known:
+        return "memory is not known"
+    more = sum(larger(found) for found in known)
+    less = sum(smaller(found) for found in known)
+    said = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
+    said = f"memory is {said} {len(known)} variants"
+    if len(known) < len(variants):
+        said += f" of {len(variants)}, of which it is known"
+    pieces = sum(any(each.figure == COUNT for each in found) for found in known)
+    return said + (f"; the number of allocations differs in {pieces}" if pieces else "")

@@ -1,0 +1,143 @@
+"""Statistics on plain numbers. The unit is the pass: one number per pass, never rounds pooled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats takes four times as long to import
+
+from gradbench.record.interval import Interval
+
+CONFIDENCE = 0.95
+
+
+# The chance that a run of nothing but identical variants calls any of them different.
+FAMILY = 0.01
+
+
+POWER = 0.8
+
+
+def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: float = 0.0) -> Interval | None:
+    """Student's t-interval on the mean of independent values; None for no value at all.
+
+    `common` is the standard deviation of what all values share, and so do not show.
+    """
+    count = len(values)
+    if count == 0:
+        return None
+    mean = float(numpy.mean(values))
+    if count == 1:
+        return Interval(mean, None, None, 1)
+    own = (
+        float(stdtrit(count - 1, 0.5 + confidence / 2)) * float(numpy.std(values, ddof=1)) / math.sqrt(count)
+    )
+    reach = math.hypot(own, float(ndtri(0.5 + confidence / 2)) * common)
+    return Interval(mean, mean - reach, mean + reach, count)
+
+
+# The exponential of more is no number.
+_MOST_REACH = 600.0
+
+
+def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:
+    """The interval of the same values at another confidence than the usual.
+
+    `logarithms`: it was made of the logarithms of the values, as those on times and ratios are.
+    """
+    if interval.low is None or interval.high is None or interval.count < 2:
+        return interval
+    freedom = interval.count - 1
+    factor = float(stdtrit(freedom, 0.5 + confidence / 2) / stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+    if logarithms:
+        reach = factor * (math.log(interval.high) - math.log(interval.low)) / 2
+        # Two values leave open more than any number.
+        if reach > _MOST_REACH:
+            return Interval(interval.mean, 0.0, math.inf, interval.count)
+        low, high = interval.mean * math.exp(-reach), interval.mean * math.exp(reach)
+        return Interval(interval.mean, low, high, interval.count)
+    half = factor * (interval.high - interval.low) / 2
+    return Interval(interval.mean, interval.mean - half, interval.mean + half, interval.count)
+
+
+def difference(values: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Welch's interval on the difference of the means of two independent samples of two or more (1947)."""
+    errors = [float(numpy.var(each, ddof=1)) / len(each) for each in (values, others)]
+    mean = float(numpy.mean(values)) - float(numpy.mean(others))
+    total = sum(errors)
+    if total == 0:
+        return Interval(mean, mean, mean, len(values) + len(others))
+    freedom = total**2 / sum(
+        error**2 / (len(each) - 1) for error, each in zip(errors, (values, others), strict=True)
+    )
+    reach = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
+    return Interval(mean, mean - reach, mean + reach, len(values) + len(others))
+
+
+def smallest_visible(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
+    """The mean that a two-sided t-test on so many values, scattered like these, finds in 80 % of cases.
+
+    None for fewer than two values.
+    """
+    count = len(values)
+    if count < 2:
+        return None
+    quantiles = float(stdtrit(count - 1, 0.5 + confidence / 2)) + float(stdtrit(count - 1, POWER))
+    return quantiles * float(numpy.std(values, ddof=1)) / math.sqrt(count)
+
+
+def p_values(samples: numpy.ndarray[Any, Any], common: float = 0.0) -> numpy.ndarray[Any, Any]:
+    """Two-sided p of a t-test that the mean is 0, for each column; NaN marks a value that is missing.
+
+    1 where fewer than two values are there: nothing is shown by them. `common` is the standard deviation of
+    what the values of a column share, and so do not show.
+    """
+    count = numpy.sum(~numpy.isnan(samples), axis=0)
+    enough = count >= 2
+    filled = numpy.where(numpy.isnan(samples), 0.0, samples)
+    divisor = numpy.maximum(count, 1)
+    mean = filled.sum(axis=0) / divisor
+    squares = numpy.where(numpy.isnan(samples), 0.0, (samples - mean) ** 2).sum(axis=0)
+    error = numpy.hypot(numpy.sqrt(squares / numpy.maximum(count - 1, 1) / divisor), common)
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        t = numpy.abs(mean) / error
+    # No scatter at all: a mean other than 0 is certain, a mean of 0 shows nothing.
+    t = numpy.where(error == 0, numpy.where(mean == 0, 0.0, numpy.inf), t)
+    result: numpy.ndarray[Any, Any] = numpy.where(
+        enough, 2 * stdtr(numpy.maximum(count - 1, 1), -numpy.where(enough, t, 0.0)), 1.0
+    )
+    return result
+
+
+def holm(p: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    """Adjusted p-values that keep the chance of any false alarm under the level (Holm 1979)."""
+    order = numpy.argsort(p, kind="stable")
+    scaled = p[order] * numpy.arange(len(p), 0, -1)
+    adjusted = numpy.empty_like(p)
+    adjusted[order] = numpy.minimum(1.0, numpy.maximum.accumulate(scaled))
+    return adjusted
+
+
+def above(samples: numpy.ndarray[Any, Any], level: float, least: float = 0.0) -> list[tuple[int, int]]:
+    """The pairs of columns of which the first is shown to be more than the second, and by more than `least`.
+
+    Samples are passes x columns, paired by row; of false pairs there are any at all with a chance of `level`
+    at most: the tests are corrected by Holm's method.
+    """
+    if samples.shape[1] < 2:
+        return []
+    one, other = numpy.triu_indices(samples.shape[1], 1)
+    differences = samples[:, one] - samples[:, other]
+    shown = holm(p_values(differences)) < level
+    # Without a pass that has both, nothing was shown.
+    mean = numpy.array(
+        [numpy.nanmean(each) if real else 0.0 for each, real in zip(differences.T, shown, strict=True)]
+    )
+    return [
+        (int(a), int(b)) if difference > 0 else (int(b), int(a))
+        for a, b, real, difference in zip(one, other, shown, mean, strict=True)
+        if real and abs(difference) > least
+    ]

@@ -1,0 +1,20 @@
+"""The memory of a training step, split at its backward."""
+
+from __future__ import annotations
+
+from gradbench.analyse.model import Split
+from gradbench.record.visits import Timeline
+
+
+def split(timeline: Timeline) -> Split:
+    """A timeline's bytes before, at and in its backward."""
+    live = 0
+    forward: list[int] = []
+    kept = backward = None
+    for stretch in timeline.stretches:
+        if kept is None and ".backward(" in stretch.code:
+            kept, backward = live, max(stretch.live, default=live)
+        elif kept is None:
+            forward.extend(stretch.live)
+        live = stretch.live[-1] if stretch.live else live
+    return Split(max(forward, default=None), kept, backward, live)

@@ -1,0 +1,186 @@
+"""What a run found of a model of the user's, in sentences made from its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradbench import format
+from gradbench.analyse import findings
+from gradbench.analyse.findings import Finding
+from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
+from gradbench.analyse.summary import between
+from gradbench.analyse.timeline import split
+from gradbench.define.workloads.user_model import NAME
+from gradbench.record.interval import Interval
+from gradbench.record.results import Results
+
+
+@dataclass(frozen=True)
+class UserFile:
+    """The file whose model was measured: how it is called, and its text as it was run."""
+
+    name: str
+    text: str
+
+
+def user_file(results: Results) -> UserFile | None:
+    """The file of a run of `gradbench model`; None for any other run."""
+    comparisons = results.header.plan.comparisons
+    if not comparisons or any(each.workload != NAME for each in comparisons):
+        return None
+    return UserFile(comparisons[0].title.partition(":")[0], comparisons[0].prepare)
+
+
+def user_model_findings(summary: RunSummary) -> list[Finding]:
+    """The findings, what is gained first; those whose figures are not there are left out."""
+    parts = {each.comparison.part: each for each in summary.comparisons}
+    found: list[Finding | None] = []
+    if "evaluation" in parts:
+        found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
+    found.append(_step(parts))
+    step = parts.get("step")
+    found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
+    found.append(findings.floor(summary))
+    return [each for each in found if each is not None]
+
+
+def _gain(each: ComparisonSummary) -> Finding | None:
+    """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
+    tracked = each.variant("tracked")
+    known = [variant for variant in each.methods if variant is not tracked and variant.time is not None]
+    best = min(leaders(known) or known, key=findings.seconds, default=None)
+    if tracked is None or tracked.time is None or best is None or best.time is None:
+        return None
+    ratio = between(each, best.name, "tracked")
+    if ratio is None:
+        return None
+    sentence = (
+        f"Evaluating {_file(each)} with {best.label}, the fastest method here, takes "
+        f"{_told(each, best, ratio)}: {format.seconds(best.time.mean)} against "
+        f"{format.seconds(tracked.time.mean)}"
+    )
+    if tracked.memory is not None and best.memory is not None:
+        low, high = best.memory.peak, tracked.memory.peak
+        sentence += f". At its peak it holds {format.size(low)} beside x and the parameters"
+        if low < high:
+            sentence += f": {format.percent(1 - low / high)} less than the {format.size(high)} of recording"
+        elif low == high:
+            sentence += ", as recording does"
+    ratios = [
+        (variant.label, found)
+        for variant in each.methods
+        if variant is not tracked and (found := between(each, variant.name, "tracked")) is not None
+    ]
+    listed = ", ".join(f"{label} {format.ratio_with_ends(found)}" for label, found in ratios)
+    evidence = f"Times relative to {tracked.label}: {listed}."
+    ties = [
+        variant.label
+        for variant in known
+        if variant is not best and variant.rank is not None and variant.rank == best.rank
+    ]
+    if ties:
+        evidence += f" Not shown to be slower than {best.label}: {', '.join(ties)}."
+    return Finding(f"{sentence}.", evidence)
+
+
+def _told(each: ComparisonSummary, best: VariantSummary, ratio: Interval) -> str:
+    """How much less time than recording, or more, with its interval; or that no difference is shown."""
+    if ratio.low is None or ratio.high is None:
+        return (
+            f"{format.ratio(ratio)} times as long as recording everything, by one pass, which shows nothing"
+        )
+    slower, faster = findings.told_apart([(each, ratio)], best.name, "tracked")
+    if not slower and not faster:
+        return (
+            f"{format.ratio_with_ends(ratio)} times as long as recording everything: no difference is shown"
+        )
+    ends = sorted(abs(1 - value) for value in (ratio.low, ratio.high))
+    low, high = (format.percent(end) for end in ends)
+    return (
+        f"{format.percent(abs(1 - ratio.mean))} {'less' if faster else 'more'} time "
+        f"({low.removesuffix(' %')} to {high}) than recording everything"
+    )
+
+
+def _kept(each: ComparisonSummary) -> Finding | None:
+    """What a recorded forward keeps, and which methods peak at what."""
+    tracked = each.variant("tracked")
+    if tracked is None or tracked.memory is None:
+        return None
+    return Finding(
+        f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
+        "as it is held.",
+        f"Saved for backward are {format.size(tracked.memory.saved)}: among them x and the parameters, "
+        "which are there anyway, and neither in what is kept nor in a peak. "
+        f"Peak of one evaluation, by method: {findings.peaks(each)}.",
+    )
+
+
+_WHAT = {"backward": "A backward", "step": "A whole step"}
+
+
+def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
+    """What the alternatives of a part of training cost, and which gain the whole step does not show."""
+    told = findings.against(each)
+    if not told:
+        return None
+    label = each.comparison.baseline.label
+    evidence = f"Times relative to {label}: {findings.ratios(each)}."
+    lost = []
+    for variant in each.methods if step is not None and step is not each else ():
+        whole = None if step is None else step.variant(variant.name)
+        if variant.verdict == "faster" and whole is not None and whole.ratio and whole.verdict != "faster":
+            lost.append(f"{variant.label} is {findings.WORDS.get(whole.verdict, whole.verdict)}")
+            evidence += f" A whole step with {whole.label}: {format.ratio_with_ends(whole.ratio)}."
+    if lost:
+        told += f". That is no advice: in a whole step {', '.join(lost)}"
+        evidence += (
+            " What is freed after a part has ended is outside of its clock, and inside that of the step."
+        )
+    return Finding(f"{what}, {told}.", evidence)
+
+
+def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
+    """What a training step takes, and where its memory goes."""
+    step = parts.get("step")
+    variant = None if step is None else step.variant(step.comparison.baseline.name)
+    if step is None or variant is None or variant.time is None:
+        return None
+    pieces = [
+        f"{words} {format.seconds(own.time.mean)}"
+        for name, words in (("forward", "forward and loss"), ("backward", "backward"))
+        if name in parts
+        and (own := parts[name].variant(parts[name].comparison.baseline.name)) is not None
+        and own.time is not None
+    ]
+    sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}" + (
+        f"; measured alone, {' and '.join(pieces)}" if pieces else ""
+    )
+    timeline = step.timelines.get(variant.name)
+    if timeline is not None:
+        live = split(timeline)
+        sentence += (
+            f". Its forward peaks at {format.size(live.forward)}, {format.size(live.kept)} are kept for the "
+            f"backward, and the backward peaks at {format.size(live.backward)}"
+        )
+    forward = parts.get("forward")
+    evidence = f"The step clears gradients with {variant.label}."
+    if forward is not None:
+        listed = [
+            f"{own.label} {format.ratio_with_ends(own.ratio)}"
+            + (f", peak {format.size(own.memory.peak)}" if own.memory else "")
+            for own in forward.methods
+            if own.role == "method" and own.ratio
+        ]
+        peak = forward.variant("tracked")
+        if listed:
+            evidence += (
+                " For validation, forward and loss relative to the recorded ones"
+                + (f" (peak {format.size(peak.memory.peak)})" if peak and peak.memory else "")
+                + f": {'; '.join(listed)}."
+            )
+    return Finding(f"{sentence}.", evidence)
+
+
+def _file(each: ComparisonSummary) -> str:
+    return each.comparison.title.partition(":")[0]

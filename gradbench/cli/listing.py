@@ -1,0 +1,110 @@
+"""What can be measured: the tables of methods, workloads and sizes, and the devices that torch finds."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from gradbench.define.dtypes import DTYPES
+from gradbench.define.methods import BASELINE, METHODS
+from gradbench.define.workloads import PRESETS, WORKLOADS, Workload
+from gradbench.errors import RequestError
+from gradbench.record.observation import Observation
+
+
+def as_data(devices: bool) -> dict[str, Any]:
+    """The tables as plain data; `devices` starts a process with torch to ask it."""
+    data: dict[str, Any] = {
+        "methods": [
+            {
+                "name": method.name,
+                "label": method.label,
+                "scope": method.scope,
+                "effect": method.effect,
+                "since": method.since,
+                "source": method.source,
+                "baseline": method.name == BASELINE,
+            }
+            for method in METHODS
+        ],
+        "workloads": [_workload(parts) for parts in _by_name().values()],
+        "dtypes": list(DTYPES),
+    }
+    if devices:
+        data["devices"] = _devices()
+    return data
+
+
+def _by_name() -> dict[str, list[Workload]]:
+    named: dict[str, list[Workload]] = {}
+    for workload in WORKLOADS:
+        named.setdefault(workload.name, []).append(workload)
+    return named
+
+
+def _workload(parts: list[Workload]) -> dict[str, Any]:
+    first = parts[0]
+    return {
+        "name": first.name,
+        "title": first.title.partition(":")[0],
+        "parts": [each.part for each in parts if each.part],
+        "shows": " ".join(dict.fromkeys(each.shows for each in parts)),
+        "sizes": dict(first.sizes),
+        "presets": [name for name in PRESETS if any(each.presets[name] for each in parts)],
+        "alternatives": [
+            {
+                "name": alternative.name,
+                "label": alternative.label,
+                "effect": alternative.effect,
+                "source": alternative.source,
+            }
+            for alternative in {
+                alternative.name: alternative for each in parts for alternative in each.alternatives
+            }.values()
+        ],
+    }
+
+
+def _devices() -> list[str]:
+    from gradbench.measure.process import WorkerProcess
+    from gradbench.measure.protocol import WorkerSettings
+
+    with WorkerProcess(WorkerSettings(0, "memory", 0, 1), 0, 0, "system") as worker:
+        return list(worker.ready().environment.devices)
+
+
+def observe() -> list[Observation]:
+    """What the methods do to tensors on this machine, seen by a process of its own. Raises RequestError."""
+    from gradbench.measure.process import WorkerLost, WorkerProcess
+    from gradbench.measure.protocol import Task, WorkerSettings
+
+    with WorkerProcess(WorkerSettings(0, "memory", 0, 1), 0, 0, "system") as worker:
+        worker.ready()
+        try:
+            return [each for each in worker.visit(Task(None, 0.0), 120.0) if isinstance(each, Observation)]
+        except WorkerLost as lost:
+            raise RequestError(f"the methods could not be observed: {lost}; run it again") from None
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """The tables for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    text = io.StringIO()
+    console = Console(file=text, width=110, highlight=False)
+    methods = Table("method", "as written", "since", "what it does", title="Methods", title_justify="left")
+    for row in data["methods"]:
+        name = row["name"] + (" (baseline)" if row["baseline"] else "")
+        methods.add_row(name, row["label"], row["since"], row["effect"])
+    workloads = Table("workload", "small", "medium", "large", "what it shows", "from", title="Workloads")
+    workloads.title_justify = "left"
+    for row in data["workloads"]:
+        sizes = (f"{row['sizes'][size]:,}" for size in row["sizes"])
+        workloads.add_row(row["name"], *sizes, row["shows"], row["presets"][0])
+    console.print(methods, workloads)
+    console.print("Sizes are elements of x; --size also takes a number or a sweep. Dtypes: ", end="")
+    console.print(", ".join(data["dtypes"]) + ".")
+    if "devices" in data:
+        console.print("Devices here: " + ", ".join(data["devices"]) + ".")
+    return text.getvalue().rstrip()

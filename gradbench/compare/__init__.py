@@ -1,1 +1,0 @@
-"""What became slower or larger between two results files of one machine."""

@@ -1,0 +1,81 @@
+"""From a file with a model of the user's to a plan."""
+
+from __future__ import annotations
+
+import ast
+
+from gradbench.define.dtypes import EPSILON
+from gradbench.define.planner import compose
+from gradbench.define.workloads import user_model as own
+from gradbench.define.workloads.workload import Workload
+from gradbench.errors import RequestError
+from gradbench.measure.protocol import FileFacts
+from gradbench.record.plan import Plan, Request
+
+# By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
+# mostly run the same kernels and agree to the bit; where torch takes another path without recording, as its
+# fused attention does, errors add up layer by layer. A result that is wrong is off by more.
+ALLOWED = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 0.1, "float16": 0.02}
+
+
+def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
+    """What is measured of a file: evaluation, and training where it defines a loss.
+
+    With methods in the request, only what has one of them. Raises RequestError where nothing has.
+    """
+    # A colon parts the title of a workload from that of its part.
+    title = name.replace(":", "_")
+    roundings = ALLOWED[seen.coarsest] / EPSILON[request.dtype]
+    trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
+    shape = " × ".join(f"{length:,}" for length in seen.shape) or "a single number"
+    facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"
+    rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings)]
+    if seen.trains:
+        rows += own.training(title, seen.calls, seen.repeats, roundings)
+    prepare = seeded(text, request.seed)
+    comparisons = [compose(row, seen.shape, request, prepare) for row in rows]
+    wanted = [
+        each
+        for each in comparisons
+        if not request.methods
+        or any(
+            variant.name in request.methods and (variant.role == "method" or not each.alternatives)
+            for variant in each.variants
+        )
+    ]
+    if not wanted:
+        reasons = "; ".join(
+            f"{id}: {why}" for id, why in comparisons[0].skipped.items() if id in request.methods
+        )
+        raise RequestError(
+            f"--method {','.join(request.methods)}: nothing to measure; "
+            + (reasons or "it is an alternative in training, and the file defines no loss(y)")
+        )
+    return Plan(tuple(wanted))
+
+
+def seeded(text: str, seed: int) -> str:
+    """The text with torch seeded before its first statement, so that all processes draw the same numbers.
+
+    What must stand first in a program stays there: its docstring, and imports from __future__.
+    """
+    body = ast.parse(text).body
+    first = 0
+    while first < len(body) and _prologue(body[first], first):
+        first += 1
+    before = body[first - 1].end_lineno or 0 if first else 0
+    start = before
+    if first < len(body):
+        following = body[first]
+        decorators = getattr(following, "decorator_list", [])
+        start = max(before, min(each.lineno for each in (following, *decorators)) - 1)
+    lines = text.split("\n")
+    return "\n".join([*lines[:start], f"import torch\ntorch.manual_seed({seed})", *lines[start:]]).rstrip(
+        "\n"
+    )
+
+
+def _prologue(statement: ast.stmt, place: int) -> bool:
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__"
+    return place == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

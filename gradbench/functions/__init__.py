@@ -1,0 +1,27 @@
+"""The custom autograd Functions: Square, Sin, Exp, and exp(sin(x²)) fused in eager PyTorch, C or Triton."""
+
+from gradbench.functions.autograd import (
+    Exp,
+    ExpSinSquare,
+    Form,
+    Sin,
+    Square,
+    compiled_available,
+    composed,
+    exp_sin_square,
+    native_available,
+    triton_available,
+)
+
+__all__ = [
+    "Exp",
+    "ExpSinSquare",
+    "Form",
+    "Sin",
+    "Square",
+    "compiled_available",
+    "composed",
+    "exp_sin_square",
+    "native_available",
+    "triton_available",
+]

@@ -1,0 +1,325 @@
+"""Two things held against each other in one process, by batches that take turns.
+
+    for each round: in random order, one batch of the candidate, the baseline, its twin, and the empty loop
+    divide the rounds, in the order in which they were taken, into blocks of equal length
+    take of each block the median ratio of each round; the interval is over blocks
+
+Neighbouring rounds are alike, so that rounds are no independent sample; blocks of many rounds nearly are
+(the method of batch means, Schmeiser 1982). Of each loop, and of the function in it, a new copy is made every
+few milliseconds: where the code lies in memory, and what the interpreter has learnt of it, then differs
+between blocks, and is in the interval. Without that one in eighty comparisons of identical functions of
+100 ns called one of them slower.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import repeat
+from types import FunctionType, MethodType
+from typing import Any, TypeVar
+
+import msgspec
+import numpy
+
+from gradbench.analyse.stats import interval
+from gradbench.measure.calibration import Batch, calibrate, level
+from gradbench.record.interval import Interval
+from gradbench.record.results import BATCH_SECONDS
+
+# Student's t for fewer is wide; more, and each is short. 10 to 30 are usual.
+BLOCKS = 10
+FEWEST_BLOCKS = 5
+# A copy of the loops is used for so long: many rounds of short calls, and many copies to a block.
+COPY_SECONDS = 0.005
+# At most this share of the baseline is taken off as the empty loop's, so that what is wrong with the one is
+# at most doubled in the ratio of the rest.
+MOST_EMPTY = 0.5
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# The columns of a round.
+CANDIDATE, BASELINE, TWIN, EMPTY = range(4)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What rounds have shown so far.
+
+    Attributes:
+        ratio: of the candidate's time to the baseline's, net of the empty loop; `count` blocks.
+        floor: the largest difference from 1 that the interval of identical code leaves open, at 95 %; None
+            where there is no interval.
+        same: the ratio of identical code, less 1.
+        empty: the share of the baseline's time that the empty loop takes.
+        candidate, baseline: median seconds per call, net of the empty loop.
+    """
+
+    ratio: Interval
+    floor: float | None
+    same: float
+    empty: float
+    candidate: float
+    baseline: float
+    rounds: int
+
+
+class Interleaved:
+    """Takes rounds, and says what they show.
+
+    Attributes:
+        calls: in a batch, by column.
+        times: nanoseconds per call of each round taken, by column.
+        round_seconds: what a round takes, about.
+    """
+
+    def __init__(
+        self,
+        candidate: Callable[[], Batch],
+        baseline: Callable[[], Batch],
+        twin: Callable[[], Batch],
+        empty: Callable[[], Batch],
+        *,
+        batch_seconds: float = BATCH_SECONDS,
+        calls: Sequence[int | None] = (None, None, None, None),
+        until: float = math.inf,
+        seed: int | None = None,
+    ) -> None:
+        """Choose the calls of each batch, which runs each a few times, and take a round or three.
+
+        Args:
+            candidate, baseline: make a batch, a new copy of it each time (see `copy_of`, `batch_of`).
+            twin: as the baseline.
+            empty: what is around the others, around nothing.
+            batch_seconds: what a batch should take by its own clock.
+            calls: in a batch, by column, where they are known already.
+            until: of `time.perf_counter()`; after it no second round begins.
+            seed: of the random orders; None is a new one.
+        """
+        self._makers = (candidate, baseline, twin, empty)
+        self._batches = [make() for make in self._makers]
+        self._random = random.Random(seed)
+        self.times: list[list[float]] = []
+        with undisturbed():
+            chosen = [
+                known or calibrate(_bounded(batch, batch_seconds), batch_seconds)
+                for batch, known in zip(self._batches, calls, strict=True)
+            ]
+            self.calls = level(chosen, BASELINE)
+            # The calls of one thing and of its twin are the same, whatever calibration made of them.
+            self.calls[TWIN] = self.calls[BASELINE]
+            # The least of three: one that was interrupted would make every copy, and every block, short.
+            self.round_seconds = self._timed_round()
+            while len(self.times) < 3 and time.perf_counter() < until:
+                self.round_seconds = min(self.round_seconds, self._timed_round())
+            self._per_copy = max(1, round(COPY_SECONDS / self.round_seconds))
+
+    def _timed_round(self) -> float:
+        started = time.perf_counter()
+        self.times.append(self._round())
+        return time.perf_counter() - started
+
+    @property
+    def fewest(self) -> int:
+        """The rounds after which each block holds those of one copy of the loops."""
+        return BLOCKS * self._per_copy
+
+    def _round(self) -> list[float]:
+        places = list(range(len(self._batches)))
+        self._random.shuffle(places)
+        row = [0.0] * len(places)
+        for place in places:
+            row[place] = self._batches[place](self.calls[place]) / self.calls[place]
+        return row
+
+    def _renew(self) -> None:
+        """New copies, which have learnt what they can before they are in a round."""
+        for place, make in enumerate(self._makers):
+            if self.calls[place] >= _LEARNING:
+                self._batches[place] = make()
+                self._batches[place](_LEARNING)
+        # What made cycles has to be let go of at some time, the collector being off.
+        gc.collect(0)
+
+    def take(self, rounds: int, until: float) -> bool:
+        """Take rounds until there are so many; False where the next would not end before `until`.
+
+        Both by `time.perf_counter()`, in seconds.
+        """
+        with undisturbed():
+            while len(self.times) < rounds:
+                if time.perf_counter() + self.round_seconds > until:
+                    return False
+                if len(self.times) % self._per_copy == 0:
+                    self._renew()
+                self.times.append(self._round())
+        return True
+
+    def find(self, confidence: float) -> Found:
+        """What the rounds show, with intervals of that confidence."""
+        times = numpy.array(self.times)
+        to_baseline = times / times[:, [BASELINE]]
+        empty = min(MOST_EMPTY, float(numpy.median(to_baseline[:, EMPTY])))
+        count = min(BLOCKS, len(times))
+        medians = numpy.array(
+            [numpy.median(block, axis=0) for block in numpy.array_split(to_baseline, count)]
+        )
+        net = (medians - empty) / (1 - empty)
+        seconds = numpy.median(times, axis=0) / 1e9
+        loop = empty * seconds[BASELINE]
+        twin = _interval(net[:, TWIN], 0.95)
+        ratio = _interval(net[:, CANDIDATE], confidence)
+        return Found(
+            ratio=ratio,
+            floor=None if twin.low is None or twin.high is None else max(1 - twin.low, twin.high - 1),
+            same=twin.mean - 1,
+            empty=empty,
+            candidate=float(seconds[CANDIDATE] - loop),
+            baseline=float(seconds[BASELINE] - loop),
+            rounds=len(times),
+        )
+
+
+def _bounded(batch: Batch, batch_seconds: float) -> Batch:
+    """The batch as calibration sees it: one with setups of any length has so few that it takes no longer
+    than a copy is used for.
+    """
+
+    def run(n: int) -> int:
+        started = time.perf_counter_ns()
+        taken = batch(n)
+        whole = time.perf_counter_ns() - started
+        return max(taken, round(whole * batch_seconds / COPY_SECONDS))
+
+    return run
+
+
+def _interval(values: numpy.ndarray[Any, Any], confidence: float) -> Interval:
+    """The interval on the mean; without ends where there are too few blocks for any."""
+    found = interval(values.tolist(), confidence)
+    assert found is not None
+    return found if len(values) >= FEWEST_BLOCKS else Interval(found.mean, None, None, found.count)
+
+
+def copy_of(function: _Function) -> _Function:
+    """The same function with code of its own, in another place, of which the interpreter has learnt nothing.
+
+    Names, closure and defaults are shared. What is not a function in Python is returned as it is.
+    """
+    if isinstance(function, MethodType):
+        return MethodType(copy_of(function.__func__), function.__self__)  # type: ignore[return-value]
+    if not isinstance(function, FunctionType):
+        return function
+    copy = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__dict__.update(function.__dict__)
+    return copy  # type: ignore[return-value]
+
+
+# Turns after which CPython has specialised a loop. Of loops that turn less often in a batch no copies are
+# made: the turn is then a thousandth of the call.
+_LEARNING = 20
+
+
+def _nothing() -> None:
+    pass
+
+
+def _take_nothing(made: object) -> None:
+    pass
+
+
+def _plain(
+    n: int,
+    function: Callable[[], object] = _nothing,
+    first: bool = True,
+    wait: Callable[[], None] | None = None,
+) -> int:
+    # As in gradbench.measure.variant: one call before the clock, so that the caches are the function's own.
+    clock = time.perf_counter_ns
+    if first:
+        function()
+    if wait is not None:
+        wait()
+    started = clock()
+    for _ in repeat(None, n):
+        function()
+    if wait is not None:
+        wait()
+    return clock() - started
+
+
+def _per_call(
+    n: int,
+    function: Callable[[Any], object] = _take_nothing,
+    setup: Callable[[], object] = _nothing,
+    first: bool = True,
+    wait: Callable[[], None] | None = None,
+) -> int:
+    # As in gradbench.measure.variant: the setup per call is outside the clock, and released there.
+    clock = time.perf_counter_ns
+    if first:
+        function(setup())
+    taken = 0
+    for _ in repeat(None, n):
+        made = setup()
+        if wait is not None:
+            wait()
+        started = clock()
+        function(made)
+        if wait is not None:
+            wait()
+        taken += clock() - started
+    return taken
+
+
+def batch_of(
+    function: Callable[..., object] | None,
+    setup: Callable[[], object] | None = None,
+    first: bool = True,
+    wait: Callable[[], None] | None = None,
+) -> Batch:
+    """A loop of calls of a function, both copies; without a function, of one that does nothing.
+
+    Args:
+        setup: called before each call, outside the clock; what it returns is passed to the function.
+        first: call once before the clock.
+        wait: until what was issued is done, on a device that does it later: called before the clock starts
+            and before it stops, once a batch, or once a call where there is a setup.
+    """
+    if setup is None:
+        return _with_defaults(_plain, copy_of(function or _nothing), first, wait)
+    return _with_defaults(_per_call, copy_of(function or _take_nothing), setup, first, wait)
+
+
+def _with_defaults(loop: Callable[..., int], *defaults: object) -> Batch:
+    copy: Any = copy_of(loop)
+    copy.__defaults__ = defaults
+    batch: Batch = copy
+    return batch
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Without the cyclic collector, and without a tracer or a profiler such as that of coverage."""
+    collects, tracer, profiler = gc.isenabled(), sys.gettrace(), sys.getprofile()
+    gc.disable()
+    sys.settrace(None)
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(profiler)
+        sys.settrace(tracer)
+        if collects:
+            gc.enable()

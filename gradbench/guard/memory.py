@@ -1,0 +1,161 @@
+"""Guards of memory: this keeps no more than N bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypedDict
+
+import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+from gradbench.guard.calls import call_once, expect_callable
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """What a call does to the memory of tensors, exact; what was there before is not counted.
+
+    Attributes:
+        device: whose memory it is: `cpu`, or such as `cuda:0`, as torch's allocator counts what it is asked
+            for there. `saved` is of storages wherever they are.
+        allocated: sum of all allocations.
+        peak: most live at once.
+        retained: live after the call with its result held, the graph of the result included.
+        saved: unique storages that the graph keeps for backward, inputs among them.
+    """
+
+    allocated: int
+    peak: int
+    retained: int
+    saved: int
+    device: str = "cpu"
+
+
+class Limits(TypedDict, total=False):
+    """The figures of `Bytes` that can be limited, in bytes; None is no limit."""
+
+    retained: int | None
+    saved: int | None
+    peak: int | None
+    allocated: int | None
+
+
+class BytesFound(msgspec.Struct, frozen=True):
+    """What a call did to memory, and what was allowed.
+
+    Attributes:
+        most: by the names of `Bytes`, those that were limited.
+    """
+
+    bytes: Bytes
+    most: dict[str, int]
+
+    @property
+    def exceeded(self) -> dict[str, int]:
+        """The figures that are more than was allowed."""
+        found = msgspec.structs.asdict(self.bytes)
+        return {name: found[name] for name, most in self.most.items() if found[name] > most}
+
+    @property
+    def sentence(self) -> str:
+        """What was found of each limit, or of those that were exceeded."""
+        found = msgspec.structs.asdict(self.bytes)
+        where = "" if self.bytes.device == "cpu" else f" on {self.bytes.device}"
+        return "; ".join(
+            f"bytes {name}{where}: {found[name]:,}, at most {self.most[name]:,} allowed"
+            for name in self.exceeded or self.most
+        )
+
+    def check(self) -> None:
+        """Raise AssertionError where a limit is exceeded."""
+        __tracebackhide__ = True
+        if self.exceeded:
+            raise AssertionError(self.sentence)
+
+
+def measure_bytes(
+    function: Callable[..., object],
+    *,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+) -> Bytes:
+    """The bytes of one call of a function, from a few calls that must agree. Imports torch.
+
+    With `setup` it is called before each call, and what it returns is passed; it is not counted.
+
+    Args:
+        device: whose memory is counted. None is the CUDA device that torch uses in this process, if the call
+            allocates there, and else the CPU.
+
+    Raises:
+        TypeError, ValueError: for what cannot be called, and for a device that cannot be used or guessed.
+        gradbench.measure.memory.Unrepeatable: where two calls differ, as those of a function that has not
+        warmed up. gradbench.measure.memory.Uncounted: where the allocator of the device does not count what
+        it is asked for.
+    """
+    __tracebackhide__ = True
+    expect_callable("function", function)
+    from gradbench.measure.clock import in_use
+    from gradbench.measure.memory import measure_call
+
+    # A device is in use from its first use on, which may be in here.
+    call_once(function, setup, device)
+    accelerators = in_use(device)
+    if len(accelerators) > 1:
+        names = ", ".join(each.device for each in accelerators)
+        raise ValueError(f"expected one device in use; got {names}; say whose bytes are meant with device=")
+    for each in accelerators:
+        found = Bytes(*measure_call(function, setup, each), each.device)
+        # Another test may have used the device, and this call may have nothing to do with it.
+        if found.allocated or device is not None:
+            return found
+    return Bytes(*measure_call(function, setup))
+
+
+def limit_bytes(
+    function: Callable[..., object],
+    *,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    **limits: Unpack[Limits],
+) -> BytesFound:
+    """As `measure_bytes`, with what is allowed (see `Limits`).
+
+    Raises as that does; TypeError for a limit of anything else, and ValueError without any.
+    """
+    __tracebackhide__ = True
+    names = Limits.__annotations__
+    for name in limits:
+        if name not in names:
+            raise TypeError(
+                f"expected a limit of {', '.join(names)}; got {name}; give one of these, in bytes"
+            )
+    most: dict[str, int] = {}
+    for name in names:
+        limit: object = limits.get(name)
+        if limit is None:
+            continue
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise ValueError(f"expected {name} in whole bytes, 0 or more; got {limit!r}; give such a number")
+        most[name] = limit
+    if not most:
+        raise ValueError(f"expected a limit; got none; give one of {', '.join(names)}, in bytes")
+    return BytesFound(measure_bytes(function, setup=setup, device=device), most)
+
+
+def assert_bytes_at_most(
+    function: Callable[..., object],
+    *,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    **limits: Unpack[Limits],
+) -> BytesFound:
+    """Fail where a call keeps, needs or allocates more bytes than is allowed.
+
+    The limits are `retained`, `saved`, `peak` and `allocated`, in bytes (see `Bytes`); the other arguments
+    are those of `measure_bytes`.
+    """
+    __tracebackhide__ = True
+    found = limit_bytes(function, setup=setup, device=device, **limits)
+    found.check()
+    return found

@@ -1,0 +1,247 @@
+"""Guards of time: this is not slower than that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gradbench import format
+from gradbench.guard.interleave import COPY_SECONDS, FEWEST_BLOCKS, MOST_EMPTY, Interleaved, batch_of
+from gradbench.record.interval import Interval
+from gradbench.record.results import BATCH_SECONDS
+
+if TYPE_CHECKING:
+    pass
+from gradbench.guard.calls import call_once, expect_callable, expect_number, wait_for_devices
+
+# The chance that what takes exactly as long as is allowed is called slower: the sum over all looks.
+ALPHA = 0.001
+
+
+# What a place in memory may do to identical code (METHODOLOGY.md has the counts); less cannot be asked of
+# one process.
+LEAST_MARGIN = 0.02
+
+
+# A longer call finds the caches as it would after itself: another one before the clock only costs time.
+LONG = 1e-3
+
+
+# A call, or its setup, that takes so long is alone in its batch: to find that out would take more calls.
+ALONE = 2 * COPY_SECONDS
+
+
+# Differences of identical code below this say more of the clock's tick than of the code.
+LEAST_SAME = 1e-4
+
+
+Verdict = Literal["slower", "not slower", "not shown"]
+
+
+class TimeRatio(msgspec.Struct, frozen=True):
+    """What was found of a candidate and a baseline.
+
+    Attributes:
+        verdict: `slower` by more than the margin, the floor and the resolution; `not slower` by as much as
+            the margin; `not shown` where neither could be told.
+        ratio: the candidate's time to the baseline's, net of the loop and of calling a function that does
+            nothing. Its ends have the confidence that the verdict rests on, at least 99.9 %; they are None
+            where there were too few rounds.
+        margin: by what share the candidate was allowed to be slower.
+        floor: the largest difference that is left open for identical code, at 95 %.
+        same: by what share identical code differed; None where it was not timed.
+        empty: the share of the baseline's time that was taken off; at most a half.
+        candidate, baseline: median seconds per call, net.
+        rounds: that were taken; 0 where there was no time for any, and each was called once or twice.
+        seconds: wall time that they took.
+    """
+
+    verdict: Verdict
+    ratio: Interval
+    margin: float
+    floor: float | None
+    same: float | None
+    empty: float
+    candidate: float
+    baseline: float
+    rounds: int
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """What was found, with its figures."""
+        allowed = f"{1 + self.margin:.6g}"
+        words = {
+            "slower": f"; at most {allowed} was allowed",
+            "not slower": f", and at most {allowed} is allowed",
+            "not shown": f"; whether it is at most {allowed} could not be shown in {self.seconds:.2g} s",
+        }[self.verdict]
+        if self.verdict == "not shown" and self.too_short:
+            words = f"; {allowed} is allowed, and what an empty call takes is too near for a verdict"
+        elif self.verdict == "not shown" and self.rounds < FEWEST_BLOCKS:
+            words += ", into which too few calls fit; give more with seconds="
+        said = f"candidate takes {format.ratio_with_ends(self.ratio)} times baseline{words}"
+        if self.same is None:
+            return said
+        same = max(abs(self.same), LEAST_SAME)
+        return f"{said}; identical code differed by {'at most ' * (same == LEAST_SAME)}{format.percent(same)}"
+
+    @property
+    def resolution(self) -> float:
+        """What an empty call takes, in times of the baseline: a smaller difference is not called slower."""
+        return self.empty / (1 - self.empty)
+
+    @property
+    def too_short(self) -> bool:
+        """Whether the calls are too short for any verdict, however many rounds there are."""
+        low, high = self.ratio.low, self.ratio.high
+        return self.empty >= MOST_EMPTY or (
+            low is not None
+            and high is not None
+            and low > 1 + self.margin
+            and high < 1 + self.margin + self.resolution
+        )
+
+    def check(self, *, require_proof: bool = False) -> None:
+        """Raise AssertionError where it is slower; with `require_proof` also where that is open."""
+        __tracebackhide__ = True
+        if self.verdict == "slower" or (require_proof and self.verdict != "not slower"):
+            raise AssertionError(self.sentence)
+
+
+def compare_time(
+    candidate: Callable[..., object],
+    baseline: Callable[..., object],
+    *,
+    margin: float = 0.05,
+    seconds: float = 5.0,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+) -> TimeRatio:
+    """Time two functions in turns until it is clear whether the candidate is slower, or time is up.
+
+    Both are called without arguments; with `setup` it is called before each call, outside the clock, and
+    what it returns is passed. Each is called once first, and whatever it raises is raised.
+
+    Looks are taken after so many rounds, twice as many, and so on. Theme k spends `ALPHA / (k (k + 1))`, the
+    sum of which over all looks is ALPHA.
+
+    Args:
+        margin: by what share the candidate may be slower; at least 0.02.
+        seconds: most time to spend; functions of tens of microseconds and less mostly need a fifth of a
+            second. What two calls take is spent in any case; where five rounds of three calls do not fit
+            into the rest, it cannot be told.
+        device: that does the work of a call after it has returned, such as `cuda:1`: batches end when it is
+            done. None is each CUDA device that torch uses in this process; `cpu` is none.
+        seed: of the random orders; None is a new one.
+
+    Raises:
+        TypeError, ValueError: for arguments that cannot be meant, and a device that cannot be used.
+    """
+    __tracebackhide__ = True
+    expect_callable("candidate", candidate)
+    expect_callable("baseline", baseline)
+    if setup is not None:
+        expect_callable("setup", setup)
+    expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
+    expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
+    begun = time.perf_counter()
+    until = begun + seconds
+    functions = (candidate, baseline)
+    # Before anything else, with whatever traces this process: what is wrong with them shows here.
+    calls = [call_once(each, setup, device) for each in functions]
+    # A first call may load and compile: a second says what calls take, where there is time for one.
+    for place, function in enumerate(functions):
+        if time.perf_counter() + calls[place].whole <= until:
+            calls[place] = min(calls[place], call_once(function, setup, device), key=lambda each: each.whole)
+    one, other = calls
+    # What a round takes at the least: of the baseline there are two, and the empty loop has a setup as well.
+    if time.perf_counter() + FEWEST_BLOCKS * (one.whole + 2 * other.whole + other.setup_per_call) > until:
+        return _untold(one.call, other.call, margin, time.perf_counter() - begun)
+    wait, batch_seconds = wait_for_devices(device), BATCH_SECONDS
+    if wait is not None:
+        from gradbench.measure import clock
+
+        batch_seconds = clock.BATCH_SECONDS
+    columns = (
+        (candidate, one.whole),
+        (baseline, other.whole),
+        (baseline, other.whole),
+        (None, other.setup_per_call),
+    )
+    batches = [
+        partial(batch_of, function, setup, min(one.whole, other.whole) < LONG, wait)
+        for function, _ in columns
+    ]
+    interleaved = Interleaved(
+        *batches,
+        batch_seconds=batch_seconds,
+        calls=[1 if whole >= ALONE else None for _, whole in columns],
+        until=until,
+        seed=seed,
+    )
+    look, wanted = 1, interleaved.fewest
+    while True:
+        in_time = interleaved.take(wanted, until)
+        found = interleaved.find(1 - 2 * ALPHA / (look * (look + 1)))
+        ratio = TimeRatio(
+            verdict="not shown",
+            ratio=found.ratio,
+            margin=margin,
+            floor=found.floor,
+            same=found.same,
+            empty=found.empty,
+            candidate=found.candidate,
+            baseline=found.baseline,
+            rounds=found.rounds,
+            seconds=time.perf_counter() - begun,
+        )
+        verdict = _judge(ratio)
+        if verdict != "not shown" or ratio.too_short or not in_time:
+            return msgspec.structs.replace(ratio, verdict=verdict)
+        look, wanted = look + 1, 2 * wanted
+
+
+def _untold(candidate: float, baseline: float, margin: float, seconds: float) -> TimeRatio:
+    """What is known of calls so long that no rounds of them fit into the time: seconds per call."""
+    ratio = Interval(candidate / baseline, None, None, 1)
+    return TimeRatio("not shown", ratio, margin, None, None, 0.0, candidate, baseline, 0, seconds)
+
+
+def _judge(found: TimeRatio) -> Verdict:
+    low, high = found.ratio.low, found.ratio.high
+    if low is None or high is None or found.floor is None:
+        return "not shown"
+    if low > 1 + found.margin + found.floor + found.resolution:
+        return "slower"
+    # Where half of the baseline is the loop, what is left of the ratio may be nearer to 1 than the truth.
+    return "not slower" if high < 1 + found.margin and found.empty < MOST_EMPTY else "not shown"
+
+
+def assert_not_slower(
+    candidate: Callable[..., object],
+    baseline: Callable[..., object],
+    *,
+    margin: float = 0.05,
+    seconds: float = 5.0,
+    setup: Callable[[], object] | None = None,
+    device: str | None = None,
+    require_proof: bool = False,
+) -> TimeRatio:
+    """Fail where the candidate is shown to be slower than the baseline by more than the margin.
+
+    What could not be shown in the time passes, since a test that fails on a busy machine is soon ignored;
+    the returned record says so. With `require_proof` it fails. The other arguments are those of
+    `compare_time`.
+
+    >>> assert_not_slower(lambda: sorted(data), lambda: sorted(list(data)))  # doctest: +SKIP
+    """
+    __tracebackhide__ = True
+    ratio = compare_time(candidate, baseline, margin=margin, seconds=seconds, setup=setup, device=device)
+    ratio.check(require_proof=require_proof)
+    return ratio

@@ -1,0 +1,134 @@
+"""What a variant must show before it may be timed: that it does what its method promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from gradbench.measure.variant import ReadyVariant, sampled
+from gradbench.record.plan import Comparison
+
+
+class CheckFailed(Exception):
+    """A variant does not do what its method promises; the message says what was expected and got."""
+
+
+def check_variant(ready: ReadyVariant, comparison: Comparison) -> torch.Tensor | None:
+    """Run a variant once and hold it against its expectation; return its result, None where it has none.
+
+    Raises CheckFailed at the first thing that is not as expected.
+    """
+    expect, x = ready.variant.expect, ready.x
+    before = None if x is None else x.detach().clone()
+    version = 0 if x is None else x._version
+    try:
+        y, holds = ready.run_and_hold()
+    finally:
+        left = _restore_modes()
+        # By value too, since a write through .data is in no version counter. All variants read this storage.
+        written = False
+        if x is not None and before is not None:
+            written = x._version != version or not torch.equal(x.detach(), before)
+            if written:
+                x.detach().copy_(before)
+    if left:
+        raise CheckFailed(f"expected {left} to be as it was before the statement; it was left changed")
+    if written and not ready.variant.writes:
+        raise CheckFailed("expected the values of x to be as they were; the statement wrote to x")
+    if ready.variant.writes and not written:
+        raise CheckFailed("expected the statement to write to x; the values of x are as they were")
+    if not holds:
+        raise CheckFailed(f"expected after the statement: {ready.variant.holds}; it does not hold")
+    if x is None:
+        return None
+    _same("x.requires_grad after the statement", expect.input_requires_grad, x.requires_grad)
+    if expect.grad_enabled_inside is not None:
+        _same("grad mode inside", expect.grad_enabled_inside, ready.run_probe())
+    if expect.result_requires_grad is None:
+        return y if isinstance(y, torch.Tensor) and ready.variant.result else None
+    if not isinstance(y, torch.Tensor):
+        raise CheckFailed(f"expected the statement to leave a tensor in y; got {type(y).__name__}")
+    _same("y.requires_grad", expect.result_requires_grad, y.requires_grad)
+    _same("y.is_leaf", expect.result_is_leaf, y.is_leaf)
+    _same("y.is_inference()", expect.result_inference, y.is_inference())
+    _same("y on the storage of x", expect.shares_storage, _storage(y) == _storage(x))
+    _same("dtype of y", getattr(torch, comparison.dtype), y.dtype)
+    return y
+
+
+# Guards that put a mode back hold until they are destroyed.
+_guards: list[Any] = []
+
+
+def _restore_modes() -> str:
+    """Put back the modes that a statement must not leave changed; return their names, "" for none."""
+    left = []
+    if torch.is_inference_mode_enabled():
+        left.append("inference mode")
+        # The guard that switched it on is the statement's; only a guard of ours can switch it off.
+        _guards.append(torch.inference_mode(False))
+        _guards[-1].__enter__()
+    if not torch.is_grad_enabled():
+        left.append("grad mode")
+        torch.set_grad_enabled(True)
+    return " and ".join(left)
+
+
+def check_answer(y: torch.Tensor, answer: torch.Tensor, comparison: Comparison) -> None:
+    """Hold a result against its expected answer in float64, of `sampled` elements; raises CheckFailed."""
+    _close(sampled(y, comparison), answer, comparison)
+
+
+def check_same(y: torch.Tensor, baseline: torch.Tensor, comparison: Comparison) -> None:
+    """Hold a variant's result against the baseline's; raises CheckFailed."""
+    # Equal to the bit is the rule and quick to see; the tolerance is for what reorders its sums.
+    if y.dtype != baseline.dtype or not torch.equal(y, baseline):
+        _close(y, baseline, comparison)
+
+
+def _same(what: str, expected: object, got: object) -> None:
+    """Raise CheckFailed where they differ; an expectation of None is not asked."""
+    if expected is not None and expected != got:
+        raise CheckFailed(f"{what}: expected {expected}, got {got}")
+
+
+# Elements at a time: of a result that fills a device there is no room for copies in float64.
+_PIECE = 2**24
+
+
+def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> None:
+    if y.shape != expected.shape:
+        raise CheckFailed(f"shape of y: expected {tuple(expected.shape)}, got {tuple(y.shape)}")
+    if not y.numel():
+        return
+    allowed = comparison.tolerance
+    pieces = [
+        _errors(got.to(expected.device, torch.float64), wanted.to(torch.float64))
+        for got, wanted in zip(
+            *(each.detach().reshape(-1).split(_PIECE) for each in (y, expected)), strict=True
+        )
+    ]
+    squares, norms, largest = torch.stack(pieces).cpu().unbind(1)
+    if comparison.normwise:
+        worst = float((squares.sum() / norms.sum().clamp(min=1e-300)).sqrt())
+        if not worst <= allowed:
+            error = f"a relative error of at most {allowed:.2g} in the norm, got {worst:.2g}"
+            raise CheckFailed(f"values of y: expected {error}")
+        return
+    worst = float(largest.max())
+    if not worst <= allowed:
+        raise CheckFailed(f"values of y: expected a relative error of at most {allowed:.2g}, got {worst:.2g}")
+
+
+def _errors(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The sums of squares of the error and of what is wanted, and the largest relative error; NaN is kept."""
+    error = got - wanted
+    # Near zero an absolute error of a thousandth of the tolerance is allowed.
+    relative = error.abs() / wanted.abs().clamp(min=1e-3)
+    return torch.stack((error.square().sum(), wanted.square().sum(), relative.max()))
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    address: int = tensor.untyped_storage().data_ptr()
+    return address

@@ -1,0 +1,101 @@
+"""Observing the machine and the software: in a process that has imported torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from pathlib import Path
+
+from gradbench.measure import nvml
+from gradbench.record.environment import AcceleratorFacts, Environment
+
+
+def observe(accelerators: bool = False) -> Environment:
+    """The environment of this process. Imports torch.
+
+    Args:
+        accelerators: look at those as well, which starts their driver.
+    """
+    import numpy
+    import psutil
+    import torch
+
+    return Environment(
+        python=platform.python_version(),
+        implementation=platform.python_implementation(),
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        processor=_processor(),
+        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory=psutil.virtual_memory().total,
+        libc=" ".join(platform.libc_ver()).strip(),
+        numpy=numpy.__version__,
+        torch=str(torch.__version__),
+        torch_git=torch.version.git_version or "",
+        torch_config=torch.__config__.show(),
+        threads=torch.get_num_threads(),
+        devices=("cpu", *(names := _accelerators())),
+        accelerators=tuple(_facts(name) for name in names) if accelerators else (),
+    )
+
+
+def _accelerators() -> list[str]:
+    """The devices that torch finds beside the CPU, as it names them."""
+    import torch
+
+    # Where the driver is too old torch counts devices that it cannot use, and warns.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not torch.accelerator.is_available():
+            return []
+        kind = torch.accelerator.current_accelerator().type
+        return [f"{kind}:{index}" for index in range(torch.accelerator.device_count())]
+
+
+def _facts(device: str) -> AcceleratorFacts:
+    import torch
+
+    properties = torch.get_device_module(device).get_device_properties(device)
+    major, minor = getattr(properties, "major", None), getattr(properties, "minor", None)
+    return AcceleratorFacts(
+        device=device,
+        name=properties.name,
+        capability="" if major is None else f"{major}.{minor}",
+        driver=nvml.driver(),
+        memory=int(properties.total_memory),
+    )
+
+
+def why_no_cuda() -> str:
+    """What torch says of CUDA where it finds no device, in a line."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:
+        return first_line(error)
+    return "it does not say why"
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line: of those of CUDA the rest is advice on debugging."""
+    return " ".join(str(error).strip().partition("\n")[0].split())[:300]
+
+
+def _processor() -> str:
+    """Its name, and on x86 the numbers that tell it from others of that name.
+
+    A virtual machine may call all of them alike: an `AMD EPYC` of one host took 100 ns for what another took
+    66 ns for, and ratios differed by up to a third.
+    """
+    known: dict[str, str] = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            known.setdefault(name.strip(), value.strip())
+    except OSError:
+        pass
+    name = known.get("model name") or platform.processor() or platform.machine()
+    numbers = [f"{each} {known[each]}" for each in ("cpu family", "model", "stepping") if each in known]
+    return f"{name} ({', '.join(numbers)})" if numbers else name

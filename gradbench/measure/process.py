@@ -1,0 +1,187 @@
+"""The parent's end of a worker process: start it, give it tasks, hear it, and know when it is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Set
+from typing import Literal
+
+import msgspec
+
+from gradbench.errors import RequestError
+from gradbench.measure.protocol import Finish, Message, Ready, Task, Turn, WorkerSettings
+from gradbench.record.results import Allocator
+
+# torch may come from a cold network disk; a visit may not take that long.
+START_TIMEOUT = 300.0
+
+# glibc's names: allocations under the threshold come from the heap, and the heap keeps what is freed.
+KEEP_PAGES = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 34),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+    # Releases of glibc that refuse a threshold beyond 32 MB heed this.
+    "MALLOC_MMAP_MAX_": "0",
+}
+
+
+# As `python -m gradbench.measure.worker`, but for the folder that the user stands in: a random.py or a
+# checkout of torch there is not ours to import.
+_START = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "import runpy; runpy.run_module('gradbench.measure.worker', run_name='__main__')"
+)
+
+
+class WorkerLost(Exception):
+    """The worker died or fell silent. `kind` is a kind of Failure; the message says how it ended."""
+
+    def __init__(self, kind: Literal["died", "hung"], message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class WorkerProcess:
+    """A fresh interpreter that answers tasks; use as a context manager, which leaves no process behind."""
+
+    def __init__(
+        self,
+        job: WorkerSettings,
+        hash_seed: int,
+        padding: int,
+        allocator: Allocator,
+        python: str = sys.executable,
+    ) -> None:
+        """Start it. `padding` bytes in its environment move its stack (Mytkowicz et al. 2009)."""
+        environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
+            "PYTHONHASHSEED": str(hash_seed),
+            "GRADBENCH_PADDING": "x" * padding,
+            "OMP_NUM_THREADS": str(job.threads),
+            "MKL_NUM_THREADS": str(job.threads),
+        }
+        if allocator == "keep":
+            environment |= KEEP_PAGES
+        self._python = python
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
+        try:
+            self._process = subprocess.Popen(
+                [python, "-c", _START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                # Ctrl-C is for the parent, which ends the worker itself.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise RequestError(
+                f"{python}: expected a Python interpreter; it cannot be started: {error.strerror}"
+            ) from None
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self._decoder = msgspec.json.Decoder(Message)
+        self._send(job)
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._errors.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _send(self, message: WorkerSettings | Task | Turn) -> None:
+        assert self._process.stdin is not None
+        # A dead worker is noticed where its answer is awaited, with its last words.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(msgspec.json.encode(message) + b"\n")
+            self._process.stdin.flush()
+
+    def _hear(self, timeout: float) -> Message:
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            self.kill()
+            raise WorkerLost("hung", f"no answer within {timeout:.0f} s; the process was ended") from None
+        if line is None:
+            raise WorkerLost("died", self._last_words())
+        try:
+            message: Message = self._decoder.decode(line)
+        except msgspec.DecodeError:
+            # It died inside a line, or said what is not ours to hear.
+            self.kill()
+            raise WorkerLost("died", self._last_words()) from None
+        return message
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        said = next((line for line in reversed(lines) if line and not line.startswith("USDT:")), "")
+        return f"the process ended ({how})" + (f": {said[:300]}" if said else "")
+
+    def ready(self) -> Ready:
+        """Wait until it has imported torch. Raises RequestError, with the reason, if it cannot."""
+        try:
+            message = self._hear(START_TIMEOUT)
+        except WorkerLost as lost:
+            raise RequestError(
+                f"a measuring process could not start: {lost}; "
+                f"check `{self._python} -c 'import gradbench.measure.worker'`"
+            ) from None
+        assert isinstance(message, Ready)
+        return message
+
+    def visit(self, task: Task, timeout: float) -> Iterator[Message]:
+        """Give it one task; yield what it says until it is done.
+
+        Raises WorkerLost when it dies, or when the whole visit takes longer than `timeout` seconds.
+        """
+        for message in self.ask(task, timeout):
+            if isinstance(message, Finish):
+                return
+            yield message
+
+    def ask(self, request: Task | Turn, timeout: float) -> Iterator[Message]:
+        """Send it a request; yield what it says, for as long as it is listened to.
+
+        Raises WorkerLost when it dies, or is still listened to after `timeout` seconds.
+        """
+        self._send(request)
+        until = time.monotonic() + timeout
+        while True:
+            yield self._hear(max(0.0, until - time.monotonic()))
+
+    def bind(self, processors: Set[int]) -> None:
+        """Have its first thread, and those that it starts from now on, run on these alone (Linux)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(self._process.pid, processors)
+
+    def kill(self) -> None:
+        """End it now, and whatever it started, which may still live when it does not."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                # Windows has no groups to end: what the worker started there outlives it.
+                self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()

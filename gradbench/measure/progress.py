@@ -1,0 +1,139 @@
+"""What a run shows while it goes on: a bar on a terminal, and elsewhere a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gradbench.measure.run import Progress
+from gradbench.record.plan import Comparison
+
+# Seconds without a word after which one who watches a log would think that nothing happens.
+SILENCE = 30.0
+
+
+@contextmanager
+def make_progress(quiet: bool) -> Iterator[Progress]:
+    """A bar on standard error where that is a terminal, lines where it is not; nothing for the quiet."""
+    if quiet:
+        yield Progress()
+        return
+    if not sys.stderr.isatty():
+        yield LineProgress()
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    told, console = Told(), Console(stderr=True)
+    with Bar(*_columns(told, console), console=console) as bar:
+        bar.add_task("")
+        yield told
+
+
+@contextmanager
+def doing(what: str, quiet: bool) -> Iterator[None]:
+    """Say on a terminal what is being done, for as long as it is."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def _columns(told: Told, console: Any) -> Iterator[Any]:
+    """What a bar shows, asked whenever it is drawn."""
+    from rich.progress import ProgressColumn, Task
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    # The bar of rich is one line in two colours: without them it is full from the beginning.
+    coloured = not console.no_color and console.color_system is not None
+
+    class Column(ProgressColumn):
+        def __init__(self, draw: Callable[[Task], Any]) -> None:
+            super().__init__()
+            self._draw = draw
+
+        def render(self, task: Task) -> Any:
+            return self._draw(task)
+
+    yield Column(lambda task: Text(told.doing))
+    if coloured:
+        yield Column(
+            lambda task: ProgressBar(
+                told.total, told.visits, 30, pulse=told.total is None, animation_time=task.get_time()
+            )
+        )
+    yield Column(lambda task: Text(told.done))
+    yield Column(lambda task: Text(told.clock))
+
+
+class Told(Progress):
+    """What a run has told, and the words for it."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.visits = 0
+        self.total: int | None = None
+        self._left: float | None = None
+        self.doing = "starting"
+
+    def begin(self, memory: int, visits: int | None) -> None:
+        self.total = None if visits is None else visits + memory
+
+    def starting(self, number: int) -> None:
+        self.doing = f"{_stage(number)}: importing torch"
+
+    def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
+        self._left = left
+        self.doing = f"{_stage(number)}: {comparison.workload} {comparison.numel:,}"
+
+    def observing(self) -> None:
+        self.doing = "observing what the methods do"
+
+    def visited(self) -> None:
+        self.visits += 1
+
+    @property
+    def done(self) -> str:
+        """Visits that are over, of how many."""
+        return f"{self.visits}" if self.total is None else f"{self.visits}/{self.total}"
+
+    @property
+    def clock(self) -> str:
+        """Since when, and how long it may take yet."""
+        spent = time.monotonic() - self._began
+        left = None
+        if self.total is not None and self.visits:
+            left = spent / self.visits * (self.total - self.visits)
+        if self._left is not None:
+            left = self._left if left is None else min(left, self._left)
+        return f"{_clock(spent)} elapsed" + ("" if left is None else f", {_clock(left)} left")
+
+
+def _stage(number: int) -> str:
+    return "memory" if number == 0 else f"pass {number}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02}"
+
+
+class LineProgress(Told):
+    """A line when there was none for a while, so that the log of a run that goes on shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = self._began
+
+    def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
+        super().visiting(number, comparison, left)
+        if time.monotonic() - self._said >= SILENCE:
+            self._said = time.monotonic()
+            print(f"gradbench: {self.doing}; {self.done} visits, {self.clock}", file=sys.stderr, flush=True)

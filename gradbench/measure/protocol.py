@@ -1,0 +1,144 @@
+"""What the parent asks of a worker, and what the worker says besides results: their only common words."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+import msgspec
+
+from gradbench.record.environment import Environment
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Comparison
+from gradbench.record.results import BATCH_SECONDS
+from gradbench.record.visits import Failure, Kernels, Memory, Timeline, Visit
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One comparison to visit, for a slice of `seconds`; or, without one, to observe what the methods do.
+
+    With `file_text` it is the text of a file of the user's that is to be looked at, and nothing else.
+    """
+
+    comparison: Comparison | None
+    seconds: float
+    file_text: str | None = None
+
+
+# Raised where workers of another number would not understand, or would measure otherwise.
+PROTOCOL = 2
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """The first line that a worker reads.
+
+    Attributes:
+        number: of the pass.
+        kind: what the worker does: count bytes, time each visit by itself, take turns with another, or
+            look at the devices that are here.
+        seed: of the random orders in this process.
+        batch_seconds: what a batch should take.
+        accelerators: it measures on others than the CPU.
+        file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
+        sources: a folder; the worker tells how many modules it has imported from there.
+    """
+
+    number: int
+    kind: Literal["memory", "time", "turns", "devices"]
+    seed: int
+    threads: int
+    batch_seconds: float = BATCH_SECONDS
+    accelerators: bool = False
+    file: str = ""
+    sources: str = ""
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The worker has imported torch, under this version of gradbench.
+
+    Attributes:
+        free: bytes of memory that nobody uses, by accelerator; where it was to look.
+        torch_file: where torch was imported from.
+        protocol: PROTOCOL there; 0 of versions before it had a number.
+        lacks: where it was to look, by device what torch says of one that cannot be used; of `cuda` where
+            there is none.
+    """
+
+    environment: Environment
+    import_seconds: float
+    gradbench: str = ""
+    free: dict[str, int] = {}
+    lacks: dict[str, str] = {}
+    protocol: int = 0
+    torch_file: str = ""
+
+
+class FileFacts(msgspec.Struct, frozen=True, tag="seen"):
+    """What a file of the user's defines, as far as a plan needs to know.
+
+    Attributes:
+        shape, dtype, device: of x.
+        result: dtype of the model's result.
+        coarsest: of the dtypes of the parameters and of the result, the one with the fewest digits.
+        parameters: their elements; a tied parameter counts once.
+        trained: of these, the elements that require gradients.
+        calls: whether it defines `call`.
+        trains: whether it defines `loss`.
+        repeats: whether the loss is the same from call to call.
+        load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
+            step: rough, from one execution.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    result: str
+    coarsest: str
+    parameters: int
+    trained: int
+    calls: bool
+    trains: bool
+    repeats: bool
+    load: float
+    forward: float
+    step: float
+
+
+class FileRejected(msgspec.Struct, frozen=True, tag="refused"):
+    """Why a file of the user's cannot be measured: expected, got, and what to do."""
+
+    message: str
+
+
+class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
+    """The worker's variants stand ready; `calls` in a batch, by variant, are what it would choose alone."""
+
+    calls: dict[str, int]
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """It is this worker's turn: rounds of these variants for so many seconds; no variant ends the visit."""
+
+    calls: dict[str, int] = {}
+    seconds: float = 0.0
+
+
+class Turned(msgspec.Struct, frozen=True, tag="turned"):
+    """A turn is over: by variant the median over its rounds of the seconds per call, the loop included."""
+
+    seconds: dict[str, float]
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """The worker is done with a task and waits for the next.
+
+    Attributes:
+        imported: modules that it has imported from the job's sources, where it was given some.
+    """
+
+    imported: int = 0
+
+
+Message = Union[  # noqa: UP007 -- msgspec on 3.10
+    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Memory, Timeline, Kernels, Observation,
+    Failure,
+]  # fmt: skip

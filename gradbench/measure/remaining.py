@@ -1,0 +1,49 @@
+"""What is missing of a run."""
+
+from __future__ import annotations
+
+from gradbench.record.plan import Comparison, Plan
+from gradbench.record.results import (
+    Results,
+)
+
+
+class Remaining:
+    """What is missing of a run: memory, comparisons of passes that were cut off, and the next pass."""
+
+    def __init__(self, plan: Plan, old: Results | None) -> None:
+        comparisons = list(plan.comparisons)
+        self.memory = comparisons
+        self.observe = old is None or not old.observations
+        self.unfinished: dict[int, list[Comparison]] = {}
+        self.first_pass = 1
+        if old is None:
+            return
+        # A visit is over when it is there, or when it or its baseline failed.
+        baseline = {c.id: c.baseline.name for c in comparisons}
+        done: dict[int, set[str]] = {}
+        for visit in old.visits:
+            done.setdefault(visit.number, set()).add(visit.comparison)
+        for failure in old.failures:
+            if failure.variant is None or failure.variant == baseline.get(failure.comparison):
+                done.setdefault(failure.number, set()).add(failure.comparison)
+        resolve_devices = {(record.comparison, record.variant) for record in old.memory}
+        resolve_devices |= {
+            (failure.comparison, failure.variant or "") for failure in old.failures if failure.number == 0
+        }
+        self.memory = [
+            c
+            for c in comparisons
+            if c.id not in done.get(0, set())
+            and any(
+                (c.id, variant.name) not in resolve_devices
+                for variant in c.variants
+                if variant.role != "empty" and variant.counted
+            )
+        ]
+        started = [begun.number for begun in old.passes]
+        for number in range(1, max(started, default=0) + 1):
+            missing = [c for c in plan.due(number) if c.id not in done.get(number, set())]
+            if missing:
+                self.unfinished[number] = missing
+        self.first_pass = max(started, default=0) + 1

@@ -1,0 +1,112 @@
+"""A file with a model of the user's: read here, and inspected in a worker."""
+
+from __future__ import annotations
+
+import tokenize
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradbench.define.methods import METHODS
+from gradbench.define.names import choose
+from gradbench.define.user_model import plan_file
+from gradbench.define.workloads import user_model as own
+from gradbench.errors import RequestError
+from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
+from gradbench.measure.protocol import FileFacts, FileRejected, Task, WorkerSettings
+from gradbench.record.plan import Comparison, Plan, Request
+
+# Executions of a variant in a visit at least: check, calibration, and five rounds of a call and the one
+# before.
+FEWEST_CALLS = 14
+
+
+@dataclass(frozen=True)
+class UserModel:
+    """A file of the user's, and what is to be measured of it.
+
+    Attributes:
+        file: where it stands.
+        plan, request: of its run.
+        visit, one_pass: seconds that the longest visit, and a pass, take at the least; rough.
+    """
+
+    file: Path
+    plan: Plan
+    request: Request
+    visit: float
+    one_pass: float
+
+
+def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> UserModel:
+    """Read a file, have a worker look at it, and plan what is measured of it.
+
+    `methods` are the methods and alternatives that are wanted; empty for all. Raises RequestError in one line
+    for whatever is wrong with the file.
+    """
+    rows = [own.evaluation("", "", False, 1.0), *own.training("", False, True, 1.0)]
+    names = [
+        *(method.name for method in METHODS),
+        *(alternative.name for row in rows for alternative in row.alternatives),
+    ]
+    choose("--method", methods, list(dict.fromkeys(names)), str)
+    text = read(file)
+    seen = inspect_file(file, text, seed, threads)
+    request = Request((own.NAME,), methods, (), seen.device, seen.result, seed, preset)
+    plan = plan_file(file.name, text, seen, request)
+    visits = {
+        each.id: seen.load + len(each.variants) * FEWEST_CALLS * _call(each, seen)
+        for each in plan.comparisons
+    }
+    return UserModel(file, plan, request, max(visits.values()), sum(visits.values()))
+
+
+def _call(comparison: Comparison, seen: FileFacts) -> float:
+    return seen.forward if comparison.part == "evaluation" else seen.step
+
+
+def read(file: Path) -> str:
+    """The text of a file of Python. Raises RequestError where it is none."""
+    try:
+        str(file.absolute()).encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            f"{file}: its name, or that of its folder, is no text under this locale; rename it, or set "
+            "PYTHONUTF8=1"
+        ) from None
+    if not file.is_file():
+        what = "it is a folder" if file.is_dir() else "there is none"
+        raise RequestError(f"{file}: expected a Python file that defines `model` and `x`; {what}")
+    try:
+        with tokenize.open(file) as opened:
+            text = opened.read()
+        # As a program is read: what `ast` takes, `compile` may still refuse. Its warnings are the author's.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, file.name, "exec", dont_inherit=True)
+    except OSError as error:
+        raise RequestError(f"{file}: cannot be read: {error.strerror}") from None
+    except SyntaxError as error:
+        line = f"line {error.lineno}: " if error.lineno else ""
+        raise RequestError(f"{file}: expected Python; {line}{error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise RequestError(f"{file}: expected Python; {error}") from None
+    return text
+
+
+def inspect_file(file: Path, text: str, seed: int, threads: int) -> FileFacts:
+    """What a worker sees of the file. Raises RequestError with what is wrong with it."""
+    job = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
+    with WorkerProcess(job, 0, 0, "system") as worker:
+        worker.ready()
+        try:
+            # To load a model and to call it a few times may take as long as torch itself.
+            (message,) = worker.visit(Task(None, 0.0, file_text=text), START_TIMEOUT)
+        except WorkerLost as lost:
+            raise RequestError(
+                f"{file}: cannot be measured: {lost}; check that it runs: python {file.name}"
+            ) from None
+    if isinstance(message, FileRejected):
+        raise RequestError(f"{file}: {message.message}")
+    assert isinstance(message, FileFacts)
+    return message

@@ -1,0 +1,287 @@
+"""From the text of a variant to something that runs: once for a check, or n times for the clock."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import repeat
+from typing import Any, Protocol
+
+import numpy
+import torch
+
+from gradbench.define import answers
+from gradbench.define.workloads import user_model as own
+from gradbench.measure.calibration import Batch
+from gradbench.record.plan import Comparison, Variant
+
+# Every call starts in the same state: what the one before made has been freed (`y = None`), so its
+# memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
+# whatever n is. The names that a statement reads are locals, as they would be in a user's function.
+# One call goes before the clock: otherwise the first of n finds the caches as another variant left them, and
+# identical variants that were given n of 5 and 8 differ by 1 %.
+_BATCH = """\
+def batch(n, {names}):
+{first}
+    {made} = None
+    started = clock()
+    for _ in repeat(None, n):
+{statement}
+        {made} = None
+    return clock() - started
+"""
+
+# A call that needs something made for it, as a backward needs its forward, is timed by itself; the clock is
+# read twice a call, as in the empty loop of the same comparison. What the call leaves is released outside.
+_BATCH_WITH_SETUP = """\
+def batch(n, {names}):
+{first_setup}
+{first}
+    {made} = None
+    taken = 0
+    for _ in repeat(None, n):
+{setup_per_call}
+        started = clock()
+{statement}
+        taken += clock() - started
+        {made} = None
+    return taken
+"""
+
+# On an accelerator more than a clock is read before and after the calls; these are told where they stand.
+_BATCH_BETWEEN = """\
+def batch(n, begin, end, {names}):
+{first}
+    {made} = None
+    begin()
+    for _ in repeat(None, n):
+{statement}
+        {made} = None
+    end()
+"""
+_BATCH_BETWEEN_WITH_SETUP = """\
+def batch(n, begin, end, {names}):
+{first_setup}
+{first}
+    {made} = None
+    for _ in repeat(None, n):
+{setup_per_call}
+        begin()
+{statement}
+        end()
+        {made} = None
+"""
+
+
+class Between(Protocol):
+    """Told when the calls of a batch begin and when they have been issued; of per_call calls, of each one."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class ReadyVariant:
+    """A variant that has been set up: its names, and its batch.
+
+    Attributes:
+        batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
+            runs before each call, and is not in them.
+    """
+
+    def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
+        """Run the variant's setup on the shared inputs of its comparison."""
+        self.variant = variant
+        self._names: dict[str, Any] = {"torch": torch, **shared}
+        exec(compile(variant.setup, f"<setup of {variant.name}>", "exec"), self._names)
+        self._setup_per_call = compile(variant.setup_per_call, f"<setup per call of {variant.name}>", "exec")
+        self._statement = compile(variant.statement, f"<{variant.name}>", "exec")
+        self._parts = _parts(variant.result)
+        self._made = self._stored(variant.setup_per_call) | self._stored(variant.statement)
+        self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
+        self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
+        self._between: Callable[..., None] | None = None
+
+    def _stored(self, code: str) -> set[str]:
+        """The names that code makes anew."""
+        stored = {
+            node.id
+            for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        return stored - self._names.keys()
+
+    def _make_batch(self, template: str) -> Any:
+        variant = self.variant
+        read = dict.fromkeys((*self._setup_per_call.co_names, *self._statement.co_names))
+        source = template.format(
+            names=", ".join(f"{name}={name}" for name in read if name in self._names and name != "torch"),
+            made=" = ".join(sorted(self._made | {"y"})),
+            first_setup=textwrap.indent(variant.setup_per_call, " " * 4),
+            first=textwrap.indent(variant.statement, " " * 4),
+            setup_per_call=textwrap.indent(variant.setup_per_call, " " * 8),
+            statement=textwrap.indent(variant.statement, " " * 8),
+        )
+        exec(compile(source, f"<batch of {variant.name}>", "exec"), self._around)
+        return self._around.pop("batch")
+
+    def batch_between(self, n: int, between: Between) -> None:
+        """Run the statement once, and then n times as `batch` does, with `between` in the clock's place."""
+        if self._between is None:
+            self._between = self._make_batch(
+                _BATCH_BETWEEN_WITH_SETUP if self.variant.setup_per_call else _BATCH_BETWEEN
+            )
+        self._between(n, between.begin, between.end)
+
+    def close(self) -> None:
+        """Let go of all that the variant holds: functions and their globals hold each other."""
+        self._names.clear()
+        self._around.clear()
+
+    @property
+    def x(self) -> torch.Tensor | None:
+        """The variant's own x; None where it has none (the empty loop)."""
+        return self._names.get("x")
+
+    def set_up_call(self) -> dict[str, Any]:
+        """The names that one call of the statement starts from, with what is made for it."""
+        names = {name: value for name, value in self._names.items() if name != "y"}
+        exec(self._setup_per_call, names)
+        return names
+
+    def run(self) -> Any:
+        """Execute the statement once; return its result, or None where it makes none.
+
+        What else the statement names is gone afterwards, as the locals of a function are.
+        """
+        return self._result(self._execute(self.set_up_call()))
+
+    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]:
+        """Execute the statement on what `set_up_call` made; return what its result is made of, and nothing
+        else.
+
+        Unlike `run` this computes nothing after the statement.
+        """
+        names = self._execute(dict(per_call))
+        return [eval(part, names) for part in self._parts]
+
+    def run_and_hold(self) -> tuple[Any, bool]:
+        """As `run`; also whether what the variant promises holds."""
+        names = self._execute(self.set_up_call())
+        return self._result(names), not self.variant.holds or bool(eval(self.variant.holds, names))
+
+    def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
+        exec(self._statement, names)
+        # A control alone makes none.
+        names.setdefault("y", None)
+        return names
+
+    def _result(self, names: dict[str, Any]) -> Any:
+        return eval(self.variant.result, names) if self.variant.result else None
+
+    def run_by_line(self, within: Callable[[int], AbstractContextManager[Any]]) -> tuple[list[str], Any]:
+        """Execute the statement line by line, each within a context of its own.
+
+        Returns the lines (a block is one), and what must be held for the result to live on.
+        """
+        names = self.set_up_call()
+        lines = [ast.unparse(node) for node in ast.parse(self.variant.statement).body]
+        codes = [compile(line, f"<{self.variant.name}, line {i}>", "exec") for i, line in enumerate(lines)]
+        for number, code in enumerate(codes):
+            with within(number):
+                exec(code, names)
+        return lines, names
+
+    def run_probe(self) -> Any:
+        """Execute the probe; return the grad mode that it saw."""
+        names = dict(self._names)
+        exec(compile(self.variant.probe, f"<probe of {self.variant.name}>", "exec"), names)
+        return names["y"]
+
+
+def _parts(expression: str) -> list[str]:
+    """The names, and the attributes of names, that an expression is made of.
+
+    >>> _parts("x.grad / 2"), _parts("torch.cat(y)"), _parts("x.detach().clone()")
+    (['x.grad'], ['y'], ['x'])
+    """
+    found = []
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
+                look(node.func.value)
+            for each in node.args:
+                look(each)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            found.append(ast.unparse(node))
+        else:
+            for child in ast.iter_child_nodes(node):
+                look(child)
+
+    if expression:
+        look(ast.parse(expression, mode="eval").body)
+    return found
+
+
+def _is_module(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "torch"
+
+
+def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
+    """The names that all variants of a comparison share: `base`, and what the workload makes and imports.
+
+    Where they come from a `file` of the user's it is what that file defines for gradbench to read.
+    """
+    names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
+    return {name: value for name, value in names.items() if name in own.READ or not file}
+
+
+def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
+    """The names that code makes, `__file__` being the user's file that it comes from, where there is one."""
+    names: dict[str, Any] = {"torch": torch, **({"__file__": file} if file else {})}
+    # What this module imports from __future__ is not for others.
+    exec(compile(code, label, "exec", dont_inherit=True), names)
+    return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
+
+
+def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, Any]) -> torch.Tensor | None:
+    """What a variant should leave, by NumPy in float64, of `sampled` elements; None where that is nothing."""
+    answer = comparison.answer if variant.answer is None else variant.answer
+    if not answer or not variant.result:
+        return None
+    names = {
+        name: _in_numpy(sampled(value, comparison) if isinstance(value, torch.Tensor) else value)
+        for name, value in shared.items()
+    }
+    names["x"] = names.pop("base")
+    value = eval(answer, {"numpy": numpy, "answers": answers, **names})
+    return torch.from_numpy(numpy.asarray(value, dtype=numpy.float64))
+
+
+# Of so many elements NumPy computes each, and of more about as many: a hundred million take it seconds, and
+# gigabytes. All are held against the baseline's.
+SAMPLED = 1_000_000
+# Kernels treat the elements that fill no block apart.
+_LAST = 1024
+
+
+def sampled(tensor: torch.Tensor, comparison: Comparison) -> torch.Tensor:
+    """About `SAMPLED` elements of a tensor of the shape of x, where they can be had one by one; else all."""
+    if not comparison.pointwise or tensor.numel() <= SAMPLED or tensor.shape != comparison.shape:
+        return tensor
+    flat = tensor.detach().reshape(-1)
+    # An odd step meets each place of a vector in turn.
+    return torch.cat((flat[:: tensor.numel() // SAMPLED | 1], flat[-_LAST:]))
+
+
+def _in_numpy(value: Any) -> Any:
+    """Tensors in float64, modules as a dict of such arrays; whatever else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", torch.float64).numpy()
+    if isinstance(value, torch.nn.Module):
+        return {name: _in_numpy(tensor) for name, tensor in value.state_dict().items()}
+    return value

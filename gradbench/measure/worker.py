@@ -1,0 +1,467 @@
+"""One pass: a fresh process that visits comparisons, one after another. Run as `python -m
+gradbench.measure.worker`.
+
+It reads a WorkerSettings and then Tasks, a line of JSON each, and answers with Messages on its first standard
+output; anything that measured code prints goes to standard error. Nothing here writes a file.
+
+    for each task:
+        build the variants, in random order; check that each does what its method promises
+        choose one n per variant so that a batch takes about 50 µs
+        until the slice of time is used:
+            for each variant, in random order: time a batch of n calls
+        emit one visit: per variant the time per call, and the log-ratio to the baseline, paired by round
+
+On an accelerator a round has two batches of each variant, and a batch is longer: see
+    `gradbench.measure.clock`.
+"""
+
+from __future__ import annotations
+
+import time
+
+_STARTED = time.perf_counter()
+
+import ctypes  # noqa: E402 -- the clock above must start before torch is imported
+import gc  # noqa: E402
+import os  # noqa: E402
+import random  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar  # noqa: E402
+
+import msgspec  # noqa: E402
+import numpy  # noqa: E402
+import torch  # noqa: E402
+
+from gradbench import __version__  # noqa: E402
+from gradbench.measure import clock  # noqa: E402
+from gradbench.measure.calibration import calibrate, level  # noqa: E402
+from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant  # noqa: E402
+from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
+from gradbench.measure.protocol import (  # noqa: E402
+    PROTOCOL,
+    Calibrated,
+    Finish,
+    Message,
+    Ready,
+    Task,
+    Turn,
+    Turned,
+    WorkerSettings,
+)
+from gradbench.measure.telemetry import Watch  # noqa: E402
+from gradbench.measure.variant import ReadyVariant, expected_answer, prepare  # noqa: E402
+from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
+from gradbench.record.devices import KINDS, kind_of  # noqa: E402
+from gradbench.record.plan import STATEMENT, Comparison  # noqa: E402
+from gradbench.record.visits import Failure, Visit  # noqa: E402
+
+# Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
+FEWEST_ROUNDS = 5
+
+
+# In passes beyond this, results are held against the baseline's alone, and not against NumPy's: by then each
+# comparison has been visited, and a tensor of a million elements takes NumPy longer than a visit takes.
+ANSWERED = 3
+
+
+# Errors that leave the device usable: a graph could not be captured, a library declined.
+_PASSING = ("captur", "CUBLAS_STATUS")
+
+
+# What says that memory ran out: of torch's allocator on the CPU, of the driver, of a library's workspace.
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+
+
+class VariantFailed(Exception):
+    """A variant raised while it was timed."""
+
+    def __init__(self, ready: ReadyVariant, error: Exception) -> None:
+        super().__init__(str(error))
+        self.ready = ready
+        self.error = error
+
+
+def _run(ready: ReadyVariant, n: int) -> int:
+    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
+    try:
+        return ready.batch(n)
+    except Exception as error:
+        raise VariantFailed(ready, error) from error
+
+
+_Taken = TypeVar("_Taken")
+
+
+def _timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: int) -> _Taken:
+    """What `take` times of a variant. Raises VariantFailed."""
+    try:
+        return take(ready, n)
+    except Exception as error:
+        raise VariantFailed(ready, error) from error
+
+
+class Rounds(NamedTuple):
+    """Nanoseconds of each batch: rounds x variants. Host and device are of an accelerator's rounds."""
+
+    wall: numpy.ndarray[Any, Any]
+    host: numpy.ndarray[Any, Any] | None = None
+    device: numpy.ndarray[Any, Any] | None = None
+
+
+class Worker:
+    """Answers tasks until its input ends."""
+
+    def __init__(self, job: WorkerSettings, output: BinaryIO, source: BinaryIO) -> None:
+        """Write messages to `output`; turns, where the job is to take turns, come in on `source`."""
+        self._job = job
+        self._output = output
+        self._source = source
+        self._random = random.Random(job.seed)
+        # The device that is measured on, where it is not the CPU.
+        self._accelerator: clock.Accelerator | None = None
+        self._broken = ""
+        torch.set_num_threads(job.threads)
+        if job.file:
+            # As for a program; not before torch, whose imports nothing there may take the place of.
+            sys.path.insert(0, os.path.dirname(job.file))  # noqa: PTH120
+
+    def say(self, message: Message) -> None:
+        """Send one message to the parent."""
+        self._output.write(msgspec.json.encode(message) + b"\n")
+        self._output.flush()
+
+    def visit(self, task: Task) -> None:
+        """Visit one comparison: a Visit or Memory records, and a Failure for each variant that fell out.
+
+        Raises SystemExit where the device can no longer be used by this process.
+        """
+        if task.file_text is not None:
+            self._inspect_file(task.file_text)
+            return
+        if task.comparison is None:
+            self._observe()
+            return
+        self._visit(task.comparison, task.seconds)
+        if self._accelerator is not None and not self._broken:
+            # Nothing of the visit is held any more; what it left in cycles goes as well.
+            gc.collect()
+            self._accelerator.give_back()
+        if self._broken:
+            raise SystemExit(f"this process cannot use its device any more: {self._broken}")
+
+    def _visit(self, comparison: Comparison, seconds: float) -> None:
+        started = time.perf_counter()
+        # What is released while something is measured must be what is measured.
+        gc.disable()
+        built: list[ReadyVariant] = []
+        try:
+            self._accelerator = None
+            if comparison.device != "cpu":
+                self._accelerator = clock.Accelerator(comparison.device)
+            variants = built = self._build(comparison)
+            if self._accelerator is None and self._job.kind != "time":
+                self._accelerator = self._found(comparison)
+            if self._job.kind == "memory":
+                self._memory(comparison, variants)
+            while variants and self._job.kind != "memory":
+                try:
+                    if self._job.kind == "turns":
+                        self._turns(variants)
+                    else:
+                        self._time(comparison, variants, seconds, started)
+                    break
+                except VariantFailed as failed:
+                    self._fail(comparison, failed.ready.variant.name, "time", failed.error)
+                    variants = [each for each in variants if each is not failed.ready]
+                    if failed.ready.variant.role == "baseline":
+                        break
+                if self._broken:
+                    break
+        except Exception as error:
+            self._fail(comparison, None, self._job.kind, error)
+        finally:
+            for ready in built:
+                ready.close()
+            gc.enable()
+            if self._job.file:
+                # The functions of the file hold its names, and so the model, in a circle.
+                gc.collect()
+
+    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
+        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
+        if comparison.workload != STATEMENT:
+            return None
+        found = [each.device for each in clock.in_use()]
+        if len(found) > 1:
+            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
+        return clock.Accelerator(found[0]) if found else None
+
+    def _inspect_file(self, text: str) -> None:
+        from gradbench.measure.user_file import inspect_user_file
+
+        self.say(inspect_user_file(text, self._job.file, self._job.seed, self._job.threads))
+
+    def _observe(self) -> None:
+        from gradbench.measure.probes import observe_traits
+
+        for observation in observe_traits():
+            self.say(observation)
+
+    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> None:
+        kind: Literal["check", "raised", "out of memory"] = "raised"
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, CheckFailed):
+            kind, text = "check", str(error)
+        # On the CPU torch reports this as a RuntimeError of the allocator.
+        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+            words in text for words in _NO_MEMORY
+        ):
+            kind = "out of memory"
+        elif "CUDA error" in text and not any(words in text for words in _PASSING):
+            # After any other error of the device each further call in this process fails as well.
+            self._broken = first_line(error)
+            text = f"{type(error).__name__}: {self._broken}"
+        if kind == "out of memory":
+            # What follows is of the allocator's own blocks, and advice on its settings.
+            text = text.partition(" Of the allocated memory")[0]
+        line = " ".join(text.split())[:500]
+        self.say(Failure(self._job.number, comparison.id, variant, stage, kind, line))
+
+    def _build(self, comparison: Comparison) -> list[ReadyVariant]:
+        """The variants that are set up and pass their checks, made in random order.
+
+        Without the baseline there is nothing to compare with: then its failure is the visit's.
+        """
+        shared = prepare(comparison, self._job.file)
+        # The results of all are held against those of a baseline that is then thrown away. Were the
+        # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
+        variant = comparison.baseline
+        try:
+            baseline = check_variant(ReadyVariant(variant, shared), comparison)
+            answer = expected_answer(comparison, variant, shared) if self._job.number <= ANSWERED else None
+            if answer is not None:
+                check_answer(_result(baseline), answer, comparison)
+        except Exception as error:
+            self._fail(comparison, variant.name, "check", error)
+            return []
+        order = list(comparison.variants)
+        self._random.shuffle(order)
+        variants: list[ReadyVariant] = []
+        for variant in order:
+            # The last variant's result would be held through the check of this one, in memory that may be
+            # short.
+            y = None
+            try:
+                ready = ReadyVariant(variant, shared)
+                y = check_variant(ready, comparison)
+                if variant.answer is None:
+                    if y is not None and baseline is not None:
+                        check_same(y, baseline, comparison)
+                elif self._job.number <= ANSWERED:
+                    own = expected_answer(comparison, variant, shared)
+                    if own is not None:
+                        check_answer(_result(y), own, comparison)
+                variants.append(ready)
+            except Exception as error:
+                self._fail(comparison, variant.name, "check", error)
+                if variant.role == "baseline" or self._broken:
+                    return []
+        return variants
+
+    def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
+        from gradbench.measure.memory import follow, measure_memory
+
+        for ready in variants:
+            if ready.variant.role == "empty" or not ready.variant.counted:
+                continue
+            try:
+                self.say(measure_memory(ready, comparison.id, self._accelerator))
+                if comparison.timeline and ready.variant.role in ("baseline", "method"):
+                    self.say(follow(ready, comparison.id, self._accelerator))
+            except Exception as error:
+                self._fail(comparison, ready.variant.name, "memory", error)
+                if self._broken:
+                    return
+        if self._accelerator is not None:
+            self._watch(comparison, [ready for ready in variants if ready.variant.role != "empty"])
+
+    def _watch(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
+        """Tell what the device does for each variant; nothing where the profiler does not see it."""
+        from gradbench.measure.kernels import watch_kernels
+
+        assert self._accelerator is not None
+        try:
+            for each in watch_kernels(variants, comparison.id, self._accelerator):
+                self.say(each)
+        except Exception as error:
+            self._fail(comparison, None, "kernels", error)
+
+    def _time(
+        self, comparison: Comparison, variants: list[ReadyVariant], seconds: float, started: float
+    ) -> None:
+        device = self._device_clock()
+        calls = self._calibrated(variants, device)
+        calls = level(calls, [ready.variant.role for ready in variants].index("baseline"))
+        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
+        begun = time.perf_counter()
+        if device is None:
+            rounds = Rounds(self._rounds(_run, variants, calls, begun + seconds, FEWEST_ROUNDS))
+        else:
+            rounds = self._device_rounds(variants, calls, begun + seconds, device)
+        ended = time.perf_counter()
+        telemetry = watch.read()
+        roles = [ready.variant.role for ready in variants]
+        variant_times, error = visit_times(roles, calls, rounds.wall)
+        if rounds.host is not None and rounds.device is not None:
+            per_call = any(ready.variant.setup_per_call for ready in variants)
+            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
+        self.say(
+            Visit(
+                number=self._job.number,
+                comparison=comparison.id,
+                rounds=len(rounds.wall),
+                timed_seconds=ended - begun,
+                other_seconds=begun - started + time.perf_counter() - ended,
+                error=error,
+                variants={
+                    ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
+                },
+                telemetry=telemetry,
+            )
+        )
+
+    def _device_clock(self) -> clock.DeviceClock | None:
+        return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
+
+    def _calibrated(self, variants: list[ReadyVariant], device: clock.DeviceClock | None) -> list[int]:
+        """The calls in a batch of each variant. Raises VariantFailed."""
+        if device is None:
+            return [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in variants]
+        wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
+        return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
+
+    def _turns(self, variants: list[ReadyVariant]) -> None:
+        """Time the variants whenever it is this worker's turn, with the calls that it is told.
+
+        On an accelerator until the device has done them.
+        """
+        device = self._device_clock()
+        own = self._calibrated(variants, device)
+
+        def run(ready: ReadyVariant, n: int) -> float:
+            return _run(ready, n) if device is None else _timed(device.wall, ready, n)[1]
+
+        self.say(Calibrated({ready.variant.name: n for ready, n in zip(variants, own, strict=True)}))
+        decoder = msgspec.json.Decoder(Turn)
+        while (turn := decoder.decode(self._source.readline())).calls:
+            taken = [ready for ready in variants if ready.variant.name in turn.calls]
+            calls = [turn.calls[ready.variant.name] for ready in taken]
+            # The other worker has had the caches since.
+            for ready, n in zip(taken, calls, strict=True):
+                run(ready, n)
+            times = self._rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1)
+            seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
+            self.say(Turned({r.variant.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
+
+    def _rounds(
+        self,
+        run: Callable[[ReadyVariant, int], float],
+        variants: list[ReadyVariant],
+        calls: list[int],
+        until: float,
+        fewest: int,
+    ) -> numpy.ndarray[Any, Any]:
+        """Nanoseconds of each batch, as `run` takes them: one row a round, one column a variant.
+
+        Raises VariantFailed.
+        """
+        places = list(enumerate(zip(variants, calls, strict=True)))
+        rows: list[list[float]] = []
+        while len(rows) < fewest or time.perf_counter() < until:
+            self._random.shuffle(places)
+            row = [0.0] * len(places)
+            for place, (ready, n) in places:
+                row[place] = run(ready, n)
+            rows.append(row)
+        return numpy.array(rows, dtype=numpy.float64)
+
+    def _device_rounds(
+        self, variants: list[ReadyVariant], calls: list[int], until: float, device: clock.DeviceClock
+    ) -> Rounds:
+        """As `_rounds`, with two batches of each variant in a round: by the host's clock, and by events."""
+        places = list(enumerate(zip(variants, calls, strict=True)))
+        rows: list[numpy.ndarray[Any, Any]] = []
+        while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
+            row = numpy.zeros((3, len(places)))
+            self._random.shuffle(places)
+            for place, (ready, n) in places:
+                row[1, place], row[0, place] = _timed(device.wall, ready, n)
+            self._random.shuffle(places)
+            for place, (ready, n) in places:
+                row[2, place] = _timed(device.device, ready, n)
+            rows.append(row)
+        return Rounds(*numpy.stack(rows, axis=1))
+
+
+def _result(y: torch.Tensor | None) -> torch.Tensor:
+    """The result that an answer is held against. Raises CheckFailed where there is none."""
+    if y is None:
+        raise CheckFailed("expected the statement to leave a tensor as its result; it left none")
+    return y
+
+
+def _die_with_parent() -> None:
+    """Have the system end this process when the parent is gone, in the middle of a visit too (Linux)."""
+    if sys.platform == "linux":
+        prctl_pdeathsig = 1
+        ctypes.CDLL(None).prctl(prctl_pdeathsig, signal.SIGKILL)
+
+
+def inspect_devices(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Bytes that nobody uses, by accelerator; and what torch says of those that cannot be used."""
+    free: dict[str, int] = {}
+    lacks: dict[str, str] = {}
+    for device in devices:
+        if device == "cpu" or kind_of(device) not in KINDS:
+            continue
+        try:
+            free[device] = clock.Accelerator(device).free()
+        except RuntimeError as error:
+            lacks[device] = first_line(error)
+    return free, lacks if len(devices) > 1 else {"cuda": why_no_cuda()}
+
+
+def imported_from(folder: str) -> int:
+    """How many of the imported modules lie in a folder."""
+    root = Path(folder).resolve()
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return sum(root in Path(file).resolve().parents for file in files if isinstance(file, str))
+
+
+def main() -> None:
+    """Answer the tasks that come in on standard input."""
+    _die_with_parent()
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSettings)
+    worker = Worker(job, output, sys.stdin.buffer)
+    # What is there now stays: without this every collection walks all of torch, 0.1 s each.
+    gc.collect()
+    gc.freeze()
+    environment = observe(accelerators=job.accelerators)
+    free, lacks = inspect_devices(environment.devices) if job.kind == "devices" else ({}, {})
+    took = time.perf_counter() - _STARTED
+    worker.say(Ready(environment, took, __version__, free, lacks, PROTOCOL, torch.__file__ or ""))
+    tasks = msgspec.json.Decoder(Task)
+    for line in sys.stdin.buffer:
+        task = tasks.decode(line)
+        worker.visit(task)
+        worker.say(Finish(imported_from(job.sources) if job.sources else 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""The records of a run, and their file of JSON Lines.
+
+The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
+Timeline, Kernels, Observation, Failure and PassEnd records, and a RunEnd for each time a run came to its
+end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Union
+
+import msgspec
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+from gradbench.errors import RequestError, ResultsFileError
+from gradbench.record.environment import Environment
+from gradbench.record.lines import SCHEMA, read_lines
+from gradbench.record.observation import Observation
+from gradbench.record.plan import Plan, Request
+from gradbench.record.visits import Failure, Kernels, Memory, PassEnd, PassStart, RunEnd, Timeline, Visit
+
+FORMAT = "gradbench-results"
+
+
+FILENAME = "results.jsonl"
+
+
+Allocator = Literal["keep", "system"]
+
+
+# Long against the clock's tick, short against the drift of the machine.
+BATCH_SECONDS = 50e-6
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What was asked of a run, as far as it decides what is measured.
+
+    Attributes:
+        threads: intra-op threads of torch.
+        allocator: `keep` has glibc keep freed pages, `system` leaves its defaults.
+        timeout: seconds after which a silent worker counts as hung.
+        memory: whether bytes are counted, in a pass of their own.
+        batch_seconds: what a batch should take.
+    """
+
+    preset: str
+    threads: int
+    allocator: Allocator
+    timeout: float
+    memory: bool = True
+    batch_seconds: float = BATCH_SECONDS
+
+
+class Header(msgspec.Struct, frozen=True, tag="header"):
+    """The first line: what the file is, what was asked, and where it was measured."""
+
+    format: str
+    schema: int
+    gradbench: str
+    created: str
+    command: str
+    request: Request
+    options: Options
+    environment: Environment
+    plan: Plan
+
+    @property
+    def measured_on(self) -> str:
+        """What the figures are of, by name: accelerators, and the processor that they or it were run by."""
+        devices = {each.device for each in self.plan.comparisons}
+        processor = self.environment.processor
+        names = [
+            f"{each.name} ({each.device})" for each in self.environment.accelerators if each.device in devices
+        ]
+        if not names:
+            return processor
+        *first, last = [processor, *names] if "cpu" in devices else [*names, f"the host {processor}"]
+        return f"{', '.join(first)} and {last}"
+
+
+Record = Union[  # noqa: UP007 -- msgspec on 3.10
+    Header, PassStart, Visit, Memory, Timeline, Kernels, Observation, Failure, PassEnd, RunEnd
+]  # fmt: skip
+
+
+@dataclass
+class Results:
+    """A results file, read.
+
+    Attributes:
+        cut_off: bytes of an unfinished last line that were left out; 0 for a whole file.
+        length: bytes of the finished lines.
+        compressed: the file is compressed; nothing can be appended to it.
+        schema: of the records in the file; to those of another schema nothing can be appended.
+    """
+
+    path: Path
+    header: Header
+    passes: list[PassStart] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
+    kernels: list[Kernels] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    ends: list[PassEnd] = field(default_factory=list)
+    runs: list[RunEnd] = field(default_factory=list)
+    cut_off: int = 0
+    length: int = 0
+    compressed: bool = False
+    schema: int = SCHEMA
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        if isinstance(record, Visit):
+            self.visits.append(record)
+        elif isinstance(record, Memory):
+            self.memory.append(record)
+        elif isinstance(record, Timeline):
+            self.timelines.append(record)
+        elif isinstance(record, Kernels):
+            self.kernels.append(record)
+        elif isinstance(record, Observation):
+            self.observations.append(record)
+        elif isinstance(record, Failure):
+            self.failures.append(record)
+        elif isinstance(record, PassStart):
+            self.passes.append(record)
+        elif isinstance(record, PassEnd):
+            self.ends.append(record)
+        elif isinstance(record, RunEnd):
+            self.runs.append(record)
+        else:
+            raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
+
+
+def new_folder(output: Path) -> None:
+    """Raise RequestError where a folder holds something already: nothing is overwritten."""
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"--output {output}: expected a new or empty folder; it is a file; name another")
+    if output.exists() and any(output.iterdir()):
+        what = "another run" if (output / FILENAME).exists() else "other files"
+        raise RequestError(
+            f"--output {output}: expected a new or empty folder; it holds {what}; name another folder"
+            + (", or add --resume to go on with a run" if what == "another run" else "")
+        )
+
+
+def locate(path: Path) -> Path:
+    """The results file that a path means: the file itself, or the one in a folder, compressed or not."""
+    found = path / FILENAME if path.is_dir() else path
+    if path.is_dir() and not found.is_file():
+        found = path / f"{FILENAME}.gz"
+    if not found.is_file():
+        raise RequestError(f"{path}: expected a results file or the folder of a run; {_is_no_run(path)}")
+    return found
+
+
+def _is_no_run(path: Path) -> str:
+    """What is there in place of a run."""
+    if not path.exists():
+        return "there is nothing of that name"
+    if any(path.glob("versus.jsonl*")):
+        return "it is the trial of `gradbench versus`, which `gradbench report` reads"
+    return f"it is a folder without {FILENAME}"
+
+
+def read_results(path: Path) -> Results:
+    """Read a results file, compressed by gzip or not (or the one in a run's folder).
+
+    An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted.
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours.
+    """
+    lines = read_lines(locate(path), FORMAT)
+    results = Results(lines.path, lines.decode(1, Header), cut_off=lines.cut_off, length=lines.length)
+    results.compressed, results.schema = lines.compressed, lines.schema
+    for number in range(2, lines.count + 1):
+        record = lines.decode(number, Record)
+        try:
+            results.add(record)
+        except ResultsFileError as error:
+            raise ResultsFileError(f"{error} (line {number})") from None
+    return results

@@ -1,0 +1,79 @@
+"""Reading files of schema 1, which used other names for the same things.
+
+Schema 1 was written until November 2026. Its records differ from those of schema 2 in names alone, so a line
+is renamed as plain data and then read as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Plain = dict[str, Any]
+
+# The names of roles and of the variant that is the same work on both sides.
+_ROLES = {"reference": "baseline", "yardstick": "calibration_task"}
+
+
+def upgrade(record: Plain) -> Plain:
+    """The record with the names of schema 2."""
+    change = _CHANGES.get(record.get("type", ""))
+    return record if change is None else change(record)
+
+
+def _renamed(record: Plain, **names: str) -> Plain:
+    """The record with these of its fields under new names, in their old order."""
+    return {names.get(name, name): value for name, value in record.items()}
+
+
+def _header(record: Plain) -> Plain:
+    record = {**record, "schema": 2}
+    if "plan" in record:
+        record["plan"] = {
+            **record["plan"],
+            "comparisons": [_comparison(each) for each in record["plan"]["comparisons"]],
+        }
+    if "comparisons" in record:
+        record["comparisons"] = [_comparison(each) for each in record["comparisons"]]
+    return record
+
+
+def _comparison(record: Plain) -> Plain:
+    renamed = _renamed(record, lanes="variants", ways="alternatives")
+    return {**renamed, "variants": [_variant(each) for each in renamed["variants"]]}
+
+
+def _variant(record: Plain) -> Plain:
+    renamed = _renamed(record, feed="setup_per_call")
+    role = renamed["role"]
+    renamed["role"] = _ROLES.get(role, role)
+    if role == "yardstick":
+        renamed["name"] = _ROLES[role]
+    return renamed
+
+
+def _visit(record: Plain) -> Plain:
+    renamed = _renamed(record, lanes="variants")
+    renamed["variants"] = {
+        _ROLES["yardstick"] if name == "yardstick" else name: time
+        for name, time in renamed["variants"].items()
+    }
+    return renamed
+
+
+def _of_variant(record: Plain) -> Plain:
+    return _renamed(record, lane="variant")
+
+
+_CHANGES: dict[str, Callable[[Plain], Plain]] = {
+    "header": _header,
+    "visit": _visit,
+    "pair_visit": _visit,
+    "memory": _of_variant,
+    "timeline": _of_variant,
+    "kernels": _of_variant,
+    "failure": _of_variant,
+    "observation": lambda record: _renamed(record, seen="observed"),
+    "side_memory": lambda record: {**record, "memory": _of_variant(record["memory"])},
+    "side_failure": lambda record: {**record, "failure": _of_variant(record["failure"])},
+}

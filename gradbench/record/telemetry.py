@@ -1,0 +1,25 @@
+"""What else the machine did while a visit was timed: the record."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gradbench.record.device import DeviceReading
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """Readings over the rounds of a visit; None where the system does not say.
+
+    Attributes:
+        others: share of the machine's processor time that other processes used, 0 to 1.
+        steal: share of it that the host of a virtual machine kept, 0 to 1.
+        switches: involuntary context switches of the worker.
+        frequency: of the processor at the end, in Hz.
+        device: the accelerator that was measured on, at the end.
+    """
+
+    others: float | None = None
+    steal: float | None = None
+    switches: int | None = None
+    frequency: float | None = None
+    device: DeviceReading | None = None

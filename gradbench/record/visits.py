@@ -1,0 +1,184 @@
+"""The records of what was measured. Times are in seconds, memory in bytes, never scaled."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+from gradbench.record.telemetry import Telemetry
+
+
+class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
+    """A fresh process began.
+
+    Attributes:
+        number: of the pass; the pass that measures memory is 0.
+        import_seconds: the worker's start and its import of torch.
+    """
+
+    number: int
+    kind: Literal["memory", "time"]
+    import_seconds: float
+    hash_seed: int
+    padding: int
+
+
+class PartTime(msgspec.Struct, frozen=True):
+    """The host's or the device's part of a variant's time on an accelerator, in one visit.
+
+    Attributes:
+        seconds: median time per call: the host's with the loop included, the device's net of its events.
+        q1, q3: quartiles of the same.
+        log_ratio: as of a variant's time; None where the part of one is not above `least`.
+        least: what is not longer cannot be told from nothing.
+    """
+
+    seconds: float
+    q1: float
+    q3: float
+    log_ratio: float | None
+    least: float = 0.0
+
+
+class VariantTime(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One variant in one visit.
+
+    Attributes:
+        calls: calls in a batch.
+        seconds: median time per call, the loop included; on an accelerator until the device has done it.
+        q1, q3: quartiles of the same.
+        log_ratio: median over rounds of log(time / time of the baseline in the same round).
+        host: on an accelerator, the host's time to issue the call.
+        device: on an accelerator, what the device takes for it when it need not wait for the host; None
+            where that cannot be measured, since the statement itself waits for the device.
+    """
+
+    calls: int
+    seconds: float
+    q1: float
+    q3: float
+    log_ratio: float
+    host: PartTime | None = None
+    device: PartTime | None = None
+
+
+class Visit(msgspec.Struct, frozen=True, tag="visit"):
+    """One comparison in one process.
+
+    Attributes:
+        timed_seconds: wall time of the rounds.
+        other_seconds: wall time of everything else in the visit: building, checks, calibration.
+        error: estimated standard error of the twin's log-ratio within this visit.
+        telemetry: what else the machine did during the rounds.
+    """
+
+    number: int
+    comparison: str
+    rounds: int
+    timed_seconds: float
+    other_seconds: float
+    error: float
+    variants: dict[str, VariantTime]
+    telemetry: Telemetry = Telemetry()
+
+
+class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
+    """What one execution of a variant does to memory, in bytes; the input is not counted.
+
+    Attributes:
+        allocated: sum of all allocations.
+        allocations: their number.
+        peak: most live at once above the start.
+        retained: live afterwards, the result held.
+        graph: retained, less the result itself.
+        saved: unique storages that the graph keeps for backward, input and result among them; a Python
+            number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this count.
+        resident: growth of the process's resident set, result held; noisy; None on an accelerator.
+        source: where the exact figures come from.
+        peak_blocks: as `peak`, in the blocks that the allocator gave, which are larger than what was asked
+            for; None where there are none.
+    """
+
+    comparison: str
+    variant: str
+    allocated: int
+    allocations: int
+    peak: int
+    retained: int
+    graph: int
+    saved: int
+    resident: int | None
+    source: str
+    peak_blocks: int | None = None
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A line of a statement, and the bytes live above its start after each allocation and release in it."""
+
+    code: str
+    live: tuple[int, ...]
+
+
+class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
+    """The bytes that are live during one execution of a variant, line by line."""
+
+    comparison: str
+    variant: str
+    stretches: tuple[Stretch, ...]
+
+
+class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
+    """What an accelerator does for one call of a variant, as the profiler sees it.
+
+    Attributes:
+        count: kernels, and copies and fills of memory.
+        seconds: their durations, added up: without what lies between them.
+    """
+
+    comparison: str
+    variant: str
+    count: int
+    seconds: float
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """Something that was to be measured and was not.
+
+    Attributes:
+        variant: the variant at fault; None where the whole visit was lost.
+        kind: `check` the variant does not do what its method promises; `raised`, `out of memory`, `died`,
+            `hung`; `given up` after repeated failures.
+    """
+
+    number: int
+    comparison: str
+    variant: str | None
+    stage: str
+    kind: Literal["check", "raised", "out of memory", "died", "hung", "given up"]
+    message: str
+
+
+class PassEnd(msgspec.Struct, frozen=True, tag="pass_end"):
+    """A pass came to its end; `seconds` is its wall time."""
+
+    number: int
+    seconds: float
+
+
+class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
+    """A run came to its end.
+
+    Attributes:
+        seconds: wall time since it was started or resumed.
+        asked, reached: half widths of every interval on a ratio, as fractions; None for none.
+    """
+
+    reason: Literal["passes", "budget", "precision"]
+    seconds: float
+    asked: float | None = None
+    reached: float | None = None

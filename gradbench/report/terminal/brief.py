@@ -1,0 +1,52 @@
+"""What was found, in the lines that a terminal has room for: the page's own sentences, the first of them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradbench.analyse.findings import Finding, findings
+from gradbench.analyse.model import RunSummary
+from gradbench.analyse.user_model import user_file, user_model_findings
+
+# Lines of all, and of the warnings among them.
+MOST = 12
+WARNINGS = 5
+
+
+def found(summary: RunSummary) -> list[Finding]:
+    """What was found: of a model of the user's, or of the methods, on each device where there are several."""
+    if user_file(summary.results) is not None:
+        return user_model_findings(summary)
+    if len(summary.devices) < 2:
+        return findings(summary)
+    return [
+        replace(each, sentence=f"On {device}: {each.sentence}")
+        for device in summary.devices
+        for each in findings(summary.on(device))
+    ]
+
+
+def brief(summary: RunSummary, width: int) -> str:
+    """The first warnings and findings in lines of this width; what failed is not among them."""
+    warnings = [each for each in summary.warnings if each != summary.failed]
+    lines, left_out = _fitting([f"Before you believe it: {each}" for each in warnings], width, WARNINGS)
+    more, further = _fitting([each.sentence for each in found(summary)], width, MOST - 1 - len(lines))
+    lines += more
+    if left_out + further:
+        lines.append(f"{left_out + further} more in the report.")
+    return "\n".join(lines)
+
+
+def _fitting(sentences: Sequence[str], width: int, most: int) -> tuple[list[str], int]:
+    """The first sentences, wrapped, that fit into so many lines; and how many did not."""
+    lines: list[str] = []
+    for place, each in enumerate(sentences):
+        wrapped = textwrap.wrap(
+            each, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+        )
+        if len(lines) + len(wrapped) > most:
+            return lines, len(sentences) - place
+        lines += wrapped
+    return lines, 0

@@ -1,0 +1,206 @@
+"""A file of the user's, looked at: what a plan needs to know of it, and every mistake in one line."""
+
+import textwrap
+
+import pytest
+import torch
+
+from gradbench.measure.protocol import FileFacts, FileRejected
+from gradbench.measure.user_file import inspect_user_file
+
+NET = "import torch\nfrom torch import nn\nmodel = nn.Linear(3, 2)\nx = torch.rand(4, 3)\n"
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """What a file may change of torch is as it was, for the tests that follow."""
+    yield
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def see(tmp_path):
+    def seen(text, seed=0, threads=None):
+        file = str(tmp_path / "net.py")
+        return inspect_user_file(textwrap.dedent(text), file, seed, threads or torch.get_num_threads())
+
+    return seen
+
+
+def test_the_shape_the_types_and_the_parameters_are_seen(see):
+    seen = see(NET)
+    assert isinstance(seen, FileFacts)
+    assert (seen.shape, seen.dtype, seen.device, seen.result) == ((4, 3), "float32", "cpu", "float32")
+    assert (seen.parameters, seen.trained) == (8, 8)
+    assert (seen.calls, seen.trains) == (False, False)
+    assert seen.forward > 0
+    assert seen.step == 0.0
+
+
+def test_numbers_of_tokens_go_in_and_other_types_come_out(see):
+    seen = see("""
+        import torch
+        from torch import nn
+        model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2)).double()
+        x = torch.tensor([[1, 2, 8]])
+        def loss(y):
+            return y.sum()
+    """)
+    assert (seen.dtype, seen.result, seen.coarsest, seen.trains) == ("int64", "float64", "float64", True)
+
+
+def test_the_coarsest_type_is_that_of_any_parameter(see):
+    seen = see("""
+        import torch
+        model = torch.nn.Linear(3, 2, dtype=torch.bfloat16)
+        x = torch.rand(4, 3)
+        def call(model, x):
+            return model(x.bfloat16()).double()
+    """)
+    assert (seen.result, seen.coarsest) == ("float64", "bfloat16")
+
+
+def test_several_inputs_go_through_call(see):
+    seen = see("""
+        import torch
+        model = torch.nn.Bilinear(3, 2, 5)
+        x, other = torch.rand(4, 3), torch.rand(4, 2)
+        def call(model, x):
+            return model(x, other)
+    """)
+    assert isinstance(seen, FileFacts)
+    assert seen.calls
+
+
+def test_a_tied_parameter_counts_once_and_a_frozen_one_is_told(see):
+    seen = see(NET + "model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))\n"
+               "model[1].weight = model[0].weight\nmodel[1].bias.requires_grad_(False)\n")  # fmt: skip
+    assert (seen.parameters, seen.trained) == (15, 12)
+
+
+@pytest.mark.parametrize(("training", "repeats"), [(True, False), (False, True)])
+def test_a_loss_that_differs_from_call_to_call_is_told(see, training, repeats):
+    seen = see(NET + "model = nn.Sequential(nn.Linear(3, 64), nn.Dropout())\n"
+               f"model.train({training})\ndef loss(y): return y.square().mean()\n")  # fmt: skip
+    assert seen.repeats is repeats
+
+
+def test_the_same_seed_draws_the_same_numbers(see, capsys):
+    for seed in (1, 1, 2):
+        see(NET + "print(x.sum().item())\n", seed)
+    first, second, third = capsys.readouterr().out.split()
+    assert first == second != third
+
+
+def test_future_imports_dataclasses_and_the_file_itself_work(see, tmp_path):
+    (tmp_path / "width.txt").write_text("3")
+    seen = see('''
+        """A model."""
+        from __future__ import annotations
+        from dataclasses import dataclass
+        from pathlib import Path
+        import torch
+
+        @dataclass
+        class Config:
+            width: int = int((Path(__file__).parent / "width.txt").read_text())
+
+        model = torch.nn.Linear(Config().width, 2)
+        x = torch.rand(1, 3)
+        if __name__ == "__main__":
+            raise SystemExit("only as a program")
+    ''')
+    assert isinstance(seen, FileFacts)
+
+
+def test_what_the_file_defines_is_not_what_this_module_imports_from_the_future(see):
+    """Annotations are strings in a module that says so, and only there."""
+    seen = see(NET + "def f(a: int): pass\nassert f.__annotations__['a'] is int\n")
+    assert isinstance(seen, FileFacts)
+
+
+MISTAKES = {
+    "no model": ("x = 1", ["defines no `model`", "torch.nn.Module", "`x`"]),
+    "a class": (NET + "model = nn.Linear", ["`model` is the class Linear", "expected an object"]),
+    "no module": (NET + "model = {}", ["`model` is a dict", "torch.nn.Module"]),
+    "no x": (NET + "del x", ["defines no `x`", "tensor"]),
+    "several x": (NET + "x = (x, x)", ["`x` is a tuple", "define call(model, x)"]),
+    "x is a number": (NET + "x = 3.0", ["`x` is a float"]),
+    "another device": (NET + 'x = x.to("meta")', ["`x` is on meta", "expected it on cpu or cuda"]),
+    "sparse": (NET + "x = x.to_sparse()", ["sparse", "call(model, x)"]),
+    "empty": (NET + "x = x[:0]", ["no elements", "(0, 3)"]),
+    "nan": (NET + "x[0, 0] = float('nan')", ["`x` holds NaN"]),
+    "inference tensor": (NET + "with torch.inference_mode(): x = x * 1", ["inference mode"]),
+    "raises": (NET + "y = 1 / 0", ["line 5 raises ZeroDivisionError: division by zero"]),
+    "no such module": ("import not_there_at_all", ["line 1 raises ModuleNotFoundError", "not_there_at_all"]),
+    "exits": (NET + "raise SystemExit(3)", ["line 5 raises SystemExit: 3"]),
+    "forward raises": (NET + "x = torch.rand(4, 5)", ["model(x) raises RuntimeError: mat1 and mat2"]),
+    "call raises": (NET + "def call(m, x):\n    return m(y)", ["call(model, x) (line 6) raises NameError"]),
+    "call with one argument": (NET + "def call(x): return x", ["call(model, x) raises TypeError"]),
+    "call is no function": (NET + "call = 1", ["`call` is an int", "expected a function"]),
+    "a tuple": (
+        NET + "model = nn.LSTM(3, 2)",
+        ["model(x) returns a tuple: expected a tensor", "call(model, x), such as: return model(x)[0]"],
+    ),
+    "an object with logits": (
+        NET + "import types\nclass Net(nn.Linear):\n    def forward(self, x):\n"
+        "        return types.SimpleNamespace(logits=super().forward(x))\nmodel = Net(3, 2)",
+        ["returns a SimpleNamespace", "return model(x).logits"],
+    ),
+    "call returns none": (NET + "def call(model, x): model(x)", ["call(model, x) returns None"]),
+    "detached": (NET + "def call(model, x): return model(x).detach()", ["does not require gradients"]),
+    "whole numbers": (NET + "def call(model, x): return model(x).argmax()", ["does not require gradients"]),
+    "complex": (NET + "def call(model, x): return model(x) * 1j", ["returns complex64", "float32"]),
+    "nan result": (NET + "def call(model, x): return model(x) * float('nan')", ["holds NaN"]),
+    "random": (
+        NET + "def call(model, x): return nn.functional.dropout(model(x), 0.5)",
+        ["another result at each call", "training=self.training"],
+    ),
+    "writes": (NET + "def call(model, x): return model(x.add_(1))", ["writes to x", "x.clone()"]),
+    "writes what was there": (NET + "def call(model, x): return model(x.mul_(1))", ["writes to x"]),
+    "frozen": (NET + "model.requires_grad_(False)", ["no parameter", "model.requires_grad_(True)"]),
+    "lazy": (NET + "model = nn.LazyLinear(2)", ["call it once in the file"]),
+    "another model": (
+        NET + "other = model\ndef call(model, x): return other(x)",
+        ["requires gradients after model.requires_grad_(False)", "`model` that is passed"],
+    ),
+    "scripted": (NET + "model = torch.jit.trace(model, x)", ["requires_grad_ is not supported"]),
+    "gradients off": (NET + "torch.set_grad_enabled(False)", ["switches gradients off"]),
+    "loss is no function": (NET + "loss = nn.functional", ["`loss` is a module", "expected a function"]),
+    "loss raises": (NET + "def loss(y):\n    return y.nope", ["loss(y) (line 6) raises AttributeError"]),
+    "loss is no scalar": (NET + "def loss(y): return y", ["loss(y) returns shape (4, 2)", ".mean()"]),
+    "loss is a number": (NET + "def loss(y): return y.sum().item()", ["loss(y) returns a float"]),
+    "loss detached": (NET + "def loss(y): return y.sum().detach()", ["loss(y) does not require gradients"]),
+    "loss is not finite": (NET + "def loss(y): return y.sum() / 0", ["expected a finite loss"]),
+    "loss of another": (
+        NET + "w = torch.ones(1, requires_grad=True)\ndef loss(y): return w.sum()",
+        ["reaches no parameter"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_one_line(see, name):
+    text, says = MISTAKES[name]
+    refused = see(text)
+    assert isinstance(refused, FileRejected)
+    assert "\n" not in refused.message
+    for part in says:
+        assert part in refused.message
+
+
+def test_threads_that_the_file_sets_are_refused(see):
+    threads = torch.get_num_threads()
+    try:
+        refused = see(NET + f"torch.set_num_threads({threads + 1})")
+    finally:
+        torch.set_num_threads(threads)
+    assert f"--threads {threads + 1}" in refused.message
+
+
+def test_a_message_names_no_folder(see, tmp_path):
+    refused = see(NET + "open(__file__ + '.gone')")
+    assert "FileNotFoundError" in refused.message
+    assert str(tmp_path) not in refused.message

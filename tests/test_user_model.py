@@ -1,0 +1,472 @@
+"""A model of the user's: what is planned of its file, and one real run from the file to the report."""
+
+import math
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from synthetic import header, memory, results
+
+from gradbench.analyse.compare import compare
+from gradbench.analyse.summary import summarise
+from gradbench.analyse.user_model import user_file, user_model_findings
+from gradbench.define.user_model import plan_file, seeded
+from gradbench.define.workloads.user_model import NAME
+from gradbench.errors import RequestError
+from gradbench.measure import run
+from gradbench.measure.goal import Goal
+from gradbench.measure.protocol import FileFacts
+from gradbench.measure.user_file import inspect_user_file
+from gradbench.measure.user_model import plan_user_model, read
+from gradbench.record.plan import Request
+from gradbench.record.results import FILENAME, read_results
+from gradbench.record.visits import Stretch, Timeline
+from gradbench.report.export.export import to_csv
+from gradbench.report.page import render
+from gradbench.report.snippet import snippet
+
+FILE = '''\
+"""Characters in, characters out."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from beside import WIDTH
+
+# Names that variants and templates use as well, which are the file's own.
+share = value = parameter = y = base = "mine"
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, WIDTH)
+        self.norm = nn.BatchNorm1d(WIDTH)
+        self.drop = nn.Dropout(0.1)
+        self.head = nn.Linear(WIDTH, 20)
+        self.head.weight = self.embed.weight
+
+    def forward(self, x, shift):
+        assert share == value == parameter == y == base == "mine"
+        return {"logits": self.head(self.drop(self.norm(self.embed(x + shift).mean(1))))}
+
+
+model = Net()
+x = torch.randint(0, 10, (32, 4))
+shift = torch.randint(0, 10, (4,))
+
+
+def call(model, x):
+    return model(x, shift)["logits"]
+
+
+def loss(y):
+    return nn.functional.cross_entropy(y, x[:, 0])
+'''
+
+SEEN = FileFacts((32, 4), "int64", "cpu", "float32", "float32", 500, 480, True, True, False, 0.1, 0.01, 0.03)
+REQUEST = Request((NAME,), (), (), "cpu", "float32", 0, "quick")
+
+
+def plan_of(seen=SEEN, request=REQUEST, **changes):
+    return plan_file("net.py", FILE, msgspec.structs.replace(seen, **changes), request)
+
+
+def parts(plan):
+    return {each.part: each for each in plan.comparisons}
+
+
+def test_evaluation_is_under_every_method_that_acts_on_a_model():
+    (evaluation, *_) = plan_of().comparisons
+    assert evaluation.id == "model.evaluation/128/float32/cpu"
+    assert [variant.name for variant in evaluation.variants if variant.role == "method"] == [
+        "tracked", "detach_after", "no_grad", "no_grad_decorator", "no_grad_prebuilt", "inference_mode",
+        "set_grad_enabled_false",
+    ]  # fmt: skip
+    assert set(evaluation.skipped) == {"detach", "data", "detach_clone"}
+    assert evaluation.baseline.name == "requires_grad_false"
+    assert "model.requires_grad_(False)" in evaluation.baseline.setup
+    assert all(".eval()" in variant.setup for variant in evaluation.variants if variant.role != "empty")
+
+
+def test_without_a_loss_only_evaluation_is_measured():
+    assert list(parts(plan_of(trains=False))) == ["evaluation"]
+    assert list(parts(plan_of())) == ["evaluation", "forward", "backward", "step"]
+
+
+def test_training_leaves_the_model_in_the_mode_of_the_file():
+    for part in ("forward", "backward", "step"):
+        assert not any("eval()" in variant.setup for variant in parts(plan_of())[part].variants)
+
+
+@pytest.mark.parametrize(("calls", "code"), [(True, "y = call(model, x)"), (False, "y = model(x)")])
+def test_the_model_is_called_as_the_file_says(calls, code):
+    for each in plan_of(calls=calls).comparisons:
+        assert code in each.baseline.setup_per_call + each.baseline.statement
+
+
+def test_a_random_loss_is_compared_for_being_finite_and_another_by_value():
+    assert {variant.result for variant in parts(plan_of(repeats=True))["step"].variants} == {"value", ""}
+    assert {variant.result for variant in parts(plan_of(repeats=False))["step"].variants} == {
+        "value.isfinite()",
+        "",
+    }
+
+
+def test_only_what_has_a_wanted_method_is_measured():
+    def wanted(*methods):
+        return list(parts(plan_of(request=msgspec.structs.replace(REQUEST, methods=methods))))
+
+    assert wanted("no_grad") == ["evaluation", "forward"]
+    assert wanted("retain_graph") == ["backward", "step"]
+    assert wanted("tracked") == ["evaluation"]
+    with pytest.raises(
+        RequestError, match="--method detach: nothing to measure; detach: it acts on the input"
+    ):
+        wanted("detach")
+    with pytest.raises(RequestError, match=r"the file defines no loss\(y\)"):
+        plan_of(trains=False, request=msgspec.structs.replace(REQUEST, methods=("retain_graph",)))
+
+
+def test_the_error_that_is_allowed_is_that_of_the_coarsest_type():
+    tolerances = [
+        plan_of(request=msgspec.structs.replace(REQUEST, dtype=result), coarsest=coarsest)
+        .comparisons[0]
+        .tolerance
+        for coarsest, result in (("float32", "float32"), ("float32", "float64"), ("float64", "float64"))
+    ]
+    assert tolerances == pytest.approx([1e-4, 1e-4, 1e-12], rel=1e-9, abs=0)
+
+
+def test_a_colon_in_the_name_of_a_file_stays_out_of_the_parts_of_a_title():
+    plan = plan_file("net: new.py", FILE, SEEN, REQUEST)
+    assert plan.comparisons[0].title.split(": ") == ["net_ new.py", "evaluation"]
+
+
+DOC, FUTURE = '"""Doc."""\n', "from __future__ import annotations"
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("a = 1", ""),
+        ("# a comment\na = 1", "# a comment\n"),
+        (f"{DOC}{FUTURE}\n\na = 1", f"{DOC}{FUTURE}\n\n"),
+        ("@decorated\ndef f(): pass", ""),
+        (f"{FUTURE}; a = 1", f"{FUTURE}; a = 1\n"),
+        ('"""Only a docstring."""', '"""Only a docstring."""\n'),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_torch_is_seeded_before_the_first_statement(text, before):
+    made = seeded(text, 7)
+    assert made.startswith(f"{before}import torch\ntorch.manual_seed(7)")
+    compile(made, "net.py", "exec")
+    lines = made.split("\n")
+    at = lines.index("torch.manual_seed(7)")
+    assert "\n".join(lines[: at - 1] + lines[at + 1 :]) == text.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "there is none"),
+        (b"a = ", "expected Python; line 1: invalid syntax"),
+        (b"a = '\x00'", "expected Python"),
+        (b"a = '\xff'", "expected Python"),
+        (b"# coding: nonsense\n", "expected Python"),
+        (b"return 1", "expected Python; line 1: 'return' outside function"),
+    ],
+)
+def test_what_is_no_python_is_refused(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "net.py").write_bytes(content)
+    with pytest.raises(RequestError, match=re.escape(says)) as refused:
+        read(tmp_path / "net.py")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_is_refused_and_an_encoding_is_read(tmp_path):
+    with pytest.raises(RequestError, match="it is a folder"):
+        read(tmp_path)
+    (tmp_path / "net.py").write_bytes(b"# coding: latin-1\na = '\xe9\\d'\n")
+    assert "é" in read(tmp_path / "net.py")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "net.py").write_text(FILE)
+    (folder / "beside.py").write_text("WIDTH = 16\n")
+    # Never to be taken for the module of that name by torch, or by gradbench.
+    (folder / "random.py").write_text("raise ImportError('not the one of Python')\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(folder, gradbench):
+    """A real run of two passes, from another folder than the file's."""
+    away = folder / "away"
+    away.mkdir()
+    made = gradbench(
+        "model", folder / "net.py", "--preset", "quick", "--passes", "2", "--output", "out", cwd=away
+    )
+    assert made.returncode == 0, made.stderr
+    return away / "out"
+
+
+@pytest.mark.slow
+def test_a_run_measures_every_variant_in_time_and_memory(done):
+    found = read_results(done)
+    assert [(each.variant, each.message) for each in found.failures] == []
+    assert {visit.number for visit in found.visits} == {1, 2}
+    for each in found.header.plan.comparisons:
+        counted = {record.variant for record in found.memory if record.comparison == each.id}
+        assert counted == {variant.name for variant in each.variants if variant.role != "empty"}
+    assert [each.part for each in found.header.plan.comparisons] == [
+        "evaluation",
+        "forward",
+        "backward",
+        "step",
+    ]
+    assert {each.variant for each in found.timelines} == {
+        "set_to_none",
+        "set_to_zero",
+        "by_hand",
+        "retain_graph",
+    }
+
+
+@pytest.mark.slow
+def test_memory_is_as_arithmetic_says(done):
+    """Logits are 32 × 20 float32; a step that clears its gradients leaves the loss, one that retains more."""
+    by_variant = {
+        (each.comparison.partition("/")[0], each.variant): each for each in read_results(done).memory
+    }
+    for method in ("requires_grad_false", "no_grad", "inference_mode", "detach_after"):
+        assert by_variant["model.evaluation", method].retained == 32 * 20 * 4
+        assert by_variant["model.evaluation", method].graph == 0
+    tracked = by_variant["model.evaluation", "tracked"]
+    assert tracked.graph > 0
+    assert tracked.retained == 32 * 20 * 4 + tracked.graph
+    assert by_variant["model.step", "set_to_none"].retained == 4
+    assert by_variant["model.step", "retain_graph"].graph > by_variant["model.step", "set_to_none"].graph == 0
+
+
+@pytest.mark.slow
+def test_no_folder_of_the_user_is_in_the_results_or_the_report(done, folder):
+    for name in (FILENAME, "report.html"):
+        assert str(folder) not in (done / name).read_text()
+    assert read_results(done).header.command.startswith("gradbench model net.py --preset quick")
+
+
+@pytest.mark.slow
+def test_the_file_stands_in_the_results_as_it_was(done):
+    text = user_file(read_results(done)).text
+    assert text.replace("import torch\ntorch.manual_seed(0)\n", "", 1) == FILE.rstrip("\n")
+
+
+@pytest.mark.slow
+def test_the_run_goes_on_with_its_file_and_with_no_other(done, folder, gradbench):
+    before = (done / FILENAME).read_bytes()
+    again = gradbench("model", folder / "net.py", "--resume", "--passes", "3", "--output", done, cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert (done / FILENAME).read_bytes().startswith(before)
+    assert {visit.number for visit in read_results(done).visits} == {1, 2, 3}
+    before = (done / FILENAME).read_bytes()
+    changed = folder / "changed.py"
+    changed.write_text(FILE.replace("0.1", "0.2"))
+    refused = gradbench("model", changed, "--resume", "--passes", "4", "--output", done, cwd=folder)
+    assert refused.returncode == 2
+    assert "are not those that it was measured with" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert (done / FILENAME).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_code_of_a_results_file_is_never_run(done, folder, gradbench):
+    refused = gradbench("run", "--resume", "--passes", "9", "--output", done, cwd=folder)
+    assert refused.returncode == 2
+    assert "gradbench model FILE.py --resume --output" in refused.stderr
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_file_can_be_compared_and_exported(done):
+    found = read_results(done)
+    assert {each.outcome for each in compare(found, found, 0.05).changes} <= {"same", "cannot tell"}
+    rows = to_csv(summarise(found)).splitlines()
+    assert any(row.startswith("model.evaluation,no_grad,") for row in rows)
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(folder, gradbench):
+    wrong = folder / "wrong.py"
+    wrong.write_text("model = 1\n")
+    refused = gradbench("model", wrong, "--output", "nothing", cwd=folder)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"gradbench: error: {wrong}: `model` is an int")
+    assert refused.stderr.count("\n") == 1
+    assert not (folder / "nothing").exists()
+
+
+@pytest.mark.slow
+def test_a_file_that_kills_its_process_is_told(folder):
+    (folder / "kills.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    with pytest.raises(RequestError, match="cannot be measured: the process ended"):
+        plan_user_model(folder / "kills.py", (), 0, "quick", 1)
+
+
+def test_a_method_that_is_none_is_refused_before_the_file_is_read(tmp_path):
+    with pytest.raises(RequestError, match=r"--method no_gard: .*did you mean no_grad"):
+        plan_user_model(tmp_path / "gone.py", ("no_gard",), 0, "quick", 1)
+
+
+def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp_path):
+    def interrupted(job, comparison):
+        raise KeyboardInterrupt
+
+    workers.lose = interrupted
+    file = tmp_path / "net.py"
+    with pytest.raises(run.EndedEarly, match=f"gradbench model {file} --resume --output"):
+        run.start(
+            tmp_path / "out",
+            REQUEST,
+            header().options,
+            Goal(1, None, None, 0.1),
+            "",
+            run.Progress(),
+            plan_of(),
+            file,
+        )
+    assert {each.job.file for each in workers.started} == {str(file)}
+
+
+def made(ratios=None, **changes):
+    """A run of the plan above made by hand: ratios are to each comparison's baseline."""
+    return results(ratios or {}, plan=plan_of(**changes))
+
+
+@pytest.mark.parametrize(
+    ("tracked", "says"),
+    [
+        (1.25, "takes 20 % less time"),
+        (0.8, "takes 25 % more time"),
+        (1.0, "no difference is shown"),
+    ],
+)
+def test_the_headline_says_what_the_best_method_gains(tracked, says):
+    others = ("detach_after", "no_grad", "no_grad_decorator", "no_grad_prebuilt", "inference_mode")
+    ratios = dict.fromkeys((*others, "set_grad_enabled_false"), 1.5)
+    found = made({**ratios, "tracked": tracked}, trains=False)
+    memory(found, "tracked", peak=1000, graph=600)
+    memory(found, "requires_grad_false", peak=400)
+    first = user_model_findings(summarise(found))[0]
+    assert first.sentence.startswith("Evaluating net.py with requires_grad_(False), the fastest method here")
+    assert says in first.sentence
+    assert (
+        "it holds 400 B beside x and the parameters: 60 % less than the 1,000 B of recording"
+        in first.sentence
+    )
+
+
+def test_what_ties_with_the_best_is_told():
+    found = made({"tracked": 1.5, "detach_after": 1.6}, trains=False)
+    first = user_model_findings(summarise(found))[0]
+    ties = first.evidence.partition("Not shown to be slower than ")[2]
+    assert "torch.no_grad()" in ties or "requires_grad_(False)" in ties
+    assert "detach() after" not in ties
+
+
+def test_a_step_tells_where_its_time_and_memory_go():
+    found = made()
+    step = found.header.plan.comparisons[3].id
+    found.add(
+        Timeline(
+            step, "set_to_none", (Stretch("y = model(x)", (300, 200)), Stretch("value.backward()", (500, 4)))
+        )
+    )
+    (told,) = [
+        each for each in user_model_findings(summarise(found)) if each.sentence.startswith("A training step")
+    ]
+    assert "takes 1.00 µs; measured alone, forward and loss 1.00 µs and backward 1.00 µs" in told.sentence
+    assert (
+        "forward peaks at 300 B, 200 B are kept for the backward, and the backward peaks at 500 B"
+        in told.sentence
+    )
+
+
+def retained(backward, step):
+    """What is said of a backward whose graph is kept, where it takes so many times as long, and the step."""
+    found = made()
+    for visit in found.visits:
+        times = {"model.backward": backward, "model.step": step}.get(visit.comparison.partition("/")[0])
+        if times is not None:
+            variant = visit.variants["retain_graph"]
+            log = variant.log_ratio + math.log(times)
+            visit.variants["retain_graph"] = msgspec.structs.replace(
+                variant, seconds=times * variant.seconds, log_ratio=log
+            )
+    (told,) = [
+        each for each in user_model_findings(summarise(found)) if each.sentence.startswith("A backward,")
+    ]
+    return told
+
+
+def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
+    lost = retained(0.9, 1.0)
+    assert "faster: backward(retain_graph=True) (0.90)" in lost.sentence
+    assert "That is no advice: in a whole step backward(retain_graph=True) is the same" in lost.sentence
+    assert "A whole step with backward(retain_graph=True), zero_grad(): 1.00" in lost.evidence
+    assert "is slower" in retained(0.9, 1.1).sentence
+    assert "no advice" not in retained(0.9, 0.9).sentence
+    assert "no advice" not in retained(1.1, 1.0).sentence
+
+
+def test_what_is_saved_is_told_apart_from_what_is_kept_and_from_peaks():
+    found = memory(made(trains=False), "tracked", peak=1000, graph=600, saved=1400)
+    (told,) = [each for each in user_model_findings(summarise(found)) if each.sentence.startswith("Recorded")]
+    assert "Saved for backward are 1,400 B: among them x and the parameters" in told.evidence
+
+
+def test_nothing_is_said_of_what_is_not_known():
+    found = made(trains=False)
+    found.visits.clear()
+    assert user_model_findings(summarise(found)) == []
+    assert "Nothing could be measured" in render(found)
+
+
+def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
+    page = render(made({"tracked": 1.2}))
+    assert "What gradient control costs net.py" in page
+    assert 'id="claims"' not in page
+    assert 'href="#claims"' not in page
+    assert 'id="advice"' not in page
+    assert 'id="guide"' not in page
+    assert page.count("class Net(nn.Module)") == 1
+    assert "# net.py stands here, as shown below" in page
+
+
+def test_the_page_of_another_run_has_no_file():
+    found = results({"tracked": 1.2})
+    assert user_file(found) is None
+    assert 'id="file"' not in render(found)
+    assert 'id="claims"' in render(found)
+
+
+def test_a_variant_as_a_program_stands_with_the_imports_that_must_be_first():
+    for each in plan_of().comparisons:
+        for variant in each.variants:
+            compile(snippet(each, variant), variant.name, "exec")
+
+
+def test_the_file_in_the_readme_can_be_measured():
+    readme = Path(__file__).parent.parent / "README.md"
+    text = (
+        readme.read_text().partition("## Your own model")[2].partition("```python\n")[2].partition("```")[0]
+    )
+    seen = inspect_user_file(text, "net.py", 0, torch.get_num_threads())
+    assert isinstance(seen, FileFacts)
+    assert seen.trains
