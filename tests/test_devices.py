@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
 
-from gradbench.analyse import limit
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import findings
@@ -18,7 +17,7 @@ from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure, Kernels, VariantTime
-from gradbench.report import devices, figures
+from gradbench.report import devices, figures, limit_table
 from gradbench.report.export.export import to_csv
 from gradbench.report.page import render
 from gradbench.report.slides import slides
@@ -209,7 +208,7 @@ def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time(
     # The device copies in 1 ms; of native the call takes as long, since the host needs 2 ms to issue it.
     made = device_results(FUSED, device={"fused": 1.25}, host={"native": 400.0})
     memory(made, "copy", allocated=4 * 10**8)
-    (table,) = limit.tables(summarise(made).comparisons)
+    (table,) = limit_table.tables(summarise(made).comparisons)
     assert table.columns == ("variant", *(f"{part}, 100,000,000" for part in ("forward", "backward", "both")))
     rows = {row[0]: row[1] for row in table.rows}
     assert re.fullmatch(r"640 GB/s, 80\.0+ % \(80\.0+ to 80\.0+\)", rows["one fused Function"])
@@ -221,9 +220,9 @@ def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time(
 
 
 def test_what_a_copys_bytes_are_not_known_of_has_no_rate():
-    (table,) = limit.tables(summarise(device_results(FUSED)).comparisons)
+    (table,) = limit_table.tables(summarise(device_results(FUSED)).comparisons)
     assert {cell for row in table.rows for cell in row[1:]} == {""}
-    assert limit.tables(summarise(device_results(BOTH)).comparisons) == []
+    assert limit_table.tables(summarise(device_results(BOTH)).comparisons) == []
 
 
 def seen(made, **seconds):

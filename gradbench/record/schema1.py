@@ -11,7 +11,7 @@ from typing import Any
 
 Plain = dict[str, Any]
 
-# The names of roles and of the variant that is the same work on both sides.
+# Roles, and the names of variants that were called by their role.
 _ROLES = {"reference": "baseline", "yardstick": "calibration_task"}
 
 
@@ -22,7 +22,7 @@ def upgrade(record: Plain) -> Plain:
 
 
 def _renamed(record: Plain, **names: str) -> Plain:
-    """The record with these of its fields under new names, in their old order."""
+    """The record with some fields under new names, in their old order."""
     return {names.get(name, name): value for name, value in record.items()}
 
 
@@ -45,24 +45,19 @@ def _comparison(record: Plain) -> Plain:
 
 def _variant(record: Plain) -> Plain:
     renamed = _renamed(record, feed="setup_per_call")
-    role = renamed["role"]
-    renamed["role"] = _ROLES.get(role, role)
-    if role == "yardstick":
-        renamed["name"] = _ROLES[role]
+    for name in ("role", "name"):
+        renamed[name] = _ROLES.get(renamed[name], renamed[name])
     return renamed
 
 
 def _visit(record: Plain) -> Plain:
     renamed = _renamed(record, lanes="variants")
-    renamed["variants"] = {
-        _ROLES["yardstick"] if name == "yardstick" else name: time
-        for name, time in renamed["variants"].items()
-    }
-    return renamed
+    return {**renamed, "variants": _renamed(renamed["variants"], **_ROLES)}
 
 
 def _of_variant(record: Plain) -> Plain:
-    return _renamed(record, lane="variant")
+    renamed = _renamed(record, lane="variant")
+    return {**renamed, "variant": _ROLES.get(renamed["variant"], renamed["variant"])}
 
 
 _CHANGES: dict[str, Callable[[Plain], Plain]] = {

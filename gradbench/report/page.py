@@ -14,7 +14,6 @@ from urllib.parse import quote
 import msgspec
 
 from gradbench import format
-from gradbench.analyse import limit
 from gradbench.analyse.advice import advice
 from gradbench.analyse.claims import WORDS, verdicts
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
@@ -27,7 +26,7 @@ from gradbench.define.methods import METHODS
 from gradbench.define.sizes import CLASSES
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.results import Results, read_results
-from gradbench.report import devices, figures, guide, template
+from gradbench.report import devices, figures, guide, limit_table, template
 from gradbench.report.bars import bars
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
@@ -144,7 +143,7 @@ def _workloads(summary: RunSummary) -> list[dict[str, Any]]:
             "title": comparisons[0].comparison.title.partition(":")[0],
             "sweeps": _sweeps(comparisons) if name == "break_even" else [],
             "parts": _parts(comparisons),
-            "tables": limit.tables(comparisons),
+            "tables": limit_table.tables(comparisons),
             "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
         }
         for name, comparisons in grouped.items()

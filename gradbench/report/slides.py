@@ -14,13 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradbench.analyse import limit
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.results import Results, read_results
-from gradbench.report import devices, figures, guide
+from gradbench.report import devices, figures, guide, limit_table
 from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK, picture, style
 from gradbench.report.table import Table
@@ -133,7 +132,7 @@ def slides(summary: RunSummary) -> list[Slide]:
     tables = (
         *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
         *devices.tables(summary, verdicts(summary)),
-        *limit.tables(summary.comparisons),
+        *limit_table.tables(summary.comparisons),
     )
     made = [_table(table) for table in tables]
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):

@@ -51,6 +51,11 @@ class VariantOutcome:
     failures: tuple[SideFailure, ...]
 
     @property
+    def name(self) -> str:
+        """The name of the variant, unique in its comparison."""
+        return self.variant.name
+
+    @property
     def larger(self) -> bool:
         """Whether B has more bytes than A in any figure of memory."""
         return larger(self.memory)
