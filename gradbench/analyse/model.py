@@ -206,7 +206,7 @@ class RunSummary:
 
     @cached_property
     def visible(self) -> float | None:
-        """The difference (a log-ratio) that would be called slower in 80 % of runs, in the median comparison."""
+        """The median of the comparisons' `visible`; None where none is known."""
         known = [each.visible for each in self.comparisons if each.visible is not None]
         return statistics.median(known) if known else None
 

@@ -147,7 +147,7 @@ def _net(comparison: Comparison, visits: list[Visit], loop: float) -> Net:
                 net.log_ratios[name][visit.number] = math.log(ratio)
     net.indistinct = {name for name, values in loops.items() if _is_indistinct(values)}
     if baseline in net.indistinct:
-        # Of a time that cannot be told from nothing there is no multiple. The device's own times hold no loop.
+        # No time is a multiple of nothing. The device's own times hold no loop.
         net.log_ratios.clear()
         net.host.log_ratios.clear()
     return net

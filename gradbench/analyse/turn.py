@@ -27,7 +27,7 @@ def has_turn(comparisons: Sequence[ComparisonSummary]) -> bool:
 
 
 def turns(comparisons: Sequence[ComparisonSummary]) -> list[str]:
-    """Per variant that is followed, at which sizes the device's time grows beyond the host's, in a sentence."""
+    """A sentence for each variant that is followed: from which size on the device takes longer."""
     sentences = []
     for name in followed(comparisons):
         known = [

@@ -46,7 +46,7 @@ def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: A
 
 
 def web(address: str) -> str:
-    """An address that a page may link to: of the web, as it stands; empty for any other, such as a script's."""
+    """The address, where a page may link to it; empty for any that is not of the web, such as a script's."""
     return address if address.startswith(("https://", "http://")) else ""
 
 
