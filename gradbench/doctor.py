@@ -19,7 +19,6 @@ import psutil
 from gradbench import format
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.summary import summarise
-from gradbench.analyse.twins import parts_apart
 from gradbench.analyse.warnings import device_warnings
 from gradbench.define.methods import BASELINE
 from gradbench.errors import EndedEarly
@@ -147,13 +146,14 @@ def _parts(summary: RunSummary) -> list[Check]:
     if not visits:
         return []
     checks = []
-    for name, apart in parts_apart(summary.comparisons).items():
+    for name, twins in summary.parts_of_twins.items():
+        apart = twins.differences
         worst = max(apart, default=math.nan)
         found = f"identical code came out different by {100 * worst:.2g} %" if apart else "not seen"
         state: State = "unknown" if not apart else "good" if worst < COARSE / 2 else "fair"
         checks.append(Check(f"time of the {name}", state, found, "" if state != "fair" else "more passes"))
     known = [visit for visit in visits if visit.telemetry.device is not None]
-    said = list(device_warnings(known))
+    said = list(device_warnings(visits))
     for each in said:
         found, _, advice = each.rstrip(".").partition(". ")
         checks.append(Check("device", "poor", found, advice))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import memory, results
 
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
@@ -92,7 +93,7 @@ def assert_readable(figure):
 
 def test_every_picture_of_a_whole_run_can_be_read():
     made = a_run(Request(preset="standard"))
-    found = slides(summarise(made))
+    found = slides(analyse(made))
     kinds = {slide.name.partition("-")[0] for slide in found}
     assert kinds == {"table", "ratios", "break", "memory", "timeline"}
     assert len({slide.name for slide in found}) == len(found)
@@ -226,7 +227,7 @@ def test_a_variant_that_one_size_lacks_keeps_its_row_and_has_a_dash():
     for visit in made.visits:
         if visit.comparison.startswith("elementwise/100/"):
             del visit.variants["detach"]
-    (slide,) = (each for each in slides(summarise(made)) if each.name == "ratios-elementwise")
+    (slide,) = (each for each in slides(analyse(made)) if each.name == "ratios-elementwise")
     said = [words for words, _ in texts(lay_out(slide, "source"))]
     assert said.count("detach") == 1
     assert said.count("–") == 1

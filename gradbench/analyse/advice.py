@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
-from gradbench.define.workloads.workload import COPY
 from gradbench.record.plan import Comparison
 
 # What people want to do, and the workloads that show it.
@@ -21,9 +20,6 @@ PURPOSES = (
     ("Clear gradients", ("zero_grad.step",)),
     ("Add up a loss", ("accumulate.evaluation",)),
 )
-
-# Without control, and what stands beside as a measure, are no answers.
-NO_ANSWER = ("tracked", COPY)
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,11 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bo
     variants = [
         variant
         for variant in each.methods
-        if variant.name not in NO_ANSWER and variant.rank is not None and variant.time
+        # Without control, and what stands beside as a measure, are no answers.
+        if variant.name != "tracked"
+        and not variant.definition.limit
+        and variant.rank is not None
+        and variant.time
     ]
     if not variants:
         return None

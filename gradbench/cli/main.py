@@ -226,21 +226,21 @@ def _finish(results: Path, with_report: bool, quiet: bool) -> None:
 
     Raises EndedEarly where nothing could be measured.
     """
-    from gradbench.analyse.summary import summarise
+    from gradbench.analyse.analysis import analyse
     from gradbench.measure.progress import doing
     from gradbench.record.results import read_results
 
     try:
         with doing("summing up", quiet):
-            summary = summarise(read_results(results))
+            analysis = analyse(read_results(results))
             if not quiet:
                 from gradbench.report.terminal.brief import brief
 
-                told = brief(summary, max(60, min(110, shutil.get_terminal_size().columns)))
+                told = brief(analysis, max(60, min(110, shutil.get_terminal_size().columns)))
         if not quiet and told:
             click.echo(told)
         if with_report:
-            _report(results, results.parent / "report.html", quiet)
+            _report(analysis, results.parent / "report.html", quiet)
         else:
             click.echo(f"results: {results}")
     except KeyboardInterrupt:
@@ -248,10 +248,10 @@ def _finish(results: Path, with_report: bool, quiet: bool) -> None:
             f"interrupted while the report was built; the results are kept in {results}; "
             "build it with `gradbench report`"
         ) from None
-    if summary.failed and not summary.passes:
-        raise EndedEarly(f"{summary.failed} What is known is kept in {results}")
-    if summary.failed:
-        _say("note", summary.failed)
+    if analysis.failed and not analysis.passes:
+        raise EndedEarly(f"{analysis.failed} What is known is kept in {results}")
+    if analysis.failed:
+        _say("note", analysis.failed)
 
 
 def _resumed_goal(folder: Path, passes: int | None, budget: float | None, precision: float | None) -> Any:
@@ -331,13 +331,13 @@ def _newest(*also: str) -> Path:
     return found[-1].parent
 
 
-def _report(results: Path, output: Path, quiet: bool = False) -> None:
+def _report(analysis: Any, output: Path, quiet: bool = False) -> None:
     from gradbench.measure.progress import doing
 
     with doing("building the report", quiet):
         from gradbench.report import write_report
 
-        write_report(results, output)
+        write_report(analysis, output)
     click.echo(f"report: {output}")
 
 
@@ -354,7 +354,7 @@ def report(results: Path | None, output: Path | None) -> None:
 
     RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
     """
-    from gradbench.analyse.warnings import unfinished
+    from gradbench.analyse.analysis import analyse
     from gradbench.record.results import locate, read_results
     from gradbench.versus.records import FILENAME, is_trial, read_trial
 
@@ -369,8 +369,9 @@ def report(results: Path | None, output: Path | None) -> None:
         click.echo(f"report: {page}")
         return
     path = locate(results)
-    _report(path, output or path.parent / "report.html")
-    for each in unfinished(read_results(path)):
+    analysis = analyse(read_results(path))
+    _report(analysis, output or path.parent / "report.html")
+    for each in analysis.unfinished:
         _say("note", each)
 
 
@@ -416,11 +417,11 @@ def export(results: Path | None, form: str, output: Path | None) -> None:
 
     RESULTS is a run (default: the newest).
     """
-    from gradbench.analyse.summary import summarise
+    from gradbench.analyse.analysis import analyse
     from gradbench.record.results import read_results
     from gradbench.report.export.export import FORMS
 
-    text = FORMS[form](summarise(read_results(results or _newest())))
+    text = FORMS[form](analyse(read_results(results or _newest())))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -444,14 +445,18 @@ def traits(results: Path | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from gradbench.cli.listing import observe
+    from gradbench.cli.listing import label_of, observe
     from gradbench.record.results import read_results
     from gradbench.report.terminal.traits import as_text
 
-    found = observe() if results is None else read_results(results).observations
+    if results is None:
+        found, label = observe(), label_of
+    else:
+        read = read_results(results)
+        found, label = read.observations, read.header.label
     if results is not None and not found:
         raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
-    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found))
+    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found, label))
 
 
 @cli.command()

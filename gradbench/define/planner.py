@@ -15,6 +15,7 @@ from gradbench.define.names import choose
 from gradbench.define.sizes import parse_size, size_class
 from gradbench.define.templates import fill, insert, joined
 from gradbench.define.workloads import PRESETS, WORKLOADS, Alternative, Workload
+from gradbench.define.workloads.workload import COPY
 from gradbench.errors import RequestError
 from gradbench.record.devices import kind_of
 from gradbench.record.plan import FLUSH, Comparison, Expectation, Plan, Request, Variant, full_name
@@ -352,6 +353,7 @@ def _alternative_variant(alternative: Alternative, workload: Workload) -> Varian
         holds=alternative.holds,
         writes=workload.writes,
         counted=alternative.counted,
+        limit=alternative.name == COPY,
     )
 
 

@@ -47,7 +47,8 @@ def _variant(record: Plain) -> Plain:
     renamed = _renamed(record, feed="setup_per_call")
     for name in ("role", "name"):
         renamed[name] = _ROLES.get(renamed[name], renamed[name])
-    return renamed
+    # Copies, the limit that memory sets, were known by their name.
+    return {**renamed, "limit": renamed["name"] == "copy"}
 
 
 def _visit(record: Plain) -> Plain:

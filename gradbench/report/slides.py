@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradbench.analyse.claims import verdicts
+from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.summary import summarise
+from gradbench.analyse.turn import has_turn
 from gradbench.errors import RequestError
 from gradbench.record.results import Results, read_results
 from gradbench.report import devices, figures, guide, limit_table
@@ -68,7 +68,7 @@ def write_figures(results: Path, output: Path, formats: Sequence[str]) -> list[P
             f"--output {output}: expected a new or empty folder; it holds files; name another, or remove it"
         )
     read = read_results(results)
-    found = slides(summarise(read))
+    found = slides(analyse(read))
     if not found:
         raise RequestError(
             f"{results}: nothing was measured in it that could be drawn; see `gradbench report`"
@@ -127,12 +127,12 @@ def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold:
     text.set_fontsize(size * min(1.0, (WIDTH - 2 * MARGIN) / wide))
 
 
-def slides(summary: RunSummary) -> list[Slide]:
+def slides(summary: Analysis) -> list[Slide]:
     """Every picture that the results hold, each under a name of its own."""
     tables = (
         *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
-        *devices.tables(summary, verdicts(summary)),
-        *limit_table.tables(summary.comparisons),
+        *devices.tables(summary),
+        *limit_table.tables(summary.limits),
     )
     made = [_table(table) for table in tables]
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
@@ -169,7 +169,7 @@ def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> 
             if first.workload == "break_even" or len(measured) > PANELS
             else _ratios(measured, ending)
         )
-    if figures.has_turn(own):
+    if has_turn(own):
         made.append(_turn(own, ending))
     # Bytes grow with the elements: the largest that was counted stands for all.
     differing = [each for each in own if bars(each) is not None]

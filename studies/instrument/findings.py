@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradbench import format
-from gradbench.analyse.findings import Finding
+from gradbench.analyse.model import Finding
 from gradbench.record.interval import Interval
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from gradbench.analyse.summary import LEAST_LOOPS, summarise
+from gradbench.analyse.net import LEAST_LOOPS
+from gradbench.analyse.summary import summarise
 from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
 from studies.instrument import analysis, figures, peers

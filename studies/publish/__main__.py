@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import format
-from gradbench.analyse.claims import verdicts
-from gradbench.analyse.findings import essentials
-from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.summary import summarise
+from gradbench.analyse.analysis import Analysis, analyse
+from gradbench.analyse.claims import counted
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
 from gradbench.report import write_report
 from gradbench.report.template import put, render
-from gradbench.report.terminal.claims import counted
 from studies.publish import site
 
 HERE = Path(__file__).parent
@@ -37,7 +35,7 @@ class Published:
     """A run in reports/, as its index shows it."""
 
     folder: str
-    summary: RunSummary
+    summary: Analysis
     verdicts: str
 
 
@@ -76,8 +74,8 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     runs = [_published(copy) for copy in copies]
     table = headline(runs[0].summary, f"reports/{runs[0].folder.rstrip('/')}")
     text = splice(readme.read_text(encoding="utf-8"), table)
-    for copy, page in zip(copies, pages, strict=True):
-        write_report(copy, page, site.navigation(reports, page))
+    for run, page in zip(runs, pages, strict=True):
+        write_report(run.summary, page, site.navigation(reports, page))
     site.rebuild(reports)
     index = reports / "index.html"
     put(
@@ -91,8 +89,8 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
 
 
 def _published(path: Path) -> Published:
-    summary = summarise(read_results(path))
-    return Published(f"runs/{path.parent.name}/", summary, counted(verdicts(summary)))
+    summary = analyse(read_results(path))
+    return Published(f"runs/{path.parent.name}/", summary, counted(summary.judgements))
 
 
 def splice(text: str, table: str) -> str:
@@ -104,7 +102,7 @@ def splice(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def headline(summary: RunSummary, folder: str) -> str:
+def headline(summary: Analysis, folder: str) -> str:
     """The README's summary, in Markdown: a few findings, and each method's time in the baseline's."""
     columns = [
         each
@@ -117,7 +115,7 @@ def headline(summary: RunSummary, folder: str) -> str:
     rows = [["", *heads], ["---", *["---:"] * len(columns)]]
     rows += [[f"`{label}`", *(_cell(each, name) for each in columns)] for name, label in labels.items()]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    found = "\n".join(f"- {each.sentence}" for each in essentials(summary))
+    found = "\n".join(f"- {each.sentence}" for each in summary.essentials)
     titles = dict.fromkeys(f"`{each.comparison.workload}` is {each.comparison.title}" for each in columns)
     return (
         f"{found}\n\n{table}\n\nTime relative to `requires_grad_(False)`, which leaves nothing to record; "
@@ -125,7 +123,7 @@ def headline(summary: RunSummary, folder: str) -> str:
         f"{'; '.join(titles)}. "
         f"{header.environment.processor}, torch {header.environment.torch}, "
         f"{summary.passes} passes, by `{header.command}`; [the whole report]({folder}/index.html). "
-        f"{counted(verdicts(summary))}"
+        f"{counted(summary.judgements)}"
     )
 
 

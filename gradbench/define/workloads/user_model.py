@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradbench.define.workloads.workload import Alternative, Workload
+from gradbench.record.plan import USER_MODEL
 
-NAME = "model"
+NAME = USER_MODEL
 # What of the user's file a variant may read. All else in it is its own affair.
 READ = ("model", "x", "call", "loss")
 
