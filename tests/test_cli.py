@@ -295,7 +295,7 @@ def test_an_interrupt_while_the_report_is_built_says_that_the_results_are_kept(c
     def interrupted(results, output):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gradbench.report.write_report", interrupted)
+    monkeypatch.setattr("gradbench.report.page.write_report", interrupted)
     code, _, err = call("run", *SMALL[:-1], "--passes", "1", "--output", "out")
     assert code == 3
     assert err.startswith("gradbench: stopped: ")
@@ -448,7 +448,8 @@ def test_a_run_leaves_its_report_beside_its_results(small_run):
 @pytest.mark.parametrize("command", ["export", "report"])
 def test_what_reads_a_run_does_not_import_torch(small_run, tmp_path, command):
     code = (
-        "import sys; from gradbench.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+        "import sys; from gradbench.cli.main import main\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
     )
     arguments = (command, small_run, "--output", tmp_path / "made")
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

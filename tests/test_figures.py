@@ -17,6 +17,7 @@ from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
+from gradbench.record.results import read_results
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.bars import bars
 from gradbench.report.drawing import TALK
@@ -154,7 +155,7 @@ def test_a_table_that_cannot_fit_is_an_error_and_no_picture():
 
 
 def test_the_files_are_what_their_names_say(folder):
-    written = write_figures(folder, folder / "figures", ["svg", "png"])
+    written = write_figures(summarise(read_results(folder)), folder / "figures", ["svg", "png"])
     assert sorted(written) == sorted((folder / "figures").iterdir())
     names = {path.stem for path in written}
     assert {"table-time", "table-speed", "ratios-control", "ratios-elementwise", "memory-control"} <= names
@@ -172,8 +173,8 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    first = write_figures(folder, tmp_path / "one", ["svg"])
-    second = write_figures(folder, tmp_path / "two", ["svg"])
+    first = write_figures(summarise(read_results(folder)), tmp_path / "one", ["svg"])
+    second = write_figures(summarise(read_results(folder)), tmp_path / "two", ["svg"])
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     text = (tmp_path / "one" / "ratios-elementwise.svg").read_text()
     assert "var(--" not in text
@@ -217,7 +218,7 @@ def test_a_run_that_measured_nothing_is_told_so(tmp_path):
     writer.write(results({}, passes=0).header)
     writer.close()
     with pytest.raises(RequestError, match="nothing was measured"):
-        write_figures(tmp_path, tmp_path / "figures", ["svg"])
+        write_figures(summarise(read_results(tmp_path)), tmp_path / "figures", ["svg"])
     assert not Path(tmp_path / "figures").exists()
 
 

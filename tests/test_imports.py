@@ -132,7 +132,7 @@ def test_a_command_that_measures_nothing_does_not_import_torch(arguments, said, 
     code = (
         "import contextlib, os, sys\n"
         f"os.chdir({str(tmp_path)!r})\n"
-        "from gradbench.cli import main\n"
+        "from gradbench.cli.main import main\n"
         f"with contextlib.suppress(SystemExit): main({arguments})\n"
         "assert 'torch' not in sys.modules"
     )
@@ -143,7 +143,7 @@ def test_a_command_that_measures_nothing_does_not_import_torch(arguments, said, 
 def test_the_list_for_programs_is_json_of_every_method_and_needs_no_torch():
     code = (
         "import contextlib, sys\n"
-        "from gradbench.cli import main\n"
+        "from gradbench.cli.main import main\n"
         "with contextlib.suppress(SystemExit): main(['list', '--json'])\n"
         "assert 'torch' not in sys.modules"
     )

@@ -17,7 +17,7 @@ from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
-from gradbench.report import write_report
+from gradbench.report.page import write_report
 from gradbench.report.template import put, render
 from gradbench.report.terminal.claims import counted
 from studies.publish import site
