@@ -2,12 +2,17 @@
 
 import itertools
 import re
+import resource
+import signal
 import struct
+import subprocess
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from conftest import GRADBENCH
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import memory, results
@@ -199,6 +204,50 @@ def test_the_command_refuses_a_folder_with_files_and_a_format_it_does_not_know(g
         assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
         assert "svg or png" in wrong.stderr
     assert not (folder.parent / "new").exists()
+
+
+def interrupt_after_one(process, output):
+    """Interrupt a command that draws, once it has begun to write."""
+    until = time.monotonic() + 60
+    while not (output.is_dir() and any(output.iterdir())):
+        assert process.poll() is None, "it ended before a picture was written"
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("output", ["figures", "talk/monday/figures", "empty"])
+def test_interrupted_figures_leave_nothing_and_can_be_drawn_again(gradbench, folder, output):
+    (folder / "empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    command = ("figures", folder, "--output", output, "--format", "svg,png")
+    process = subprocess.Popen([GRADBENCH, *command], cwd=folder, stderr=subprocess.PIPE, text=True)
+    interrupt_after_one(process, folder / output)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (3, "gradbench: stopped: interrupted; nothing was written\n")
+    assert sorted(folder.rglob("*")) == before
+    again = gradbench(*command[:-1], "svg", cwd=folder)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_figures_that_cannot_be_written_leave_nothing(folder):
+    """A file may have so many bytes here: the first pictures are smaller, and a later one is not."""
+    sizes = [
+        path.stat().st_size for path in write_figures(summarise(read_results(folder)), folder / "a", ["png"])
+    ]
+    most = sizes[0] + 1
+    assert max(sizes) > most
+    before = sorted(folder.iterdir())
+    done = subprocess.run(
+        [GRADBENCH, "figures", folder, "--format", "png"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+    )
+    output = folder / "figures"
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"gradbench: error: --output {output}: cannot be written: ")
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}\n", b"not json\n"])

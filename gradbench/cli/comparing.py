@@ -188,7 +188,7 @@ class VersusOptions(ProcessOptions):
 @json_option("For programs: every variant with its outcome.")
 @takes(VersusOptions)
 def versus(asked: VersusOptions) -> None:
-    """Compare two sides in turns: what is slower in B than in A, or larger?
+    """Compare two sides in turns: what is slower or larger in B?
 
     A and B are Python interpreters (or folders of virtual environments), each with torch and
     torch-gradbench; or git revisions of the repository in this folder, or folders of sources, which are
