@@ -10,7 +10,6 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.analyse.summary import summarise
-from gradbench.cli import main as cli
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure
@@ -165,11 +164,6 @@ def test_an_export_reads_a_run_that_was_interrupted(gradbench, small_run, tmp_pa
     done = gradbench("export", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == HEAD
-
-
-def test_every_form_that_the_command_offers_is_there():
-    (option,) = [each for each in cli.export.params if each.name == "form"]
-    assert list(option.type.choices) == list(FORMS)
 
 
 def made_with_memory():

@@ -276,6 +276,14 @@ def test_the_run_goes_on_with_its_file_and_with_no_other(done, folder, gradbench
     assert (done / FILENAME).read_bytes().startswith(before)
     assert {visit.number for visit in read_results(done).visits} == {1, 2, 3}
     before = (done / FILENAME).read_bytes()
+    for preset, says in (
+        ("thorough", "--preset quick"),
+        ("quick", "nothing to do: the run has its 3 passes"),
+    ):
+        options = ("--preset", preset, "--passes", "3", "--output", done)
+        refused = gradbench("model", folder / "net.py", "--resume", *options, cwd=folder)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert says in refused.stderr
     changed = folder / "changed.py"
     changed.write_text(FILE.replace("0.1", "0.2"))
     refused = gradbench("model", changed, "--resume", "--passes", "4", "--output", done, cwd=folder)

@@ -16,7 +16,7 @@ from gradbench.analyse.claims import counted
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
-from gradbench.report import write_report
+from gradbench.report.page import write_report
 from gradbench.report.template import put, render
 from studies.publish import site
 
