@@ -13,7 +13,7 @@ from synthetic import ENVIRONMENT
 from gradbench.record.interval import Interval
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Plan, Request
-from gradbench.record.results import FORMAT, Header, Options
+from gradbench.record.results import FORMAT, Header, Options, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
 from studies.instrument import analysis, simulation, trials
@@ -68,15 +68,15 @@ def test_a_simulated_interval_that_is_too_narrow_would_be_noticed(monkeypatch):
     truth = math.log(simulation.EFFECT)
     hits = []
     for _ in range(300):
-        ratio = simulation.one_run(regime, rng).comparisons[0].variant("slower").ratio
+        ratio = simulation.one_run(regime, rng).variant("slower").ratio
         hits.append(ratio.low <= math.exp(truth) <= ratio.high)
     assert sum(hits) / 300 < 0.85
 
 
 def test_wilsons_interval_is_the_textbook_one():
     # 81 of 263: 0.2553 to 0.3662 (Newcombe 1998, table I).
-    assert analysis.binomial(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert analysis.binomial(0, 10)[0] == 0.0
+    assert analysis.share_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert analysis.share_interval(0, 10)[0] == 0.0
 
 
 def test_a_known_ratio_is_held_against_its_construction(tmp_path):
@@ -94,14 +94,18 @@ def test_a_known_ratio_is_held_against_its_construction(tmp_path):
     assert all(row["error"] < 0 for row in rows)
 
 
+def same_of(path):
+    return analysis.same(read_results(path))
+
+
 def test_identical_variants_give_few_alarms_and_different_ones_many(tmp_path):
     comparisons = trials.same().comparisons
-    quiet = analysis.same(record(tmp_path / "quiet", comparisons, lambda c, variant: 1e-6, passes=10))
+    quiet = same_of(record(tmp_path / "quiet", comparisons, lambda c, variant: 1e-6, passes=10))
     assert quiet["comparisons"] == 216
     assert quiet["runs"] == 2 * trials.COPIES
     assert quiet["false_runs"] <= 2
     assert 0.02 < quiet["grouped"] < 0.08
-    different = analysis.same(
+    different = same_of(
         record(
             tmp_path / "loud",
             comparisons,
@@ -155,11 +159,8 @@ def test_the_place_in_the_order_is_summarised_over_processes(tmp_path):
 
 
 def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
-    from gradbench.analyse.summary import summarise
-    from gradbench.record.results import read_results
-
     path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, variant: 1e-6)
-    found = analysis.explained(summarise(read_results(path)))
+    found = analysis.explained(read_results(path))
     assert found["switches"] == pytest.approx(1.0)
     assert found["disturbed_error"] > found["quiet_error"]
 
