@@ -32,7 +32,7 @@ def read_records(path: Path, kind: type[T]) -> list[T]:
 
 
 def write_json(path: Path, value: Any, sort: bool = False) -> None:
-    """Write a value as indented JSON, its keys sorted or in their own order."""
+    """Write a value as indented JSON, its keys sorted or in their order."""
     content = msgspec.json.encode(value, order="sorted" if sort else None)
     path.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
 

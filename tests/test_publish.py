@@ -199,7 +199,7 @@ def test_an_edited_page_is_not_the_one_that_is_made():
 
 
 def generated(reports):
-    """What one command makes in reports/: all but the data, which are records in files of their own."""
+    """What one command makes in reports/: all but the data, which are records."""
     return {each for each in reports.rglob("*") if each.name in ("index.html", "figures.json")}
 
 

@@ -119,7 +119,7 @@ def known(path: Path) -> Table:
                 "ratio": ratio,
                 "error": ratio.mean / truth - 1,
                 "twin": twin,
-                # What the instrument sees per call besides k calls: t(k) = extra + k c, from k and k + 1.
+                # What the instrument measures per call besides k calls: t(k) = extra + k c, from k and k + 1.
                 "extra": seconds * (1 - times * (ratio.mean - 1)),
             }
         )
@@ -127,7 +127,7 @@ def known(path: Path) -> Table:
 
 
 def power(paths: Sequence[Path]) -> dict[str, Any]:
-    """How often 2 % more was found in ten seconds, and how often nothing was called something."""
+    """How often 2 % more was found in ten seconds, and how often identical code was called different."""
     runs = [read_summary(path) for path in paths]
     cases: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for run in runs:

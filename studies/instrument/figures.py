@@ -42,7 +42,7 @@ def coverage(rows: Sequence[Coverage]) -> str:
 
 
 def p_values(values: Sequence[float]) -> str:
-    """Identical variants: their p-values, which are uniform where the test is what it says."""
+    """Identical variants: their p-values, which are uniform where the test keeps its level."""
     with style():
         figure, axes = _canvas(1.9)
         counts, edges = numpy.histogram(values, bins=20, range=(0, 1))

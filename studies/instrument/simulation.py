@@ -45,7 +45,7 @@ class Regime:
     """A kind of machine.
 
     Attributes:
-        says: what is wrong with it, in words.
+        flaw: what is wrong with it, in words.
         passes: processes in a run.
         rounds: in a visit.
         noise: per batch, a factor: (rng, rounds x variants) -> array of that shape.
@@ -56,7 +56,7 @@ class Regime:
     """
 
     name: str
-    says: str
+    flaw: str
     passes: int
     noise: Callable[[numpy.random.Generator, tuple[int, int]], Array]
     bias: Callable[[numpy.random.Generator, int], Array] | None = None
@@ -145,7 +145,7 @@ class Coverage(msgspec.Struct, frozen=True):
     """
 
     regime: str
-    says: str
+    flaw: str = msgspec.field(name="says")
     runs: int
     passes: int
     covered: float
@@ -215,7 +215,7 @@ def simulate(regime: Regime, runs: int, pool: ProcessPoolExecutor, parts: int = 
     truth = math.log(EFFECT) + regime.shift
     return Coverage(
         regime=regime.name,
-        says=regime.says,
+        flaw=regime.flaw,
         runs=len(low),
         passes=regime.passes,
         covered=float(numpy.mean((low <= truth) & (truth <= high))),

@@ -1,4 +1,4 @@
-"""The real trials: plans whose truth is known, run by the product's own code in fresh processes."""
+"""The real trials: plans whose truth is known, run by the product's code in fresh processes."""
 
 from __future__ import annotations
 

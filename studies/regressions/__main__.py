@@ -17,7 +17,7 @@ _output = click.option(
 
 @click.group()
 def main() -> None:
-    """Make regressions, look for them, and write down what was found."""
+    """Make regressions, and record whether a tool finds them."""
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """asv on commits whose truth is known: identical ones, slower ones, and ones that save more.
 
-A temporary clone gets the commits. Each is measured once, by `asv run` in asv's own environment, and compared
+A temporary clone gets the commits. Each is measured once, by `asv run` in asv's environment, and compared
 with the one before, by `asv compare`, which judges as `asv continuous` does.
 """
 

@@ -91,11 +91,11 @@ def measure_waits(log: Log) -> dict[int, int]:
         subprocess.run(command, check=True)
         export = [*GRADBENCH, "export", f"{folder}/run"]
         table = subprocess.run(export, check=True, capture_output=True, text=True).stdout
-    # What looking at the clock takes is part of the slowdown.
+    # What reading the clock takes is part of the slowdown.
     wait, number = _WAIT.format(waits={1: 0}), 10_000
-    looking = min(timeit.repeat(wait, "import time, torch; x = torch.ones(1)", number=number)) / number * 1e9
+    reading = min(timeit.repeat(wait, "import time, torch; x = torch.ones(1)", number=number)) / number * 1e9
     return {
-        int(row["numel"]): round(SLOWER * float(row["value"]) * 1e9 - looking)
+        int(row["numel"]): round(SLOWER * float(row["value"]) * 1e9 - reading)
         for row in csv.DictReader(table.splitlines())
         if (row["workload"], row["method"], row["metric"]) == ("square.backward", "function", "time")
     }

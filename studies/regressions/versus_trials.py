@@ -75,7 +75,7 @@ def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> 
         kinds = [("identical", "")] * identical
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
         if path.is_file():
-            # Gone on with: only what is not there is measured, with a wait of its own.
+            # Go on with it: measure only what is not there, with a new wait.
             trials = msgspec.json.decode(path.read_bytes(), type=Trials)
             trials.waits = waits
         else:

@@ -1,6 +1,6 @@
 """The study as one command: `python -m studies.releases ENVIRONMENT ENVIRONMENT …`.
 
-Each environment has its own release of torch, and this gradbench; the others are compared with the first. The
+Each environment has another release of torch, and this gradbench; the others are compared with the first. The
 last two are also compared with each other, which shows whether the figures add up. Trials go into
 reports/releases/data, beside those that are there; `python -m studies.publish` makes the pages from them.
 """
@@ -25,7 +25,7 @@ DATA = Path("reports/releases/data")
 @click.option("--budget", type=float, default=300.0, show_default=True, help="Seconds for each trial.")
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
 def main(environments: tuple[str, ...], budget: float, data: Path) -> None:
-    """Compare releases of torch with the first of them, in environments of their own."""
+    """Compare releases of torch with the first of them, one release in each environment."""
     if len(environments) < 2:
         raise click.UsageError("expected two environments or more")
     trials = [(environments[0], other) for other in environments[1:]]

@@ -19,7 +19,7 @@ QUESTION = ("elementwise", "tracked", "requires_grad_false")
 
 
 def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
-    """Build the page, and beside each trial's data its own; replaces them as a whole."""
+    """Build the page, and the page of each trial beside its data; replaces them as a whole."""
     study = read(data)
     output.parent.mkdir(parents=True, exist_ok=True)
     products = [product for _, product in closures(study)]
@@ -42,7 +42,7 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         installation=INSTALLATION,
         header=next(iter(study.trials.values())).trial.header,
     )
-    # The same site, seen from a folder in the folder of the data.
+    # The same site, from a folder in the folder of the data.
     back = [Link(each.label, f"../../{each.href}") for each in site]
     for name, judged in study.trials.items():
         write_versus(judged, data / name / "index.html", back)

@@ -25,8 +25,8 @@ class Gradbench(Tool):
     """A run of three passes that ends with the budget, and the point estimate of its summary.
 
     As in every run there are a baseline, its twin and an empty loop beside the statements of the question.
-    `again` is a variant of its own, not the twin: a twin takes part in no verdict, so it could never be
-    called different. Three passes are fewer than gradbench advises (it warns below ten), but each imports
+    `again` is a variant beside the twin: a twin takes part in no verdict, so it could never be called
+    different. Three passes are fewer than gradbench advises (it warns below ten), but each imports
     torch, and a budget of seconds holds few.
     """
 

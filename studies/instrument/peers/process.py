@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Failed(Exception):
-    """A tool gave no answer; the message says why."""
+    """A tool gave no answer; the message is the reason."""
 
 
 def execute(

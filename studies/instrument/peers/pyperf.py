@@ -16,11 +16,11 @@ from studies.instrument.peers.tool import DRY, Answer, Reading, Settings, Tool, 
 
 
 class Pyperf(Tool):
-    """`Runner.timeit` in worker processes of its own, and the mean of all values, which it reports.
+    """`Runner.timeit` in worker processes, and the mean of all values, which it reports.
 
     Its documentation asks for many processes, 20 by default, of 1 warmup and 3 values each; every one
     imports torch, which is its real price here. So it gets as many as the budget holds, and what is
-    left goes into more values. The number of loops is the one that its own rule gives (the first power
+    left goes into more values. The number of loops is the one that its rule gives (the first power
     of two above its `min_time` of 0.1 s), found before the study: that spares it a process for each
     statement. Its verdict is that of `pyperf compare_to`, a t-test over all values; what is not
     significant it leaves open.
@@ -34,7 +34,7 @@ class Pyperf(Tool):
     min_time = 0.1
 
     def __init__(self) -> None:
-        # A guess, until its own dry call has measured them.
+        # A guess, until the dry call has measured them.
         self.speeds = {name: (350e-9 if name.startswith("short") else 3e-6) for name in STATEMENTS}
 
     def calibrate(self, readings: Sequence[Reading]) -> None:

@@ -24,7 +24,7 @@ class PytestBenchmark(Tool):
 
     The call of the function that the fixture gets is part of its times. Its warmup is on: without it
     the number of rounds follows from the duration of one cold call, and a function of 3 µs gets a
-    thirtieth of `max_time`. Its raw data are left out of its JSON file, by its own hook, since writing
+    thirtieth of `max_time`. Its raw data are left out of its JSON file, by its hook, since writing
     them takes time from measuring. It has no test for a difference.
     """
 

@@ -76,7 +76,7 @@ def dry_calls(tools: Sequence[Tool], log: Log) -> None:
 def study(data: Path, log: Log, budget: float = BUDGET, repetitions: Mapping[str, int] = REPETITIONS) -> None:
     """Ask every tool so often in each condition; one line of JSON for each reading.
 
-    Conditions take turns, and so do the tools within them, in an order of their own every time, so that
+    Conditions take turns, and so do the tools within them, in a new order every time, so that
     the drift of the machine is the same for all. A condition that cannot be made here is recorded once.
 
     Args:

@@ -65,9 +65,9 @@ class Tool:
     Its wall time is `crowd` times `fixed` for each start, and the measuring.
 
     Attributes:
-        fixed: seconds of wall time that one start takes besides measuring, on a core of its own.
+        fixed: seconds of wall time that one start takes besides measuring, on a free core.
         counts: it does a number of loops fixed beforehand, which take longer on a crowded core; other
-            tools look at the clock.
+            tools watch the clock.
         dry: seconds of measuring in each of its dry calls; a tool that gets the time of its end needs none.
     """
 
@@ -92,7 +92,7 @@ class Tool:
         return room
 
     def measured(self, settings: Settings) -> float:
-        """Seconds that the settings take on a core of its own, start-up aside."""
+        """Seconds that the settings take on a free core, start-up aside."""
         return settings["seconds"]
 
     def starts(self, settings: Settings) -> float:
