@@ -138,7 +138,7 @@ class Workers:
     Attributes:
         started: WorkerSettings, hash seed, padding and allocator of each process.
         tasks: pass, kind, comparison and seconds of each task.
-        lose: called with the job and the comparison; a kind of loss, or None for an answer.
+        lose: called with the settings and the comparison; a kind of loss, or None for an answer.
     """
 
     def __init__(self):
@@ -146,35 +146,35 @@ class Workers:
         self.free, self.lacks = {}, {"cuda": "there is no driver"}
         self.started, self.tasks = [], []
         self.now, self.startup, self.around = 0.0, 1.0, 0.02
-        self.lose = lambda job, comparison: None
+        self.lose = lambda settings, comparison: None
         self.noise = lambda comparison: 0.001
         self.observed = [Observation("persistence", "How long?", "seen = {}", "no_grad", {"after": True})]
 
     @contextlib.contextmanager
-    def __call__(self, job, hash_seed, padding, allocator, python=sys.executable):
+    def __call__(self, settings, hash_seed, padding, allocator, python=sys.executable):
         self.started.append(
-            SimpleNamespace(job=job, hash_seed=hash_seed, padding=padding, allocator=allocator)
+            SimpleNamespace(settings=settings, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )
         self.now += self.startup
-        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(job, task))
+        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(settings, task))
 
     def ready(self):
         return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)
 
-    def visit(self, job, task):
+    def visit(self, settings, task):
         if task.comparison is None:
             yield from self.observed
             return
-        self.tasks.append((job.number, job.kind, task.comparison.id, task.seconds))
-        kind = self.lose(job, task.comparison)
+        self.tasks.append((settings.number, settings.kind, task.comparison.id, task.seconds))
+        kind = self.lose(settings, task.comparison)
         if kind is not None:
             raise WorkerLost(kind, "lost on purpose")
         self.now += self.around
-        if job.kind == "memory":
+        if settings.kind == "memory":
             yield from memory_of(task.comparison)
             return
         self.now += task.seconds
-        yield visit_of(job.number, task.comparison, self.noise(task.comparison), task.seconds)
+        yield visit_of(settings.number, task.comparison, self.noise(task.comparison), task.seconds)
 
     def order(self, number):
         return [id for pass_, _, id, _ in self.tasks if pass_ == number]

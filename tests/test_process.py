@@ -16,7 +16,7 @@ from gradbench.measure.protocol import Finish, Ready, Task, WorkerSettings
 from gradbench.record.plan import Comparison, Expectation, Plan, Request, Variant
 from gradbench.record.visits import PassEnd, RunEnd
 
-JOB = WorkerSettings(1, "time", 0, 3)
+SETTINGS = WorkerSettings(1, "time", 0, 3)
 READY = msgspec.json.encode(Ready(ENVIRONMENT, 0.5)).decode()
 FINISH = msgspec.json.encode(Finish()).decode()
 UNTRACKED = Expectation(input_requires_grad=False, result_requires_grad=False, result_is_leaf=True)
@@ -65,7 +65,7 @@ def interpreter(tmp_path):
 
 
 def answers(python, timeout=5.0):
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+    with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
         worker.ready()
         return list(worker.visit(TASK, timeout))
 
@@ -77,16 +77,16 @@ def loss(python, timeout=5.0):
     return caught.value
 
 
-def test_a_worker_is_told_its_job_and_then_its_task(interpreter, tmp_path):
+def test_a_worker_gets_its_settings_and_then_its_task(interpreter, tmp_path):
     heard = tmp_path / "heard"
     answers(
         interpreter(
-            f"job = input(); say({READY!r}); task = input()\n"
-            f"open({str(heard)!r}, 'w').write(job + '\\n' + task); say({FINISH!r})"
+            f"settings = input(); say({READY!r}); task = input()\n"
+            f"open({str(heard)!r}, 'w').write(settings + '\\n' + task); say({FINISH!r})"
         )
     )
-    job, task = heard.read_text().splitlines()
-    assert msgspec.json.decode(job, type=WorkerSettings) == JOB
+    settings, task = heard.read_text().splitlines()
+    assert msgspec.json.decode(settings, type=WorkerSettings) == SETTINGS
     assert msgspec.json.decode(task, type=Task) == TASK
 
 
@@ -99,7 +99,7 @@ def test_a_worker_gets_its_hash_seed_padding_threads_and_allocator(
     python = interpreter(
         f"import json; json.dump(dict(os.environ), open({str(seen)!r}, 'w')); say({READY!r})"
     )
-    with WorkerProcess(JOB, 123, 45, allocator, python) as worker:
+    with WorkerProcess(SETTINGS, 123, 45, allocator, python) as worker:
         worker.ready()
     environment = msgspec.json.decode(seen.read_bytes())
     assert environment["PYTHONHASHSEED"] == "123"
@@ -164,7 +164,7 @@ def test_what_a_worker_said_before_it_died_is_kept(interpreter):
         '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":"m"}'
     )
     python = interpreter(f"say({READY!r}); input(); input(); say({failure!r}); os._exit(1)")
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+    with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
         worker.ready()
         messages = worker.visit(TASK, 5.0)
         assert next(messages).message == "m"
@@ -188,7 +188,7 @@ def test_no_process_is_left_when_the_parent_stops_in_the_middle(interpreter):
     before = set(psutil.Process().children())
 
     def stop():
-        with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+        with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
             worker.ready()
             raise KeyboardInterrupt
 

@@ -61,7 +61,7 @@ def test_the_same_seed_makes_the_same_run_and_another_seed_another(workers, meas
         workers.started.clear()
         workers.tasks.clear()
         measure_into(tmp_path / str(place), msgspec.structs.replace(REQUEST, seed=seed))
-        processes = [(each.job, each.hash_seed, each.padding) for each in workers.started]
+        processes = [(each.settings, each.hash_seed, each.padding) for each in workers.started]
         seen.append((processes, [id for _, _, id, _ in workers.tasks]))
     assert seen[0] == seen[1]
     assert seen[0][0] != seen[2][0]
@@ -72,14 +72,14 @@ def test_every_pass_is_a_fresh_process_with_a_hash_seed_and_padding_of_its_own(
     workers, measure_into, tmp_path
 ):
     results = measure_into(tmp_path / "run", REQUEST, passes=8, threads=2)
-    assert [(each.job.number, each.job.kind) for each in workers.started] == [
+    assert [(each.settings.number, each.settings.kind) for each in workers.started] == [
         (0, "memory"), *((number, "time") for number in range(1, 9)),
     ]  # fmt: skip
     for name in ("hash_seed", "padding"):
         assert len({getattr(each, name) for each in workers.started}) == 9
         assert [getattr(each, name) for each in workers.started] == [getattr(p, name) for p in results.passes]
-    assert len({each.job.seed for each in workers.started}) == 9
-    assert {each.job.threads for each in workers.started} == {2}
+    assert len({each.settings.seed for each in workers.started}) == 9
+    assert {each.settings.threads for each in workers.started} == {2}
 
 
 @pytest.mark.parametrize("allocator", ["keep", "system"])
@@ -119,7 +119,7 @@ def test_the_header_keeps_the_request_the_options_the_plan_and_the_machine(worke
 
 def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_into, tmp_path):
     bad = IDS[2]
-    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (2, bad) else None
+    workers.lose = lambda settings, comparison: "died" if (settings.number, comparison.id) == (2, bad) else None
     results = measure_into(tmp_path / "run", REQUEST, passes=3)
     assert visited(results) == once_each(3) - Counter({(2, bad): 1})
     (failure,) = results.failures
@@ -131,7 +131,7 @@ def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_
 
 def test_after_three_losses_in_a_row_a_comparison_is_not_tried_again(workers, measure_into, tmp_path):
     bad = IDS[0]
-    workers.lose = lambda job, comparison: "hung" if job.number > 1 and comparison.id == bad else None
+    workers.lose = lambda settings, comparison: "hung" if settings.number > 1 and comparison.id == bad else None
     results = measure_into(tmp_path / "run", REQUEST, passes=6)
     assert [(each.number, each.kind) for each in results.failures] == [
         (2, "hung"), (3, "hung"), (4, "hung"), (5, "given up"), (6, "given up"),
@@ -142,8 +142,8 @@ def test_after_three_losses_in_a_row_a_comparison_is_not_tried_again(workers, me
 
 def test_losses_that_are_not_in_a_row_do_not_add_up(workers, measure_into, tmp_path):
     bad = IDS[0]
-    workers.lose = lambda job, comparison: (
-        "died" if job.number % 3 and job.number and comparison.id == bad else None
+    workers.lose = lambda settings, comparison: (
+        "died" if settings.number % 3 and settings.number and comparison.id == bad else None
     )
     results = measure_into(tmp_path / "run", REQUEST, passes=9)
     assert [each.kind for each in results.failures] == ["died"] * 6
@@ -184,7 +184,7 @@ def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_
 )
 @pytest.mark.parametrize("preset", ["quick", "standard", "thorough"])
 def test_what_is_asked_takes_the_place_of_the_preset(preset, asked, goal):
-    base = goals.PRESETS[preset]
+    base = goals.BUDGETS[preset]
     passes, budget, precision = goal
     assert make_goal(preset, *asked) == Goal(
         base.passes if passes == "preset" else passes,
@@ -258,7 +258,7 @@ def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, 
     ],
 )
 def test_a_goal_is_asked_for_again_by_the_options_that_its_preset_does_not_imply(goal, options):
-    assert goal.options(goals.PRESETS["quick"]) == options
+    assert goal.options(goals.BUDGETS["quick"]) == options
 
 
 def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path, monkeypatch):
@@ -298,8 +298,8 @@ def test_a_process_that_cannot_start_later_ends_the_run_and_says_what_is_kept(
 
 
 def interrupt(number, id):
-    def lose(job, comparison):
-        if (job.number, comparison.id) == (number, id):
+    def lose(settings, comparison):
+        if (settings.number, comparison.id) == (number, id):
             raise KeyboardInterrupt
 
     return lose
@@ -323,7 +323,7 @@ def test_going_on_after_an_interrupt_completes_the_pass_and_adds_the_rest(worker
     workers.lose = interrupt(2, IDS[3])
     with pytest.raises(EndedEarly):
         measure_into(tmp_path / "run", REQUEST)
-    workers.lose = lambda job, comparison: None
+    workers.lose = lambda settings, comparison: None
     resume(tmp_path / "run", 4)
     results = read_results(tmp_path / "run")
     assert visited(results) == once_each(4)
@@ -373,7 +373,7 @@ def test_going_on_after_a_cut_at_any_line_measures_the_memory_of_every_variant(f
 
 
 def test_a_visit_that_was_lost_is_not_made_again(workers, measure_into, tmp_path):
-    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (1, IDS[0]) else None
+    workers.lose = lambda settings, comparison: "died" if (settings.number, comparison.id) == (1, IDS[0]) else None
     measure_into(tmp_path / "run", REQUEST, passes=1)
     workers.tasks.clear()
     resume(tmp_path / "run", 2)
@@ -775,8 +775,8 @@ def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_wit
     results = measure_into(tmp_path / "run", on("all"), passes=2)
     assert {each.device for each in results.header.plan.comparisons} == set(GPUS)
     assert results.header.request.device == "cpu,cuda:0,cuda:1"
-    assert workers.started[0].job.kind == "devices"
-    assert all(each.job.accelerators for each in workers.started[1:])
+    assert workers.started[0].settings.kind == "devices"
+    assert all(each.settings.accelerators for each in workers.started[1:])
     again = resume(tmp_path / "run", 3)
     assert visited(again) == once_each(3, [each.id for each in results.header.plan.comparisons])
 
@@ -784,8 +784,8 @@ def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_wit
 def test_a_run_on_the_cpu_does_not_look_for_devices_nor_start_their_drivers(workers, measure_into, tmp_path):
     with_gpus(workers)
     measure_into(tmp_path / "run", REQUEST, passes=1)
-    assert {each.job.kind for each in workers.started} == {"memory", "time"}
-    assert not any(each.job.accelerators for each in workers.started)
+    assert {each.settings.kind for each in workers.started} == {"memory", "time"}
+    assert not any(each.settings.accelerators for each in workers.started)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "cuda:0,cuda:2", "cuda:x", "xpu"])

@@ -325,7 +325,7 @@ def test_a_method_that_is_none_is_refused_before_the_file_is_read(tmp_path):
 
 
 def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp_path):
-    def interrupted(job, comparison):
+    def interrupted(settings, comparison):
         raise KeyboardInterrupt
 
     workers.lose = interrupted
@@ -341,7 +341,7 @@ def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp
             plan_of(),
             file,
         )
-    assert {each.job.file for each in workers.started} == {str(file)}
+    assert {each.settings.file for each in workers.started} == {str(file)}
 
 
 def made(ratios=None, **changes):

@@ -360,12 +360,12 @@ def report(results: Path | None, output: Path | None) -> None:
 
     results = results or _newest(FILENAME)
     if is_trial(results):
-        from gradbench.versus.judge import judge
+        from gradbench.versus.judge import judge_trial
         from gradbench.versus.page import write_versus
 
         trial = read_trial(results)
         page = output or trial.path.parent / "report.html"
-        write_versus(judge(trial), page)
+        write_versus(judge_trial(trial), page)
         click.echo(f"report: {page}")
         return
     path = locate(results)
@@ -630,7 +630,7 @@ def versus(
     """
     from gradbench.record.plan import Comparison, Request
     from gradbench.versus.cells import planned, written
-    from gradbench.versus.judge import judge
+    from gradbench.versus.judge import judge_trial
     from gradbench.versus.progress import make_watcher
     from gradbench.versus.records import Options
     from gradbench.versus.sides import open_sides
@@ -658,7 +658,7 @@ def versus(
         if device != "cpu":
             comparisons = wanted(on_both(request, sides))
         trial = measure(folder, sides, comparisons, options, _command(sys.argv[1:]), watcher)
-    judged = judge(trial)
+    judged = judge_trial(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if as_json else as_text(judged, _width()))
     if with_report:
         from gradbench.versus.page import write_versus

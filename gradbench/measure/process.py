@@ -54,7 +54,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        job: WorkerSettings,
+        settings: WorkerSettings,
         hash_seed: int,
         padding: int,
         allocator: Allocator,
@@ -64,8 +64,8 @@ class WorkerProcess:
         environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
             "PYTHONHASHSEED": str(hash_seed),
             "GRADBENCH_PADDING": "x" * padding,
-            "OMP_NUM_THREADS": str(job.threads),
-            "MKL_NUM_THREADS": str(job.threads),
+            "OMP_NUM_THREADS": str(settings.threads),
+            "MKL_NUM_THREADS": str(settings.threads),
         }
         if allocator == "keep":
             environment |= KEEP_PAGES
@@ -89,7 +89,7 @@ class WorkerProcess:
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._decoder = msgspec.json.Decoder(Message)
-        self._send(job)
+        self._send(settings)
 
     def __enter__(self) -> WorkerProcess:
         return self

@@ -22,7 +22,7 @@ from gradbench.analyse.summary import worst_precision
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import user_model as own
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.measure.goal import FEWEST_FOR_PRECISION, PRESETS, Goal
+from gradbench.measure.goal import FEWEST_FOR_PRECISION, BUDGETS, Goal
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.protocol import Ready, Task, WorkerSettings
 from gradbench.measure.remaining import Remaining
@@ -262,7 +262,7 @@ class _Run:
             "--resume",
             "--output",
             str(kept.path.parent),
-            *self._goal.options(PRESETS.get(self._options.preset)),
+            *self._goal.options(BUDGETS.get(self._options.preset)),
         ]
         return EndedEarly(
             f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
@@ -351,7 +351,7 @@ class _Run:
         slices = self._slices(comparisons, seconds)
         timed = 0.0
         while order:
-            job = WorkerSettings(
+            settings = WorkerSettings(
                 number,
                 kind,
                 dice.getrandbits(32),
@@ -364,7 +364,7 @@ class _Run:
             # Resident memory grows only where freed pages go back to the system.
             allocator = self._options.allocator if kind == "time" else "system"
             self._progress.starting(number)
-            with WorkerProcess(job, hash_seed, padding, allocator) as worker:
+            with WorkerProcess(settings, hash_seed, padding, allocator) as worker:
                 ready = worker.ready()
                 self._opened(ready)
                 self._write(PassStart(number, kind, ready.import_seconds, hash_seed, padding))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradbench.analyse import stats
 from gradbench.record.interval import Interval
-from gradbench.versus.judge import Judged, VariantOutcome, between, judge
+from gradbench.versus.judge import Judged, VariantOutcome, installation_spread, judge_trial
 from gradbench.versus.records import PairTime, read_trial
 
 
@@ -58,7 +58,7 @@ class Study:
 
 def read(data: Path) -> Study:
     """The trials under a folder, one in each of its own. Raises as `read_trial` does."""
-    found = {path.name: judge(read_trial(path)) for path in sorted(data.iterdir()) if path.is_dir()}
+    found = {path.name: judge_trial(read_trial(path)) for path in sorted(data.iterdir()) if path.is_dir()}
     return Study(found)
 
 
@@ -83,7 +83,7 @@ def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Pric
             found.append((_log(own, other, "a"), _log(own, other, "b")))
     if len(found) < 2:
         return None
-    shared = math.sqrt(2) * between(judged.trial)
+    shared = math.sqrt(2) * installation_spread(judged.trial)
     columns = ([a for a, _ in found], 0.0), ([b for _, b in found], 0.0), ([b - a for a, b in found], shared)
     intervals = [
         each.map(math.exp)

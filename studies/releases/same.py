@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from gradbench.versus.judge import VariantOutcome, judge
+from gradbench.versus.judge import VariantOutcome, judge_trial
 from gradbench.versus.records import Trial, read_trial
 
 # By the name of their folder, what the sides were; in the order in which they are shown.
@@ -65,7 +65,7 @@ def beyond(way: str, trials: list[Trial]) -> Beyond:
     for each, own in zip(trials, options, strict=True):
         for shared, seen in variants.items():
             each.header = msgspec.structs.replace(each.header, shared=shared, options=own)
-            judged = judge(each)
+            judged = judge_trial(each)
             seen += judged.variants
         pairs.append(judged.pairs)
     return Beyond(
