@@ -106,7 +106,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                 Alternative(
                     name="backward",
                     label="backward()",
-                    effect="The graph is released on the alternative.",
+                    effect="The graph is released on the way.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward()",
                     holds=_SOME,
@@ -126,7 +126,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
             shows="What a step costs in time and memory without its optimizer, by how gradients are cleared.",
-            statement=f"{forward}\nWAY",
+            statement=f"{forward}\nVARIANT",
             timeline=True,
             baseline="set_to_none",
             alternatives=(
