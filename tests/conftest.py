@@ -11,8 +11,9 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
+from gradbench.measure import devices, pace, passes, run
 from gradbench.measure import goal as goals
-from gradbench.measure import run
+from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Ready
 from gradbench.record.observation import Observation
@@ -184,8 +185,14 @@ class Workers:
 def workers(monkeypatch):
     """Runs in this test start no process and take no time; the fixture tells what they asked for."""
     stand_in = Workers()
-    monkeypatch.setattr(run, "WorkerProcess", stand_in)
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: stand_in.now))
+    clock = SimpleNamespace(monotonic=lambda: stand_in.now)
+    for module, name, other in (
+        (passes, "WorkerProcess", stand_in),
+        (devices, "WorkerProcess", stand_in),
+        (passes, "time", clock),
+        (pace, "time", clock),
+    ):
+        monkeypatch.setattr(module, name, other)
     return stand_in
 
 
@@ -212,16 +219,10 @@ def wait_until_gone():
 def measure_into():
     """Start a run as the command would, with a goal in passes unless told otherwise."""
 
-    def measure(folder, request, passes=3, goal=None, plan=None, **options):
+    def measure(folder, request, passes=3, goal=None, plan=None, precision=None, **options):
         known = {"preset": "quick", "threads": 1, "allocator": "keep", "timeout": 30.0}
-        return run.start(
-            folder,
-            request,
-            Options(**{**known, **options}),
-            goal or goals.Goal(passes, None, None, 0.1),
-            "gradbench run",
-            run.Progress(),
-            plan,
-        )
+        order = run.Order(request, Options(**{**known, **options}), "gradbench run", plan)
+        steering = Steering(goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None))
+        return run.start(folder, order, steering)
 
     return measure

@@ -344,7 +344,9 @@ def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
 
 
 def test_a_run_of_which_a_part_failed_is_done_and_says_so(call, workers):
-    workers.lose = lambda settings, comparison: "hung" if settings.number and comparison.workload == "chain" else None
+    workers.lose = lambda settings, comparison: (
+        "hung" if settings.number and comparison.workload == "chain" else None
+    )
     code, out, err = call(
         "run", "--workload", "control,chain", *SMALL[2:], "--passes", "3", "--output", "out"
     )

@@ -162,7 +162,9 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
         precision: float | None, threads: int, allocator: Any, seed: int, timeout: float,
         output: Path | None, resume: bool, with_report: bool, quiet: bool) -> None:  # fmt: skip
     """Measure, and build the report (the main job)."""
+    from gradbench.analyse.summary import worst_precision
     from gradbench.measure import run as runs
+    from gradbench.measure.passes import Steering
     from gradbench.measure.progress import make_progress
     from gradbench.record.plan import Request
     from gradbench.record.results import Options
@@ -172,13 +174,14 @@ def run(context: click.Context, preset: str, workloads: list[str], methods: list
         folder = output or _newest()
         goal = _resumed_goal(folder, passes, budget, precision)
         with make_progress(quiet) as progress:
-            results = runs.resume(folder, goal, progress)
+            results = runs.resume(folder, Steering(goal, worst_precision, progress))
     else:
         goal = make_goal(preset, passes, budget, precision)
         request = Request(tuple(workloads), tuple(methods), tuple(sizes), device, dtype, seed, preset, cold)
         options = Options(preset, threads, allocator, timeout)
         with make_progress(quiet) as progress, _new(output) as folder:
-            results = runs.start(folder, request, options, goal, _command(sys.argv[1:]), progress)
+            order = runs.Order(request, options, _command(sys.argv[1:]))
+            results = runs.start(folder, order, Steering(goal, worst_precision, progress))
     _finish(results.path, with_report, quiet)
 
 
@@ -278,7 +281,9 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
     leaves the model in. The text of the file is kept in the results, and shown in the report.
     """
+    from gradbench.analyse.summary import worst_precision
     from gradbench.measure import run as runs
+    from gradbench.measure.passes import Steering
     from gradbench.measure.progress import doing, make_progress
     from gradbench.measure.user_model import plan_user_model
     from gradbench.record.results import Options, new_folder, read_results
@@ -293,7 +298,7 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
         with doing(looking, quiet):
             own = plan_user_model(file, asked.methods, asked.seed, asked.preset, threads)
         with make_progress(quiet) as progress:
-            results = runs.resume(folder, goal, progress, own.plan, file)
+            results = runs.resume(folder, Steering(goal, worst_precision, progress), own.plan, file)
         _finish(results.path, with_report, quiet)
         return
     goal = make_goal(preset, passes, budget, precision)
@@ -314,7 +319,8 @@ def model(context: click.Context, file: Path, preset: str, methods: list[str], p
     # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
     words = [file.name if each == str(file) else each for each in sys.argv[1:]]
     with make_progress(quiet) as progress, _new(output, f"{file.stem}-") as folder:
-        results = runs.start(folder, own.request, options, goal, _command(words), progress, own.plan, file)
+        order = runs.Order(own.request, options, _command(words), own.plan, file)
+        results = runs.start(folder, order, Steering(goal, worst_precision, progress))
     _finish(results.path, with_report, quiet)
 
 

@@ -242,7 +242,9 @@ class Worker:
         variant = comparison.baseline
         try:
             baseline = check_variant(ReadyVariant(variant, shared), comparison)
-            answer = expected_answer(comparison, variant, shared) if self._settings.number <= ANSWERED else None
+            answer = (
+                expected_answer(comparison, variant, shared) if self._settings.number <= ANSWERED else None
+            )
             if answer is not None:
                 check_answer(_result(baseline), answer, comparison)
         except Exception as error:

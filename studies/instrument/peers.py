@@ -39,6 +39,8 @@ from scipy.special import chdtri
 from gradbench.analyse.summary import summarise
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
+from gradbench.measure.pace import REPORT_SECONDS
+from gradbench.measure.passes import Steering
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import Options
@@ -685,16 +687,11 @@ def plan() -> Plan:
 def measure(folder: Path, until: float, passes: int) -> Answer:
     """gradbench's answer, by a run into a new folder that ends at `until` (as of `time.time()`)."""
     left = until - time.time()
-    results = run.start(
-        folder,
-        Request(),
-        Options("study", 1, "keep", 60.0, memory=False),
-        # The report that a run keeps time for is not made here.
-        Goal(passes, left + run.REPORT_SECONDS, None, left),
-        "make instrument (peers)",
-        run.Progress(),
-        plan(),
-    )
+    options = Options("study", 1, "keep", 60.0, memory=False)
+    # The report that a run keeps time for is not made here.
+    goal = Goal(passes, left + REPORT_SECONDS, None, left)
+    order = run.Order(Request(), options, "make instrument (peers)", plan())
+    results = run.start(folder, order, Steering(goal))
     said = {"faster": "different", "slower": "different", "same": "same", "cannot tell": "cannot tell"}
     seconds, ratios = {}, {}
     verdicts: dict[str, str | None] = {}

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
+from gradbench.measure.pace import REPORT_SECONDS
+from gradbench.measure.passes import Steering
 from gradbench.record.plan import Comparison, Plan, Request, Role, Variant
 from gradbench.record.results import BATCH_SECONDS, Allocator, Options
 from studies.instrument.variants import comparison, repeated, variant
@@ -65,15 +67,14 @@ class Trial:
 def measure(trial: Trial, output: Path) -> None:
     """Run a trial; leave its results file, compressed, at `output`."""
     with tempfile.TemporaryDirectory() as folder:
-        results = run.start(
-            Path(folder),
+        order = run.Order(
             Request(),
             Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds),
-            Goal(trial.passes, trial.budget, None, trial.slice),
             f"make instrument ({trial.name})",
-            run.Progress(),
             Plan(trial.comparisons),
         )
+        goal = Goal(trial.passes, trial.budget, None, trial.slice)
+        results = run.start(Path(folder), order, Steering(goal))
         output.write_bytes(gzip.compress(results.path.read_bytes(), mtime=0))
 
 
@@ -153,7 +154,7 @@ def power(number: int) -> Trial:
         passes=None,
         slice=0.25,
         # The report that a run keeps time for is not made here.
-        budget=10.0 + run.REPORT_SECONDS,
+        budget=10.0 + REPORT_SECONDS,
     )
 
 
