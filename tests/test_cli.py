@@ -357,8 +357,8 @@ def test_a_folder_of_that_name_that_was_there_is_not_hidden_from_git(call, worke
 
 
 def test_a_run_that_is_asked_to_end_does_so_as_by_ctrl_c(call, workers):
-    def ended(job, comparison):
-        if job.number == 2:
+    def ended(settings, comparison):
+        if settings.number == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     workers.lose = ended
@@ -380,7 +380,7 @@ def test_a_run_says_what_it_found_and_a_quiet_one_only_where_it_is(call, workers
 
 
 def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
-    workers.lose = lambda job, comparison: "died"
+    workers.lose = lambda settings, comparison: "died"
     code, _, err = call("run", *SMALL, "--passes", "2", "--output", "out", "--quiet")
     assert code == 3
     assert err.startswith("gradbench: stopped: Nothing could be measured: lost on purpose (control/100/")
@@ -390,7 +390,9 @@ def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
 
 
 def test_a_run_of_which_a_part_failed_is_done_and_says_so(call, workers):
-    workers.lose = lambda job, comparison: "hung" if job.number and comparison.workload == "chain" else None
+    workers.lose = lambda settings, comparison: (
+        "hung" if settings.number and comparison.workload == "chain" else None
+    )
     code, out, err = call(
         "run", "--workload", "control,chain", *SMALL[2:], "--passes", "3", "--output", "out"
     )
