@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PRESET ?= standard
 DEVICE ?= cpu
+# What comes before the tests; `setup` leaves format, lint and types out.
+CHECK ?= check
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -13,7 +15,7 @@ READY := $(VENV)/.ready
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET) --device $(DEVICE)
 
-test: check browser
+test: $(CHECK) browser
 	$(BIN)/python -m pytest
 
 # What needs a CUDA device, on a machine that has one. In an environment of your own: python -m pytest -m cuda

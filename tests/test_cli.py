@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -330,6 +331,24 @@ def test_an_export_that_fails_half_way_leaves_no_file(small_run, tmp_path):
 def test_a_report_that_cannot_be_written_is_refused(refuse, small_run, tmp_path, output):
     (tmp_path / "file").write_text("mine")
     refuse("report", small_run, "--output", output)
+
+
+def test_a_report_that_is_interrupted_as_it_is_written_leaves_what_was_there(small_run, tmp_path):
+    """A pipe that nobody empties holds the command up in the middle of its write."""
+    page, part = tmp_path / "page.html", tmp_path / "page.html.part"
+    page.write_text("mine")
+    os.mkfifo(part)
+    process = subprocess.Popen(
+        [GRADBENCH, "report", small_run, "--output", page], stderr=subprocess.PIPE, text=True
+    )
+    with os.fdopen(os.open(part, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        assert select.select([reader], [], [], 60)[0]
+        assert process.poll() is None, "it ended before the pipe was full"
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (3, "gradbench: stopped: interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == [page]
+    assert page.read_text() == "mine"
 
 
 def test_a_report_does_not_take_the_place_of_a_folder(refuse, small_run, tmp_path):
