@@ -155,12 +155,8 @@ def test_where_the_host_turns_into_the_device_is_said_from_the_figures(both):
         "1,000,000 on.",
         "no_grad: the host's time is the longer up to 100,000 elements, the device's from 1,000,000 on.",
     ]
-    assert turn.turns(own[:3])[0].endswith(
-        "the host's time is the longer at every size that was measured."
-    )
-    assert turn.turns(own[3:])[0].endswith(
-        "the device's time is the longer at every size that was measured."
-    )
+    assert turn.turns(own[:3])[0].endswith("the host's time is the longer at every size that was measured.")
+    assert turn.turns(own[3:])[0].endswith("the device's time is the longer at every size that was measured.")
 
 
 def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(both):
