@@ -19,6 +19,7 @@ from conftest import GRADBENCH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import goal as goals
@@ -117,6 +118,7 @@ def test_the_header_keeps_the_request_the_options_the_plan_and_the_machine(worke
     assert header.plan == plan_run(REQUEST)
     assert header.options.threads == 3
     assert header.environment == workers.environment
+    assert header.labels == {method.name: method.label for method in METHODS}
 
 
 def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_into, tmp_path):
