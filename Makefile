@@ -15,8 +15,11 @@ READY := $(VENV)/.ready
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET) --device $(DEVICE)
 
+# Side by side what no neighbour disturbs, a file to a process, so that what a file builds is built once. Then one
+# by one what judges real times. `pytest` alone runs all of it, one by one.
 test: $(CHECK) browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not timing" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m timing
 
 # What needs a CUDA device, on a machine that has one. In an environment of your own: python -m pytest -m cuda
 test-cuda: $(READY)

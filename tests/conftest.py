@@ -1,6 +1,9 @@
 """What tests share: one real run, and workers that stand in for real processes."""
 
 import contextlib
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -43,6 +46,12 @@ def pytest_configure(config):
             f"--benchmark-compare={config.getoption('benchmark_compare', None) or 'nothing'}; "
             "save one with --benchmark-autosave, and give --benchmark-compare"
         )
+
+
+def pytest_sessionstart():
+    """What tests start, pytest and asv among it, starts as from a shell: not as a part of this session."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
+        os.environ.pop(name, None)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -109,15 +118,39 @@ def gradbench():
 
 
 @pytest.fixture(scope="session")
-def small_run(gradbench, tmp_path_factory):
-    """The folder of one real run: three passes over two comparisons, with its report."""
-    folder = tmp_path_factory.mktemp("small") / "run"
-    done = gradbench(
-        "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
-        "--preset", "quick", "--passes", "3", "--output", folder, cwd=folder.parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder
+def built_once(request, tmp_path_factory):
+    """Call `make(folder)` in the first process of this session that asks by that name; the folder, for all."""
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        base = base.parent
+
+    def build(name, make):
+        folder, whole = base / name, base / f"{name}.whole"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                # What a process that failed has left is not taken for what another one made.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def small_run(gradbench, built_once):
+    """The folder of one real run: three passes over two comparisons, with its report. Tests leave it alone."""
+
+    def make(folder):
+        done = gradbench(
+            "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
+            "--preset", "quick", "--passes", "3", "--output", folder / "run", cwd=folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    return built_once("small", make) / "run"
 
 
 def visit_of(number, comparison, error=0.001, seconds=0.5):

@@ -619,6 +619,7 @@ def test_a_real_run_measures_its_plan(small_run):
         assert {"requires_grad_false", "twin", "twin_own_buffer", "empty", "no_grad"} <= set(visit.variants)
 
 
+@pytest.mark.timing
 def test_a_real_run_ends_with_its_budget(measure_into, tmp_path):
     began = time.monotonic()
     goal = Goal(None, REPORT_SECONDS + 3.0, None, 0.2)

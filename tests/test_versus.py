@@ -411,6 +411,7 @@ def found(gradbench, tmp_path_factory):
     return folder, done
 
 
+@pytest.mark.timing
 def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
     _, done = found
     assert done.returncode == 1, done.stderr
