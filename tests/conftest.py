@@ -1,6 +1,7 @@
 """What tests share: one real run, and workers that stand in for real processes."""
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from gradbench.measure import devices, pace, passes, run
 from gradbench.measure import goal as goals
 from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
-from gradbench.measure.protocol import Ready
+from gradbench.measure.protocol import Finish, Ready
 from gradbench.record.observation import Observation
 from gradbench.record.results import Options
 from gradbench.record.visits import Memory, VariantTime, Visit
@@ -157,7 +158,11 @@ class Workers:
             SimpleNamespace(settings=settings, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )
         self.now += self.startup
-        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(settings, task))
+        yield SimpleNamespace(
+            ready=self.ready,
+            visit=lambda task, timeout: self.visit(settings, task),
+            ask=lambda task, timeout: itertools.chain(self.visit(settings, task), [Finish()]),
+        )
 
     def ready(self):
         return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)

@@ -637,11 +637,12 @@ def versus(
     from gradbench.record.plan import Comparison, Request
     from gradbench.versus.cells import planned, written
     from gradbench.versus.judge import judge_trial
+    from gradbench.versus.processes import Order
     from gradbench.versus.progress import make_watcher
     from gradbench.versus.records import Options
-    from gradbench.versus.sides import open_sides
+    from gradbench.versus.sides import on_both, open_sides
     from gradbench.versus.text import as_data, as_text
-    from gradbench.versus.trial import measure, on_both
+    from gradbench.versus.trial import measure
 
     within = _margin(margin)
     if not 10 <= budget < 1e7:
@@ -663,7 +664,7 @@ def versus(
     with open_sides(one, other) as sides, make_watcher() as watcher, _new(output, "versus-") as folder:
         if device != "cpu":
             comparisons = wanted(on_both(request, sides))
-        trial = measure(folder, sides, comparisons, options, _command(sys.argv[1:]), watcher)
+        trial = measure(folder, Order(sides, comparisons, options, _command(sys.argv[1:])), watcher)
     judged = judge_trial(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if as_json else as_text(judged, _width()))
     if with_report:
