@@ -495,6 +495,42 @@ def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
     assert any("interrupted" in note for note in text.notes(judge_trial(kept)))
 
 
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from gradbench.errors import EndedEarly
+from gradbench.versus.cells import written
+from gradbench.versus.processes import Order
+from gradbench.versus.records import Options
+from gradbench.versus.sides import Side
+from gradbench.versus.trial import Watcher, measure
+
+class Full(Watcher):
+    def began(self, trial):
+        # The system refuses what would make a file longer than this, as a full disk does.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        length = trial.path.stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
+
+side = Side("here", sys.executable)
+try:
+    measure(Path(sys.argv[1]), Order((side, side), (written("", "pass"),), Options(0.02, 60.0, 2)), Full())
+except EndedEarly as ended:
+    print(ended)
+    sys.exit(ended.exit_code)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the length of a file")
+def test_a_full_disk_ends_a_trial_with_what_is_kept(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, tmp_path / "t"], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    kept = read_trial(tmp_path / "t")
+    assert f"cannot go on: File too large; 0 pairs are kept in {kept.path}; see them with: " in done.stdout
+    assert kept.cut_off == 0
+    assert kept.memory
+
+
 def test_code_that_cannot_be_measured_at_all_is_a_request_that_is_wrong(gradbench, tmp_path):
     for statement, says in (("import os; os._exit(3)", "exit code 3"), ("y = nothing", "NameError")):
         done = gradbench("versus", sys.executable, sys.executable, "--statement", statement, cwd=tmp_path)
