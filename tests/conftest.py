@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from gradbench.measure import devices, pace, passes, run
 from gradbench.measure import goal as goals
 from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
-from gradbench.measure.protocol import Ready
+from gradbench.measure.protocol import Finish, Ready
 from gradbench.record.observation import Observation
 from gradbench.record.results import Options
 from gradbench.record.visits import Memory, VariantTime, Visit
@@ -50,7 +51,12 @@ def pytest_configure(config):
 
 def pytest_sessionstart():
     """What tests start, pytest and asv among it, starts as from a shell: not as a part of this session."""
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
+    for name in (
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+        "PYTEST_XDIST_TESTRUNUID",
+        "PYTEST_ADDOPTS",
+    ):
         os.environ.pop(name, None)
 
 
@@ -190,7 +196,11 @@ class Workers:
             SimpleNamespace(settings=settings, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )
         self.now += self.startup
-        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(settings, task))
+        yield SimpleNamespace(
+            ready=self.ready,
+            visit=lambda task, timeout: self.visit(settings, task),
+            ask=lambda task, timeout: itertools.chain(self.visit(settings, task), [Finish()]),
+        )
 
     def ready(self):
         return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)

@@ -228,18 +228,18 @@ class Calls:
         self._setup_per_call = setup
         self.variant = SimpleNamespace(name="a", setup_per_call="" if setup is None else "setup_per_call")
 
-    def batch_between(self, n, between):
+    def batch_marked(self, n, marks):
         if self._setup_per_call is not None:
             self._setup_per_call()
         self._function()
         if self._setup_per_call is None:
-            between.begin()
+            marks.begin()
         for _ in range(n):
             if self._setup_per_call is not None:
                 self._setup_per_call()
-                between.begin()
+                marks.begin()
             self._function()
             if self._setup_per_call is not None:
-                between.end()
+                marks.end()
         if self._setup_per_call is None:
-            between.end()
+            marks.end()

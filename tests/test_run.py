@@ -540,7 +540,7 @@ def test_a_run_that_another_process_goes_on_with_is_refused(finished, workers):
 FULL = """
 import resource, signal, sys
 from conftest import Workers
-from gradbench.cli import main
+from gradbench.cli.main import main
 from gradbench.measure import devices, passes
 passes.WorkerProcess = devices.WorkerProcess = Workers()
 # The system refuses what would make a file longer than this, as a full disk does.
@@ -567,7 +567,7 @@ def test_a_full_disk_ends_a_run_with_the_command_to_go_on_and_a_file_that_can_be
     done = run_within(ENOUGH, *ASKED, "--output", whole)
     assert done.returncode == 0, done.stderr
     lines = (whole / FILENAME).read_bytes().splitlines(keepends=True)
-    for last in (1, 3, len(lines) - 1):
+    for last in (1, 3, len(lines) // 2):
         folder = tmp_path / str(last)
         kept = sum(map(len, lines[:last]))
         # A part of the next record still fits.

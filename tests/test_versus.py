@@ -23,6 +23,7 @@ from gradbench.versus import text
 from gradbench.versus.cells import CALIBRATION_TASK, USUAL_METHODS, planned, written
 from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge_trial
 from gradbench.versus.page import write_versus
+from gradbench.versus.processes import Order
 from gradbench.versus.records import (
     Options,
     PairTime,
@@ -32,8 +33,8 @@ from gradbench.versus.records import (
     SideMemory,
     read_trial,
 )
-from gradbench.versus.sides import Side, open_sides
-from gradbench.versus.trial import Watcher, measure, same_file
+from gradbench.versus.sides import Side, open_sides, same_file
+from gradbench.versus.trial import Watcher, measure
 
 
 def outcomes(made):
@@ -348,6 +349,33 @@ def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repo
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_a_revision_has_its_links_and_what_may_be_executed_and_the_repository_is_left_as_it_was(repository):
+    def git(*arguments):
+        done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    (repository / "src" / "same.py").symlink_to("thing.py")
+    (repository / "all").symlink_to("src")
+    (repository / "tool").write_text("#!/bin/sh\n")
+    (repository / "tool").chmod(0o755)
+    git("add", "--all")
+    git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "--quiet", "--message", "links")
+    (repository / "src" / "thing.py").write_text("changed = True\n")
+    (repository / "new").write_text("staged\n")
+    git("add", "new")
+    before = git("status", "--porcelain=v2"), git("worktree", "list")
+    with open_sides("HEAD", "fast") as sides:
+        folder = Path(sides[0].sources)
+        assert (folder / "src" / "same.py").readlink() == Path("thing.py")
+        assert (folder / "all").readlink() == Path("src")
+        assert "450" in (folder / "all" / "same.py").read_text()
+        assert os.access(folder / "tool", os.X_OK)
+        assert not os.access(folder / "src" / "thing.py", os.X_OK)
+        assert sorted(each.name for each in folder.iterdir()) == ["all", "src", "tool"]
+        assert sorted(each.name for each in Path(sides[1].sources).iterdir()) == ["src"]
+    assert (git("status", "--porcelain=v2"), git("worktree", "list")) == before
+
+
 def test_a_program_of_the_same_name_does_not_hide_a_revision(repository, tmp_path, monkeypatch):
     program = tmp_path / "HEAD"
     program.write_text("#!/bin/sh\n")
@@ -461,11 +489,47 @@ def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
     side = Side("here", sys.executable)
     cells = (written("", "sum(range(10))"),)
     with pytest.raises(EndedEarly, match="1 pairs are kept"):
-        measure(tmp_path / "t", (side, side), cells, Options(0.02, 60.0, 5), "versus", Interrupted())
+        measure(tmp_path / "t", Order((side, side), cells, Options(0.02, 60.0, 5)), Interrupted())
     kept = read_trial(tmp_path / "t")
     assert len(kept.visits) == 1
     assert kept.end is None
     assert any("interrupted" in note for note in text.notes(judge_trial(kept)))
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from gradbench.errors import EndedEarly
+from gradbench.versus.cells import written
+from gradbench.versus.processes import Order
+from gradbench.versus.records import Options
+from gradbench.versus.sides import Side
+from gradbench.versus.trial import Watcher, measure
+
+class Full(Watcher):
+    def began(self, trial):
+        # The system refuses what would make a file longer than this, as a full disk does.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        length = trial.path.stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
+
+side = Side("here", sys.executable)
+try:
+    measure(Path(sys.argv[1]), Order((side, side), (written("", "pass"),), Options(0.02, 60.0, 2)), Full())
+except EndedEarly as ended:
+    print(ended)
+    sys.exit(ended.exit_code)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the length of a file")
+def test_a_full_disk_ends_a_trial_with_what_is_kept(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, tmp_path / "t"], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    kept = read_trial(tmp_path / "t")
+    assert f"cannot go on: File too large; 0 pairs are kept in {kept.path}; see them with: " in done.stdout
+    assert kept.cut_off == 0
+    assert kept.memory
 
 
 def test_code_that_cannot_be_measured_at_all_is_a_request_that_is_wrong(gradbench, tmp_path):
@@ -519,7 +583,7 @@ def test_another_gradbench_is_refused(tmp_path):
     sides = (Side("here", sys.executable), Side("old", str(python)))
     cells = (written("", "pass"),)
     with pytest.raises(RequestError, match=r"old: has gradbench 0\.0\.1"):
-        measure(tmp_path / "t", sides, cells, Options(0.02, 60.0, 1), "versus", Watcher())
+        measure(tmp_path / "t", Order(sides, cells, Options(0.02, 60.0, 1)), Watcher())
     assert not (tmp_path / "t").exists()
 
 
@@ -529,7 +593,7 @@ def test_a_program_that_is_none_is_one_line(tmp_path):
     program.chmod(0o755)
     sides = (Side("here", sys.executable), Side("none", str(program)))
     with pytest.raises(RequestError, match="cannot be started"):
-        measure(tmp_path / "t", sides, (written("", "pass"),), Options(0.02, 60.0, 1), "versus", Watcher())
+        measure(tmp_path / "t", Order(sides, (written("", "pass"),), Options(0.02, 60.0, 1)), Watcher())
 
 
 @pytest.mark.parametrize(

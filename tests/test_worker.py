@@ -4,6 +4,8 @@ import builtins
 import gc
 import io
 import math
+import subprocess
+import sys
 import weakref
 
 import msgspec
@@ -12,10 +14,11 @@ import pytest
 import torch
 
 from gradbench.define.planner import plan_run
-from gradbench.measure import worker as measure
-from gradbench.measure.protocol import Message, Task, Turn, WorkerSettings
+from gradbench.measure import build, rounds, worker
+from gradbench.measure.protocol import Calibrated, Message, Task, Turn, WorkerSettings
+from gradbench.measure.rounds import FEWEST_ROUNDS
 from gradbench.measure.visit import visit_times
-from gradbench.measure.worker import FEWEST_ROUNDS, Worker
+from gradbench.measure.worker import Worker
 from gradbench.record.plan import Comparison, Expectation, Request, Variant
 from gradbench.record.visits import Failure, Memory, Visit
 
@@ -147,7 +150,7 @@ def test_every_method_passes_its_own_checks(workload):
 
 def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatch):
     results = []
-    check = measure.check_variant
+    check = build.check_variant
 
     def watched(ready, comparison):
         assert sum(each() is not None for each in results) <= 1
@@ -156,7 +159,7 @@ def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatc
             results.append(weakref.ref(y))
         return y
 
-    monkeypatch.setattr(measure, "check_variant", watched)
+    monkeypatch.setattr(build, "check_variant", watched)
     (found,) = visit(planned("no_grad", "detach"))
     assert isinstance(found, Visit)
     assert len(results) == len(found.variants)
@@ -307,7 +310,7 @@ def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_tol
         asked.append((ready.variant.name, n))
         return n * {"tracked": 2_000, "requires_grad_false": 1_000}.get(ready.variant.name, 500)
 
-    monkeypatch.setattr(measure, "_run", run)
+    monkeypatch.setattr(worker, "run_batch", run)
     _, turn = take_turns(planned("tracked"), Turn({"tracked": 7, "requires_grad_false": 4}, 0.0))
     assert turn.seconds == {"tracked": pytest.approx(2e-6), "requires_grad_false": pytest.approx(1e-6)}
     # Once without the clock, since the other worker has had the caches, and once with it.
@@ -315,15 +318,54 @@ def test_a_turn_is_the_median_per_call_of_batches_of_as_many_calls_as_it_was_tol
 
 
 def test_a_variant_that_raises_in_its_turn_is_left_out_and_the_others_are_offered_anew(monkeypatch):
-    real, calls = measure._run, []
+    real, calls = worker.run_batch, []
 
     def run(ready, n):
         if ready.variant.name == "tracked" and n == 99:
-            raise measure.VariantFailed(ready, ValueError("in its turn"))
+            raise rounds.VariantFailed(ready, ValueError("in its turn"))
         calls.append(ready.variant.name)
         return real(ready, n)
 
-    monkeypatch.setattr(measure, "_run", run)
+    monkeypatch.setattr(worker, "run_batch", run)
     offer, failure, again = take_turns(planned("tracked"), Turn({"tracked": 99}, 0.001))
     assert (failure.variant, failure.message) == ("tracked", "ValueError: in its turn")
     assert again.calls.keys() == offer.calls.keys() - {"tracked"}
+
+
+# In an environment that is only compared (`versus`), what makes reports need not be installed.
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        blocked = ("scipy", "matplotlib", "jinja2", "click", "rich", "gradbench.analyse", "gradbench.report",
+                   "gradbench.define.workloads")
+        if any(name == each or name.startswith(each + ".") for each in blocked):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import gradbench.measure.protocol
+assert not {"torch", "numpy"} & set(sys.modules)
+import runpy
+runpy.run_module("gradbench.measure.worker", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("kind", ["time", "memory", "turns"])
+def test_a_worker_needs_no_package_that_only_reports_need_nor_the_tables(kind):
+    request = Request(("control", "attention", "inference"), ("no_grad",), ("small",))
+    comparisons = plan_run(request).comparisons
+    # One whose answer is a line, and some whose answers are functions.
+    assert {"answers." in each.answer for each in comparisons} == {True, False}
+    lines = [WorkerSettings(1, kind, 0, 1)]
+    for comparison in comparisons:
+        lines += [Task(comparison, 0.01), *([Turn()] if kind == "turns" else [])]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        input=b"".join(msgspec.json.encode(line) + b"\n" for line in lines), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    messages = [msgspec.json.decode(line, type=Message) for line in done.stdout.splitlines()]
+    assert not [each for each in messages if isinstance(each, Failure)]
+    found = {"time": Visit, "memory": Memory, "turns": Calibrated}[kind]
+    assert sum(isinstance(each, found) for each in messages) >= len(comparisons)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from simulated import Profiler, Simulated
 
-from gradbench.measure import clock, kernels
-from gradbench.measure import worker as measure
+from gradbench.measure import clock, kernels, rounds, worker
 from gradbench.measure.protocol import Message, Task, Turn, WorkerSettings
+from gradbench.measure.rounds import FEWEST_ROUNDS
 from gradbench.measure.visit import with_parts
-from gradbench.measure.worker import FEWEST_ROUNDS, Worker
+from gradbench.measure.worker import Worker
 from gradbench.record.plan import STATEMENT, Comparison, Expectation, Variant
 from gradbench.record.visits import Failure, Kernels, Memory, Timeline, VariantTime, Visit
 
@@ -365,7 +365,7 @@ def test_of_a_variant_whose_device_time_is_known_in_most_rounds_it_is_told_from_
 
 def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():
     assert b"host" not in msgspec.json.encode(VARIANTS[0])
-    assert measure.Rounds(numpy.ones((1, 1))).host is None
+    assert rounds.Rounds(numpy.ones((1, 1))).host is None
 
 
 def test_a_look_finds_what_is_free_on_each_accelerator_and_why_one_cannot_be_used(device):
@@ -377,13 +377,13 @@ def test_a_look_finds_what_is_free_on_each_accelerator_and_why_one_cannot_be_use
         real(name)
 
     device.set_device = use
-    found = measure.look(("cpu", "cuda:0", "cuda:1", "mps:0"))
+    found = worker.inspect_devices(("cpu", "cuda:0", "cuda:1", "mps:0"))
     assert found == ({"cuda:0": 10**9}, {"cuda:1": "CUDA error: out of memory"})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_an_accelerator_a_look_says_in_a_line_what_torch_says():
-    free, lacks = measure.look(("cpu",))
+    free, lacks = worker.inspect_devices(("cpu",))
     assert free == {}
     assert "CUDA" in lacks["cuda"] or "NVIDIA" in lacks["cuda"]
     assert "\n" not in lacks["cuda"]

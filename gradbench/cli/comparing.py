@@ -212,9 +212,10 @@ def versus(asked: VersusOptions) -> None:
 
 def _trial(asked: VersusOptions) -> Trial:
     """Measure both sides."""
+    from gradbench.versus.processes import Order
     from gradbench.versus.progress import make_watcher
-    from gradbench.versus.sides import open_sides
-    from gradbench.versus.trial import measure, on_both
+    from gradbench.versus.sides import on_both, open_sides
+    from gradbench.versus.trial import measure
 
     options, request = asked.recorded, asked.request
     asked.check()
@@ -227,7 +228,7 @@ def _trial(asked: VersusOptions) -> Trial:
     ):
         if asked.device != "cpu":
             comparisons = asked.comparisons(on_both(request, sides))
-        return measure(folder, sides, comparisons, options, command_line(sys.argv[1:]), watcher)
+        return measure(folder, Order(sides, comparisons, options, command_line(sys.argv[1:])), watcher)
 
 
 def _report(judged: Judged, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy
 from numpy.typing import NDArray
-from scipy.special import erf, log_softmax, softmax
 
 Array = NDArray[numpy.float64]
 Parameters = Mapping[str, Array]
@@ -52,14 +51,27 @@ def conv_net(x: Array, parameters: Parameters) -> Array:
     return linear(x.mean((2, 3)), parameters, "head")
 
 
+def softmax(x: Array) -> Array:
+    """Over the last dimension."""
+    powers = numpy.exp(x - x.max(-1, keepdims=True))
+    result: Array = powers / powers.sum(-1, keepdims=True)
+    return result
+
+
+# Neither NumPy nor the environments that are only compared have it for arrays.
+_erf = numpy.vectorize(math.erf, otypes=[numpy.float64])
+
+
 def cross_entropy(logits: Array, labels: Array) -> float:
     """The mean cross-entropy of logits (samples, classes) to labels (samples,)."""
-    return float(-log_softmax(logits, axis=1)[numpy.arange(len(labels)), labels.astype(int)].mean())
+    shifted = logits - logits.max(1, keepdims=True)
+    logs = shifted - numpy.log(numpy.exp(shifted).sum(1, keepdims=True))
+    return float(-logs[numpy.arange(len(labels)), labels.astype(int)].mean())
 
 
 def mlp_head_gradient(x: Array, parameters: Parameters, labels: Array) -> Array:
     """The gradient of the mean cross-entropy to the weight of the head: (classes, hidden)."""
-    probabilities = softmax(mlp(x, parameters), axis=1)
+    probabilities = softmax(mlp(x, parameters))
     wanted = numpy.eye(probabilities.shape[1])[labels.astype(int)]
     result: Array = (probabilities - wanted).T @ mlp_features(x, parameters) / len(labels)
     return result
@@ -80,8 +92,8 @@ def transformer_block(x: Array, parameters: Parameters, heads: int) -> Array:
     split = packed.reshape(samples, tokens, 3, heads, width // heads)
     queries, keys, values = numpy.moveaxis(split, (2, 3), (0, 2))
     scores = queries @ numpy.swapaxes(keys, -1, -2) / math.sqrt(width // heads)
-    attended = softmax(scores, axis=-1) @ values
+    attended = softmax(scores) @ values
     x = x + linear(numpy.swapaxes(attended, 1, 2).reshape(samples, tokens, width), parameters, "projection")
     expanded = linear(layer_norm(x, parameters, "norm_perceptron"), parameters, "expand")
-    gelu = 0.5 * expanded * (1.0 + erf(expanded / math.sqrt(2.0)))
+    gelu = 0.5 * expanded * (1.0 + _erf(expanded / math.sqrt(2.0)))
     return x + linear(gelu, parameters, "contract")

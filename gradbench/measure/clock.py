@@ -30,7 +30,7 @@ import torch
 
 from gradbench.measure.calibration import calibrate
 from gradbench.measure.environment import why_no_cuda
-from gradbench.measure.variant import Between
+from gradbench.measure.variant import BatchMarks
 from gradbench.record.devices import KINDS
 
 # Long against one synchronisation (some 10 µs), short enough that its launches fit the queue.
@@ -167,7 +167,7 @@ def wait_for(device: str | None = None) -> Callable[[], None] | None:
 class Timed(Protocol):
     """What the clock runs: a variant that is set up."""
 
-    def batch_between(self, n: int, between: Between) -> None: ...
+    def batch_marked(self, n: int, marks: BatchMarks) -> None: ...
 
 
 class _Wall:
@@ -268,11 +268,11 @@ class DeviceClock:
 
     def calibrate(self, ready: Timed, wanted: float) -> int:
         """Warm a variant up, and choose the calls of its batches: about `wanted` seconds, setups included."""
-        ready.batch_between(WARM_CALLS, self._wall())
+        ready.batch_marked(WARM_CALLS, self._wall())
 
         def batch(n: int) -> int:
             started = self._clock()
-            ready.batch_between(n, self._wall())
+            ready.batch_marked(n, self._wall())
             return self._clock() - started
 
         return calibrate(batch, wanted)
@@ -283,7 +283,7 @@ class DeviceClock:
     def wall(self, ready: Timed, n: int) -> tuple[float, float]:
         """A wall batch: nanoseconds of the host to issue n calls, and until the device had done them."""
         wall = self._wall()
-        ready.batch_between(n, wall)
+        ready.batch_marked(n, wall)
         self._issue[id(ready)] = wall.host / wall.times
         return wall.host, wall.wall
 
@@ -300,7 +300,7 @@ class DeviceClock:
         for _ in range(ATTEMPTS):
             cycles = math.ceil(margin * (self._issue[key] + self._pair) * self._cycles_per_ns)
             device = _Device(self._accelerator, cycles)
-            ready.batch_between(n, device)
+            ready.batch_marked(n, device)
             if device.covered:
                 self._given_up.pop(key, None)
                 return device.device

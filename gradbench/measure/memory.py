@@ -45,7 +45,7 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
     """
     if accelerator is not None:
         return _on_device(ready, comparison_id, accelerator)
-    events, own = _repeated(ready)
+    events, result = _repeated(ready)
     peak, retained = _levels(events)
     return Memory(
         comparison=comparison_id,
@@ -54,7 +54,7 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
         allocations=sum(1 for event in events if event > 0),
         peak=peak,
         retained=retained,
-        graph=retained - own,
+        graph=retained - result,
         saved=_saved(ready),
         resident=_resident(ready),
         source=SOURCE,
@@ -90,7 +90,7 @@ class _Counted(NamedTuple):
     peak: int
     retained: int
     blocks: int
-    own: int
+    result: int
 
 
 def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
@@ -108,7 +108,7 @@ def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
             after[_PEAK] - before[_LIVE],
             after[_LIVE] - before[_LIVE],
             after[_BLOCKS_PEAK] - before[_BLOCKS],
-            _own(kept, ready.x),
+            _result_bytes(kept, ready.x),
         )
 
     # Not the first: libraries make their workspaces in it.
@@ -128,7 +128,7 @@ def _on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator
         allocations=found.allocations,
         peak=found.peak,
         retained=found.retained,
-        graph=found.retained - found.own,
+        graph=found.retained - found.result,
         saved=_saved(ready),
         resident=None,
         source=DEVICE_SOURCE.format(kind=accelerator.device.partition(":")[0]),
@@ -243,10 +243,10 @@ def _allocations(ready: _Execution) -> tuple[list[int], int]:
             per_call = ready.set_up_call()
         kept = ready.run_and_keep(per_call)
     (begun,) = _ends(profiler, _SETUP).values()
-    return [size for time, size in _events(profiler) if time > begun], _own(kept, ready.x)
+    return [size for time, size in _events(profiler) if time > begun], _result_bytes(kept, ready.x)
 
 
-def _own(kept: list[Any], x: torch.Tensor | None) -> int:
+def _result_bytes(kept: list[Any], x: torch.Tensor | None) -> int:
     """Bytes of the storages of a result, other than that of x; 0 where there is no x to tell them from."""
     if x is None:
         return 0

@@ -15,7 +15,7 @@ from gradbench.measure.goal import BUDGETS, FEWEST_FOR_PRECISION, Goal
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.progress import Progress
-from gradbench.measure.protocol import Message, Ready, Task, WorkerSettings
+from gradbench.measure.protocol import Finish, Message, Ready, Task, WorkerSettings
 from gradbench.measure.remaining import Remaining
 from gradbench.measure.slices import noise_of, share
 from gradbench.measure.visitor import visit_each
@@ -274,5 +274,5 @@ class _Pass:
         self._run.lost[comparison.id] = self._run.lost.get(comparison.id, 0) + 1
         self._run.write(Failure(self._number, comparison.id, None, self._kind, why.kind, str(why)))
 
-    def visited(self, worker: WorkerProcess) -> None:
+    def visited(self, finish: Finish | None) -> None:
         self._progress.visited()

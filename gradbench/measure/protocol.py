@@ -72,7 +72,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     torch_file: str = ""
 
 
-class FileFacts(msgspec.Struct, frozen=True, tag="seen"):
+class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     """What a file of the user's defines, as far as a plan needs to know.
 
     Attributes:
@@ -103,7 +103,7 @@ class FileFacts(msgspec.Struct, frozen=True, tag="seen"):
     step: float
 
 
-class FileRejected(msgspec.Struct, frozen=True, tag="refused"):
+class FileRejected(msgspec.Struct, frozen=True, tag="file_rejected"):
     """Why a file of the user's cannot be measured: expected, got, and what to do."""
 
     message: str

@@ -72,9 +72,9 @@ def _inspect(text: str, file: str, seed: int, threads: int) -> FileFacts:
             "no parameter of the model requires gradients, so every method would do nothing: expected at "
             "least one; set model.requires_grad_(True)"
         )
-    own = _Own(model, x, call, file)
-    result, forward = own.evaluate()
-    repeats, step = (True, 0.0) if "loss" not in names else own.train(names["loss"])
+    called = _Callable(model, x, call, file)
+    result, forward = called.evaluate()
+    repeats, step = (True, 0.0) if "loss" not in names else called.train(names["loss"])
     dtypes = [str(each).removeprefix("torch.") for each in {result, *(p.dtype for p in model.parameters())}]
     known = [each for each in dtypes if each in EPSILON]
     return FileFacts(
@@ -136,7 +136,7 @@ def _input(x: Any) -> torch.Tensor:
     return x
 
 
-class _Own:
+class _Callable:
     """A model and its input, ready to be called as a variant does."""
 
     def __init__(

@@ -10,7 +10,7 @@ from pathlib import Path
 from gradbench.define.methods import METHODS
 from gradbench.define.names import choose
 from gradbench.define.user_model import plan_file
-from gradbench.define.workloads import user_model as own
+from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileFacts, FileRejected, Task, WorkerSettings
@@ -44,25 +44,25 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     `methods` are the methods and alternatives that are wanted; empty for all. Raises RequestError in one line
     for whatever is wrong with the file.
     """
-    rows = [own.evaluation("", "", False, 1.0), *own.training("", False, True, 1.0)]
+    rows = [user_model.evaluation("", "", False, 1.0), *user_model.training("", False, True, 1.0)]
     names = [
         *(method.name for method in METHODS),
         *(alternative.name for row in rows for alternative in row.alternatives),
     ]
     choose("--method", methods, list(dict.fromkeys(names)), str)
     text = read(file)
-    seen = inspect_file(file, text, seed, threads)
-    request = Request((own.NAME,), methods, (), seen.device, seen.result, seed, preset)
-    plan = plan_file(file.name, text, seen, request)
+    facts = inspect_file(file, text, seed, threads)
+    request = Request((user_model.NAME,), methods, (), facts.device, facts.result, seed, preset)
+    plan = plan_file(file.name, text, facts, request)
     visits = {
-        each.id: seen.load + len(each.variants) * FEWEST_CALLS * _call(each, seen)
+        each.id: facts.load + len(each.variants) * FEWEST_CALLS * _call(each, facts)
         for each in plan.comparisons
     }
     return UserModel(file, plan, request, max(visits.values()), sum(visits.values()))
 
 
-def _call(comparison: Comparison, seen: FileFacts) -> float:
-    return seen.forward if comparison.part == "evaluation" else seen.step
+def _call(comparison: Comparison, facts: FileFacts) -> float:
+    return facts.forward if comparison.part == "evaluation" else facts.step
 
 
 def read(file: Path) -> str:

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy
 import torch
 
-from gradbench.define import answers
-from gradbench.define.workloads import user_model as own
 from gradbench.measure.calibration import Batch
 from gradbench.record.plan import Comparison, Variant
+
+# What of a user's file a variant may read. All else in it is its own affair.
+READ_OF_FILE = ("model", "x", "call", "loss")
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
 # memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
@@ -52,7 +53,7 @@ def batch(n, {names}):
 """
 
 # On an accelerator more than a clock is read before and after the calls; these are told where they stand.
-_BATCH_BETWEEN = """\
+_BATCH_MARKED = """\
 def batch(n, begin, end, {names}):
 {first}
     {made} = None
@@ -62,7 +63,7 @@ def batch(n, begin, end, {names}):
         {made} = None
     end()
 """
-_BATCH_BETWEEN_WITH_SETUP = """\
+_BATCH_MARKED_WITH_SETUP = """\
 def batch(n, begin, end, {names}):
 {first_setup}
 {first}
@@ -76,7 +77,7 @@ def batch(n, begin, end, {names}):
 """
 
 
-class Between(Protocol):
+class BatchMarks(Protocol):
     """Told when the calls of a batch begin and when they have been issued; of per_call calls, of each one."""
 
     def begin(self) -> None: ...
@@ -103,7 +104,7 @@ class ReadyVariant:
         self._made = self._stored(variant.setup_per_call) | self._stored(variant.statement)
         self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
         self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
-        self._between: Callable[..., None] | None = None
+        self._marked: Callable[..., None] | None = None
 
     def _stored(self, code: str) -> set[str]:
         """The names that code makes anew."""
@@ -128,13 +129,13 @@ class ReadyVariant:
         exec(compile(source, f"<batch of {variant.name}>", "exec"), self._around)
         return self._around.pop("batch")
 
-    def batch_between(self, n: int, between: Between) -> None:
-        """Run the statement once, and then n times as `batch` does, with `between` in the clock's place."""
-        if self._between is None:
-            self._between = self._make_batch(
-                _BATCH_BETWEEN_WITH_SETUP if self.variant.setup_per_call else _BATCH_BETWEEN
+    def batch_marked(self, n: int, marks: BatchMarks) -> None:
+        """Run the statement once, and then n times as `batch` does, with `marks` in the clock's place."""
+        if self._marked is None:
+            self._marked = self._make_batch(
+                _BATCH_MARKED_WITH_SETUP if self.variant.setup_per_call else _BATCH_MARKED
             )
-        self._between(n, between.begin, between.end)
+        self._marked(n, marks.begin, marks.end)
 
     def close(self) -> None:
         """Let go of all that the variant holds: functions and their globals hold each other."""
@@ -210,20 +211,20 @@ def _parts(expression: str) -> list[str]:
     """
     found = []
 
-    def look(node: ast.AST) -> None:
+    def collect(node: ast.AST) -> None:
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
-                look(node.func.value)
+                collect(node.func.value)
             for each in node.args:
-                look(each)
+                collect(each)
         elif isinstance(node, ast.Name | ast.Attribute):
             found.append(ast.unparse(node))
         else:
             for child in ast.iter_child_nodes(node):
-                look(child)
+                collect(child)
 
     if expression:
-        look(ast.parse(expression, mode="eval").body)
+        collect(ast.parse(expression, mode="eval").body)
     return found
 
 
@@ -237,7 +238,7 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
     Where they come from a `file` of the user's it is what that file defines for gradbench to read.
     """
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
-    return {name: value for name, value in names.items() if name in own.READ or not file}
+    return {name: value for name, value in names.items() if name in READ_OF_FILE or not file}
 
 
 def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
@@ -258,7 +259,12 @@ def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, 
         for name, value in shared.items()
     }
     names["x"] = names.pop("base")
-    value = eval(answer, {"numpy": numpy, "answers": answers, **names})
+    if "answers." in answer:
+        # Most answers are a line of NumPy.
+        from gradbench.define import answers
+
+        names["answers"] = answers
+    value = eval(answer, {"numpy": numpy, **names})
     return torch.from_numpy(numpy.asarray(value, dtype=numpy.float64))
 
 

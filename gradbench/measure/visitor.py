@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gradbench.measure.process import WorkerLost, WorkerProcess
-from gradbench.measure.protocol import Message, Ready, Task
+from gradbench.measure.protocol import Finish, Message, Ready, Task
 from gradbench.record.plan import Comparison
 
 
@@ -28,8 +28,8 @@ class Visitor(Protocol):
     def lost(self, comparison: Comparison, why: WorkerLost) -> None:
         """The visit cost its process."""
 
-    def visited(self, worker: WorkerProcess) -> None:
-        """The visit is over, lost or not."""
+    def visited(self, finish: Finish | None) -> None:
+        """The visit is over; None where it was lost."""
 
 
 def visit_each(comparisons: Iterable[Comparison], visitor: Visitor) -> None:
@@ -51,12 +51,15 @@ def _visit(comparison: Comparison, worker: WorkerProcess, visitor: Visitor) -> b
     asked = visitor.task(comparison)
     if asked is None:
         return True
+    finish = None
     try:
-        for message in worker.visit(*asked):
+        for message in worker.ask(*asked):
+            if isinstance(message, Finish):
+                finish = message
+                break
             visitor.hear(comparison, message)
     except WorkerLost as lost:
         visitor.lost(comparison, lost)
-        return False
     finally:
-        visitor.visited(worker)
-    return True
+        visitor.visited(finish)
+    return finish is not None

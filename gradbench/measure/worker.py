@@ -27,10 +27,9 @@ import os  # noqa: E402
 import random  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from functools import partial  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar  # noqa: E402
+from typing import BinaryIO  # noqa: E402
 
 import msgspec  # noqa: E402
 import numpy  # noqa: E402
@@ -38,9 +37,11 @@ import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
-from gradbench.measure.calibration import calibrate, level  # noqa: E402
-from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant  # noqa: E402
+from gradbench.measure.build import build  # noqa: E402
+from gradbench.measure.calibration import level  # noqa: E402
+from gradbench.measure.checks import CheckFailed  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
+from gradbench.measure.faults import fault_of  # noqa: E402
 from gradbench.measure.protocol import (  # noqa: E402
     PROTOCOL,
     Calibrated,
@@ -52,64 +53,26 @@ from gradbench.measure.protocol import (  # noqa: E402
     Turned,
     WorkerSettings,
 )
+from gradbench.measure.rounds import (  # noqa: E402
+    FEWEST_ROUNDS,
+    Rounds,
+    VariantFailed,
+    calibrated,
+    run_batch,
+    take_device_rounds,
+    take_rounds,
+    timed,
+)
 from gradbench.measure.telemetry import Watch  # noqa: E402
-from gradbench.measure.variant import ReadyVariant, expected_answer, prepare  # noqa: E402
+from gradbench.measure.variant import ReadyVariant  # noqa: E402
 from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison  # noqa: E402
 from gradbench.record.visits import Failure, Visit  # noqa: E402
 
-# Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
-FEWEST_ROUNDS = 5
-
-
 # In passes beyond this, results are held against the baseline's alone, and not against NumPy's: by then each
 # comparison has been visited, and a tensor of a million elements takes NumPy longer than a visit takes.
 ANSWERED = 3
-
-
-# Errors that leave the device usable: a graph could not be captured, a library declined.
-_PASSING = ("captur", "CUBLAS_STATUS")
-
-
-# What says that memory ran out: of torch's allocator on the CPU, of the driver, of a library's workspace.
-_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
-
-
-class VariantFailed(Exception):
-    """A variant raised while it was timed."""
-
-    def __init__(self, ready: ReadyVariant, error: Exception) -> None:
-        super().__init__(str(error))
-        self.ready = ready
-        self.error = error
-
-
-def _run(ready: ReadyVariant, n: int) -> int:
-    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
-    try:
-        return ready.batch(n)
-    except Exception as error:
-        raise VariantFailed(ready, error) from error
-
-
-_Taken = TypeVar("_Taken")
-
-
-def _timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: int) -> _Taken:
-    """What `take` times of a variant. Raises VariantFailed."""
-    try:
-        return take(ready, n)
-    except Exception as error:
-        raise VariantFailed(ready, error) from error
-
-
-class Rounds(NamedTuple):
-    """Nanoseconds of each batch: rounds x variants. Host and device are of an accelerator's rounds."""
-
-    wall: numpy.ndarray[Any, Any]
-    host: numpy.ndarray[Any, Any] | None = None
-    device: numpy.ndarray[Any, Any] | None = None
 
 
 class Worker:
@@ -211,68 +174,21 @@ class Worker:
         for observation in observe_traits():
             self.say(observation)
 
-    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> None:
-        kind: Literal["check", "raised", "out of memory"] = "raised"
-        text = f"{type(error).__name__}: {error}"
-        if isinstance(error, CheckFailed):
-            kind, text = "check", str(error)
-        # On the CPU torch reports this as a RuntimeError of the allocator.
-        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-            words in text for words in _NO_MEMORY
-        ):
-            kind = "out of memory"
-        elif "CUDA error" in text and not any(words in text for words in _PASSING):
-            # After any other error of the device each further call in this process fails as well.
-            self._broken = first_line(error)
-            text = f"{type(error).__name__}: {self._broken}"
-        if kind == "out of memory":
-            # What follows is of the allocator's own blocks, and advice on its settings.
-            text = text.partition(" Of the allocated memory")[0]
-        line = " ".join(text.split())[:500]
-        self.say(Failure(self._settings.number, comparison.id, variant, stage, kind, line))
+    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
+        """Tell what failed; whether this process can go on."""
+        fault = fault_of(error)
+        self._broken = self._broken or fault.breaks
+        self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
+        return not self._broken
 
     def _build(self, comparison: Comparison) -> list[ReadyVariant]:
-        """The variants that are set up and pass their checks, made in random order.
-
-        Without the baseline there is nothing to compare with: then its failure is the visit's.
-        """
-        shared = prepare(comparison, self._settings.file)
-        # The results of all are held against those of a baseline that is then thrown away. Were the
-        # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
-        variant = comparison.baseline
-        try:
-            baseline = check_variant(ReadyVariant(variant, shared), comparison)
-            answer = (
-                expected_answer(comparison, variant, shared) if self._settings.number <= ANSWERED else None
-            )
-            if answer is not None:
-                check_answer(_result(baseline), answer, comparison)
-        except Exception as error:
-            self._fail(comparison, variant.name, "check", error)
-            return []
-        order = list(comparison.variants)
-        self._random.shuffle(order)
-        variants: list[ReadyVariant] = []
-        for variant in order:
-            # The last variant's result would be held through the check of this one, in memory that may be
-            # short.
-            y = None
-            try:
-                ready = ReadyVariant(variant, shared)
-                y = check_variant(ready, comparison)
-                if variant.answer is None:
-                    if y is not None and baseline is not None:
-                        check_same(y, baseline, comparison)
-                elif self._settings.number <= ANSWERED:
-                    own = expected_answer(comparison, variant, shared)
-                    if own is not None:
-                        check_answer(_result(y), own, comparison)
-                variants.append(ready)
-            except Exception as error:
-                self._fail(comparison, variant.name, "check", error)
-                if variant.role == "baseline" or self._broken:
-                    return []
-        return variants
+        return build(
+            comparison,
+            self._settings.file,
+            self._settings.number <= ANSWERED,
+            self._random,
+            lambda variant, error: self._fail(comparison, variant.name, "check", error),
+        )
 
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.measure.memory import follow, measure_memory
@@ -306,14 +222,16 @@ class Worker:
         self, comparison: Comparison, variants: list[ReadyVariant], seconds: float, started: float
     ) -> None:
         device = self._device_clock()
-        calls = self._calibrated(variants, device)
+        calls = calibrated(variants, self._settings.batch_seconds, device)
         calls = level(calls, [ready.variant.role for ready in variants].index("baseline"))
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
         if device is None:
-            rounds = Rounds(self._rounds(_run, variants, calls, begun + seconds, FEWEST_ROUNDS))
+            rounds = Rounds(
+                take_rounds(run_batch, variants, calls, begun + seconds, FEWEST_ROUNDS, self._random)
+            )
         else:
-            rounds = self._device_rounds(variants, calls, begun + seconds, device)
+            rounds = take_device_rounds(device, variants, calls, begun + seconds, self._random)
         ended = time.perf_counter()
         telemetry = watch.read()
         roles = [ready.variant.role for ready in variants]
@@ -339,25 +257,18 @@ class Worker:
     def _device_clock(self) -> clock.DeviceClock | None:
         return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
 
-    def _calibrated(self, variants: list[ReadyVariant], device: clock.DeviceClock | None) -> list[int]:
-        """The calls in a batch of each variant. Raises VariantFailed."""
-        if device is None:
-            return [calibrate(partial(_run, ready), self._settings.batch_seconds) for ready in variants]
-        wanted = max(self._settings.batch_seconds, clock.BATCH_SECONDS)
-        return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
-
     def _turns(self, variants: list[ReadyVariant]) -> None:
         """Time the variants whenever it is this worker's turn, with the calls that it is told.
 
         On an accelerator until the device has done them.
         """
         device = self._device_clock()
-        own = self._calibrated(variants, device)
+        alone = calibrated(variants, self._settings.batch_seconds, device)
 
         def run(ready: ReadyVariant, n: int) -> float:
-            return _run(ready, n) if device is None else _timed(device.wall, ready, n)[1]
+            return run_batch(ready, n) if device is None else timed(device.wall, ready, n)[1]
 
-        self.say(Calibrated({ready.variant.name: n for ready, n in zip(variants, own, strict=True)}))
+        self.say(Calibrated({ready.variant.name: n for ready, n in zip(variants, alone, strict=True)}))
         decoder = msgspec.json.Decoder(Turn)
         while (turn := decoder.decode(self._source.readline())).calls:
             taken = [ready for ready in variants if ready.variant.name in turn.calls]
@@ -365,55 +276,9 @@ class Worker:
             # The other worker has had the caches since.
             for ready, n in zip(taken, calls, strict=True):
                 run(ready, n)
-            times = self._rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1)
+            times = take_rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1, self._random)
             seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
             self.say(Turned({r.variant.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
-
-    def _rounds(
-        self,
-        run: Callable[[ReadyVariant, int], float],
-        variants: list[ReadyVariant],
-        calls: list[int],
-        until: float,
-        fewest: int,
-    ) -> numpy.ndarray[Any, Any]:
-        """Nanoseconds of each batch, as `run` takes them: one row a round, one column a variant.
-
-        Raises VariantFailed.
-        """
-        places = list(enumerate(zip(variants, calls, strict=True)))
-        rows: list[list[float]] = []
-        while len(rows) < fewest or time.perf_counter() < until:
-            self._random.shuffle(places)
-            row = [0.0] * len(places)
-            for place, (ready, n) in places:
-                row[place] = run(ready, n)
-            rows.append(row)
-        return numpy.array(rows, dtype=numpy.float64)
-
-    def _device_rounds(
-        self, variants: list[ReadyVariant], calls: list[int], until: float, device: clock.DeviceClock
-    ) -> Rounds:
-        """As `_rounds`, with two batches of each variant in a round: by the host's clock, and by events."""
-        places = list(enumerate(zip(variants, calls, strict=True)))
-        rows: list[numpy.ndarray[Any, Any]] = []
-        while len(rows) < FEWEST_ROUNDS or time.perf_counter() < until:
-            row = numpy.zeros((3, len(places)))
-            self._random.shuffle(places)
-            for place, (ready, n) in places:
-                row[1, place], row[0, place] = _timed(device.wall, ready, n)
-            self._random.shuffle(places)
-            for place, (ready, n) in places:
-                row[2, place] = _timed(device.device, ready, n)
-            rows.append(row)
-        return Rounds(*numpy.stack(rows, axis=1))
-
-
-def _result(y: torch.Tensor | None) -> torch.Tensor:
-    """The result that an answer is held against. Raises CheckFailed where there is none."""
-    if y is None:
-        raise CheckFailed("expected the statement to leave a tensor as its result; it left none")
-    return y
 
 
 def _die_with_parent() -> None:

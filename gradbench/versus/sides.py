@@ -9,13 +9,17 @@ import subprocess
 import sys
 import sysconfig
 import venv
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
+
 from gradbench.errors import RequestError
+from gradbench.measure.devices import resolve_devices
+from gradbench.record.plan import Request
+from gradbench.versus.records import NAMES
 
 
 @dataclass(frozen=True)
@@ -102,24 +106,35 @@ def _sources(word: str, folder: Path) -> tuple[Path, str]:
             f"{word}: expected a Python interpreter, the folder of an environment or of sources, or {where}; "
             f"{missing}"
         )
-    # An archive, and no worktree: whatever ends this process, the repository is left as it was.
-    archive = folder.with_suffix(".zip")
-    root = _git("rev-parse", "--show-toplevel")
-    top = root.stdout.strip() if root is not None else ""
-    made = _git("-C", top, "archive", "--format=zip", f"--output={archive}", found.stdout.strip())
-    if made is None or made.returncode != 0:
-        said = made.stderr.strip().splitlines()[-1:] if made is not None else []
-        raise RequestError(f"{word}: cannot be read from the repository: {' '.join(said) or 'git failed'}")
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder)
-    short = found.stdout.strip()[:10]
-    return folder, word if short.startswith(word) else f"{word} ({short})"
+    commit = found.stdout.strip()
+    _check_out(word, commit, folder)
+    return folder, word if commit[:10].startswith(word) else f"{word} ({commit[:10]})"
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """git, in this folder; None where it is not installed."""
+def _check_out(word: str, commit: str, folder: Path) -> None:
+    """Put a revision's files into a new folder, with their links and what may be executed.
+
+    They come by an index of their own, and no worktree: whatever ends this process, the repository is left as
+    it was.
+    """
+    folder.mkdir()
+    place = _git("rev-parse", "--absolute-git-dir")
+    of_repository = (f"--git-dir={place.stdout.strip() if place else ''}", f"--work-tree={folder}")
+    index = str(folder.with_suffix(".index"))
+    for step in (("read-tree", commit), ("checkout-index", "--all")):
+        made = _git(*of_repository, *step, index=index)
+        if made is None or made.returncode != 0:
+            reason = "git failed" if made is None else " ".join(made.stderr.strip().splitlines()[-1:])
+            raise RequestError(f"{word}: cannot be read from the repository: {reason}")
+
+
+def _git(*arguments: str, index: str = "") -> subprocess.CompletedProcess[str] | None:
+    """git, in this folder, with its own index or another; None where it is not installed."""
+    environment = {**os.environ, "GIT_INDEX_FILE": index} if index else None
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=False, env=environment
+        )
     except FileNotFoundError:
         return None
 
@@ -144,3 +159,27 @@ def _environment(folder: Path, sources: Path) -> str:
     ]
     (site / "gradbench_versus.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+
+def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
+    """The request with its device by name, and the room that both sides have there.
+
+    Raises RequestError where torch does not find it on one of them.
+    """
+    found = []
+    for name, side in zip(NAMES, sides, strict=True):
+        try:
+            found.append(resolve_devices(request, side.python))
+        except RequestError as error:
+            raise RequestError(f"{name} ({side.label}): {error}") from None
+    room = {name: min(each.room.get(name, free) for each in found) for name, free in found[0].room.items()}
+    return msgspec.structs.replace(found[0], room=room)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file; a hard link, as some installers make, is another one.
+
+    Environments of hard links differed in more variants than one environment does from itself
+    (METHODOLOGY.md).
+    """
+    return one.resolve() == other.resolve()

@@ -12,8 +12,6 @@ from gradbench.define.workloads.workload import Alternative, Workload
 from gradbench.record.plan import USER_MODEL
 
 NAME = USER_MODEL
-# What of the user's file a variant may read. All else in it is its own affair.
-READ = ("model", "x", "call", "loss")
 
 _DOCS = "https://docs.pytorch.org/docs/stable/"
 # In each variant, so that nothing is added to the names of the file: its functions look them up there.
