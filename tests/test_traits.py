@@ -22,8 +22,8 @@ OF_METHODS = [probe for probe in PROBES if probe.work is not None]
 each_trait = pytest.mark.parametrize("trait", RULES)
 
 
-def observation(trait="persistence", method="m", observed=None, error=""):
-    return Observation(trait, "Is it?", "observed = {}", method, observed or {}, error)
+def observation(trait="persistence", method="m", observed=None, error="", label=""):
+    return Observation(trait, "Is it?", "observed = {}", method, observed or {}, error, label)
 
 
 def test_a_row_has_an_id_a_question_and_a_source():
@@ -143,8 +143,13 @@ def test_a_row_holds_what_was_asked_and_says_what_failed():
 def test_the_text_shows_the_words_the_failures_and_what_was_not_asked():
     text = as_text(
         [
-            observation("memory", "no_grad", {"allocated": 8_000}),
-            observation("graph", "no_grad", error="RuntimeError: [torch.FloatTensor [3]] is [bold]"),
+            observation("memory", "no_grad", {"allocated": 8_000}, label="torch.no_grad()"),
+            observation(
+                "graph",
+                "no_grad",
+                label="torch.no_grad()",
+                error="RuntimeError: [torch.FloatTensor [3]] is [bold]",
+            ),
             observation("zero_grad", "", {"after_one_backward": 4.5}),
             observation("square", "", error="ValueError: so"),
         ]

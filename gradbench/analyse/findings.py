@@ -18,12 +18,6 @@ from gradbench.analyse.twins import farthest_moved, parts_apart
 from gradbench.define.workloads.workload import COPY
 from gradbench.record.interval import Interval
 
-# The comparisons of alternatives that are summed up at the top of the page; the others have their sections.
-HEADLINES = (
-    "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
-    "retain", "custom.both", "placement",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -66,11 +60,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(
-            partial(_alternatives, each, summary)
-            for each in summary.comparisons
-            if each.comparison.name in HEADLINES
-        ),
+        *(partial(_alternatives, each, summary) for each in summary.comparisons if each.comparison.headline),
         lambda: _memory_limit(by_workload["custom"]),
         lambda: floor(summary),
         lambda: _parts_floor(summary),

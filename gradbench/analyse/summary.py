@@ -50,6 +50,9 @@ def summarise(results: Results) -> RunSummary:
         visits[visit.comparison].append(visit)
     memory = {(record.comparison, record.variant): record for record in results.memory}
     kernels = {(record.comparison, record.variant): record for record in results.kernels}
+    figures: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for figure in results.figures:
+        figures[figure.comparison, figure.variant][figure.metric] = figure.value
     failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
     for failure in results.failures:
         failures[failure.comparison, failure.variant].append(failure)
@@ -67,7 +70,15 @@ def summarise(results: Results) -> RunSummary:
         timelines[timeline.comparison][timeline.variant] = timeline
     comparisons = tuple(
         _comparison(
-            each, memory, kernels, failures, timelines.get(each.comparison.id, {}), real, tests, len(raw)
+            each,
+            memory,
+            kernels,
+            failures,
+            timelines.get(each.comparison.id, {}),
+            real,
+            tests,
+            len(raw),
+            figures,
         )
         for each in raw
     )
@@ -263,6 +274,7 @@ def _comparison(
     real: set[tuple[str, str]],
     tests: int,
     comparisons: int,
+    figures: dict[tuple[str, str], dict[str, float]],
 ) -> ComparisonSummary:
     id = raw.comparison.id
     twin = list(raw.log_ratios.get("twin", {}).values())
@@ -312,6 +324,7 @@ def _comparison(
                 device_idle=raw.device.mostly_idle(variant.name),
                 device_log_ratios=raw.device.by_pass(variant.name),
                 kernels=kernels.get((id, variant.name)),
+                figures=figures.get((id, variant.name), {}),
             )
         )
     empties = [visit.variants["empty"].seconds for visit in raw.visits if "empty" in visit.variants]

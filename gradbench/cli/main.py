@@ -404,23 +404,23 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
 @click.argument("results", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--to",
-    "form",
-    type=click.Choice(["csv", "markdown", "github-action", "pyperf"]),
     default="csv",
     show_default=True,
-    help="A tidy table, a table for people, or what these two tools read.",
+    metavar="FORM",
+    help="csv (a tidy table), markdown (for people), github-action, pyperf; `gradbench list` has all.",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
-def export(results: Path | None, form: str, output: Path | None) -> None:
+def export(results: Path | None, to: str, output: Path | None) -> None:
     """Write RESULTS in a form that other programs, or people, read.
 
     RESULTS is a run (default: the newest).
     """
     from gradbench.analyse.summary import summarise
     from gradbench.record.results import read_results
-    from gradbench.report.export.export import FORMS
+    from gradbench.report.export import form
 
-    text = FORMS[form](summarise(read_results(results or _newest())))
+    chosen = form(to)
+    text = chosen.write(summarise(read_results(results or _newest())))
     if output is None:
         click.echo(text, nl=False)
         return

@@ -359,6 +359,7 @@ class _Run:
                 self._options.batch_seconds,
                 accelerators=any(each.device != "cpu" for each in self._plan.comparisons),
                 file="" if self._file is None else str(self._file.absolute()),
+                metrics=self._plan.metrics,
             )
             hash_seed, padding = dice.randrange(1 << 32), dice.randrange(4096)
             # Resident memory grows only where freed pages go back to the system.

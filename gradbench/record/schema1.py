@@ -1,7 +1,8 @@
 """Reading files of schema 1, which used other names for the same things.
 
-Schema 1 was written until November 2026. Its records differ from those of schema 2 in names alone, so a line
-is renamed as plain data and then read as any other.
+Schema 1 was written until November 2026. Its records differ from those of schema 2 in names. They
+also say less: what is a field of a row now, the tables of a version knew by name. So a line is changed as
+plain data, and then read as any other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,38 @@ from collections.abc import Callable
 from typing import Any
 
 Plain = dict[str, Any]
+
+# What files of schema 1 left to the tables of the version that read them: by workload, and by method.
+_HEADLINES = (
+    "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
+    "retain", "custom.both", "placement",
+)  # fmt: skip
+_PURPOSES = {
+    "elementwise": "Keep one tensor out of the graph",
+    "chain": "Keep several operations out of the graph",
+    "inference": "Evaluate a model",
+    "attention": "Evaluate a model",
+    "batch": "Evaluate batch after batch",
+    "freeze.training": "Train a head on a frozen backbone",
+    "target": "Make a training target",
+    "update": "Write to parameters",
+    "zero_grad.step": "Clear gradients",
+    "accumulate.evaluation": "Add up a loss",
+}
+_NO_ANSWERS = ("tracked", "copy")
+_LABELS = {
+    "tracked": "tracked (no control)",
+    "requires_grad_false": "requires_grad_(False)",
+    "detach": "detach() before",
+    "detach_after": "detach() after",
+    "no_grad": "torch.no_grad()",
+    "no_grad_decorator": "@torch.no_grad()",
+    "no_grad_prebuilt": "torch.no_grad(), object made once",
+    "inference_mode": "torch.inference_mode()",
+    "set_grad_enabled_false": "torch.set_grad_enabled(False)",
+    "data": ".data",
+    "detach_clone": "detach().clone() before",
+}
 
 # Roles, and the names of variants that were called by their role.
 _ROLES = {"reference": "baseline", "yardstick": "calibration_task"}
@@ -40,13 +73,21 @@ def _header(record: Plain) -> Plain:
 
 def _comparison(record: Plain) -> Plain:
     renamed = _renamed(record, lanes="variants", ways="alternatives")
-    return {**renamed, "variants": [_variant(each) for each in renamed["variants"]]}
+    part = record.get("part", "")
+    name = f"{record['workload']}.{part}" if part else record["workload"]
+    return {
+        **renamed,
+        "variants": [_variant(each) for each in renamed["variants"]],
+        "headline": name in _HEADLINES,
+        "purpose": _PURPOSES.get(name, ""),
+    }
 
 
 def _variant(record: Plain) -> Plain:
     renamed = _renamed(record, feed="setup_per_call")
     for name in ("role", "name"):
         renamed[name] = _ROLES.get(renamed[name], renamed[name])
+    renamed["recommendable"] = renamed["name"] not in _NO_ANSWERS
     return renamed
 
 
@@ -60,6 +101,11 @@ def _of_variant(record: Plain) -> Plain:
     return {**renamed, "variant": _ROLES.get(renamed["variant"], renamed["variant"])}
 
 
+def _observation(record: Plain) -> Plain:
+    method = record.get("method", "")
+    return {**_renamed(record, seen="observed"), "label": _LABELS.get(method, method)}
+
+
 _CHANGES: dict[str, Callable[[Plain], Plain]] = {
     "header": _header,
     "visit": _visit,
@@ -68,7 +114,7 @@ _CHANGES: dict[str, Callable[[Plain], Plain]] = {
     "timeline": _of_variant,
     "kernels": _of_variant,
     "failure": _of_variant,
-    "observation": lambda record: _renamed(record, seen="observed"),
+    "observation": _observation,
     "side_memory": lambda record: {**record, "memory": _of_variant(record["memory"])},
     "side_failure": lambda record: {**record, "failure": _of_variant(record["failure"])},
 }

@@ -22,7 +22,6 @@ from gradbench.analyse.timeline import split
 from gradbench.analyse.traits import TABLES, characteristics, in_words
 from gradbench.analyse.twins import moved
 from gradbench.analyse.user_model import UserFile, user_file
-from gradbench.define.methods import METHODS
 from gradbench.define.sizes import CLASSES
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.results import Results, read_results
@@ -93,7 +92,7 @@ def render(results: Results, output: Path | None = None, site: Sequence[Link] = 
             for id, why in results.header.plan.skipped.items()
             if re.split(r"[./]", id)[0] not in measured
         },
-        labels={method.name: method.label for method in METHODS},
+        labels={each.method: each.label or each.method for each in results.observations},
         characteristics=characteristics(results.observations),
         trait_tables=TABLES,
         in_words=in_words,

@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 
 from gradbench.analyse.traits import TABLES, characteristics, in_words
-from gradbench.define.methods import METHODS
 from gradbench.record.observation import Observation
 
 
@@ -18,14 +17,12 @@ def as_text(observations: Sequence[Observation]) -> str:
     text = io.StringIO()
     console = Console(file=text, width=110, highlight=False, markup=False)
     rows = characteristics(observations)
-    labels = {method.name: method.label for method in METHODS}
+    labels = {each.method: each.label or each.method for each in observations}
     for title, columns in TABLES:
         method = Column("method", overflow="fold")
         table = Table(method, *(head for _, head in columns), title=title, title_justify="left")
         for row in rows:
-            table.add_row(
-                labels.get(row.method, row.method), *(getattr(row, trait) or "—" for trait, _ in columns)
-            )
+            table.add_row(labels[row.method], *(getattr(row, trait) or "—" for trait, _ in columns))
         if rows:
             console.print(table)
     general = [each for each in observations if not each.method]
