@@ -99,6 +99,7 @@ METRICS: tuple[Metric, ...] = (
         unit="B",
         label="resident",
         meaning="Bytes that the process's resident set grew by: whole pages, and noisy.",
+        exact=False,
     ),
 )
 

@@ -49,7 +49,7 @@ class Metric(msgspec.Struct, frozen=True):
         unit: `s`, `B`, or `1` for a number of something.
         label: as a column of a report names it.
         meaning: what it is, in a sentence.
-        exact: it is counted; otherwise it has an interval over passes.
+        exact: it is counted, and the same each time; a time has an interval over passes instead.
         measure: `module:function`, of an extension: the worker calls it with the `ReadyVariant` in the pass
             that counts memory, and it returns a number. Empty for gradbench's own.
         followed: asv keeps it from commit to commit.
