@@ -68,12 +68,12 @@ class Guards:
     ) -> BytesFound:
         """As `gradbench.guard.assert_bytes_at_most`."""
         __tracebackhide__ = True
-        from gradbench.guard import Limits, limit_bytes
+        from gradbench.guard import limit_bytes
 
         found = limit_bytes(function, setup=setup, device=device, **limits)
         self._record(SENTENCE, found.sentence)
-        for name in Limits.__annotations__:
-            self._record(f"{SENTENCE}.{name}", getattr(found.bytes, name))
+        for name, figure in found.figures.items():
+            self._record(f"{SENTENCE}.{name}", figure)
         found.check()
         return found
 

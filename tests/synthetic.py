@@ -172,3 +172,11 @@ def device_results(request, passes=10, waits=(), idle=(), reading=None, host=Non
             made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, variants, telemetry))
         made.add(PassEnd(number, 1.5))
     return made
+
+
+def rendered(made, *more):
+    """The page of a run, as text."""
+    from gradbench.analyse.analysis import analyse
+    from gradbench.report.page import render
+
+    return render(analyse(made), *more)

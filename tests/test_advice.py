@@ -4,6 +4,7 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.analyse.advice import advice
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.summary import summarise
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
@@ -51,11 +52,11 @@ def test_memory_is_told_where_it_differs():
 def test_a_run_of_nothing_gives_no_advice_and_no_tables():
     made = results({}, passes=0)
     assert advice(summarise(made)) == []
-    assert tables(summarise(made)) == []
+    assert tables(analyse(made)) == []
 
 
 def by_name(made):
-    return {table.name: table for table in tables(summarise(made))}
+    return {table.name: table for table in tables(analyse(made))}
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from gradbench.analyse.summary import summarise
 from gradbench.define.metrics import METRICS
 from gradbench.report.export.tidy_csv import to_csv
 from studies.regressions import asv_trials
-from studies.regressions.asv_trials import Clone, Comparison, Trials
+from studies.regressions.asv_trials import Comparison, Trials
+from studies.regressions.clone import SOURCE, larger, slower
 
 ROOT = Path(__file__).parents[1]
 
@@ -157,10 +158,10 @@ def saved(square):
 
 
 def test_the_changes_of_the_study_are_what_they_are_called():
-    source = (ROOT / "gradbench" / "functions.py").read_text()
+    source = (ROOT / SOURCE).read_text()
     assert saved(functions(source)["Square"]) == 400
-    assert saved(functions(asv_trials.larger(source))["Square"]) == 464
-    slow = functions(asv_trials.slower(source, {100: 1000}))
+    assert saved(functions(larger(source))["Square"]) == 464
+    slow = functions(slower(source, {100: 1000}))
     ticks = iter([0, 400, 800, 1200])
     slow["time"] = type("Clock", (), {"perf_counter_ns": lambda: next(ticks)})
     assert saved(slow["Square"]) == 400
@@ -170,7 +171,7 @@ def test_the_changes_of_the_study_are_what_they_are_called():
 
 def test_functions_that_the_study_does_not_know_are_refused():
     with pytest.raises(RuntimeError, match="not as this study knows it"):
-        asv_trials.larger("")
+        larger("")
 
 
 def test_the_page_counts_alarms_and_what_was_found():
@@ -194,16 +195,14 @@ def test_the_page_counts_alarms_and_what_was_found():
     assert f"{cell}: 1, then 1.05" in part.alarms[0][1]
 
 
-def test_an_alarm_is_read_from_what_asv_says(monkeypatch):
-    said = """\
+def test_an_alarm_is_a_marked_row_of_the_table_of_asv():
+    table = """\
 | Change   | Before [1d3c5f1d]    | After [ca2f4e9c]    |   Ratio | Benchmark (Parameter)     |
 |----------|----------------------|---------------------|---------|---------------------------|
 | +        | 400                  | 464                 |    1.16 | a.track_saved('b', 'c')       |
 | !        | 1.0                  | failed              |     n/a | a.track_ratio('b', 'c')       |
 """
-    clone = object.__new__(Clone)
-    monkeypatch.setattr(clone, "asv", lambda *arguments: said, raising=False)
-    assert clone.compare("1d3c5f1d", "ca2f4e9c") == [
+    assert asv_trials.alarms(table) == [
         ("+", "1.16", "a.track_saved('b', 'c')"),
         ("!", "n/a", "a.track_ratio('b', 'c')"),
     ]

@@ -7,13 +7,12 @@ from urllib.parse import unquote
 import matplotlib.image
 import msgspec
 import pytest
-from synthetic import memory, results
+from synthetic import memory, rendered, results
 
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.visits import Stretch, Timeline
-from gradbench.report.page import render
 from studies.publish.__main__ import BEGIN, END, publish
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,7 +40,7 @@ def browser():
 def report(tmp_path_factory):
     """The report of a whole run, with everything that a report may hold."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(whole_run()))
+    path.write_text(rendered(whole_run()))
     return path
 
 
@@ -433,7 +432,7 @@ def two_devices(tmp_path_factory):
     made.header = msgspec.structs.replace(made.header, plan=plan)
     made.visits = visits
     path = tmp_path_factory.mktemp("devices") / "report.html"
-    path.write_text(render(made))
+    path.write_text(rendered(made))
     return path
 
 

@@ -8,19 +8,19 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import results
+from synthetic import rendered, results
 
-from gradbench.analyse.claims import CLAIMS, WORDS, verdicts
-from gradbench.analyse.claims.claim import Case, Claim, judge
-from gradbench.analyse.claims.questions import each_of, every, more_passes, within
+from gradbench.analyse.claims import CLAIMS, VERDICTS, verdicts
+from gradbench.analyse.claims.claim import Case, Claim, counted, judge_claim
+from gradbench.analyse.claims.decision import more_passes, within
+from gradbench.analyse.claims.questions import each_of, every
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.interval import Interval
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.visits import Memory
-from gradbench.report.page import render
-from gradbench.report.terminal.claims import as_data, as_text, counted
+from gradbench.report.terminal.claims import as_data, as_text
 
 CLAIM = {claim.id: claim for claim in CLAIMS}
 FIELDS = ("allocated", "allocations", "peak", "retained", "graph", "saved")
@@ -64,7 +64,7 @@ def world(workloads=(), ratios=None, memory=None, seen=None, grows=0.0, scatter=
 
 def verdict(id, **truth):
     claim = CLAIM[id]
-    return judge(claim, summarise(world(claim.workloads, **truth)))
+    return judge_claim(claim, summarise(world(claim.workloads, **truth)))
 
 
 WRITE = {"seen_in_x": True, "version_counted": False}
@@ -374,7 +374,7 @@ def test_a_claim_about_time_is_not_resolved_by_noise(id):
 
 @pytest.mark.parametrize("id", sorted(TRUTH))
 def test_a_claim_of_which_nothing_was_measured_says_what_would_measure_it(id):
-    found = judge(CLAIM[id], summarise(results({}, passes=0)))
+    found = judge_claim(CLAIM[id], summarise(results({}, passes=0)))
     if found.verdict == "unresolved":
         pytest.skip("memory or time of its workload is in the empty run")
     assert found.verdict == "not measured"
@@ -387,7 +387,7 @@ def test_a_probe_that_failed_leaves_its_claim_open(id):
     made = world()
     for method in ("", "requires_grad_false", "detach", "no_grad", "data"):
         made.add(Observation(trait, "?", "code", method, {}, "RuntimeError: broken"))
-    found = judge(CLAIM[id], summarise(made))
+    found = judge_claim(CLAIM[id], summarise(made))
     assert found.verdict == "unresolved"
     assert "the probe failed: RuntimeError: broken" in found.evidence
 
@@ -410,7 +410,9 @@ known = st.sampled_from([True, False, None])
 
 @given(st.lists(known, min_size=1, max_size=8))
 def test_the_verdict_is_that_of_all_cases_together(holds):
-    found = judge(a_claim(*(Case(str(i), each, f"figure {i}") for i, each in enumerate(holds))), NOTHING)
+    found = judge_claim(
+        a_claim(*(Case(str(i), each, f"figure {i}") for i, each in enumerate(holds))), NOTHING
+    )
     expected = {
         frozenset([True]): "supported",
         frozenset([False]): "refuted",
@@ -424,7 +426,7 @@ def test_the_verdict_is_that_of_all_cases_together(holds):
 
 
 def test_what_is_open_says_how_many_more_passes_it_takes():
-    found = judge(a_claim(Case("here", None, "x", 7), Case("there", None, "y", 31)), NOTHING)
+    found = judge_claim(a_claim(Case("here", None, "x", 7), Case("there", None, "y", 31)), NOTHING)
     assert found.takes == "about 31 more passes, for here, there"
 
 
@@ -474,16 +476,16 @@ def test_without_memory_a_claim_on_speed_and_memory_is_open():
     claim = CLAIM["best.small"]
     made = world(claim.workloads, **TRUTH["best.small"][0])
     made.memory.clear()
-    assert judge(claim, summarise(made)).verdict == "unresolved"
+    assert judge_claim(claim, summarise(made)).verdict == "unresolved"
 
 
 def test_passes_are_asked_for_by_visits_that_they_make():
     made = world(("placement",), ratios={"numpy": 1.0}, scatter=0.05)
-    once = judge(CLAIM["loss.scratch_slower"], summarise(made))
+    once = judge_claim(CLAIM["loss.scratch_slower"], summarise(made))
     comparisons = tuple(msgspec.structs.replace(each, every=3) for each in made.header.plan.comparisons)
     plan = msgspec.structs.replace(made.header.plan, comparisons=comparisons)
     made.header = msgspec.structs.replace(made.header, plan=plan)
-    thrice = judge(CLAIM["loss.scratch_slower"], summarise(made))
+    thrice = judge_claim(CLAIM["loss.scratch_slower"], summarise(made))
     assert [case.passes for case in thrice.cases] == [
         None if case.passes is None else 3 * case.passes for case in once.cases
     ]
@@ -507,7 +509,7 @@ def test_the_text_and_the_data_hold_every_verdict():
     data = json.loads(json.dumps(as_data(found)))
     assert [(row["id"], row["verdict"]) for row in data] == [(each.claim.id, each.verdict) for each in found]
     assert sum(
-        int(count) for count in re.findall(r"(\d+) (?:" + "|".join(WORDS) + ")", counted(found))
+        int(count) for count in re.findall(r"(\d+) (?:" + "|".join(VERDICTS) + ")", counted(found))
     ) == len(found)
 
 
@@ -523,7 +525,7 @@ def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, smal
 
 
 def test_the_page_says_what_the_guide_is_before_it_is_quoted():
-    page = render(results({}, request=Request(workloads=("control", "elementwise"))))
+    page = rendered(results({}, request=Request(workloads=("control", "elementwise"))))
     for section in ("claims", "guide"):
         heading = page.index("</h2>", page.index(f'<section id="{section}"'))
         assert "from which this project was begun" in page[heading : heading + 300]

@@ -1,20 +1,24 @@
 """The command line: what it refuses, how it says so, and what it tells about itself."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import click
+import msgspec
 import pytest
 from conftest import GRADBENCH
 
 from gradbench import __version__
+from gradbench.analyse.claims import CLAIMS
 from gradbench.cli import main as cli
 from gradbench.record.results import FILENAME, read_results
 
-COMMANDS = ("run", "report", "export", "list")
+COMMANDS = tuple(cli.cli.commands)
 # The smallest run; every refusal must come before it, or at its first process.
 SMALL = ("--workload", "control", "--size", "small", "--method", "no_grad", "--no-report")
 
@@ -201,27 +205,55 @@ def test_the_options_of_a_run_reach_its_header(call, workers):
 
 
 @pytest.mark.parametrize(
-    "option",
+    ("option", "kept"),
     [
-        ["--method", "no_grad"],
-        ["--workload", "control"],
-        ["--size", "small"],
-        ["--device", "cpu"],
-        ["--dtype", "float32"],
-        ["--threads", "1"],
-        ["--allocator", "keep"],
-        ["--seed", "0"],
-        ["--timeout", "120"],
-        ["--preset", "standard"],
+        (["--method", "tracked"], "no_grad"),
+        (["--method", "no_grad,tracked"], "no_grad"),
+        (["--workload", "chain"], "control"),
+        (["--size", "small,medium"], "small"),
+        (["--device", "cuda"], "cpu"),
+        (["--dtype", "float64"], "float32"),
+        (["--threads", "2"], "1"),
+        (["--allocator", "system"], "keep"),
+        (["--seed", "1"], "0"),
+        (["--timeout", "121"], "120"),
+        (["--preset", "quick"], "standard"),
+        (["--cold"], "not set"),
     ],
-    ids=lambda option: option[0],
+    ids=lambda value: " ".join(value),
 )
-def test_going_on_refuses_options_of_the_plan(refuse, call, workers, option):
+def test_going_on_refuses_options_that_are_not_the_runs_with_both_values(refuse, call, workers, option, kept):
     call("run", *SMALL, "--passes", "1", "--output", "out")
     workers.started.clear()
     err = refuse("run", "--resume", "--output", "out", "--passes", "3", *option)
-    assert option[0] in err
+    asked = " ".join(option) if len(option) > 1 else "--cold set"
+    assert f"{asked}: --resume goes on as the run in out was begun, with {option[0]} {kept};" in err
     assert workers.started == []
+
+
+def test_going_on_takes_options_that_equal_the_runs(call, workers):
+    asked = ("--preset", "quick", "--workload", "control,chain", "--size", "1000", "--threads", "2")
+    call("run", *asked, "--method", "no_grad,tracked", "--passes", "1", "--output", "out", "--no-report")
+    # The order of names is of no account, nor how a number is written.
+    again = (
+        "--preset", "quick", "--workload", "chain", "--workload", "control", "--size", "1e3",
+        "--threads", "2", "--method", "tracked,no_grad", "--device", "cpu", "--timeout", "120.0",
+        "--seed", "0",
+    )  # fmt: skip
+    done = call("run", "--resume", "--output", "out", *again, "--passes", "2", "--no-report")
+    assert (done[0], done[2]) == (0, "")
+    assert {visit.number for visit in read_results(Path("out")).visits} == {1, 2}
+    # Alone it is as many passes as that preset has.
+    assert call("run", "--resume", "--output", "out", "--preset", "quick", "--no-report")[0] == 0
+    assert {visit.number for visit in read_results(Path("out")).visits} == set(range(1, 11))
+
+
+def test_all_devices_are_those_that_the_run_found(call, workers):
+    workers.environment = msgspec.structs.replace(workers.environment, devices=("cpu", "mps"))
+    call("run", *SMALL, "--passes", "1", "--output", "out", "--device", "all")
+    assert read_results(Path("out")).header.request.device == "cpu"
+    done = call("run", "--resume", "--output", "out", "--device", "all", "--passes", "2", "--no-report")
+    assert (done[0], done[2]) == (0, "")
 
 
 @pytest.mark.parametrize("option", [["--passes", "0"], ["--budget", "nan"], ["--precision", "100"]])
@@ -280,6 +312,20 @@ def test_an_unknown_form_of_export_is_refused(refuse, small_run):
     assert "csv" in refuse("export", small_run, "--to", "nonsense")
 
 
+def test_an_export_that_fails_half_way_leaves_no_file(small_run, tmp_path):
+    """A file may have a hundred bytes here: writing more is a real error of the system."""
+    output = tmp_path / "table.csv"
+    done = subprocess.run(
+        [GRADBENCH, "export", small_run, "--output", output],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"gradbench: error: --output {output}: cannot be written: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("output", ["no/such/folder/report.html", "../file/report.html"])
 def test_a_report_that_cannot_be_written_is_refused(refuse, small_run, tmp_path, output):
     (tmp_path / "file").write_text("mine")
@@ -295,7 +341,7 @@ def test_an_interrupt_while_the_report_is_built_says_that_the_results_are_kept(c
     def interrupted(results, output):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gradbench.report.write_report", interrupted)
+    monkeypatch.setattr("gradbench.report.page.write_report", interrupted)
     code, _, err = call("run", *SMALL[:-1], "--passes", "1", "--output", "out")
     assert code == 3
     assert err.startswith("gradbench: stopped: ")
@@ -413,11 +459,13 @@ def test_no_line_of_the_help_is_cut(call, monkeypatch):
     assert "..." not in call("--help")[1].partition("Commands:")[2]
 
 
-def test_help_names_every_command(call):
+def test_help_says_of_every_command_what_it_does(call):
     code, out, err = call("--help")
     assert (code, err) == (0, "")
-    listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert set(COMMANDS) <= set(listed)
+    listed = [line.split() for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert [words[0] for words in listed] == sorted(COMMANDS)
+    verbs = {"Build", "Compare", "Draw", "Examine", "Judge", "List", "Measure", "Show", "Write"}
+    assert {words[1] for words in listed} <= verbs
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -425,7 +473,8 @@ def test_every_command_has_help_that_names_its_options(call, command):
     code, out, err = call(command, "--help")
     assert (code, err) == (0, "")
     for parameter in cli.cli.commands[command].params:
-        assert max(parameter.opts, key=len).lower() in out.lower()
+        shown = parameter.metavar if isinstance(parameter, click.Argument) else None
+        assert (shown or max(parameter.opts, key=len)).lower() in out.lower()
     assert call(command, "-h")[1] == out
 
 
@@ -448,7 +497,8 @@ def test_a_run_leaves_its_report_beside_its_results(small_run):
 @pytest.mark.parametrize("command", ["export", "report"])
 def test_what_reads_a_run_does_not_import_torch(small_run, tmp_path, command):
     code = (
-        "import sys; from gradbench.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+        "import sys; from gradbench.cli.main import main\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
     )
     arguments = (command, small_run, "--output", tmp_path / "made")
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -461,3 +511,94 @@ def test_a_reader_that_stops_early_is_no_failure(small_run):
     err = done.stderr.read()
     done.stderr.close()
     assert (done.wait(30), err) == (0, b"")
+
+
+def complete(folder, *words):
+    """What the installed command offers a shell for the last of these words."""
+    asked = {
+        "_GRADBENCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(("gradbench", *words)),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = subprocess.run(
+        [GRADBENCH], cwd=folder, env={**os.environ, **asked}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # A line for each: how the shell is to treat it, and the word.
+    return [tuple(line.split(",", 1)) for line in done.stdout.split()]
+
+
+def test_the_shell_completes_commands_options_and_names(tmp_path):
+    assert complete(tmp_path, "ex") == [("plain", "export")]
+    assert ("plain", "--workload") in complete(tmp_path, "run", "--wor")
+    assert complete(tmp_path, "run", "--workload", "elem") == [("plain", "elementwise")]
+    assert complete(tmp_path, "run", "--method", "no_grad,requires") == [
+        ("plain", "no_grad,requires_grad_false")
+    ]
+    assert ("plain", "thorough") in complete(tmp_path, "run", "--preset", "t")
+    assert complete(tmp_path, "run", "--size", "me") == [("plain", "medium")]
+    assert complete(tmp_path, "versus", "--dtype", "bf") == [("plain", "bfloat16")]
+    assert complete(tmp_path, "run", "--dtype", "zz") == []
+    assert complete(tmp_path, "claims", "--id", "zzz") == []
+    assert len(complete(tmp_path, "claims", "--id", "")) == len(CLAIMS)
+
+
+@pytest.mark.parametrize("command", [["report"], ["export"], ["figures"], ["compare", "other"], ["claims"]])
+def test_the_shell_completes_runs_and_else_files(tmp_path, command):
+    assert complete(tmp_path, *command, "runs") == [("file", "runs")]
+    (tmp_path / "runs" / "monday").mkdir(parents=True)
+    (tmp_path / "runs" / "monday" / FILENAME).touch()
+    (tmp_path / "runs" / "no-run").mkdir()
+    assert complete(tmp_path, *command, "runs/") == [("plain", "runs/monday")]
+    assert complete(tmp_path, *command, "el") == [("file", "el")]
+
+
+def test_the_shell_completes_a_file_of_python(tmp_path):
+    assert complete(tmp_path, "model", "ne") == [("file", "ne")]
+    assert complete(tmp_path, "versus", ".venv/b") == [("file", ".venv/b")]
+
+
+def test_the_script_for_a_shell_is_printed(tmp_path):
+    environment = {**os.environ, "_GRADBENCH_COMPLETE": "bash_source"}
+    done = subprocess.run([GRADBENCH], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "_GRADBENCH_COMPLETE=bash_complete" in done.stdout
+    assert subprocess.run(["bash", "-n"], input=done.stdout, text=True).returncode == 0
+
+
+def test_the_shell_is_answered_without_torch(tmp_path):
+    code = (
+        "import sys; from gradbench.cli.main import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'matplotlib', 'jinja2', 'rich'} & set(sys.modules)"
+    )
+    for words in ("run --method no", "claims --id x", "export "):
+        asked = {"_GRADBENCH_COMPLETE": "zsh_complete", "COMP_WORDS": f"gradbench {words}", "COMP_CWORD": "3"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_draws_or_prints_is_imported_by_what_draws_or_prints(small_run):
+    """A machine that only measures and reads need not have matplotlib, jinja2 and rich."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('matplotlib', 'jinja2', 'rich', 'torch')))\n"
+        "from gradbench.cli.main import main\n"
+        "main()"
+    )
+
+    def call(*arguments):
+        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+    for arguments in (
+        ("export", small_run), ("claims", small_run, "--json"),
+        ("compare", small_run, small_run, "--to", "json"), ("list", "--json"),
+        ("doctor", "--quick", "--json"),
+    ):  # fmt: skip
+        done = call(*arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+    missing = call("report", small_run)
+    assert missing.returncode == 2
+    assert "is not installed, which this needs" in missing.stderr

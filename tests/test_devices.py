@@ -6,8 +6,10 @@ import re
 
 import msgspec
 import pytest
-from synthetic import LAUNCH, PER_ELEMENT, device_results, memory
+from synthetic import LAUNCH, PER_ELEMENT, device_results, memory, rendered
 
+from gradbench.analyse import turn
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import findings
@@ -17,9 +19,8 @@ from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure, Kernels, VariantTime
-from gradbench.report import devices, figures, limit_table
+from gradbench.report import devices, limit_table
 from gradbench.report.export.tidy_csv import to_csv
-from gradbench.report.page import render
 from gradbench.report.slides import slides
 from gradbench.report.terminal.claims import as_data, counted
 
@@ -72,7 +73,7 @@ def test_the_host_is_net_of_the_empty_loop(both):
 def test_the_page_begins_with_what_was_measured_on(both):
     more = device_results(msgspec.structs.replace(BOTH, device="cuda:0,cuda:1"), passes=1)
     assert more.header.measured_on == "A device (cuda:0), A device (cuda:1) and the host A processor"
-    assert re.search(r'class="lead">(.*?), PyTorch', render(both))[1] == "A processor and A device (cuda:0)"
+    assert re.search(r'class="lead">(.*?), PyTorch', rendered(both))[1] == "A processor and A device (cuda:0)"
 
 
 def test_on_the_cpu_there_are_no_parts(both):
@@ -145,25 +146,21 @@ def of(made, device):
 
 def test_where_the_host_turns_into_the_device_is_said_from_the_figures(both):
     own = of(both, "cuda:0")
-    assert figures.has_turn(own)
-    assert not figures.has_turn(of(both, "cpu"))
-    assert not figures.has_turn(own[:2])
+    assert turn.has_turn(own)
+    assert not turn.has_turn(of(both, "cpu"))
+    assert not turn.has_turn(own[:2])
     # 5 µs at 1e-11 s an element: 500,000 elements; with no_grad 750,000.
-    assert figures.turns(own)[:2] == [
+    assert turn.turns(own)[:2] == [
         "requires_grad_false: the host's time is the longer up to 100,000 elements, the device's from "
         "1,000,000 on.",
         "no_grad: the host's time is the longer up to 100,000 elements, the device's from 1,000,000 on.",
     ]
-    assert figures.turns(own[:3])[0].endswith(
-        "the host's time is the longer at every size that was measured."
-    )
-    assert figures.turns(own[3:])[0].endswith(
-        "the device's time is the longer at every size that was measured."
-    )
+    assert turn.turns(own[:3])[0].endswith("the host's time is the longer at every size that was measured.")
+    assert turn.turns(own[3:])[0].endswith("the device's time is the longer at every size that was measured.")
 
 
 def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(both):
-    page = render(both)
+    page = rendered(both)
     assert "Where the host's time turns into the device's" in page.replace("&#39;", "'")
     assert page.count("of the device</th>") == len(of(both, "cuda:0")) * 2
     assert "On cuda:0: Alone, a control costs" in page
@@ -173,8 +170,8 @@ def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(both
 
 
 def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
-    summary = summarise(both)
-    times, sides = devices.tables(summary, verdicts(summary))
+    summary = analyse(both)
+    times, sides = devices.tables(summary)
     assert times.columns == (
         "workload, elements", "requires_grad_(False), cpu", "requires_grad_(False), cuda:0",
         "torch.no_grad(), cpu", "torch.no_grad(), cuda:0", "tracked (no control), cpu",
@@ -187,7 +184,7 @@ def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
     assert rows["elementwise, 100,000,000"][:2] == ("100 ms", "1.00 ms")
     assert [float(each) for each in rows["elementwise, 100"][2:4]] == [1.0, pytest.approx(1.5, rel=0.01)]
     assert len(rows) == len(times.sizes) == 12
-    names = {each.claim.says for each in verdicts(summary) if each.device}
+    names = {each.claim.says for each in summary.judgements if each.device}
     assert sides.columns == ("claim", "cpu", "cuda:0")
     for claim, *found in sides.rows:
         assert claim in names
@@ -195,10 +192,10 @@ def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
 
 
 def test_of_one_device_nothing_is_side_by_side(both):
-    alone = summarise(device_results(msgspec.structs.replace(BOTH, device="cuda:0")))
-    assert devices.tables(alone, verdicts(alone)) == []
-    assert 'href="#devices"' not in render(alone.results)
-    assert 'href="#devices"' in render(both)
+    alone = analyse(device_results(msgspec.structs.replace(BOTH, device="cuda:0")))
+    assert devices.tables(alone) == []
+    assert 'href="#devices"' not in rendered(alone.results)
+    assert 'href="#devices"' in rendered(both)
 
 
 FUSED = Request(("custom",), ("native", "fused", "copy"), ("100", "1e8"), device="cuda:0")
@@ -208,21 +205,21 @@ def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time(
     # The device copies in 1 ms; of native the call takes as long, since the host needs 2 ms to issue it.
     made = device_results(FUSED, device={"fused": 1.25}, host={"native": 400.0})
     memory(made, "copy", allocated=4 * 10**8)
-    (table,) = limit_table.tables(summarise(made).comparisons)
+    (table,) = limit_table.tables(analyse(made).limits)
     assert table.columns == ("variant", *(f"{part}, 100,000,000" for part in ("forward", "backward", "both")))
     rows = {row[0]: row[1] for row in table.rows}
     assert re.fullmatch(r"640 GB/s, 80\.0+ % \(80\.0+ to 80\.0+\)", rows["one fused Function"])
     assert rows["torch's own operations"].startswith("800 GB/s, 100.0")
     assert table.rows[-1] == ("copies of as many bytes", *["800 GB/s"] * 3)
-    page = render(made)
+    page = rendered(made)
     assert "How near custom comes to what memory allows (cuda:0, float32)" in page
     assert "Nearest to what memory allows" in page
 
 
 def test_what_a_copys_bytes_are_not_known_of_has_no_rate():
-    (table,) = limit_table.tables(summarise(device_results(FUSED)).comparisons)
+    (table,) = limit_table.tables(analyse(device_results(FUSED)).limits)
     assert {cell for row in table.rows for cell in row[1:]} == {""}
-    assert limit_table.tables(summarise(device_results(BOTH)).comparisons) == []
+    assert limit_table.tables(analyse(device_results(BOTH)).limits) == []
 
 
 def seen(made, **seconds):
@@ -258,8 +255,8 @@ def test_what_identical_code_differs_by_is_told_of_the_hosts_and_of_the_devices_
 def test_the_number_of_kernels_is_shown_and_exported():
     request = Request(("elementwise",), ("no_grad",), ("1e8",), device="cuda:0")
     made = memory(seen(device_results(request), no_grad=1e-3), "no_grad", peak=1000, peak_blocks=1024)
-    assert "1,024 B in the allocator's blocks" in render(made)
-    assert 'title="1.00 ms, by the profiler">1</td>' in render(made)
+    assert "1,024 B in the allocator's blocks" in rendered(made)
+    assert 'title="1.00 ms, by the profiler">1</td>' in rendered(made)
     rows = {(row["method"], row["metric"]): row["value"] for row in table(made)}
     assert rows["no_grad", "kernels"] == "1"
     assert float(rows["no_grad", "kernel_time"]) == 1e-3
@@ -271,14 +268,14 @@ def test_kernels_that_were_not_seen_are_no_lost_visit():
     made = device_results(Request(("elementwise",), ("no_grad",), ("100",), device="cuda:0"))
     id = made.header.plan.comparisons[0].id
     made.add(Failure(0, id, None, "kernels", "raised", "RuntimeError: none"))
-    page = render(made)
+    page = rendered(made)
     assert "Kernels were not seen (raised): RuntimeError: none" in page
     assert "visit lost" not in page
     assert failed(made) == ""
 
 
 def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
-    names = [each.name for each in slides(summarise(both))]
+    names = [each.name for each in slides(analyse(both))]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
     assert {"table-devices", "table-sides", "table-time-cpu", "table-time-cuda0"} <= set(names)
@@ -291,12 +288,12 @@ def test_every_picture_of_two_devices_has_a_name_of_its_own(both):
 def test_the_page_of_a_variant_that_waits_has_a_dash_and_of_one_that_is_idle_says_so():
     request = Request(("control",), ("no_grad",), ("100",), device="cuda:0")
     idle = ("no_grad", "requires_grad_false", "twin", "twin_own_buffer")
-    assert render(device_results(request, idle=idle)).count("nothing seen") == 4
-    assert "nothing seen" not in render(device_results(request, waits=idle))
+    assert rendered(device_results(request, idle=idle)).count("nothing seen") == 4
+    assert "nothing seen" not in rendered(device_results(request, waits=idle))
 
 
 def test_a_page_of_the_cpu_alone_says_nothing_of_hosts_and_devices():
-    page = render(device_results(msgspec.structs.replace(BOTH, device="cpu")))
+    page = rendered(device_results(msgspec.structs.replace(BOTH, device="cpu")))
     assert "of the host</th>" not in page
     assert "turns into" not in page
     assert "On cpu:" not in page
@@ -314,23 +311,23 @@ def test_a_page_of_the_cpu_alone_says_nothing_of_hosts_and_devices():
     ],
 )
 def test_a_device_that_was_held_back_is_warned_of(reading, says):
-    warnings = summarise(device_results(BOTH, reading=reading)).warnings
+    warnings = analyse(device_results(BOTH, reading=reading)).warnings
     assert any(says in each for each in warnings) if says else not any("cuda" in each for each in warnings)
 
 
 def test_a_clock_that_fell_is_warned_of():
     made = device_results(BOTH, reading=DeviceReading(2e9))
     slow = msgspec.structs.replace(made.visits[-1].telemetry, device=DeviceReading(1e9))
-    assert not any("clock of cuda:0" in each for each in summarise(made).warnings)
+    assert not any("clock of cuda:0" in each for each in analyse(made).warnings)
     made.visits[-1] = msgspec.structs.replace(made.visits[-1], telemetry=slow)
-    assert any("clock of cuda:0 fell to 1 GHz" in each for each in summarise(made).warnings)
+    assert any("clock of cuda:0 fell to 1 GHz" in each for each in analyse(made).warnings)
 
 
 def test_memory_that_ran_out_is_a_row_on_the_page(both):
     made = device_results(Request(("elementwise",), ("no_grad",), ("100",), device="cuda:0"))
     id = made.header.plan.comparisons[0].id
     made.add(Failure(1, id, "no_grad", "time", "out of memory", "Tried to allocate 80 GiB."))
-    assert "out of memory: Tried to allocate 80 GiB." in render(made)
+    assert "out of memory: Tried to allocate 80 GiB." in rendered(made)
 
 
 def test_what_is_written_is_read_again_with_its_parts(both, tmp_path):

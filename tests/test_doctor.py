@@ -6,7 +6,7 @@ import psutil
 import pytest
 from synthetic import device_results, results
 
-from gradbench import doctor
+from gradbench.doctor import machine, noise
 from gradbench.errors import EndedEarly
 from gradbench.record.device import DeviceReading
 from gradbench.record.plan import Request
@@ -19,7 +19,7 @@ def by_name(checks):
 
 
 def test_every_check_says_what_it_found_and_advises_where_something_is_wrong():
-    for check in doctor.examine(0.01):
+    for check in machine.examine(0.01):
         assert check.found
         assert bool(check.advice) == (check.state in ("fair", "poor")) or check.state == "unknown"
 
@@ -42,31 +42,31 @@ def test_load_and_stolen_time_are_told_from_idle_time(monkeypatch, spent, load, 
     readings = iter([cpu_times(), cpu_times(**spent)])
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(readings))
     monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
-    found = by_name(doctor._load(0.0))
+    found = by_name(machine._load(0.0))
     assert (found["other programs"].state, found["stolen time"].state) == (load, steal)
 
 
 @pytest.mark.parametrize(
     ("path", "text", "check", "state"),
     [
-        ("/sys/fs/cgroup/cpu.max", "max 100000", doctor._quota, "good"),
-        ("/sys/fs/cgroup/cpu.max", "150000 100000", doctor._quota, "fair"),
-        ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave", doctor._frequency, "fair"),
-        ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance", doctor._frequency, "good"),
-        ("/proc/cpuinfo", "flags : fpu hypervisor sse", doctor._virtual, "fair"),
-        ("/proc/cpuinfo", "flags : fpu sse", doctor._virtual, "good"),
-        ("nowhere", "", doctor._quota, "unknown"),
-        ("nowhere", "", doctor._frequency, "unknown"),
+        ("/sys/fs/cgroup/cpu.max", "max 100000", machine._quota, "good"),
+        ("/sys/fs/cgroup/cpu.max", "150000 100000", machine._quota, "fair"),
+        ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave", machine._frequency, "fair"),
+        ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance", machine._frequency, "good"),
+        ("/proc/cpuinfo", "flags : fpu hypervisor sse", machine._virtual, "fair"),
+        ("/proc/cpuinfo", "flags : fpu sse", machine._virtual, "good"),
+        ("nowhere", "", machine._quota, "unknown"),
+        ("nowhere", "", machine._frequency, "unknown"),
     ],
 )
 def test_what_the_system_says_of_itself_is_judged(monkeypatch, path, text, check, state):
-    monkeypatch.setattr(doctor, "_read", {path: text}.get)
+    monkeypatch.setattr(machine, "_read", {path: text}.get)
     assert check().state == state
 
 
 def test_the_noise_floor_comes_from_the_twins():
-    quiet = by_name(doctor._noise(results({"no_grad": 1.5}, request=REQUEST, scatter=0.0001)))
-    loud = by_name(doctor._noise(results({"no_grad": 1.5}, request=REQUEST, scatter=0.05)))
+    quiet = by_name(noise._noise(results({"no_grad": 1.5}, request=REQUEST, scatter=0.0001)))
+    loud = by_name(noise._noise(results({"no_grad": 1.5}, request=REQUEST, scatter=0.05)))
     assert quiet["noise floor"].state == "good"
     assert loud["noise floor"].state == "poor"
     assert loud["processes"].state == "fair"
@@ -76,24 +76,24 @@ def test_drift_is_told_from_the_times_of_the_baseline():
     made = results({}, request=REQUEST)
     slow = results({}, request=REQUEST, passes=1, seconds=1.5e-6)
     made.add(slow.visits[0])
-    assert "1.50 times" in by_name(doctor._noise(made))["drift"].found
+    assert "1.50 times" in by_name(noise._noise(made))["drift"].found
 
 
 ON_GPU = msgspec.structs.replace(REQUEST, sizes=("small", "1e7"), device="cuda:0")
 
 
 def test_of_a_gpu_the_times_of_the_host_and_of_the_device_are_told_apart():
-    loud = by_name(doctor._noise(device_results(ON_GPU, host={"twin": 1.02})))
+    loud = by_name(noise._noise(device_results(ON_GPU, host={"twin": 1.02})))
     assert (loud["time of the host"].state, loud["time of the device"].state) == ("fair", "good")
     assert "2 %" in loud["time of the host"].found
-    idle = by_name(doctor._noise(device_results(ON_GPU, idle=("twin",))))
+    idle = by_name(noise._noise(device_results(ON_GPU, idle=("twin",))))
     assert idle["time of the device"].state == "unknown"
-    assert "time of the host" not in by_name(doctor._noise(results({}, request=REQUEST)))
+    assert "time of the host" not in by_name(noise._noise(results({}, request=REQUEST)))
 
 
 def test_what_holds_a_gpu_back_is_told_with_what_would_help():
     def device(reading):
-        return by_name(doctor._noise(device_results(ON_GPU, reading=reading)))["device"]
+        return by_name(noise._noise(device_results(ON_GPU, reading=reading)))["device"]
 
     assert device(None).state == "unknown"
     assert device(DeviceReading(2e9, 300.0, 60.0, (), 0)).state == "good"
@@ -107,7 +107,7 @@ def test_what_holds_a_gpu_back_is_told_with_what_would_help():
 
 def test_each_device_of_several_has_checks_of_its_own():
     both = msgspec.structs.replace(ON_GPU, device="cpu,cuda:0")
-    names = by_name(doctor._noise(device_results(both)))
+    names = by_name(noise._noise(device_results(both)))
     assert {"noise floor, cpu", "noise floor, cuda:0", "time of the host, cuda:0"} <= names.keys()
     assert "time of the host, cpu" not in names
 
@@ -120,7 +120,7 @@ def test_a_device_that_is_not_here_is_refused_in_a_line(gradbench, tmp_path):
 
 
 def test_a_machine_on_which_nothing_can_be_timed_is_told_and_no_traceback():
-    (check,) = doctor._noise(results({}, request=REQUEST, passes=0))
+    (check,) = noise._noise(results({}, request=REQUEST, passes=0))
     assert (check.name, check.state) == ("noise floor", "unknown")
     assert "no visit was made" in check.found
 
@@ -129,9 +129,9 @@ def test_an_interrupted_doctor_does_not_say_how_to_go_on(monkeypatch):
     def interrupted(*_):
         raise EndedEarly("6 visits are kept")
 
-    monkeypatch.setattr(doctor.run, "start", interrupted)
+    monkeypatch.setattr(noise.run, "start", interrupted)
     with pytest.raises(EndedEarly, match="nothing was kept"):
-        doctor.measure_noise()
+        noise.measure_noise()
 
 
 def test_the_command_prints_a_line_for_each_check_and_json_for_programs(gradbench, tmp_path):

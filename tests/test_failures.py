@@ -1,13 +1,12 @@
 """What failed, told in a line: how much, why mostly, and what would help."""
 
 import msgspec
-from synthetic import results
+from synthetic import rendered, results
 
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.failures import failed
-from gradbench.analyse.summary import summarise
 from gradbench.record.plan import Request
 from gradbench.record.visits import Failure
-from gradbench.report.page import render
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small",))
 NO_MEMORY = (
@@ -37,7 +36,7 @@ def test_a_run_of_nothing_says_why_and_what_to_do_and_does_not_ask_for_passes():
         "Nothing could be measured: out of memory: 40.0 GB were asked for (elementwise/100"
     )
     assert "--size" in said
-    summary = summarise(made)
+    summary = analyse(made)
     assert summary.failed == said
     assert said in summary.warnings
     assert not any("--passes" in each for each in summary.warnings)
@@ -53,8 +52,8 @@ def test_the_advice_is_for_the_reason_that_is_told():
 
 
 def test_the_page_of_a_run_of_nothing_has_no_chart():
-    assert "<svg" in render(results({}))
-    page = render(lost(results({}), 0))
+    assert "<svg" in rendered(results({}))
+    page = rendered(lost(results({}), 0))
     assert "<svg" not in page
     assert "÷ time of" not in page
 
@@ -63,8 +62,8 @@ def test_a_part_that_failed_is_counted_and_the_rest_asks_for_its_own_passes():
     said = failed(lost(results({}, request=REQUEST), 1))
     assert said.startswith("1 of 2 comparisons failed, mostly by this: out of memory")
     assert "The report" in said
-    assert not any("0 passes" in each for each in summarise(lost(results({}, request=REQUEST), 1)).warnings)
-    few = summarise(lost(results({}, passes=4, request=REQUEST), 1))
+    assert not any("0 passes" in each for each in analyse(lost(results({}, request=REQUEST), 1)).warnings)
+    few = analyse(lost(results({}, passes=4, request=REQUEST), 1))
     assert any("Only 4 passes" in each for each in few.warnings)
 
 

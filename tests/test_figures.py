@@ -2,21 +2,28 @@
 
 import itertools
 import re
+import resource
+import signal
 import struct
+import subprocess
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from conftest import GRADBENCH
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import memory, results
 
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
+from gradbench.record.results import read_results
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.bars import bars
 from gradbench.report.drawing import TALK
@@ -92,7 +99,7 @@ def assert_readable(figure):
 
 def test_every_picture_of_a_whole_run_can_be_read():
     made = a_run(Request(preset="standard"))
-    found = slides(summarise(made))
+    found = slides(analyse(made))
     kinds = {slide.name.partition("-")[0] for slide in found}
     assert kinds == {"table", "ratios", "break", "memory", "timeline"}
     assert len({slide.name for slide in found}) == len(found)
@@ -154,7 +161,7 @@ def test_a_table_that_cannot_fit_is_an_error_and_no_picture():
 
 
 def test_the_files_are_what_their_names_say(folder):
-    written = write_figures(folder, folder / "figures", ["svg", "png"])
+    written = write_figures(summarise(read_results(folder)), folder / "figures", ["svg", "png"])
     assert sorted(written) == sorted((folder / "figures").iterdir())
     names = {path.stem for path in written}
     assert {"table-time", "table-speed", "ratios-control", "ratios-elementwise", "memory-control"} <= names
@@ -172,8 +179,8 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    first = write_figures(folder, tmp_path / "one", ["svg"])
-    second = write_figures(folder, tmp_path / "two", ["svg"])
+    first = write_figures(summarise(read_results(folder)), tmp_path / "one", ["svg"])
+    second = write_figures(summarise(read_results(folder)), tmp_path / "two", ["svg"])
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     text = (tmp_path / "one" / "ratios-elementwise.svg").read_text()
     assert "var(--" not in text
@@ -200,6 +207,50 @@ def test_the_command_refuses_a_folder_with_files_and_a_format_it_does_not_know(g
     assert not (folder.parent / "new").exists()
 
 
+def interrupt_after_one(process, output):
+    """Interrupt a command that draws, once it has begun to write."""
+    until = time.monotonic() + 60
+    while not (output.is_dir() and any(output.iterdir())):
+        assert process.poll() is None, "it ended before a picture was written"
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("output", ["figures", "talk/monday/figures", "empty"])
+def test_interrupted_figures_leave_nothing_and_can_be_drawn_again(gradbench, folder, output):
+    (folder / "empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    command = ("figures", folder, "--output", output, "--format", "svg,png")
+    process = subprocess.Popen([GRADBENCH, *command], cwd=folder, stderr=subprocess.PIPE, text=True)
+    interrupt_after_one(process, folder / output)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (3, "gradbench: stopped: interrupted; nothing was written\n")
+    assert sorted(folder.rglob("*")) == before
+    again = gradbench(*command[:-1], "svg", cwd=folder)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_figures_that_cannot_be_written_leave_nothing(folder):
+    """A file may have so many bytes here: the first pictures are smaller, and a later one is not."""
+    sizes = [
+        path.stat().st_size for path in write_figures(summarise(read_results(folder)), folder / "a", ["png"])
+    ]
+    most = sizes[0] + 1
+    assert max(sizes) > most
+    before = sorted(folder.iterdir())
+    done = subprocess.run(
+        [GRADBENCH, "figures", folder, "--format", "png"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+    )
+    output = folder / "figures"
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"gradbench: error: --output {output}: cannot be written: ")
+    assert sorted(folder.iterdir()) == before
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{}\n", b"not json\n"])
 def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content):
     path = tmp_path / "results.jsonl"
@@ -217,7 +268,7 @@ def test_a_run_that_measured_nothing_is_told_so(tmp_path):
     writer.write(results({}, passes=0).header)
     writer.close()
     with pytest.raises(RequestError, match="nothing was measured"):
-        write_figures(tmp_path, tmp_path / "figures", ["svg"])
+        write_figures(summarise(read_results(tmp_path)), tmp_path / "figures", ["svg"])
     assert not Path(tmp_path / "figures").exists()
 
 
@@ -226,7 +277,7 @@ def test_a_variant_that_one_size_lacks_keeps_its_row_and_has_a_dash():
     for visit in made.visits:
         if visit.comparison.startswith("elementwise/100/"):
             del visit.variants["detach"]
-    (slide,) = (each for each in slides(summarise(made)) if each.name == "ratios-elementwise")
+    (slide,) = (each for each in slides(analyse(made)) if each.name == "ratios-elementwise")
     said = [words for words, _ in texts(lay_out(slide, "source"))]
     assert said.count("detach") == 1
     assert said.count("–") == 1

@@ -1,6 +1,7 @@
-"""Nothing that only plans or reads imports torch, and imports follow the way of the data."""
+"""Imports follow the way of the data, only what measures imports torch, and importing is cheap."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -13,42 +14,57 @@ from gradbench.define.methods import METHODS
 
 PACKAGE = Path(gradbench.__file__).parent
 
-# Only what runs inside a worker imports torch when it is imported.
-MEASURING = {
-    "clock", "variant", "checks", "memory", "measure", "functions", "native", "models", "probes", "look",
-    "triton_kernels", "kernels",
-}  # fmt: skip
-# What may import what else, by the way of the data: definitions → plan → measure → run → results → report.
-DEFINITIONS = {"errors", "sizes", "methods", "workloads"}
-READING = {"results", "stats", "summary", "export", "report"}
+# Exceptions that are known, and are to go: the importing folder and the imported one.
+KNOWN = {("analyse", "define"), ("report", "define"), ("measure", "analyse"), ("define", "measure")}
+
+# Every folder and every module on the first floor, and what it may import of the others. A new one wants a
+# row. Measuring and analysing are siblings: the results file is all that they share.
+MAY_IMPORT = {
+    "errors": set(),
+    "record": {"errors"},
+    "format": {"record"},
+    "models": set(),
+    "functions": set(),
+    "placement": {"models"},
+    "define": {"errors", "format", "record"},
+    "measure": {"errors", "format", "record", "models", "functions", "placement", "define"},
+    "analyse": {"errors", "format", "record"},
+    "report": {"errors", "format", "record", "analyse"},
+    "versus": {"errors", "format", "record", "define", "measure", "analyse", "report"},
+    "guard": {"format", "record", "measure", "analyse"},
+    "pytest_plugin": {"guard"},
+    "doctor": {"errors", "format", "record", "define", "measure", "analyse"},
+    "cli": {"errors", "format", "record", "define", "measure", "analyse", "report", "versus", "doctor"},
+}
+# Where torch may be imported, at the top or inside a function: the measured library, and what measures it.
+TORCH = {"functions", "models", "placement", "measure"}
+
+# What draws, prints or holds a table: a command takes its time to import them, a guard never does.
+HEAVY = (
+    "torch",
+    "matplotlib",
+    "jinja2",
+    "click",
+    "rich",
+    "scipy.stats",
+    "gradbench.define",
+    "gradbench.report",
+)
 
 
-def modules():
-    """The dotted names inside the package, and their trees."""
+def read_modules():
+    """The dotted names inside the package, and their trees; the package itself has the empty name."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         yield ".".join(parts).removesuffix("__init__").removesuffix("."), ast.parse(path.read_text())
 
 
-TREES = dict(modules())
+TREES = dict(read_modules())
 
 
-def measures(name):
-    """Whether a module is one that imports torch: a predictor in PyTorch is asked for by name."""
-    return family(name) in MEASURING or name == "placement.tensors"
-
-
-def at_import(tree):
-    """The statements that run when a module is imported: all but the bodies of functions."""
-    for node in ast.iter_child_nodes(tree):
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from at_import(node)
-
-
-def imported(nodes):
-    """The full names of the modules that some statements import, as far as a name can tell."""
-    for node in nodes:
+def imported(tree):
+    """The full names of the modules that a tree imports, at its top and inside functions."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -58,15 +74,19 @@ def imported(nodes):
             yield from {name if name.removeprefix("gradbench.") in TREES else node.module for name in names}
 
 
-def inside(nodes):
-    """The modules of this package that some statements import."""
-    names = {name.removeprefix("gradbench.") for name in imported(nodes) if name.startswith("gradbench.")}
+def inside(tree):
+    """The modules of this package that a tree imports."""
+    names = {name.removeprefix("gradbench.") for name in imported(tree) if name.startswith("gradbench.")}
     return names & TREES.keys()
 
 
-def family(name):
-    """The top-level part of a module's name: `report` for `report.page`."""
+def folder(name):
+    """The first floor of a module's name: `report` for `report.page`."""
     return name.partition(".")[0]
+
+
+def imports_torch(name):
+    return "torch" in {folder(each) for each in imported(TREES[name])}
 
 
 def run_python(code):
@@ -75,48 +95,97 @@ def run_python(code):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", sorted(name for name in TREES if name and not measures(name)))
-def test_a_module_that_does_not_measure_imports_nothing_that_does(name):
-    statements = list(at_import(TREES[name]))
-    assert "torch" not in {each.partition(".")[0] for each in imported(statements)}
-    assert not inside(statements) & MEASURING
+def loaded_by(*modules):
+    """The modules that importing these loads, in a fresh process."""
+    names = ", ".join(f"gradbench.{name}" for name in modules)
+    return run_python(
+        f"import sys; before = set(sys.modules)\nimport {names}\nprint(*set(sys.modules) - before)"
+    ).split()
 
 
-def test_no_module_that_does_not_measure_has_torch_imported_by_way_of_another():
-    names = [name for name in TREES if not measures(name) and not name.endswith("__main__")]
-    code = (
-        "import importlib, sys\n"
-        f"for name in {names}:\n"
-        "    importlib.import_module(f'gradbench.{name}'.rstrip('.'))\n"
-        "    if 'torch' in sys.modules: sys.exit(f'{name} imports torch')\n"
-        "print(len(sys.modules))"
-    )
-    assert int(run_python(code)) > len(names)
+def of(names, loaded):
+    """Those of the loaded modules that are one of these, or inside it."""
+    return [each for each in loaded for name in names if f"{each}.".startswith(f"{name}.")]
 
 
-def test_definitions_import_only_definitions():
-    for name, tree in TREES.items():
-        if family(name) in DEFINITIONS:
-            assert {family(each) for each in inside(ast.walk(tree))} <= DEFINITIONS, name
+def test_every_folder_and_module_has_a_row_that_says_what_it_may_import():
+    assert {folder(name) for name in TREES} - {""} == MAY_IMPORT.keys()
 
 
-def test_the_plan_imports_only_definitions():
-    assert {family(each) for each in inside(ast.walk(TREES["plan"]))} <= DEFINITIONS
+def test_the_rows_lead_one_way():
+    order = list(graphlib.TopologicalSorter(MAY_IMPORT).static_order())
+    assert set(order) == MAY_IMPORT.keys()
 
 
-def test_what_reads_results_imports_nothing_that_makes_them_even_inside_a_function():
-    makers = MEASURING | {"worker", "run", "job"}
-    for name, tree in TREES.items():
-        if family(name) in READING:
-            assert not {family(each) for each in inside(ast.walk(tree))} & makers, name
+@pytest.mark.parametrize("name", sorted(TREES))
+def test_a_module_imports_only_what_its_folder_may(name):
+    allowed = MAY_IMPORT.get(folder(name), set()) | {folder(name)}
+    found = {folder(each) for each in inside(TREES[name])}
+    assert {each for each in found - allowed if (folder(name), each) not in KNOWN} == set()
 
 
 def test_no_import_leads_back():
-    waiting = {name: inside(ast.walk(tree)) - {name} for name, tree in TREES.items()}
+    waiting = {name: inside(tree) - {name} for name, tree in TREES.items()}
     while free := {name for name, needs in waiting.items() if not needs & waiting.keys()}:
         for name in free:
             del waiting[name]
     assert not waiting
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TREES if folder(name) not in TORCH))
+def test_only_what_measures_imports_torch(name):
+    assert not imports_torch(name)
+
+
+def reached_from(*names):
+    """The modules that are imported on the way from these, at the top and inside functions."""
+    found, waiting = set(), [*names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += inside(TREES[name])
+    return found
+
+
+# A measuring process is started by the path of its file, which is no import.
+PARENT = sorted(reached_from("cli.main") | {name for name in TREES if folder(name) in ("record", "report")})
+
+
+def test_nothing_that_a_command_reaches_imports_torch():
+    assert len(PARENT) > 80
+    assert [name for name in PARENT if imports_torch(name)] == []
+    assert of(["torch"], loaded_by(*PARENT)) == []
+
+
+@pytest.mark.parametrize("measuring", ["measure.worker", "measure.memory", "functions.autograd"])
+def test_what_measures_would_be_noticed(measuring):
+    assert imports_torch(measuring)
+    assert measuring not in PARENT
+    assert of(["torch"], loaded_by(measuring)) != []
+
+
+def test_records_are_read_without_tables_and_arithmetic():
+    loaded = loaded_by(*(name for name in TREES if folder(name) in ("record", "errors")))
+    assert of((*HEAVY, "numpy", "scipy", "gradbench.measure", "gradbench.analyse"), loaded) == []
+
+
+def test_a_guard_loads_what_it_uses_and_no_table():
+    loaded = loaded_by("guard")
+    assert of(HEAVY, loaded) == []
+    ours = {each.removeprefix("gradbench.") for each in of(["gradbench"], loaded)} - {"gradbench"}
+    # Beside the guards and the records it is Student's t, how many calls a batch holds, and figures for readers.
+    others = {name for name in ours if folder(name) not in ("guard", "record", "errors")}
+    assert others == {"analyse", "analyse.stats", "measure", "measure.calibration", "format"}
+
+
+def test_the_pytest_plugin_loads_nothing_in_projects_that_do_not_use_it():
+    loaded = run_python(
+        "import sys, pytest; before = set(sys.modules)\n"
+        "import gradbench.pytest_plugin\n"
+        "print(*set(sys.modules) - before)"
+    )
+    assert set(loaded.split()) == {"gradbench", "gradbench.pytest_plugin"}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +201,7 @@ def test_a_command_that_measures_nothing_does_not_import_torch(arguments, said, 
     code = (
         "import contextlib, os, sys\n"
         f"os.chdir({str(tmp_path)!r})\n"
-        "from gradbench.cli import main\n"
+        "from gradbench.cli.main import main\n"
         f"with contextlib.suppress(SystemExit): main({arguments})\n"
         "assert 'torch' not in sys.modules"
     )
@@ -140,10 +209,31 @@ def test_a_command_that_measures_nothing_does_not_import_torch(arguments, said, 
     assert not list(tmp_path.iterdir())
 
 
+def test_help_loads_nothing_of_weight():
+    code = (
+        "import contextlib, sys\n"
+        "from gradbench.cli.main import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print('loaded:', *sys.modules)"
+    )
+    loaded = run_python(code).partition("loaded:")[2].split()
+    heavy = (
+        "torch",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "jinja2",
+        "rich",
+        "gradbench.define",
+        "gradbench.versus",
+    )
+    assert of(heavy, loaded) == []
+
+
 def test_the_list_for_programs_is_json_of_every_method_and_needs_no_torch():
     code = (
         "import contextlib, sys\n"
-        "from gradbench.cli import main\n"
+        "from gradbench.cli.main import main\n"
         "with contextlib.suppress(SystemExit): main(['list', '--json'])\n"
         "assert 'torch' not in sys.modules"
     )

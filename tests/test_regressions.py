@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from gradbench.errors import ResultsFileError
-from studies.regressions import page, versus_trials
-from studies.regressions.versus_trials import Trial, Trials, part
+from studies.regressions import page
+from studies.regressions.versus_trials import Trial, Trials, part, trial_of
 
 
 def variant(comparison, name, outcome="same", mean=1.0, memory=None):
@@ -19,7 +19,7 @@ def variant(comparison, name, outcome="same", mean=1.0, memory=None):
     }
 
 
-def said(*variants, code=0):
+def printed(*variants, code=0):
     return {
         "variants": list(variants), "code": code, "seconds": 50.04, "pairs": 12, "ended": "budget",
         "calibration_task": {"mean": 1.001},
@@ -30,24 +30,24 @@ BACKWARD, FORWARD = "square.backward/100/float32/cpu", "square.forward/100/float
 
 
 def test_identical_code_that_is_called_different_is_an_alarm():
-    quiet = versus_trials._trial(said(variant(BACKWARD, "function")), "identical", "")
+    quiet = trial_of(printed(variant(BACKWARD, "function")), "identical", "")
     assert (quiet.alarms, quiet.found, quiet.seconds) == ({}, None, 50.0)
-    loud = versus_trials._trial(said(variant(BACKWARD, "function", "faster", 0.9), code=0), "identical", "")
+    loud = trial_of(printed(variant(BACKWARD, "function", "faster", 0.9), code=0), "identical", "")
     assert loud.alarms == {f"{BACKWARD} function": "faster 0.900 (0.890 to 0.910)"}
 
 
 def test_a_slowdown_is_found_where_it_was_made_and_nowhere_else():
-    right = said(variant(BACKWARD, "function", "slower", 1.05), variant(FORWARD, "function"))
-    wrong = said(variant(BACKWARD, "function"), variant(FORWARD, "function", "slower", 1.05))
-    assert versus_trials._trial(right, "slower", "square").found
-    assert not versus_trials._trial(wrong, "slower", "square").found
+    right = printed(variant(BACKWARD, "function", "slower", 1.05), variant(FORWARD, "function"))
+    wrong = printed(variant(BACKWARD, "function"), variant(FORWARD, "function", "slower", 1.05))
+    assert trial_of(right, "slower", "square").found
+    assert not trial_of(wrong, "slower", "square").found
 
 
-def test_growth_is_found_where_it_is_told_to_the_byte():
+def test_more_memory_is_found_where_it_is_reported_to_the_byte():
     for saved, found in (([400, 464], True), ([400, 528], False)):
-        data = said(variant(FORWARD, "function", memory={"saved": saved}), variant(BACKWARD, "function"))
-        assert versus_trials._trial(data, "larger", "square").found is found
-    assert not versus_trials._trial(said(variant(FORWARD, "function")), "larger", "").found
+        data = printed(variant(FORWARD, "function", memory={"saved": saved}), variant(BACKWARD, "function"))
+        assert trial_of(data, "larger", "square").found is found
+    assert not trial_of(printed(variant(FORWARD, "function")), "larger", "").found
 
 
 def trial(kind, workloads="", alarms=None, found=None, apart=1.0):
@@ -65,7 +65,7 @@ def test_the_table_counts_trials_alarms_and_what_was_found():
     assert [row[1:5] for row in table.rows] == [
         ("the usual", "2", "1", ""), ("the usual", "1", "0", "0"), ("square", "1", "1", "1"),
     ]  # fmt: skip
-    assert "1.00% at most; the calibration task by 0.20% at most" in part(TRIALS).about[1]
+    assert "1.00% at most. The calibration task came out apart by 0.20% at most" in part(TRIALS).about[1]
 
 
 def test_the_page_is_made_of_the_data_that_are_there(tmp_path):

@@ -21,7 +21,7 @@ def study(**trials):
 
 
 def three(one, other, whole):
-    """Releases a, b and c, each held against each other: the factors of no_grad of the three trials."""
+    """Releases a, b and c, compared with each other: the factors of no_grad of the three trials."""
     return study(
         ab=trial({"no_grad": one}, labels=("a", "b"), seed=1),
         ac=trial({"no_grad": whole}, labels=("a", "c"), seed=2),
@@ -29,18 +29,18 @@ def three(one, other, whole):
     )
 
 
-def test_the_first_release_is_what_most_are_held_against():
+def test_the_first_release_is_what_most_are_compared_with():
     found = three(1, 1, 1)
     assert found.first == "a"
     assert [each.trial.header.sides[1].label for each in found.against_first] == ["b", "c"]
 
 
 def test_two_steps_that_make_the_whole_way_add_up_and_others_do_not():
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.8)) if each.variant.name == "no_grad"]
-    assert closed.product.low < 1 < closed.product.high
-    (closed,) = [each for each in closures(three(1.2, 1.5, 1.2)) if each.variant.name == "no_grad"]
-    assert closed.product.mean == pytest.approx(1.5, rel=0.02)
-    assert closed.product.low > 1.4
+    (product,) = [product for each, product in closures(three(1.2, 1.5, 1.8)) if each.name == "no_grad"]
+    assert product.low < 1 < product.high
+    (product,) = [product for each, product in closures(three(1.2, 1.5, 1.2)) if each.name == "no_grad"]
+    assert product.mean == pytest.approx(1.5, rel=0.02)
+    assert product.low > 1.4
 
 
 def test_nothing_closes_without_three_releases():
@@ -84,32 +84,32 @@ def test_what_lasts_for_a_trial_is_beyond_intervals_over_pairs_and_within_those_
     assert quiet.alarms == 0
 
 
-def test_ways_without_trials_are_left_out(tmp_path):
+def test_sides_without_trials_are_left_out(tmp_path):
     assert same.read(tmp_path) == []
 
 
-def test_a_name_looks_the_same_in_every_figure_and_like_no_other(monkeypatch):
+def test_a_name_has_one_style_in_every_figure_and_no_other_has_it(monkeypatch):
     found = three(1, 1, 1)
     variant = found.variants[0]
     # More names than there are colours, in another comparison, and one that both have, at another place.
     other = msgspec.structs.replace(variant.comparison, id="other")
     more = [
-        replace(variant, comparison=other, variant=msgspec.structs.replace(variant.definition, name=name))
-        for name in (*(f"way {number}" for number in range(8)), "no_grad")
+        replace(variant, comparison=other, variant=msgspec.structs.replace(variant.variant, name=name))
+        for name in (*(f"variant {number}" for number in range(8)), "no_grad")
     ]
     found = Study(
         {name: replace(each, variants=(*each.variants, *more)) for name, each in found.trials.items()}
     )
-    looks = marks(found)
-    assert len(set(looks.values())) == len(looks) >= 10
+    styles = marks(found)
+    assert len(set(styles.values())) == len(styles) >= 10
     drawn = []
     monkeypatch.setattr("studies.releases.figures.svg", lambda figure, name: drawn.append(figure) or "")
     for comparison in (ID, "other"):
         over_releases(found, comparison)
     for figure in drawn:
         (axes,) = figure.axes
-        points = [line for line in axes.lines if line.get_label() in looks]
+        points = [line for line in axes.lines if line.get_label() in styles]
         assert {
             line.get_label(): (line.get_color(), line.get_marker()) for line in points
-        }.items() <= looks.items()
+        }.items() <= styles.items()
         assert "no_grad" in [line.get_label() for line in points]

@@ -6,9 +6,10 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
-from synthetic import ENVIRONMENT, header, memory, results
+from synthetic import ENVIRONMENT, header, memory, rendered, results
 
 from gradbench import format
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.findings import findings
 from gradbench.analyse.summary import summarise
@@ -17,11 +18,11 @@ from gradbench.record.interval import Interval
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
-from gradbench.record.results import Results
+from gradbench.record.results import Results, read_results
 from gradbench.record.visits import Failure, Stretch, Timeline
 from gradbench.report.figures import FromOne
 from gradbench.report.guide import tables
-from gradbench.report.page import render, write_report
+from gradbench.report.page import write_report
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link
 
@@ -39,7 +40,7 @@ class _Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.tags, self.ids, self.links, self.text = [], [], [], [], []
-        self.setup_per_call(text)
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -61,7 +62,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere():
-    page = _Page(render(memory(results({"no_grad": 1.4}, request=REQUEST), "tracked", saved=400)))
+    page = _Page(rendered(memory(results({"no_grad": 1.4}, request=REQUEST), "tracked", saved=400)))
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
     loaded = [
@@ -76,7 +77,7 @@ def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere():
 
 
 def test_every_figure_has_words_for_those_who_do_not_see_it():
-    page = _Page(render(results({"no_grad": 1.4}, request=REQUEST)))
+    page = _Page(rendered(results({"no_grad": 1.4}, request=REQUEST)))
     labels = [attrs["aria-label"] for tag, attrs in page.tags if tag == "figure"]
     assert len(labels) == 4
     assert all("no_grad" in label for label in labels)
@@ -84,7 +85,7 @@ def test_every_figure_has_words_for_those_who_do_not_see_it():
 
 def test_every_variant_is_there_with_the_code_that_was_timed():
     made = results({}, request=REQUEST)
-    text = "".join(_Page(render(made)).text)
+    text = "".join(_Page(rendered(made)).text)
     for comparison in made.header.plan.comparisons:
         for variant in comparison.variants:
             assert variant.role == "empty" or snippet(comparison, variant) in text
@@ -99,7 +100,7 @@ def test_a_snippet_runs_as_it_stands():
 
 
 def test_the_report_shows_the_command_the_machine_and_the_options():
-    text = "".join(_Page(render(results({}))).text)
+    text = "".join(_Page(rendered(results({}))).text)
     assert "gradbench run" in text
     assert ENVIRONMENT.processor in text
     assert "freed pages are kept" in text
@@ -111,7 +112,7 @@ def test_markup_in_names_and_messages_is_shown_and_never_executed():
     environment = msgspec.structs.replace(ENVIRONMENT, processor=nasty, torch_config=nasty)
     made.header = header(command=nasty, environment=environment)
     made.add(Failure(1, nasty, nasty, "check", "raised", nasty))
-    text = render(made)
+    text = rendered(made)
     assert text.count("<script") == 1
     assert nasty in "".join(_Page(text).text)
 
@@ -122,7 +123,7 @@ def test_a_failed_variant_is_a_row_with_its_reason_and_dashes():
         del visit.variants["detach"]
     comparison = made.visits[0].comparison
     made.add(Failure(1, comparison, "detach", "check", "check", "y.is_leaf: expected True, got False"))
-    text = render(made)
+    text = rendered(made)
     row = next(row for row in re.findall(r"<tr class=\"method\">.*?</tr>", text, re.DOTALL) if
                "detach() before<" in row)  # fmt: skip
     assert "y.is_leaf: expected True, got False" in row
@@ -134,19 +135,19 @@ def test_a_failed_variant_is_a_row_with_its_reason_and_dashes():
 def test_a_run_in_which_everything_failed_still_makes_a_page():
     made = results({}, passes=0)
     made.add(Failure(1, made.header.plan.comparisons[0].id, None, "time", "died", "killed by SIGKILL"))
-    text = render(made)
+    text = rendered(made)
     assert "Nothing could be measured" in text
     assert "killed by SIGKILL" in text
 
 
 def test_a_sweep_is_drawn_as_curves():
     made = results({"no_grad": 1.2}, request=Request(("elementwise",), (), ("1:1e5",)))
-    assert "elements of x" in render(made)
+    assert "elements of x" in rendered(made)
 
 
 def test_what_a_filter_goes_by_stands_at_every_comparison():
     made = results({"no_grad": 1.4}, request=Request(preset="standard"))
-    page = _Page(render(made))
+    page = _Page(rendered(made))
     plan = made.header.plan.comparisons
     placed = [attrs for tag, attrs in page.tags if tag == "details" and attrs.get("class") == "comparison"]
     assert [(each["data-size"], each["data-device"], each["data-dtype"]) for each in placed] == [
@@ -158,7 +159,7 @@ def test_what_a_filter_goes_by_stands_at_every_comparison():
 
 def test_tables_of_the_guide_know_what_their_columns_and_rows_are_of():
     made = results({"no_grad": 1.4}, request=Request(preset="standard"))
-    for table in tables(summarise(made)):
+    for table in tables(analyse(made)):
         assert len(table.places) in (0, len(table.columns))
         assert len(table.sizes) in (0, len(table.rows))
         for head, place in zip(table.columns, table.places, strict=False):
@@ -167,10 +168,10 @@ def test_tables_of_the_guide_know_what_their_columns_and_rows_are_of():
 
 
 def test_memory_has_bars_where_methods_differ_and_the_figures_beside_them():
-    alike = render(memory(results({}, request=REQUEST), "no_grad", peak=400))
+    alike = rendered(memory(results({}, request=REQUEST), "no_grad", peak=400))
     assert 'class="bars"' not in alike
     made = memory(memory(results({}, request=REQUEST), "no_grad", peak=400), "tracked", peak=1200, saved=800)
-    text = render(made)
+    text = rendered(made)
     # Nothing is tracked in `control`: there one method is known, and no difference.
     assert text.count('class="bars"') == 2
     assert "<td>1,200 B<b" in text
@@ -185,7 +186,7 @@ def test_the_way_to_the_results_leads_there_from_wherever_the_report_is(tmp_path
     writer.close()
     (tmp_path / "else where").mkdir()
     for place in (run / "report.html", tmp_path / "report.html", tmp_path / "else where" / "report.html"):
-        write_report(run, place)
+        write_report(analyse(read_results(run)), place)
         page = _Page(place.read_text())
         alternatives = {each for each in page.links if not each.startswith(("#", "https://"))}
         assert [(place.parent / unquote(alternative)).resolve() for alternative in alternatives] == [
@@ -198,10 +199,12 @@ def test_a_page_has_the_navigation_of_a_site_only_where_it_is_part_of_one(tmp_pa
     writer = Writer(run)
     writer.write(results({}).header)
     writer.close()
-    write_report(run, tmp_path / "report.html")
+    write_report(analyse(read_results(run)), tmp_path / "report.html")
     assert 'class="site"' not in (tmp_path / "report.html").read_text()
     write_report(
-        run, tmp_path / "report.html", [Link("All <reports>", "../index.html"), Link("This", "#", True)]
+        analyse(read_results(run)),
+        tmp_path / "report.html",
+        [Link("All <reports>", "../index.html"), Link("This", "#", True)],
     )
     text = (tmp_path / "report.html").read_text()
     assert '<a href="../index.html">All &lt;reports&gt;</a>' in text
@@ -212,11 +215,11 @@ def test_a_report_of_a_standard_run_is_at_most_3_megabytes():
     made = results({"no_grad": 1.4}, request=Request(preset="standard"))
     for variant in {variant.name for each in made.header.plan.comparisons for variant in each.variants}:
         memory(made, variant, peak=len(variant), saved=400)
-    assert len(render(made).encode()) < 3_000_000
+    assert len(rendered(made).encode()) < 3_000_000
 
 
 def test_the_report_is_the_same_for_the_same_results():
-    assert render(results({"no_grad": 1.4})) == render(results({"no_grad": 1.4}))
+    assert rendered(results({"no_grad": 1.4})) == rendered(results({"no_grad": 1.4}))
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
@@ -228,8 +231,8 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
     blocked = tmp_path / "blocked"
     blocked.write_text("not a folder")
     with pytest.raises(RequestError, match="cannot be written"):
-        write_report(run, blocked / "report.html")
-    write_report(run, tmp_path / "report.html")
+        write_report(analyse(read_results(run)), blocked / "report.html")
+    write_report(analyse(read_results(run)), tmp_path / "report.html")
     assert "<!doctype html>" in (tmp_path / "report.html").read_text()
     assert list(tmp_path.glob("*.part")) == []
 
@@ -325,7 +328,7 @@ def test_a_number_of_elements_is_short_where_that_loses_nothing(value, shown):
 
 def test_every_claim_stands_on_the_page_with_its_verdict_and_its_words():
     made = results({"no_grad": 1.4}, request=REQUEST)
-    text = render(made)
+    text = rendered(made)
     for each in verdicts(summarise(made)):
         assert f'data-verdict="{each.verdict.split(" ")[0]}"' in text
         assert html.escape(each.claim.says, quote=False) in text.replace("&#39;", "'").replace("&#34;", '"')
@@ -338,7 +341,7 @@ def test_a_timeline_is_drawn_and_its_bytes_are_in_a_table():
     for variant, kept in (("tracked", 5000), ("no_grad", 3000)):
         lines = (Stretch("y = f(x)", (9000, kept)), Stretch("loss.backward()", (kept + 4321, 12)))
         made.add(Timeline(id, variant, lines))
-    text = render(made)
+    text = rendered(made)
     assert "Live bytes through one step" in text
     for shown in ("9,000 B", "5,000 B", "3,000 B", "9,321 B", "7,321 B", "12 B"):
         assert f">{shown}<" in text
@@ -349,16 +352,16 @@ def test_what_was_observed_is_on_the_page():
     seen = {"x_inside": False, "x_after": True}
     made.add(Observation("persistence", "How long?", "code", "no_grad", seen))
     made.add(Observation("zero_grad", "Do gradients add up?", "code", "", {"after_two": 8.0}))
-    text = "".join(_Page(render(made)).text)
+    text = "".join(_Page(rendered(made)).text)
     assert "What each method does" in text
     assert "Do gradients add up?" in text
     assert "after two: 8" in text
-    assert "What each method does" not in "".join(_Page(render(results({}))).text)
+    assert "What each method does" not in "".join(_Page(rendered(results({}))).text)
 
 
 def test_parts_of_a_workload_stand_in_one_section_each_under_its_name():
     made = results({}, request=Request(workloads=("freeze",), sizes=("small",)))
-    text = render(made)
+    text = rendered(made)
     assert text.count('<section id="freeze">') == 1
     for part in ("Forward", "Backward", "The optimizer", "A whole step"):
         assert f">{part}" in text
@@ -386,7 +389,7 @@ def test_two_passes_that_leave_everything_open_make_a_page():
     )
     summary = summarise(made)
     assert max(each.visible for each in summary.comparisons) > 709
-    page = render(made)
+    page = rendered(made)
     assert "elementwise" in page
     assert "a factor of more than 1,000" in page
     # No row of digits that nobody reads.
@@ -421,7 +424,7 @@ def on_memory_of_its_own(made, comparison, times):
 
 def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_twin():
     made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 1.27)
-    text = html.unescape(render(made))
+    text = html.unescape(rendered(made))
     assert "In 1 of 4 comparisons identical code on memory of its own takes another time" in text
     assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\)", text)
     assert text.count("the buffer, not the method</td>") == 1
@@ -429,19 +432,19 @@ def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_t
     assert "that is cold data" in text
     # Cold data make nothing faster.
     made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 0.9)
-    faster = html.unescape(render(made))
+    faster = html.unescape(rendered(made))
     assert "memory of its own takes another time" in faster
     assert "cold" not in faster.partition("What should I use")[0].partition("Before you believe it")[2]
-    none = render(results({}, request=REQUEST))
+    none = rendered(results({}, request=REQUEST))
     assert "memory of its own takes" not in none
     assert "the buffer, not the method</td>" not in none
     # Within 1 % it is the same, however narrow the interval.
     made = on_memory_of_its_own(results({}, request=REQUEST, scatter=1e-5), "elementwise/1000000", 1.003)
-    assert "memory of its own takes" not in render(made)
+    assert "memory of its own takes" not in rendered(made)
 
 
 def test_tables_show_beside_a_label_the_name_that_figures_show():
-    text = render(results({"no_grad": 1.4}, request=REQUEST))
+    text = rendered(results({"no_grad": 1.4}, request=REQUEST))
     named = 'torch.no_grad()</a> <code class="name">no_grad</code></th>'
     assert text.count(named) == 4
     assert text.count('<th scope="row">torch.no_grad() <code class="name">no_grad</code></th>') == 1 + 4

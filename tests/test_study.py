@@ -13,7 +13,7 @@ from synthetic import ENVIRONMENT
 from gradbench.record.interval import Interval
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Plan, Request
-from gradbench.record.results import FORMAT, Header, Options
+from gradbench.record.results import FORMAT, Header, Options, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
 from studies.instrument import analysis, simulation, trials
@@ -68,15 +68,15 @@ def test_a_simulated_interval_that_is_too_narrow_would_be_noticed(monkeypatch):
     truth = math.log(simulation.EFFECT)
     hits = []
     for _ in range(300):
-        ratio = simulation.one_run(regime, rng).comparisons[0].variant("slower").ratio
+        ratio = simulation.one_run(regime, rng).variant("slower").ratio
         hits.append(ratio.low <= math.exp(truth) <= ratio.high)
     assert sum(hits) / 300 < 0.85
 
 
 def test_wilsons_interval_is_the_textbook_one():
     # 81 of 263: 0.2553 to 0.3662 (Newcombe 1998, table I).
-    assert analysis.binomial(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert analysis.binomial(0, 10)[0] == 0.0
+    assert analysis.share_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert analysis.share_interval(0, 10)[0] == 0.0
 
 
 def test_a_known_ratio_is_held_against_its_construction(tmp_path):
@@ -94,14 +94,18 @@ def test_a_known_ratio_is_held_against_its_construction(tmp_path):
     assert all(row["error"] < 0 for row in rows)
 
 
+def same_of(path):
+    return analysis.same(read_results(path))
+
+
 def test_identical_variants_give_few_alarms_and_different_ones_many(tmp_path):
     comparisons = trials.same().comparisons
-    quiet = analysis.same(record(tmp_path / "quiet", comparisons, lambda c, variant: 1e-6, passes=10))
+    quiet = same_of(record(tmp_path / "quiet", comparisons, lambda c, variant: 1e-6, passes=10))
     assert quiet["comparisons"] == 216
     assert quiet["runs"] == 2 * trials.COPIES
     assert quiet["false_runs"] <= 2
     assert 0.02 < quiet["grouped"] < 0.08
-    different = analysis.same(
+    different = same_of(
         record(
             tmp_path / "loud",
             comparisons,
@@ -155,36 +159,13 @@ def test_the_place_in_the_order_is_summarised_over_processes(tmp_path):
 
 
 def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
-    from gradbench.analyse.summary import summarise
-    from gradbench.record.results import read_results
-
     path = record(tmp_path / "loaded", trials.known().comparisons[:2], lambda c, variant: 1e-6)
-    found = analysis.explained(summarise(read_results(path)))
+    found = analysis.explained(read_results(path))
     assert found["switches"] == pytest.approx(1.0)
     assert found["disturbed_error"] > found["quiet_error"]
 
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "instrument"
-
-
-def same(one, other):
-    """Equal but for the last digits, which differ between processors."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == (pytest.approx(other, rel=1e-6, abs=1e-12) if isinstance(other, float) else other)
-
-
-def test_the_published_figures_are_made_from_the_published_data(tmp_path):
-    from studies.instrument import page
-
-    page.write(PUBLISHED / "data", tmp_path / "index.html")
-    made, published = ((folder / "figures.json").read_bytes() for folder in (tmp_path, PUBLISHED))
-    assert same(msgspec.json.decode(made), msgspec.json.decode(published))
-    text = (tmp_path / "index.html").read_text()
-    assert text.count("<svg") == (PUBLISHED / "index.html").read_text().count("<svg") == 9
-    assert "<script" not in text
 
 
 def test_no_text_of_a_figure_is_cut_off(monkeypatch):
@@ -224,11 +205,10 @@ def numbers_of_cold(after_read, after_computing, read_seconds=1e-4):
 
 
 def test_a_cause_is_named_only_where_the_figures_rule_out_the_other():
-    told = _cold(numbers_of_cold(9e-6, 2e-6)).evidence
-    assert "time that has passed does not explain" in told
-    assert "not told apart" in _cold(numbers_of_cold(2e-6, 2e-6)).evidence
+    assert "time that has passed does not explain" in _cold(numbers_of_cold(9e-6, 2e-6)).evidence
+    assert "do not separate" in _cold(numbers_of_cold(2e-6, 2e-6)).evidence
     # What was read takes longer than what was computed: then the time may explain the price after all.
-    assert "not told apart" in _cold(numbers_of_cold(9e-6, 2e-6, read_seconds=4e-4)).evidence
+    assert "do not separate" in _cold(numbers_of_cold(9e-6, 2e-6, read_seconds=4e-4)).evidence
 
 
 def test_a_bias_is_stated_by_the_end_of_its_interval_that_is_nearer_to_none():

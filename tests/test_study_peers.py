@@ -5,17 +5,19 @@ import math
 import numpy
 import pytest
 
-from studies.instrument import peers
+from studies.files import read_records
 from studies.instrument.findings import _peers
-from studies.instrument.peers import Reading, figures
+from studies.instrument.peers import conditions, gradbench, study
+from studies.instrument.peers.figures import ENOUGH, figures
+from studies.instrument.peers.process import Failed
+from studies.instrument.peers.question import GROUPS, STATEMENTS, TRUTH
+from studies.instrument.peers.tool import Reading, answer_of
 
 
 def reading(tool="gradbench", condition="quiet", repetition=1, verdict=None, **errors):
     """A reading whose ratios are off the truth by so much (logarithms), by `group_name`."""
-    ratios = {
-        name: true * math.exp(errors.get(name.replace("/", "_"), 0.0)) for name, true in peers.TRUTH.items()
-    }
-    verdicts = {f"{group}/again": verdict for group in peers.GROUPS}
+    ratios = {name: true * math.exp(errors.get(name.replace("/", "_"), 0.0)) for name, true in TRUTH.items()}
+    verdicts = {f"{group}/again": verdict for group in GROUPS}
     return Reading(tool, condition, repetition, 14.0, {}, ratios, verdicts)
 
 
@@ -24,7 +26,7 @@ def failure(tool="asv", condition="quiet"):
 
 
 def test_each_statement_has_the_lines_that_its_true_ratio_needs():
-    lines = {name: text.splitlines() for name, text in peers.STATEMENTS.items()}
+    lines = {name: text.splitlines() for name, text in STATEMENTS.items()}
     assert {name: len(text) for name, text in lines.items()} == {
         "short/a": 6,
         "short/again": 6,
@@ -34,47 +36,41 @@ def test_each_statement_has_the_lines_that_its_true_ratio_needs():
         "long/more": 11,
     }
     for name, text in lines.items():
-        assert set(text) == {peers.GROUPS[name.partition("/")[0]][0]}
-    assert pytest.approx(peers.TRUTH) == {
-        name: len(lines[name]) / len(lines[f"{name.partition('/')[0]}/a"]) for name in peers.TRUTH
+        assert set(text) == {GROUPS[name.partition("/")[0]][0]}
+    assert pytest.approx(TRUTH) == {
+        name: len(lines[name]) / len(lines[f"{name.partition('/')[0]}/a"]) for name in TRUTH
     }
 
 
 def test_gradbench_is_given_the_same_statements():
-    for comparison in peers.plan().comparisons:
+    for comparison in gradbench.comparisons():
         by_name = {variant.name: variant.statement for variant in comparison.variants}
-        assert by_name["baseline"] == by_name["twin"] == peers.STATEMENTS[f"{comparison.id}/a"]
-        assert by_name["again"] == peers.STATEMENTS[f"{comparison.id}/again"]
-        assert by_name["more"] == peers.STATEMENTS[f"{comparison.id}/more"]
+        assert by_name["baseline"] == by_name["twin"] == STATEMENTS[f"{comparison.id}/a"]
+        assert by_name["again"] == STATEMENTS[f"{comparison.id}/again"]
+        assert by_name["more"] == STATEMENTS[f"{comparison.id}/more"]
 
 
 def test_ratios_of_single_times_are_taken_within_the_group():
-    seconds = {name: float(place) for place, name in enumerate(peers.STATEMENTS, start=1)}
-    answer = peers.plain(seconds)
+    seconds = {name: float(place) for place, name in enumerate(STATEMENTS, start=1)}
+    answer = answer_of(seconds)
     assert answer.ratios == {"short/again": 2.0, "short/more": 3.0, "long/again": 5 / 4, "long/more": 6 / 4}
     assert answer.verdicts == {"short/again": None, "long/again": None}
 
 
-def test_errors_are_taken_against_the_truth_over_short_and_long():
+def test_errors_are_taken_against_the_truth():
     (row,) = figures([reading(short_again=0.03, long_again=-0.01, short_more=-0.02, long_more=0.02)])
     assert row["n"] == 1
     assert row["failed"] == 0
-    assert row["rms_again"] == pytest.approx(math.sqrt((0.03**2 + 0.01**2) / 2))
-    assert row["rms_more"] == pytest.approx(0.02)
     assert {name: each.mean for name, each in row["rms"].items()} == pytest.approx(
         {"short/again": 0.03, "short/more": 0.02, "long/again": 0.01, "long/more": 0.02}
     )
-    assert row["worst_again"] == pytest.approx(0.03)
-    assert row["worst_more"] == pytest.approx(0.02)
     assert row["noticed"] == 0.5
-    assert row["spread"] is None
     assert row["called_different"] is None
 
 
-def test_the_spread_is_over_repetitions_and_leaves_out_what_is_always_off():
-    # 0.02 and 0.04 are 0.01 * sqrt(2) apart as a standard deviation; long does not vary at all.
-    (row,) = figures([reading(short_again=0.02, long_again=0.05), reading(short_again=0.04, long_again=0.05)])
-    assert row["spread"] == pytest.approx(math.sqrt(0.01**2 * 2 / 2))
+def test_an_error_is_the_root_of_the_mean_square_over_repetitions():
+    (row,) = figures([reading(short_again=0.03), reading(short_again=-0.01)])
+    assert row["rms"]["short/again"].mean == pytest.approx(math.sqrt((0.03**2 + 0.01**2) / 2))
 
 
 def test_only_verdicts_that_were_given_are_counted():
@@ -85,15 +81,15 @@ def test_only_verdicts_that_were_given_are_counted():
 
 
 def test_an_error_has_an_interval_where_there_are_enough_readings_and_only_there():
-    errors = numpy.random.default_rng(3).normal(0, 0.02, (1000, peers.ENOUGH))
+    errors = numpy.random.default_rng(3).normal(0, 0.02, (1000, ENOUGH))
     rows = [figures([reading(short_more=each) for each in run]) for run in errors]
     found = [row["rms"]["short/more"] for (row,) in rows]
     held = sum(each.low < 0.02 < each.high for each in found)
     # 95 %, and four standard errors of a share of 1,000.
     assert abs(held / 1000 - 0.95) < 0.028
-    (row,) = figures([reading(short_more=0.01)] * (peers.ENOUGH - 1))
+    (row,) = figures([reading(short_more=0.01)] * (ENOUGH - 1))
     few = row["rms"]["short/more"]
-    assert (few.mean, few.low, few.high, few.count) == (pytest.approx(0.01), None, None, peers.ENOUGH - 1)
+    assert (few.mean, few.low, few.high, few.count) == (pytest.approx(0.01), None, None, ENOUGH - 1)
 
 
 def asked(tool, times, more, again, condition="quiet"):
@@ -124,7 +120,7 @@ def test_what_failed_is_counted_and_has_no_figures():
     (row,) = figures([failure()])
     assert row["n"] == 0
     assert row["failed"] == 1
-    assert row.pop("rms") == dict.fromkeys(peers.TRUTH)
+    assert row.pop("rms") == dict.fromkeys(TRUTH)
     assert {value for key, value in row.items() if key not in ("condition", "tool", "n", "failed")} == {None}
 
 
@@ -133,7 +129,7 @@ def test_nothing_makes_no_rows():
 
 
 def test_settings_fill_the_budget_and_say_so_when_it_is_too_small():
-    for kind in peers.TOOLS:
+    for kind in study.TOOLS:
         tool = kind()
         for crowd in (1, 2):
             settings = tool.settings(60.0 * crowd, tool.fixed, crowd)
@@ -141,22 +137,21 @@ def test_settings_fill_the_budget_and_say_so_when_it_is_too_small():
             took = start + tool.measured(settings) * (crowd if tool.counts else 1)
             assert 0.9 * 60 * crowd <= took <= 60.01 * crowd
             assert tool.learn(took, settings, crowd) == pytest.approx(tool.fixed)
-        with pytest.raises(peers.Failed, match="too few"):
+        with pytest.raises(Failed, match="too few"):
             tool.settings(0.1, tool.fixed, 1)
 
 
 def test_a_condition_that_cannot_be_made_is_recorded_once_for_each_tool(monkeypatch, tmp_path):
-    monkeypatch.setattr(peers, "dry_calls", lambda tools, say: None)
-    monkeypatch.setattr(peers, "ask", lambda tool, condition, repetition, budget, fixed: failure(tool.name))
-    monkeypatch.setattr(peers, "_cores", lambda: [3])
-    path = tmp_path / "peers.jsonl"
-    peers.study(path, 14.0, {"quiet": 2, "other core busy": 2}, say=lambda text: None)
-    readings = peers.read(path)
+    monkeypatch.setattr(study, "dry_calls", lambda tools, log: None)
+    monkeypatch.setattr(study, "ask", lambda tool, condition, repetition, budget, fixed: failure(tool.name))
+    monkeypatch.setattr(conditions, "_cores", lambda: [3])
+    study.study(tmp_path, lambda text: None, 14.0, {"quiet": 2, "other core busy": 2})
+    readings = read_records(tmp_path / study.FILENAME, Reading)
     skipped = [each for each in readings if each.condition == "other core busy"]
-    assert {each.tool for each in skipped} == {kind.name for kind in peers.TOOLS}
+    assert {each.tool for each in skipped} == {kind.name for kind in study.TOOLS}
     assert {each.error for each in skipped} <= {
         "skipped: needs 2 cores, 1 allowed",
         "skipped: this system cannot pin a process to a core",
     }
-    assert len(skipped) == len(peers.TOOLS)
-    assert len(readings) - len(skipped) == 2 * len(peers.TOOLS)
+    assert len(skipped) == len(study.TOOLS)
+    assert len(readings) - len(skipped) == 2 * len(study.TOOLS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradbench.analyse.traits import RULES, Characteristics, as_data, characteristics, in_words, words
+from gradbench.analyse.traits import RULES, Characteristics, characteristics, in_words, words
 from gradbench.define.methods import METHODS
 from gradbench.define.probes import PROBES
 from gradbench.record.observation import Observation
@@ -22,8 +22,8 @@ OF_METHODS = [probe for probe in PROBES if probe.work is not None]
 each_trait = pytest.mark.parametrize("trait", RULES)
 
 
-def observation(trait="persistence", method="m", observed=None, error="", label=""):
-    return Observation(trait, "Is it?", "observed = {}", method, observed or {}, error, label)
+def observation(trait="persistence", method="m", observed=None, error=""):
+    return Observation(trait, "Is it?", "observed = {}", method, observed or {}, error)
 
 
 def test_a_row_has_an_id_a_question_and_a_source():
@@ -143,19 +143,15 @@ def test_a_row_holds_what_was_asked_and_says_what_failed():
 def test_the_text_shows_the_words_the_failures_and_what_was_not_asked():
     text = as_text(
         [
-            observation("memory", "no_grad", {"allocated": 8_000}, label="torch.no_grad()"),
-            observation(
-                "graph",
-                "no_grad",
-                label="torch.no_grad()",
-                error="RuntimeError: [torch.FloatTensor [3]] is [bold]",
-            ),
+            observation("memory", "no_grad", {"allocated": 8_000}),
+            observation("graph", "no_grad", error="RuntimeError: [torch.FloatTensor [3]] is [bold]"),
             observation("zero_grad", "", {"after_one_backward": 4.5}),
             observation("square", "", error="ValueError: so"),
-        ]
+        ],
+        str.upper,
     )
     for part in (
-        "torch.no_grad()",
+        "NO_GRAD",
         "8,000 B",
         "—",
         "[3]]",
@@ -189,8 +185,7 @@ def test_what_was_seen_beside_the_methods_is_told_in_words():
 
 
 def test_nothing_observed_is_an_empty_text():
-    assert as_text([]) == ""
-    assert as_data([]) == {"characteristics": [], "observations": []}
+    assert as_text([], str) == ""
 
 
 VALUES = (
@@ -221,20 +216,12 @@ def test_a_record_comes_back_from_json_as_it_was(record):
     assert msgspec.json.decode(line)["type"] == "observation"
 
 
-def test_plain_data_is_the_rows_and_the_records():
-    record = observation("memory", "no_grad", {"allocated": 8})
-    data = as_data([record])
-    assert msgspec.convert(data["observations"], list[Observation]) == [record]
-    assert data["characteristics"][0]["memory"] == "8 B"
-    assert data["characteristics"][0]["scope"] is None
-
-
 def test_importing_the_table_and_making_its_text_imports_no_torch():
     code = (
         "import sys\n"
         "from gradbench.record.observation import Observation\n"
         "from gradbench.report.terminal.traits import as_text\n"
-        "assert as_text([Observation('memory', '?', '', 'no_grad', {'allocated': 0})])\n"
+        "assert as_text([Observation('memory', '?', '', 'no_grad', {'allocated': 0})], str)\n"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from synthetic import header, memory, results
+from synthetic import header, memory, rendered, results
 
 from gradbench.analyse.compare import compare
 from gradbench.analyse.summary import summarise
@@ -24,7 +24,6 @@ from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.export.tidy_csv import to_csv
-from gradbench.report.page import render
 from gradbench.report.snippet import snippet
 
 FILE = '''\
@@ -277,6 +276,14 @@ def test_the_run_goes_on_with_its_file_and_with_no_other(done, folder, gradbench
     assert (done / FILENAME).read_bytes().startswith(before)
     assert {visit.number for visit in read_results(done).visits} == {1, 2, 3}
     before = (done / FILENAME).read_bytes()
+    for preset, says in (
+        ("thorough", "--preset quick"),
+        ("quick", "nothing to do: the run has its 3 passes"),
+    ):
+        options = ("--preset", preset, "--passes", "3", "--output", done)
+        refused = gradbench("model", folder / "net.py", "--resume", *options, cwd=folder)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert says in refused.stderr
     changed = folder / "changed.py"
     changed.write_text(FILE.replace("0.1", "0.2"))
     refused = gradbench("model", changed, "--resume", "--passes", "4", "--output", done, cwd=folder)
@@ -435,11 +442,11 @@ def test_nothing_is_said_of_what_is_not_known():
     found = made(trains=False)
     found.visits.clear()
     assert user_model_findings(summarise(found)) == []
-    assert "Nothing could be measured" in render(found)
+    assert "Nothing could be measured" in rendered(found)
 
 
 def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
-    page = render(made({"tracked": 1.2}))
+    page = rendered(made({"tracked": 1.2}))
     assert "What gradient control costs net.py" in page
     assert 'id="claims"' not in page
     assert 'href="#claims"' not in page
@@ -452,8 +459,8 @@ def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
 def test_the_page_of_another_run_has_no_file():
     found = results({"tracked": 1.2})
     assert user_file(found) is None
-    assert 'id="file"' not in render(found)
-    assert 'id="claims"' in render(found)
+    assert 'id="file"' not in rendered(found)
+    assert 'id="claims"' in rendered(found)
 
 
 def test_a_variant_as_a_program_stands_with_the_imports_that_must_be_first():

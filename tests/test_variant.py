@@ -175,7 +175,7 @@ def test_a_feed_runs_before_every_call_of_the_batch_and_outside_the_clock(monkey
         return now[0]
 
     monkeypatch.setattr(variants, "time", SimpleNamespace(perf_counter_ns=clock))
-    ready = ReadyVariant(make_variant("log('call')", setup_per_call="log('feed')"), {"log": log})
+    ready = ReadyVariant(make_variant("log('call')", setup_per_call="log('setup_per_call')"), {"log": log})
     # Between two readings of this clock 7 ns pass: one such pair for each of three calls.
     assert ready.batch(3) == 21
     assert log == ["setup_per_call", "call"] + 3 * ["setup_per_call", "clock", "call", "clock"]

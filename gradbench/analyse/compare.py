@@ -10,6 +10,7 @@ differ by.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,17 +19,10 @@ from gradbench.analyse.memory_difference import MemoryDifference, larger, memory
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
-from gradbench.record.environment import words
+from gradbench.record.environment import FACTS, words
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.results import Results
-
-# Of a results file, what must be the same for its ratios to be comparable: a name, and where it is found.
-MUST_MATCH = ("machine", "processor", "cpus", "accelerators", "threads", "allocator", "batch_seconds")
-# What may be what is being compared, and is told.
-MAY_DIFFER = (
-    "gradbench", "torch", "torch_git", "torch_config", "python", "implementation", "numpy", "system", "libc",
-)  # fmt: skip
 
 Outcome = Literal["slower", "faster", "same", "cannot tell", "fails", "other code", "gone", "new"]
 
@@ -70,7 +64,7 @@ class Compared:
     """Two runs, compared.
 
     Attributes:
-        told: what differs between the runs and may be what is compared, in words.
+        differing: what differs between the runs and may be what is compared, in words.
         forced: what must not differ and does; it was asked for by force.
     """
 
@@ -78,7 +72,7 @@ class Compared:
     new: Results
     margin: float
     changes: tuple[Change, ...]
-    told: tuple[str, ...]
+    differing: tuple[str, ...]
     forced: tuple[str, ...]
 
     @property
@@ -93,10 +87,11 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     Raises RequestError where the runs were measured on machines or in ways that do not compare, unless it
     is forced, and where they have no variant in common.
     """
-    forced = _differing(old, new, MUST_MATCH)
+    needed = [fact.name for fact in FACTS if fact.compared]
+    forced = _differing(old, new, needed)
     if forced and not force:
         raise RequestError(
-            f"{old.path} and {new.path} cannot be compared: expected the same {', '.join(MUST_MATCH)}; "
+            f"{old.path} and {new.path} cannot be compared: expected the same {', '.join(needed)}; "
             f"got {'; '.join(forced)}; measure both on one machine, or add --force"
         )
     a = {each.comparison.id: each for each in summarise(old).comparisons}
@@ -109,10 +104,8 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
             f"{old.path} and {new.path} cannot be compared: they have no variant in common; "
             "measure both with the same --workload, --size, --dtype and --device"
         )
-    return Compared(
-        old, new, margin, tuple(_judged(changes, margin, a, b)), tuple(_differing(old, new, MAY_DIFFER)),
-        tuple(forced),
-    )  # fmt: skip
+    others = _differing(old, new, [fact.name for fact in FACTS if not fact.compared])
+    return Compared(old, new, margin, tuple(_judged(changes, margin, a, b)), tuple(others), tuple(forced))
 
 
 def _fact(results: Results, name: str) -> object:
@@ -123,7 +116,7 @@ def _fact(results: Results, name: str) -> object:
     return getattr(holder, name)
 
 
-def _differing(old: Results, new: Results, names: tuple[str, ...]) -> list[str]:
+def _differing(old: Results, new: Results, names: Sequence[str]) -> list[str]:
     return [
         # The text of a build is pages long.
         "another build of torch"
@@ -176,11 +169,6 @@ def _code(comparison: Comparison, variant: VariantSummary) -> tuple[str, ...]:
     )
 
 
-def _factor(log: float) -> float:
-    """From a logarithm to a factor; intervals of two or three passes may reach beyond all numbers."""
-    return math.exp(min(log, 700.0))
-
-
 def _judged(
     changes: list[Change],
     margin: float,
@@ -213,6 +201,6 @@ def _judged(
         elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
             outcome = "same"
         judged[place] = Change(
-            each.comparison, each.variant, outcome, each.old, each.new, own.map(_factor), each.memory
+            each.comparison, each.variant, outcome, each.old, each.new, own.map(stats.factor), each.memory
         )
     return judged

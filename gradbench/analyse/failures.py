@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from gradbench import format
-from gradbench.define.workloads.user_model import NAME
+from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
 from gradbench.record.visits import Failure
 
@@ -37,8 +37,8 @@ def failed(results: Results) -> str:
         parts.append(_counted(len(variants), "variant") + of)
     if whole:
         parts.append(_counted(whole, "visit"))
-    told = f"{' and '.join(parts)} failed, mostly by this: {why}. The report lists what failed."
-    return told + _advice(results, failures)
+    sentence = f"{' and '.join(parts)} failed, mostly by this: {why}. The report lists what failed."
+    return sentence + _advice(results, failures)
 
 
 def lost_comparisons(results: Results) -> set[str]:
@@ -62,22 +62,22 @@ def _commonest(failures: list[Failure]) -> Failure:
 def _why(failures: list[Failure]) -> str:
     most = _commonest(failures)
     where = most.comparison + (f", {most.variant}" if most.variant else "")
-    said = most.message
+    message = most.message
     if most.kind == "out of memory":
         # What torch says besides is where in its source that was noticed.
-        asked = re.search(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", said, re.IGNORECASE)
+        asked = re.search(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", message, re.IGNORECASE)
         if asked:
             number, unit = asked.groups()
-            said = f"{format.size(int(number)) if unit == 'bytes' else f'{number} {unit}'} were asked for"
-        said = f"out of memory: {said}"
-    if len(said) > LONGEST:
-        said = said[:LONGEST] + "..."
-    return f"{said.rstrip('.')} ({where})"
+            message = f"{format.size(int(number)) if unit == 'bytes' else f'{number} {unit}'} were asked for"
+        message = f"out of memory: {message}"
+    if len(message) > LONGEST:
+        message = message[:LONGEST] + "..."
+    return f"{message.rstrip('.')} ({where})"
 
 
 def _advice(results: Results, failures: list[Failure]) -> str:
     """What would help, with a space before it; empty where that is not known."""
-    own = NAME in results.header.request.workloads
+    own = USER_MODEL in results.header.request.workloads
     most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:
         return " Give the file a smaller x." if own else " Choose fewer elements by --size."

@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.summary import between, between_on_device
-from gradbench.define.workloads.workload import COPY
 from gradbench.record.interval import Interval
 
 
-def limited(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
-    """Those that have a copy to compare with, and enough elements for it to be the limit."""
+@dataclass(frozen=True)
+class Nearness:
+    """One variant against the copy; None where it is not known.
+
+    Attributes:
+        rate: bytes per second at which it moves what it must move at least.
+        distance: its time in that of the copy; of the device's times where both are known.
+        share: the rate in per cent of the copy's.
+    """
+
+    rate: float | None
+    distance: Interval | None
+    share: Interval | None
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A comparison with a copy, `copy`, that is large enough for memory to be the limit."""
+
+    summary: ComparisonSummary
+    copy: VariantSummary
+    by_variant: dict[str, Nearness]
+
+
+def find_limits(comparisons: Sequence[ComparisonSummary]) -> tuple[Limited, ...]:
+    """Those of the comparisons that say how near memory's limit is, in their order."""
     # Of few elements a copy is the price of a call, and no measure of memory.
-    return [
-        each
+    return tuple(
+        Limited(each, copy, {variant.name: _nearness(each, variant, copy) for variant in each.methods})
         for each in comparisons
-        if each.comparison.size == "large" and (copy := each.variant(COPY)) is not None and copy.ratio
-    ]
+        if each.comparison.size == "large" and (copy := each.limit) is not None and copy.ratio
+    )
 
 
-def distance(each: ComparisonSummary, name: str) -> Interval | None:
-    """A variant's time in that of the copy; of the device's times where both are known."""
-    on_device = between_on_device(each, name, COPY)
-    return between(each, name, COPY) if on_device is None else on_device
-
-
-def rate(each: ComparisonSummary, variant: VariantSummary) -> float | None:
-    """Bytes per second at which a variant moves what it must move at least; None where that is not known."""
-    copy = each.variant(COPY)
-    time = _time(variant)
-    if copy is None or copy.memory is None or time is None:
-        return None
+def _nearness(each: ComparisonSummary, variant: VariantSummary, copy: VariantSummary) -> Nearness:
+    time = variant.time if variant.device is None else variant.device
     # A copy reads as many bytes as it writes.
-    return 2 * copy.memory.allocated / time.mean
+    known = copy.memory is not None and time is not None
+    rate = 2 * copy.memory.allocated / time.mean if known and copy.memory and time else None
+    if variant is copy:
+        return Nearness(rate, None, None)
+    pair = (variant.name, copy.name)
+    distance = each.device_ratios.get(pair, each.time_ratios.get(pair))
+    return Nearness(rate, distance, None if distance is None else _share(distance))
 
 
-def _time(variant: VariantSummary) -> Interval | None:
-    return variant.time if variant.device is None else variant.device
+def _share(distance: Interval) -> Interval:
+    return Interval(
+        100 / distance.mean,
+        None if distance.high is None else 100 / distance.high,
+        None if distance.low is None else 100 / distance.low,
+        distance.count,
+    )

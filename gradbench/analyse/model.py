@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
+from gradbench.analyse.pairs import Pair, ratios_of_pairs
+from gradbench.analyse.timeline import Split
+from gradbench.analyse.twins import Twins, make_twins
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Comparison, Role, Variant
 from gradbench.record.results import Results
 from gradbench.record.visits import Failure, Kernels, Memory, Timeline
 
-# Two variants, by name.
-Pair = tuple[str, str]
-
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Verdict = Literal["baseline", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
 
@@ -83,6 +87,7 @@ class ComparisonSummary:
         empty: seconds per turn of the empty loop.
         failures: those that cost a whole visit.
         timelines: by variant, where they were taken.
+        splits: by variant, the same split at the backward.
         above: pairs of variants of which the first is shown to be slower than the second.
     """
 
@@ -95,6 +100,7 @@ class ComparisonSummary:
     empty: float | None
     failures: tuple[Failure, ...]
     timelines: dict[str, Timeline]
+    splits: dict[str, Split]
     above: frozenset[Pair] = frozenset()
 
     def variant(self, name: str) -> VariantSummary | None:
@@ -106,63 +112,113 @@ class ComparisonSummary:
         """The variants that are methods, the baseline among them."""
         return [variant for variant in self.variants if variant.role in ("method", "baseline")]
 
+    @property
+    def limit(self) -> VariantSummary | None:
+        """The variant that moves the bytes which the others must move at least, and does no more."""
+        return next((variant for variant in self.variants if variant.definition.limit), None)
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether ratios can be known: the baseline takes a time that can be told from the empty loop."""
+        return all(each.verdict != "no time of its own" for each in self.variants if each.role == "baseline")
+
+    @cached_property
+    def time_ratios(self) -> dict[Pair, Interval]:
+        """By pair of methods, the ratio of their times, from the passes that have both."""
+        return ratios_of_pairs(
+            {each.name: each.log_ratios for each in self.methods if each.ratio is not None}
+        )
+
+    @cached_property
+    def device_ratios(self) -> dict[Pair, Interval]:
+        """By pair of methods, the ratio of the device's times alone."""
+        return ratios_of_pairs(
+            {each.name: each.device_log_ratios for each in self.methods if each.device_log_ratios}
+        )
+
+    @cached_property
+    def moved(self) -> Interval | None:
+        """How many times as long identical code takes on memory of its own.
+
+        None where that is within what the twin leaves open, or within what is called the same.
+        """
+        variant = next((each for each in self.variants if each.role == "twin_own_buffer"), None)
+        if variant is None or variant.ratio is None or variant.ratio.low is None or self.floor is None:
+            return None
+        log = variant.ratio.map(math.log)
+        assert log.low is not None
+        assert log.high is not None
+        # The whole interval, and not its middle: of many comparisons some would be beyond it by chance.
+        beyond = max(log.low, -log.high) > self.floor
+        return variant.ratio if beyond and variant.verdict != "same" else None
+
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What is known of a run.
+    """The figures of a run.
 
     Attributes:
-        twins: by comparison, the twin's ratio to the baseline, less 1 and without sign.
+        passes: processes that visited something.
         wall, outside: seconds of wall time of all passes, and those of them neither in timed rounds nor in
             the import of torch; None for a run that did not end by itself.
-        failed: what failed, and why; empty where nothing did.
-        unfinished: what did not come to its end, the file or the run.
-        warnings: these among all that a reader must know before believing the figures.
     """
 
     results: Results
     comparisons: tuple[ComparisonSummary, ...]
-    twins: tuple[float, ...]
     passes: int
     wall: float | None
     outside: float | None
-    failed: str = ""
-    unfinished: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
     @property
     def devices(self) -> list[str]:
         """The devices that were measured on, in the order of the plan."""
         return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
 
-    def on(self, device: str) -> RunSummary:
+    def on(self, device: str) -> Self:
         """What is known of one device."""
-        own = tuple(each for each in self.comparisons if each.comparison.device == device)
-        return replace(self, comparisons=own, twins=tuple(twin_differences(own)))
+        there = tuple(each for each in self.comparisons if each.comparison.device == device)
+        return replace(self, comparisons=there)
 
+    @cached_property
+    def by_device(self) -> dict[str, Self]:
+        """What is known of one device, for each of several; empty where there is one."""
+        return {device: self.on(device) for device in self.devices} if len(self.devices) > 1 else {}
 
-def twin_differences(comparisons: Iterable[ComparisonSummary]) -> Iterator[float]:
-    for comparison in comparisons:
-        variant = comparison.variant("twin")
-        if variant is not None and variant.ratio is not None:
-            yield abs(math.expm1(variant.ratio.map(math.log).mean))
+    @cached_property
+    def twins(self) -> Twins:
+        """What identical code came out different by."""
+        return self._twins("ratio")
+
+    @cached_property
+    def parts_of_twins(self) -> dict[str, Twins]:
+        """The same of the `host`'s and of the `device`'s time; without any where there is no accelerator."""
+        return {part: self._twins(f"{part}_ratio") for part in ("host", "device")}
+
+    def _twins(self, ratio: str) -> Twins:
+        twins = [twin for each in self.comparisons if (twin := each.variant("twin")) is not None]
+        return make_twins(
+            abs(found.mean - 1) for twin in twins if (found := getattr(twin, ratio)) is not None
+        )
+
+    @cached_property
+    def farthest_moved(self) -> tuple[ComparisonSummary, Interval] | None:
+        """The comparison in which memory of its own moves identical code the farthest; None where in none."""
+        found = [(each, each.moved) for each in self.comparisons if each.moved is not None]
+        return max(found, key=lambda pair: abs(math.log(pair[1].mean)), default=None)
+
+    @cached_property
+    def visible(self) -> float | None:
+        """The median of the comparisons' `visible`; None where none is known."""
+        known = [each.visible for each in self.comparisons if each.visible is not None]
+        return statistics.median(known) if known else None
 
 
 @dataclass(frozen=True)
-class Split:
-    """The memory of a training step, in bytes above its start; None where there is no such line.
+class Finding:
+    """One thing that the figures say: the sentence, and the figures that it stands on."""
 
-    Attributes:
-        forward: most live at once before the backward.
-        kept: live when the backward begins.
-        backward: most live at once in the backward.
-        left: live at the end.
-    """
-
-    forward: int | None
-    kept: int | None
-    backward: int | None
-    left: int
+    sentence: str
+    evidence: str
 
 
 def leaders(variants: Iterable[VariantSummary]) -> list[VariantSummary]:

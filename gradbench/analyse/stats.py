@@ -39,8 +39,42 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: fl
     return Interval(mean, mean - reach, mean + reach, count)
 
 
+def geometric(values: Sequence[float]) -> Interval | None:
+    """The geometric mean of independent positive values, with its interval."""
+    return geometric_of_logs([math.log(value) for value in values])
+
+
+def geometric_of_logs(logs: Sequence[float]) -> Interval | None:
+    """The same from the logarithms of the values."""
+    found = interval(logs)
+    return None if found is None else found.map(math.exp)
+
+
+def intervals(samples: numpy.ndarray[Any, Any]) -> list[Interval | None]:
+    """As `interval`, for each column of passes x columns; NaN marks a value that is missing."""
+    count = numpy.sum(~numpy.isnan(samples), axis=0)
+    divisor = numpy.maximum(count, 1)
+    mean = numpy.nansum(samples, axis=0) / divisor
+    squares = numpy.nansum((samples - mean) ** 2, axis=0)
+    freedom = numpy.maximum(count - 1, 1)
+    reach = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * numpy.sqrt(squares / freedom / divisor)
+    return [
+        None
+        if own == 0
+        else Interval(middle, None, None, 1)
+        if own == 1
+        else Interval(middle, middle - half, middle + half, own)
+        for own, middle, half in zip(count.tolist(), mean.tolist(), reach.tolist(), strict=True)
+    ]
+
+
 # The exponential of more is no number.
 _MOST_REACH = 600.0
+
+
+def factor(log: float) -> float:
+    """From a logarithm to a factor; intervals of two or three passes may reach beyond all numbers."""
+    return math.exp(min(log, _MOST_REACH))
 
 
 def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:

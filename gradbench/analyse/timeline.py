@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from gradbench.analyse.model import Split
+from dataclasses import dataclass
+
 from gradbench.record.visits import Timeline
+
+
+@dataclass(frozen=True)
+class Split:
+    """The memory of a training step, in bytes above its start; None where there is no such line.
+
+    Attributes:
+        forward: most live at once before the backward.
+        kept: live when the backward begins.
+        backward: most live at once in the backward.
+        left: live at the end.
+    """
+
+    forward: int | None
+    kept: int | None
+    backward: int | None
+    left: int
 
 
 def split(timeline: Timeline) -> Split:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -266,6 +265,23 @@ OBSERVED = {
 }
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A question that is of no method, and what was observed, or why nothing was."""
+
+    question: str
+    observed: tuple[str, ...]
+
+
+def answers(observations: Iterable[Observation]) -> list[Answer]:
+    """What the probes of no method observed, in their order."""
+    return [
+        Answer(each.question, (each.error,) if each.error else tuple(in_words(each)))
+        for each in observations
+        if not each.method
+    ]
+
+
 _IN_BYTES = ("kept_without", "kept_with")
 
 
@@ -292,10 +308,3 @@ def _value(value: Value, name: str) -> str:
     if name in _IN_BYTES and isinstance(value, int):
         return f"{value:,} B"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def as_data(observations: Sequence[Observation]) -> dict[str, Any]:
-    """The characteristics of each method, and all that was observed, as plain data."""
-    data = {"characteristics": characteristics(observations), "observations": list(observations)}
-    plain: dict[str, Any] = msgspec.to_builtins(data)
-    return plain

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.analyse import findings
-from gradbench.analyse.findings import Finding
-from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
-from gradbench.analyse.summary import between
-from gradbench.analyse.timeline import split
-from gradbench.define.workloads.user_model import NAME
+from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary, leaders
+from gradbench.analyse.phrases import VERDICTS, against, peaks, ratios, seconds, slower_and_faster
+from gradbench.analyse.trust import floor
 from gradbench.record.interval import Interval
+from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
 
 
@@ -26,7 +24,7 @@ class UserFile:
 def user_file(results: Results) -> UserFile | None:
     """The file of a run of `gradbench model`; None for any other run."""
     comparisons = results.header.plan.comparisons
-    if not comparisons or any(each.workload != NAME for each in comparisons):
+    if not comparisons or any(each.workload != USER_MODEL for each in comparisons):
         return None
     return UserFile(comparisons[0].title.partition(":")[0], comparisons[0].prepare)
 
@@ -40,7 +38,7 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
     found.append(_step(parts))
     step = parts.get("step")
     found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
-    found.append(findings.floor(summary))
+    found.append(floor(summary))
     return [each for each in found if each is not None]
 
 
@@ -48,15 +46,15 @@ def _gain(each: ComparisonSummary) -> Finding | None:
     """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
     tracked = each.variant("tracked")
     known = [variant for variant in each.methods if variant is not tracked and variant.time is not None]
-    best = min(leaders(known) or known, key=findings.seconds, default=None)
+    best = min(leaders(known) or known, key=seconds, default=None)
     if tracked is None or tracked.time is None or best is None or best.time is None:
         return None
-    ratio = between(each, best.name, "tracked")
+    ratio = each.time_ratios.get((best.name, "tracked"))
     if ratio is None:
         return None
     sentence = (
         f"Evaluating {_file(each)} with {best.label}, the fastest method here, takes "
-        f"{_told(each, best, ratio)}: {format.seconds(best.time.mean)} against "
+        f"{_against_recording(each, best, ratio)}: {format.seconds(best.time.mean)} against "
         f"{format.seconds(tracked.time.mean)}"
     )
     if tracked.memory is not None and best.memory is not None:
@@ -66,12 +64,11 @@ def _gain(each: ComparisonSummary) -> Finding | None:
             sentence += f": {format.percent(1 - low / high)} less than the {format.size(high)} of recording"
         elif low == high:
             sentence += ", as recording does"
-    ratios = [
-        (variant.label, found)
+    listed = ", ".join(
+        f"{variant.label} {format.ratio_with_ends(found)}"
         for variant in each.methods
-        if variant is not tracked and (found := between(each, variant.name, "tracked")) is not None
-    ]
-    listed = ", ".join(f"{label} {format.ratio_with_ends(found)}" for label, found in ratios)
+        if (found := each.time_ratios.get((variant.name, "tracked"))) is not None
+    )
     evidence = f"Times relative to {tracked.label}: {listed}."
     ties = [
         variant.label
@@ -83,13 +80,13 @@ def _gain(each: ComparisonSummary) -> Finding | None:
     return Finding(f"{sentence}.", evidence)
 
 
-def _told(each: ComparisonSummary, best: VariantSummary, ratio: Interval) -> str:
+def _against_recording(each: ComparisonSummary, best: VariantSummary, ratio: Interval) -> str:
     """How much less time than recording, or more, with its interval; or that no difference is shown."""
     if ratio.low is None or ratio.high is None:
         return (
             f"{format.ratio(ratio)} times as long as recording everything, by one pass, which shows nothing"
         )
-    slower, faster = findings.told_apart([(each, ratio)], best.name, "tracked")
+    slower, faster = slower_and_faster([(each, ratio)], best.name, "tracked")
     if not slower and not faster:
         return (
             f"{format.ratio_with_ends(ratio)} times as long as recording everything: no difference is shown"
@@ -112,7 +109,7 @@ def _kept(each: ComparisonSummary) -> Finding | None:
         "as it is held.",
         f"Saved for backward are {format.size(tracked.memory.saved)}: among them x and the parameters, "
         "which are there anyway, and neither in what is kept nor in a peak. "
-        f"Peak of one evaluation, by method: {findings.peaks(each)}.",
+        f"Peak of one evaluation, by method: {peaks(each)}.",
     )
 
 
@@ -121,23 +118,23 @@ _WHAT = {"backward": "A backward", "step": "A whole step"}
 
 def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
     """What the alternatives of a part of training cost, and which gain the whole step does not show."""
-    told = findings.against(each)
-    if not told:
+    comparison = against(each)
+    if not comparison:
         return None
     label = each.comparison.baseline.label
-    evidence = f"Times relative to {label}: {findings.ratios(each)}."
+    evidence = f"Times relative to {label}: {ratios(each)}."
     lost = []
     for variant in each.methods if step is not None and step is not each else ():
         whole = None if step is None else step.variant(variant.name)
         if variant.verdict == "faster" and whole is not None and whole.ratio and whole.verdict != "faster":
-            lost.append(f"{variant.label} is {findings.WORDS.get(whole.verdict, whole.verdict)}")
+            lost.append(f"{variant.label} is {VERDICTS.get(whole.verdict, whole.verdict)}")
             evidence += f" A whole step with {whole.label}: {format.ratio_with_ends(whole.ratio)}."
     if lost:
-        told += f". That is no advice: in a whole step {', '.join(lost)}"
+        comparison += f". That is no advice: in a whole step {', '.join(lost)}"
         evidence += (
             " What is freed after a part has ended is outside of its clock, and inside that of the step."
         )
-    return Finding(f"{what}, {told}.", evidence)
+    return Finding(f"{what}, {comparison}.", evidence)
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
@@ -156,9 +153,8 @@ def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
     sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}" + (
         f"; measured alone, {' and '.join(pieces)}" if pieces else ""
     )
-    timeline = step.timelines.get(variant.name)
-    if timeline is not None:
-        live = split(timeline)
+    live = step.splits.get(variant.name)
+    if live is not None:
         sentence += (
             f". Its forward peaks at {format.size(live.forward)}, {format.size(live.kept)} are kept for the "
             f"backward, and the backward peaks at {format.size(live.backward)}"

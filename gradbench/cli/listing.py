@@ -87,6 +87,11 @@ def _devices() -> list[str]:
         return list(worker.ready().environment.devices)
 
 
+def label_of(method: str) -> str:
+    """How a report names a method."""
+    return next((each.label for each in methods() if each.name == method), method)
+
+
 def observe() -> list[Observation]:
     """What the methods do to tensors on this machine, seen by a process of its own. Raises RequestError."""
     from gradbench.measure.process import WorkerLost, WorkerProcess

@@ -132,6 +132,7 @@ def _alternative_variant(alternative: Alternative, workload: Workload) -> Varian
         holds=alternative.holds,
         writes=workload.writes,
         counted=alternative.counted,
+        limit=alternative.limit,
         recommendable=alternative.recommendable
         and not any(method.name == alternative.name and not method.recommendable for method in methods()),
     )

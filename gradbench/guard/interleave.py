@@ -54,14 +54,14 @@ class Found(msgspec.Struct, frozen=True):
         ratio: of the candidate's time to the baseline's, net of the empty loop; `count` blocks.
         floor: the largest difference from 1 that the interval of identical code leaves open, at 95 %; None
             where there is no interval.
-        same: the ratio of identical code, less 1.
+        same: the ratio of identical code, less 1; None where it was not timed.
         empty: the share of the baseline's time that the empty loop takes.
         candidate, baseline: median seconds per call, net of the empty loop.
     """
 
     ratio: Interval
     floor: float | None
-    same: float
+    same: float | None
     empty: float
     candidate: float
     baseline: float

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 
+from gradbench.guard.calls import call_once, expect_callable
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-from gradbench.guard.calls import call_once, expect_callable
 
 
 class Bytes(msgspec.Struct, frozen=True):
@@ -40,6 +41,10 @@ class Limits(TypedDict, total=False):
     allocated: int | None
 
 
+# Their names, in the order in which messages have them.
+FIGURES = tuple(Limits.__annotations__)
+
+
 class BytesFound(msgspec.Struct, frozen=True):
     """What a call did to memory, and what was allowed.
 
@@ -51,15 +56,20 @@ class BytesFound(msgspec.Struct, frozen=True):
     most: dict[str, int]
 
     @property
+    def figures(self) -> dict[str, int]:
+        """Every figure that can be limited, in bytes."""
+        return {name: getattr(self.bytes, name) for name in FIGURES}
+
+    @property
     def exceeded(self) -> dict[str, int]:
         """The figures that are more than was allowed."""
-        found = msgspec.structs.asdict(self.bytes)
+        found = self.figures
         return {name: found[name] for name, most in self.most.items() if found[name] > most}
 
     @property
     def sentence(self) -> str:
         """What was found of each limit, or of those that were exceeded."""
-        found = msgspec.structs.asdict(self.bytes)
+        found = self.figures
         where = "" if self.bytes.device == "cpu" else f" on {self.bytes.device}"
         return "; ".join(
             f"bytes {name}{where}: {found[name]:,}, at most {self.most[name]:,} allowed"
@@ -124,14 +134,13 @@ def limit_bytes(
     Raises as that does; TypeError for a limit of anything else, and ValueError without any.
     """
     __tracebackhide__ = True
-    names = Limits.__annotations__
     for name in limits:
-        if name not in names:
+        if name not in FIGURES:
             raise TypeError(
-                f"expected a limit of {', '.join(names)}; got {name}; give one of these, in bytes"
+                f"expected a limit of {', '.join(FIGURES)}; got {name}; give one of these, in bytes"
             )
     most: dict[str, int] = {}
-    for name in names:
+    for name in FIGURES:
         limit: object = limits.get(name)
         if limit is None:
             continue
@@ -139,7 +148,7 @@ def limit_bytes(
             raise ValueError(f"expected {name} in whole bytes, 0 or more; got {limit!r}; give such a number")
         most[name] = limit
     if not most:
-        raise ValueError(f"expected a limit; got none; give one of {', '.join(names)}, in bytes")
+        raise ValueError(f"expected a limit; got none; give one of {', '.join(FIGURES)}, in bytes")
     return BytesFound(measure_bytes(function, setup=setup, device=device), most)
 
 

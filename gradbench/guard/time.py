@@ -5,39 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from gradbench import format
-from gradbench.guard.interleave import COPY_SECONDS, FEWEST_BLOCKS, MOST_EMPTY, Interleaved, batch_of
+from gradbench.guard.calls import Once, call_once, expect_callable, expect_number, wait_for_devices
+from gradbench.guard.interleave import (
+    COPY_SECONDS,
+    FEWEST_BLOCKS,
+    MOST_EMPTY,
+    Found,
+    Interleaved,
+    batch_of,
+)
 from gradbench.record.interval import Interval
 from gradbench.record.results import BATCH_SECONDS
 
-if TYPE_CHECKING:
-    pass
-from gradbench.guard.calls import call_once, expect_callable, expect_number, wait_for_devices
-
 # The chance that what takes exactly as long as is allowed is called slower: the sum over all looks.
 ALPHA = 0.001
-
 
 # What a place in memory may do to identical code (METHODOLOGY.md has the counts); less cannot be asked of
 # one process.
 LEAST_MARGIN = 0.02
 
-
 # A longer call finds the caches as it would after itself: another one before the clock only costs time.
 LONG = 1e-3
-
 
 # A call, or its setup, that takes so long is alone in its batch: to find that out would take more calls.
 ALONE = 2 * COPY_SECONDS
 
-
 # Differences of identical code below this say more of the clock's tick than of the code.
 LEAST_SAME = 1e-4
-
 
 Verdict = Literal["slower", "not slower", "not shown"]
 
@@ -128,7 +127,7 @@ def compare_time(
     Both are called without arguments; with `setup` it is called before each call, outside the clock, and
     what it returns is passed. Each is called once first, and whatever it raises is raised.
 
-    Looks are taken after so many rounds, twice as many, and so on. Theme k spends `ALPHA / (k (k + 1))`, the
+    Looks are taken after so many rounds, twice as many, and so on. Look k spends `ALPHA / (k (k + 1))`, the
     sum of which over all looks is ALPHA.
 
     Args:
@@ -150,67 +149,90 @@ def compare_time(
         expect_callable("setup", setup)
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
-    begun = time.perf_counter()
-    until = begun + seconds
-    functions = (candidate, baseline)
-    # Before anything else, with whatever traces this process: what is wrong with them shows here.
-    calls = [call_once(each, setup, device) for each in functions]
-    # A first call may load and compile: a second says what calls take, where there is time for one.
-    for place, function in enumerate(functions):
-        if time.perf_counter() + calls[place].whole <= until:
-            calls[place] = min(calls[place], call_once(function, setup, device), key=lambda each: each.whole)
-    one, other = calls
-    # What a round takes at the least: of the baseline there are two, and the empty loop has a setup as well.
-    if time.perf_counter() + FEWEST_BLOCKS * (one.whole + 2 * other.whole + other.setup_per_call) > until:
-        return _untold(one.call, other.call, margin, time.perf_counter() - begun)
-    wait, batch_seconds = wait_for_devices(device), BATCH_SECONDS
-    if wait is not None:
-        from gradbench.measure import clock
+    return _Comparison(candidate, baseline, margin, seconds, setup, device).look_until_clear(seed)
 
-        batch_seconds = clock.BATCH_SECONDS
-    columns = (
-        (candidate, one.whole),
-        (baseline, other.whole),
-        (baseline, other.whole),
-        (None, other.setup_per_call),
-    )
-    batches = [
-        partial(batch_of, function, setup, min(one.whole, other.whole) < LONG, wait)
-        for function, _ in columns
-    ]
-    interleaved = Interleaved(
-        *batches,
-        batch_seconds=batch_seconds,
-        calls=[1 if whole >= ALONE else None for _, whole in columns],
-        until=until,
-        seed=seed,
-    )
-    look, wanted = 1, interleaved.fewest
-    while True:
-        in_time = interleaved.take(wanted, until)
-        found = interleaved.find(1 - 2 * ALPHA / (look * (look + 1)))
+
+class _Comparison:
+    """Two functions that are timed in turns, within a time that has begun."""
+
+    def __init__(
+        self,
+        candidate: Callable[..., object],
+        baseline: Callable[..., object],
+        margin: float,
+        seconds: float,
+        setup: Callable[[], object] | None,
+        device: str | None,
+    ) -> None:
+        """Call each once, and where there is time for it a second time."""
+        self._begun = time.perf_counter()
+        self._until = self._begun + seconds
+        self._functions = (candidate, baseline)
+        self._margin, self._setup, self._device = margin, setup, device
+        # Before anything else, with whatever traces this process: what is wrong with them shows here.
+        calls = [self._once(each) for each in self._functions]
+        # A first call may load and compile: a second says what calls take, where there is time for one.
+        for place, function in enumerate(self._functions):
+            if time.perf_counter() + calls[place].whole <= self._until:
+                calls[place] = min(calls[place], self._once(function), key=lambda each: each.whole)
+        self._candidate, self._baseline = calls
+
+    def _once(self, function: Callable[..., object]) -> Once:
+        return call_once(function, self._setup, self._device)
+
+    def look_until_clear(self, seed: int | None) -> TimeRatio:
+        """Take rounds and look, until the verdict is clear or the time is up."""
+        one, other = self._candidate, self._baseline
+        # A round takes at the least: the baseline twice, and the setup of the empty loop as well.
+        shortest = one.whole + 2 * other.whole + other.setup_per_call
+        if time.perf_counter() + FEWEST_BLOCKS * shortest > self._until:
+            return self._ratio(_of_single_calls(one, other))
+        interleaved = self._interleaved(seed)
+        look, wanted = 1, interleaved.fewest
+        while True:
+            in_time = interleaved.take(wanted, self._until)
+            ratio = self._ratio(interleaved.find(1 - 2 * ALPHA / (look * (look + 1))))
+            if ratio.verdict != "not shown" or ratio.too_short or not in_time:
+                return ratio
+            look, wanted = look + 1, 2 * wanted
+
+    def _interleaved(self, seed: int | None) -> Interleaved:
+        one, other = self._candidate, self._baseline
+        candidate, baseline = self._functions
+        wait, batch_seconds = wait_for_devices(self._device), BATCH_SECONDS
+        if wait is not None:
+            from gradbench.measure import clock
+
+            batch_seconds = clock.BATCH_SECONDS
+        first = min(one.whole, other.whole) < LONG
+        return Interleaved(
+            *(
+                partial(batch_of, function, self._setup, first, wait)
+                for function in (candidate, baseline, baseline, None)
+            ),
+            batch_seconds=batch_seconds,
+            calls=[
+                1 if whole >= ALONE else None
+                for whole in (one.whole, other.whole, other.whole, other.setup_per_call)
+            ],
+            until=self._until,
+            seed=seed,
+        )
+
+    def _ratio(self, found: Found) -> TimeRatio:
         ratio = TimeRatio(
             verdict="not shown",
-            ratio=found.ratio,
-            margin=margin,
-            floor=found.floor,
-            same=found.same,
-            empty=found.empty,
-            candidate=found.candidate,
-            baseline=found.baseline,
-            rounds=found.rounds,
-            seconds=time.perf_counter() - begun,
+            margin=self._margin,
+            seconds=time.perf_counter() - self._begun,
+            **msgspec.structs.asdict(found),
         )
-        verdict = _judge(ratio)
-        if verdict != "not shown" or ratio.too_short or not in_time:
-            return msgspec.structs.replace(ratio, verdict=verdict)
-        look, wanted = look + 1, 2 * wanted
+        return msgspec.structs.replace(ratio, verdict=_judge(ratio))
 
 
-def _untold(candidate: float, baseline: float, margin: float, seconds: float) -> TimeRatio:
-    """What is known of calls so long that no rounds of them fit into the time: seconds per call."""
-    ratio = Interval(candidate / baseline, None, None, 1)
-    return TimeRatio("not shown", ratio, margin, None, None, 0.0, candidate, baseline, 0, seconds)
+def _of_single_calls(candidate: Once, baseline: Once) -> Found:
+    """What is known of calls so long that no rounds of them fit into the time."""
+    ratio = Interval(candidate.call / baseline.call, None, None, 1)
+    return Found(ratio, None, None, 0.0, candidate.call, baseline.call, 0)
 
 
 def _judge(found: TimeRatio) -> Verdict:

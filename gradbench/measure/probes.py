@@ -23,7 +23,7 @@ def observe_traits(
     """
     probes = tuple(probes)
     asked = [
-        Observation(probe.id, probe.question, probe.asks(method), method.name, label=method.label)
+        Observation(probe.id, probe.question, probe.asks(method), method.name)
         for method in (methods() if asked_of is None else asked_of)
         for probe in probes
         if probe.work is not None

@@ -19,6 +19,7 @@ import msgspec
 
 from gradbench import __version__
 from gradbench.analyse.summary import worst_precision
+from gradbench.define.methods import methods
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import user_model as own
 from gradbench.errors import EndedEarly, RequestError
@@ -99,7 +100,10 @@ def start(
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
         created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        header = Header(FORMAT, SCHEMA, __version__, created, command, request, options, environment, plan)
+        labels = {method.name: method.label for method in methods()}
+        header = Header(
+            FORMAT, SCHEMA, __version__, created, command, request, options, environment, plan, labels
+        )
         path = output / FILENAME
         try:
             output.mkdir(parents=True, exist_ok=True)

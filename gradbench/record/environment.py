@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -57,31 +59,52 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     accelerators: tuple[AcceleratorFacts, ...] = ()
 
 
-# What must be the same before the passes of one run may be put together.
-MUST_MATCH = (
-    "python",
-    "system",
-    "machine",
-    "processor",
-    "cpus",
-    "torch",
-    "torch_git",
-    "threads",
-    "accelerators",
+class Fact(NamedTuple):
+    """A fact of a run, and where it has to be the same; where it need not, a difference may be what is asked.
+
+    Attributes:
+        name: of a field of the header, of its options or of its environment.
+        resumed: to put the passes of one run together.
+        compared: to compare the ratios of two runs.
+    """
+
+    name: str
+    resumed: bool
+    compared: bool
+
+
+FACTS = (
+    Fact("machine", resumed=True, compared=True),
+    Fact("processor", resumed=True, compared=True),
+    Fact("cpus", resumed=True, compared=True),
+    Fact("accelerators", resumed=True, compared=True),
+    Fact("threads", resumed=True, compared=True),
+    # A run that is resumed takes these two from its own header.
+    Fact("allocator", resumed=False, compared=True),
+    Fact("batch_seconds", resumed=False, compared=True),
+    Fact("gradbench", resumed=False, compared=False),
+    Fact("torch", resumed=True, compared=False),
+    Fact("torch_git", resumed=True, compared=False),
+    Fact("torch_config", resumed=False, compared=False),
+    Fact("python", resumed=True, compared=False),
+    Fact("implementation", resumed=False, compared=False),
+    Fact("numpy", resumed=False, compared=False),
+    Fact("system", resumed=True, compared=False),
+    Fact("libc", resumed=False, compared=False),
 )
 
 
 def differences(one: Environment, other: Environment) -> list[str]:
     """What keeps two environments from being the same for a measurement, in words."""
     return [
-        f"{name} {words(getattr(one, name))} and {words(getattr(other, name))}"
-        for name in MUST_MATCH
-        if getattr(one, name) != getattr(other, name)
+        f"{fact.name} {words(getattr(one, fact.name))} and {words(getattr(other, fact.name))}"
+        for fact in FACTS
+        if fact.resumed and getattr(one, fact.name) != getattr(other, fact.name)
     ]
 
 
 def words(value: object) -> str:
-    """A fact of an environment, as it is told."""
+    """A fact of an environment, as a message shows it."""
     if isinstance(value, tuple):
         return "; ".join(str(each) for each in value) or "none"
     return str(value)

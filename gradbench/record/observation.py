@@ -15,7 +15,6 @@ class Observation(msgspec.Struct, frozen=True, tag="observation"):
         question: what was asked.
         code: what was run, whole.
         method: name of the method; empty for a question about no method.
-        label: how a report names the method; empty for a question about no method.
         observed: observed values by name; sizes are in bytes.
         error: why nothing was observed, in a line; empty where the probe came to its end.
     """
@@ -26,4 +25,3 @@ class Observation(msgspec.Struct, frozen=True, tag="observation"):
     method: str = ""
     observed: dict[str, Value] = {}
     error: str = ""
-    label: str = ""

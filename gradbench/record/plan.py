@@ -13,6 +13,8 @@ from gradbench.record.devices import KINDS
 
 # The workload of a statement of the user's; what it uses is known when it has run.
 STATEMENT = "statement"
+# The workload of a model of the user's, in parts.
+USER_MODEL = "model"
 
 
 FLUSH = "flush.zero_()"
@@ -86,6 +88,7 @@ class Variant(msgspec.Struct, frozen=True):
         writes: the statement is meant to write to x.
         counted: whether the source of the memory figures sees what it allocates.
         recommendable: it is an answer to the question what to use.
+        limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Variant(msgspec.Struct, frozen=True):
     writes: bool = False
     counted: bool = True
     recommendable: bool = True
+    limit: bool = False
 
     @property
     def keeps_graph(self) -> bool:

@@ -68,7 +68,11 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):
-    """The first line: what the file is, what was asked, and where it was measured."""
+    """The first line: what the file is, what was asked, and where it was measured.
+
+    Attributes:
+        labels: how reports name the methods, by name; also of methods that were observed and not timed.
+    """
 
     format: str
     schema: int
@@ -79,6 +83,15 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     options: Options
     environment: Environment
     plan: Plan
+    labels: dict[str, str] = {}
+
+    def label(self, method: str) -> str:
+        """How a report names a method, measured or observed; files before schema 2 name those measured."""
+        if method in self.labels:
+            return self.labels[method]
+        variants = (each for comparison in self.plan.comparisons if not comparison.alternatives
+                    for each in comparison.variants if each.name == method)  # fmt: skip
+        return next((each.label for each in variants), method)
 
     @property
     def measured_on(self) -> str:
@@ -126,6 +139,12 @@ class Results:
     length: int = 0
     compressed: bool = False
     schema: int = SCHEMA
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last thing that was begun did not come to its end."""
+        ended = {end.number for end in self.ends}
+        return not self.runs or any(begun.number not in ended for begun in self.passes)
 
     def add(self, record: Record) -> None:
         """Take in one more record."""

@@ -12,7 +12,7 @@ from typing import Any
 
 Plain = dict[str, Any]
 
-# What files of schema 1 left to the tables of the version that read them: by workload, and by method.
+# What files of schema 1 left to the tables of the version that read them, by workload.
 _HEADLINES = (
     "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
     "retain", "custom.both", "placement",
@@ -28,20 +28,6 @@ _PURPOSES = {
     "update": "Write to parameters",
     "zero_grad.step": "Clear gradients",
     "accumulate.evaluation": "Add up a loss",
-}
-_NO_ANSWERS = ("tracked", "copy")
-_LABELS = {
-    "tracked": "tracked (no control)",
-    "requires_grad_false": "requires_grad_(False)",
-    "detach": "detach() before",
-    "detach_after": "detach() after",
-    "no_grad": "torch.no_grad()",
-    "no_grad_decorator": "@torch.no_grad()",
-    "no_grad_prebuilt": "torch.no_grad(), object made once",
-    "inference_mode": "torch.inference_mode()",
-    "set_grad_enabled_false": "torch.set_grad_enabled(False)",
-    "data": ".data",
-    "detach_clone": "detach().clone() before",
 }
 
 # Roles, and the names of variants that were called by their role.
@@ -87,8 +73,9 @@ def _variant(record: Plain) -> Plain:
     renamed = _renamed(record, feed="setup_per_call")
     for name in ("role", "name"):
         renamed[name] = _ROLES.get(renamed[name], renamed[name])
-    renamed["recommendable"] = renamed["name"] not in _NO_ANSWERS
-    return renamed
+    # Copies, the limit that memory sets, were known by their name.
+    limit = renamed["name"] == "copy"
+    return {**renamed, "limit": limit, "recommendable": not limit and renamed["name"] != "tracked"}
 
 
 def _visit(record: Plain) -> Plain:
@@ -101,11 +88,6 @@ def _of_variant(record: Plain) -> Plain:
     return {**renamed, "variant": _ROLES.get(renamed["variant"], renamed["variant"])}
 
 
-def _observation(record: Plain) -> Plain:
-    method = record.get("method", "")
-    return {**_renamed(record, seen="observed"), "label": _LABELS.get(method, method)}
-
-
 _CHANGES: dict[str, Callable[[Plain], Plain]] = {
     "header": _header,
     "visit": _visit,
@@ -114,7 +96,7 @@ _CHANGES: dict[str, Callable[[Plain], Plain]] = {
     "timeline": _of_variant,
     "kernels": _of_variant,
     "failure": _of_variant,
-    "observation": _observation,
+    "observation": lambda record: _renamed(record, seen="observed"),
     "side_memory": lambda record: {**record, "memory": _of_variant(record["memory"])},
     "side_failure": lambda record: {**record, "failure": _of_variant(record["failure"])},
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradbench import format
+from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.claims import Judgement
 from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.define.methods import BASELINE
 from gradbench.report.table import Table
 
 # The methods that people choose between, and recording.
@@ -16,11 +16,11 @@ SHOWN = ("no_grad", "inference_mode", "tracked")
 _DECIDED = ("supported", "refuted", "depends")
 
 
-def tables(summary: RunSummary, judgements: Sequence[Judgement]) -> list[Table]:
+def tables(analysis: Analysis) -> list[Table]:
     """What several devices of a run have in common, and where they differ; none where there is one device."""
-    if len(summary.devices) < 2:
+    if not analysis.by_device:
         return []
-    made = (_times(summary), _claims(summary, judgements))
+    made = (_times(analysis), _claims(analysis, analysis.judgements))
     return [table for table in made if table is not None]
 
 
@@ -28,13 +28,13 @@ def _times(summary: RunSummary) -> Table | None:
     """By workload and size, the time of the baseline and the ratios of a few methods, on each device."""
     rows: dict[tuple[str, int, str], dict[str, ComparisonSummary]] = {}
     for each in summary.comparisons:
-        own = each.comparison
-        if own.alternatives or own.part or each.variant(BASELINE) is None:
-            continue
-        rows.setdefault((own.workload, own.numel, own.dtype), {})[own.device] = each
+        of = each.comparison
+        if not of.alternatives and not of.part:
+            rows.setdefault((of.workload, of.numel, of.dtype), {})[of.device] = each
     shared = {key: found for key, found in rows.items() if len(found) > 1}
     if not shared:
         return None
+    baseline = next(each.comparison.baseline for found in shared.values() for each in found.values())
     several = len({dtype for _, _, dtype in shared}) > 1
     names = [
         name
@@ -54,7 +54,7 @@ def _times(summary: RunSummary) -> Table | None:
         "What control costs on each device",
         (
             "workload, elements",
-            *(f"{_label(summary, BASELINE)}, {device}" for device in summary.devices),
+            *(f"{baseline.label}, {device}" for device in summary.devices),
             *(f"{_label(summary, name)}, {device}" for name in names for device in summary.devices),
         ),
         tuple(
@@ -68,7 +68,7 @@ def _times(summary: RunSummary) -> Table | None:
 
 
 def _time(each: ComparisonSummary | None) -> str:
-    variant = None if each is None else each.variant(BASELINE)
+    variant = None if each is None else each.variant(each.comparison.baseline.name)
     return "" if variant is None or variant.time is None else format.seconds(variant.time.mean)
 
 

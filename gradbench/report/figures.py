@@ -12,8 +12,7 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.define.methods import BASELINE
-from gradbench.define.workloads.workload import COPY
+from gradbench.analyse.turn import followed
 from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
@@ -253,27 +252,6 @@ def draw_curves(
     axes.legend(frameon=False, fontsize=theme.points(8), ncols=2)
 
 
-# The variants whose parts are drawn: one without price, one whose price the host pays, one that records.
-TURNED = (BASELINE, "no_grad", "tracked")
-
-
-def turn_variants(comparisons: Sequence[ComparisonSummary]) -> list[str]:
-    """Those of them that are there with the host's part known, the baseline first."""
-    baseline = comparisons[0].comparison.baseline.name
-    names = dict.fromkeys((baseline, *TURNED))
-    return [
-        name
-        for name in names
-        if any((variant := each.variant(name)) and variant.host for each in comparisons)
-    ]
-
-
-def has_turn(comparisons: Sequence[ComparisonSummary]) -> bool:
-    """Whether there are three sizes on an accelerator, from which on a line says something."""
-    known = [each for each in comparisons if any(variant.host and variant.device for variant in each.methods)]
-    return len({each.comparison.numel for each in known}) >= 3
-
-
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
     """Where the host's time turns into the device's, over sizes, for the page."""
     with style():
@@ -287,7 +265,7 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
     axes.set_xscale("log")
     axes.set_yscale("log")
     kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
-    for index, name in enumerate(turn_variants(comparisons)):
+    for index, name in enumerate(followed(comparisons)):
         for attribute, word, dash in kinds:
             points = [
                 (each.comparison.numel, getattr(variant, attribute).mean)
@@ -307,31 +285,6 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
     axes.legend(frameon=False, fontsize=theme.points(7), ncols=3)
 
 
-def turns(comparisons: Sequence[ComparisonSummary]) -> list[str]:
-    """Per variant that is drawn, at which sizes the device's time grows beyond the host's, in a sentence."""
-    said = []
-    for name in turn_variants(comparisons):
-        known = [
-            (each.comparison.numel, variant.device is None or variant.device.mean < variant.host.mean)
-            for each in comparisons
-            if (variant := each.variant(name)) is not None
-            and variant.host is not None
-            and (variant.device is not None or variant.device_idle)
-        ]
-        hidden = [numel for numel, host_bound in known if not host_bound]
-        bound = [numel for numel, host_bound in known if host_bound]
-        if hidden and bound and max(bound) < min(hidden):
-            said.append(
-                f"{name}: the host's time is the longer up to {max(bound):,} elements, the device's from "
-                f"{min(hidden):,} on."
-            )
-        elif known and not hidden:
-            said.append(f"{name}: the host's time is the longer at every size that was measured.")
-        elif known and not bound:
-            said.append(f"{name}: the device's time is the longer at every size that was measured.")
-    return said
-
-
 # What a line of a training step is called under the axis, by what stands in it; the first that fits.
 _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "zero_grad"), ("loss", "loss"))
 
@@ -348,7 +301,7 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     """The bytes that are live through one execution: a line per variant, its code side by side."""
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
-    variants = [variant for variant in variants if variant.name != COPY]
+    variants = [variant for variant in variants if not variant.limit]
     count = 0
     for index, variant in enumerate(variants):
         stretches = comparison.timelines[variant.name].stretches

@@ -6,25 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gradbench import format
-from gradbench.analyse.claims.guide import GUIDED
+from gradbench.analyse.analysis import Analysis
+from gradbench.analyse.claims.guide.scope import GUIDED
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
-from gradbench.analyse.traits import Characteristics, characteristics
+from gradbench.analyse.traits import Characteristics
 from gradbench.record.interval import Interval
 from gradbench.report.table import Table
 
 
-def tables(summary: RunSummary) -> list[Table]:
+def tables(analysis: Analysis) -> list[Table]:
     """The guide's tables from the figures of a run, of each device where there are several.
 
     Those of which nothing was measured are left out.
     """
-    if len(summary.devices) > 1:
+    if analysis.by_device:
         return [
             replace(table, name=f"{table.name}-{device.replace(':', '')}", title=f"{table.title} ({device})")
-            for device in summary.devices
-            for table in tables(summary.on(device))
+            for device, there in analysis.by_device.items()
+            for table in tables(there)
         ]
-    made = (_time(summary), _memory(summary), _speed(summary), _implications(summary), _comparison(summary))
+    made = (
+        _time(analysis),
+        _memory(analysis),
+        _speed(analysis),
+        _implications(analysis),
+        _comparison(analysis),
+    )
     return [table for table in made if table is not None and any(any(row[1:]) for row in table.rows)]
 
 
@@ -78,9 +85,9 @@ def _seconds(variant: VariantSummary | None, of: Callable[[VariantSummary], Inte
     return "" if found is None else format.seconds(found.mean)
 
 
-def _memory(summary: RunSummary) -> Table | None:
+def _memory(summary: Analysis) -> Table | None:
     alone = _found(summary, "control")
-    known = {row.method: row for row in characteristics(summary.results.observations)}
+    known = {row.method: row for row in summary.characteristics}
     if not alone:
         return None
     last = alone[-1]
@@ -160,8 +167,8 @@ def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
     return ", ".join(variant.label for variant in leaders(variants))
 
 
-def _comparison(summary: RunSummary) -> Table | None:
-    known = {row.method: row for row in characteristics(summary.results.observations)}
+def _comparison(summary: Analysis) -> Table | None:
+    known = {row.method: row for row in summary.characteristics}
     if not known:
         return None
 

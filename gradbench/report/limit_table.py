@@ -5,57 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradbench import format
-from gradbench.analyse.limit import distance, limited, rate
-from gradbench.analyse.model import ComparisonSummary
-from gradbench.define.workloads.workload import COPY
-from gradbench.record.interval import Interval
+from gradbench.analyse.limit import Limited
 from gradbench.report.table import Table
 
 
-def tables(comparisons: Sequence[ComparisonSummary]) -> list[Table]:
-    """By device and type, the rate of each variant of one workload, and its share of the copy's."""
-    found = limited(comparisons)
-    kinds = list(dict.fromkeys((each.comparison.device, each.comparison.dtype) for each in found))
-    return [
-        _table([each for each in found if (each.comparison.device, each.comparison.dtype) == kind], kind)
-        for kind in kinds
-    ]
+def tables(limits: Sequence[Limited]) -> list[Table]:
+    """By workload, device and type, the rate of each variant, and its share of the copy's."""
+    grouped: dict[tuple[str, str, str], list[Limited]] = {}
+    for each in limits:
+        of = each.summary.comparison
+        grouped.setdefault((of.workload, of.device, of.dtype), []).append(each)
+    return [_table(found, *kind) for kind, found in grouped.items()]
 
 
-def _table(found: Sequence[ComparisonSummary], kind: tuple[str, str]) -> Table:
-    variants = {variant.name: variant.label for each in found for variant in each.methods}
-    # The copy last, whatever it is called in each: it is the limit.
-    names = [name for name in variants if name != COPY]
-    device, dtype = kind
-    workload = found[0].comparison.workload
+def _table(found: Sequence[Limited], workload: str, device: str, dtype: str) -> Table:
+    # The copy stands last, whatever it is called in a comparison: it is the limit.
+    labels = {
+        variant.name: variant.label
+        for each in found
+        for variant in each.summary.methods
+        if variant is not each.copy
+    }
+    comparisons = [each.summary.comparison for each in found]
     return Table(
         f"limit-{workload}-{device.replace(':', '')}-{dtype}",
         f"How near {workload} comes to what memory allows ({device}, {dtype})",
-        ("variant", *(f"{each.comparison.part}, {each.comparison.numel:,}" for each in found)),
+        ("variant", *(f"{each.part}, {each.numel:,}" for each in comparisons)),
         (
-            *((variants[name], *(_cell(each, name) for each in found)) for name in names),
-            ("copies of as many bytes", *(_cell(each, COPY) for each in found)),
+            *((label, *(_cell(each, name) for each in found)) for name, label in labels.items()),
+            ("copies of as many bytes", *(_cell(each, each.copy.name) for each in found)),
         ),
         "Bytes that must be read and written at least, in a second; and what share that is of what "
         + f"copies reach{', from cache where they fit' if device == 'cpu' else ', in time of the device'}.",
-        places=(None, *(each.comparison for each in found)),
+        places=(None, *comparisons),
     )
 
 
-def _cell(each: ComparisonSummary, name: str) -> str:
-    variant = each.variant(name)
-    reached = None if variant is None else rate(each, variant)
-    if variant is None or reached is None:
+def _cell(each: Limited, name: str) -> str:
+    near = each.by_variant.get(name)
+    if near is None or near.rate is None:
         return ""
-    told = f"{format.size(round(reached))}/s"
-    away = None if name == COPY else distance(each, name)
-    if away is None:
-        return told
-    share = Interval(
-        100 / away.mean,
-        None if away.high is None else 100 / away.high,
-        None if away.low is None else 100 / away.low,
-        away.count,
-    )
-    ends = "" if share.low is None else f" ({format.ends(share)})"
-    return f"{told}, {format.ratio(share)} %{ends}"
+    rate = f"{format.size(round(near.rate))}/s"
+    if near.share is None:
+        return rate
+    ends = "" if near.share.low is None else f" ({format.ends(near.share)})"
+    return f"{rate}, {format.ratio(near.share)} %{ends}"

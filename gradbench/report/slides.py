@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradbench.analyse.claims import verdicts
+from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.summary import summarise
+from gradbench.analyse.turn import has_turn
 from gradbench.errors import RequestError
-from gradbench.record.results import Results, read_results
+from gradbench.record.results import Results
 from gradbench.report import devices, figures, guide, limit_table
 from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK, picture, style
@@ -52,11 +53,12 @@ class Slide:
     draw: Callable[[Figure], None]
 
 
-def write_figures(results: Path, output: Path, formats: Sequence[str]) -> list[Path]:
+def write_figures(analysis: Analysis, output: Path, formats: Sequence[str]) -> list[Path]:
     """Draw every figure of a run into a new or empty folder, in each format. Imports no torch.
 
     Raises RequestError, with nothing changed, where the folder holds something, a format is not one of
-    FORMATS, or the run has nothing to draw.
+    FORMATS, the run has nothing to draw, or the folder cannot be written. After an interrupt there is nothing
+    either: what had been written is removed.
     """
     unknown = [each for each in formats if each not in FORMATS]
     if unknown or not formats:
@@ -67,24 +69,38 @@ def write_figures(results: Path, output: Path, formats: Sequence[str]) -> list[P
         raise RequestError(
             f"--output {output}: expected a new or empty folder; it holds files; name another, or remove it"
         )
-    read = read_results(results)
-    found = slides(summarise(read))
+    found = slides(analysis)
     if not found:
         raise RequestError(
-            f"{results}: nothing was measured in it that could be drawn; see `gradbench report`"
+            f"{analysis.results.path}: nothing was measured in it that could be drawn; see `gradbench report`"
         )
-    written = []
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        for slide in found:
-            figure = lay_out(slide, source(read))
-            for form in dict.fromkeys(formats):
-                path = output / f"{slide.name}.{form}"
-                path.write_bytes(picture(figure, form, slide.title, TALK))
-                written.append(path)
+        with _all_or_nothing(output) as written:
+            for slide in found:
+                figure = lay_out(slide, source(analysis.results))
+                for form in dict.fromkeys(formats):
+                    written.append(output / f"{slide.name}.{form}")
+                    written[-1].write_bytes(picture(figure, form, slide.title, TALK))
     except OSError as error:
         raise RequestError(f"--output {output}: cannot be written: {error.strerror}") from None
     return written
+
+
+@contextlib.contextmanager
+def _all_or_nothing(output: Path) -> Iterator[list[Path]]:
+    """Make a folder, and yield a list for the files in it: unless all goes well these and it are removed."""
+    made = [each for each in (output, *output.parents) if not each.exists()]
+    written: list[Path] = []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        yield written
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for file in written:
+                file.unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def source(results: Results) -> str:
@@ -127,12 +143,12 @@ def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold:
     text.set_fontsize(size * min(1.0, (WIDTH - 2 * MARGIN) / wide))
 
 
-def slides(summary: RunSummary) -> list[Slide]:
+def slides(summary: Analysis) -> list[Slide]:
     """Every picture that the results hold, each under a name of its own."""
     tables = (
         *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
-        *devices.tables(summary, verdicts(summary)),
-        *limit_table.tables(summary.comparisons),
+        *devices.tables(summary),
+        *limit_table.tables(summary.limits),
     )
     made = [_table(table) for table in tables]
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
@@ -169,7 +185,7 @@ def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> 
             if first.workload == "break_even" or len(measured) > PANELS
             else _ratios(measured, ending)
         )
-    if figures.has_turn(own):
+    if has_turn(own):
         made.append(_turn(own, ending))
     # Bytes grow with the elements: the largest that was counted stands for all.
     differing = [each for each in own if bars(each) is not None]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -38,8 +40,24 @@ def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: A
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["web"] = web
     css = environment.get_template("page.css").render(light=LIGHT, dark=DARK)
     return environment.get_template(template).render(css=css, format=format, site=site, **values)
+
+
+def web(address: str) -> str:
+    """The address, where a page may link to it; empty for any that is not of the web, such as a script's."""
+    return address if address.startswith(("https://", "http://")) else ""
+
+
+def way(results: Path, output: Path | None) -> str | None:
+    """How a page at `output` leads to its results; None where nothing does, as from one drive to another."""
+    if output is None:
+        return quote(results.name)
+    try:
+        return quote(Path(os.path.relpath(results.resolve(), output.resolve().parent)).as_posix())
+    except ValueError:
+        return None
 
 
 def put(text: str, output: Path) -> None:

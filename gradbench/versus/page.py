@@ -10,7 +10,7 @@ from gradbench.analyse.memory_difference import in_words, smaller
 from gradbench.report.drawing import COLOURS, PAGE, style, svg
 from gradbench.report.figures import Row, draw_rows, rows_figure
 from gradbench.report.snippet import snippet
-from gradbench.report.template import Link, put, render
+from gradbench.report.template import Link, put, render, way
 from gradbench.versus import text
 from gradbench.versus.judge import INSTALLATION, LOOKS, Judged, VariantOutcome
 from gradbench.versus.records import NAMES
@@ -42,6 +42,7 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         looks=LOOKS,
         installation=INSTALLATION,
         results_name=judged.trial.path.name,
+        results_href=way(judged.trial.path, output),
         described=_alternative,
     )
     put(page, output)

@@ -5,41 +5,21 @@ It takes about 50 minutes on two cores, and leaves data, figures and the page un
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 REPORTS = Path("reports/instrument")
 
-
-def _simulation(data: Path, say: Callable[[str], None]) -> None:
-    from studies.instrument import simulation
-
-    simulation.study(data / "simulation.jsonl", say=say)
-
-
-def _trials(data: Path, say: Callable[[str], None]) -> None:
-    from studies.instrument import trials
-
-    trials.study(data, say)
-
-
-def _order(data: Path, say: Callable[[str], None]) -> None:
-    from studies.instrument import order
-
-    say("order: eight processes at each of four sizes")
-    order.study(data / "order.jsonl")
-
-
-def _peers(data: Path, say: Callable[[str], None]) -> None:
-    from studies.instrument import peers
-
-    peers.study(data / "peers.jsonl", say=say)
-
-
-PARTS = {"simulation": _simulation, "trials": _trials, "order": _order, "peers": _peers}
+# By name, the module of each part: its `study(data, log)` measures, and writes into the folder `data`.
+PARTS = {
+    "simulation": "studies.instrument.simulation",
+    "trials": "studies.instrument.trials",
+    "order": "studies.instrument.order",
+    "peers": "studies.instrument.peers.study",
+}
 
 
 @click.command()
@@ -55,14 +35,14 @@ def main(parts: tuple[str, ...], output: Path) -> None:
     """Measure the instrument, and write the page."""
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.0f} s  {text}", err=True)
 
     data = output / "data"
     data.mkdir(parents=True, exist_ok=True)
-    for name, part in PARTS.items():
+    for name, module in PARTS.items():
         if not parts or name in parts:
-            part(data, say)
+            importlib.import_module(module).study(data, log)
     if not parts or "page" in parts:
         from studies.instrument import page
         from studies.publish.site import navigation
@@ -70,7 +50,7 @@ def main(parts: tuple[str, ...], output: Path) -> None:
         published = output.resolve() == REPORTS.resolve()
         target = output / "index.html"
         page.write(data, target, navigation(REPORTS.parent, target) if published else ())
-        say(f"page: {output / 'index.html'}")
+        log(f"page: {target}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,163 +12,155 @@ from typing import Any
 import msgspec
 import numpy
 from scipy.special import stdtrit
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from gradbench.analyse import stats
-from gradbench.analyse.model import RunSummary
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.summary import summarise
 from gradbench.record.interval import Interval
-from gradbench.record.results import Results, read_results
+from gradbench.record.results import Results
 from gradbench.record.visits import Visit
+from studies.files import read_analysis, read_records
 from studies.instrument.order import Carried
-from studies.instrument.simulation import Coverage
+from studies.instrument.variants import called_different, named
 
 Table = list[dict[str, Any]]
 
 
-def binomial(hits: int, trials: int) -> tuple[float, float]:
+def share_interval(hits: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval on a share."""
-    z, share = 1.96, hits / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    reach = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    found = binomtest(hits, trials).proportion_ci(stats.CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
 
 
-def coverage(path: Path) -> list[Coverage]:
-    """The simulated regimes."""
-    return [msgspec.json.decode(line, type=Coverage) for line in path.read_bytes().splitlines()]
+def _timed(path: Path) -> Iterator[tuple[ComparisonSummary, float]]:
+    """The comparisons of a run whose baseline was timed, with the baseline's seconds."""
+    for each in read_analysis(path).comparisons:
+        time = named(each, "baseline").time
+        if time is not None:
+            yield each, time.mean
 
 
-def _taken(results: Results, wanted: Iterable[int], copy: str | None = None) -> Results:
+def _part_of(results: Results, passes: Iterable[int], copy: str) -> Results:
     """The results of some passes, and of one copy of each comparison, as if they were a run."""
-    passes = set(wanted)
     plan = results.header.plan
-    chosen = [each for each in plan.comparisons if copy is None or each.id.rpartition("/")[2] == copy]
-    ids = {each.id for each in chosen}
-    header = msgspec.structs.replace(
-        results.header, plan=msgspec.structs.replace(plan, comparisons=tuple(chosen))
-    )
+    chosen = tuple(each for each in plan.comparisons if each.id.rpartition("/")[2] == copy)
+    numbers, ids = set(passes), {each.id for each in chosen}
+    header = msgspec.structs.replace(results.header, plan=msgspec.structs.replace(plan, comparisons=chosen))
     return replace(
         results,
         header=header,
-        visits=[each for each in results.visits if each.number in passes and each.comparison in ids],
-        passes=[each for each in results.passes if each.number in passes],
+        visits=[each for each in results.visits if each.number in numbers and each.comparison in ids],
+        passes=[each for each in results.passes if each.number in numbers],
         ends=[],
     )
 
 
-def same(path: Path, per_run: int = 5) -> dict[str, Any]:
+def same(results: Results, per_run: int = 5) -> dict[str, Any]:
     """Identical variants: how often they are called different, before and after the correction."""
-    results = read_results(path)
     numbers = sorted({visit.number for visit in results.visits})
     groups = [numbers[i : i + per_run] for i in range(0, len(numbers) - per_run + 1, per_run)]
-    whole = summarise(results)
-    ratios = [variant for each in whole.comparisons if (variant := each.variant("same")) and variant.ratio]
-    p = stats.p_values(_columns([variant.log_ratios for variant in ratios], numbers))
     copies = sorted({each.id.rpartition("/")[2] for each in results.header.plan.comparisons})
-    alarms = [
-        any(
-            variant.verdict in ("slower", "faster") for c in run.comparisons if (variant := c.variant("same"))
+    variants = [
+        (variant.log_ratios, variant.ratio.mean)
+        for each in summarise(results).comparisons
+        if (variant := named(each, "same")).ratio is not None
+    ]
+
+    def p_values(passes: Sequence[int]) -> Any:
+        return stats.p_values(
+            numpy.array([[logs.get(number, math.nan) for logs, _ in variants] for number in passes])
         )
+
+    p = p_values(numbers)
+    grouped = numpy.array([p_values(group) for group in groups]) < 0.05
+    false_runs = [
+        any(called_different(named(each, "same")) for each in summarise(run).comparisons)
         for group in groups
         for copy in copies
-        for run in [summarise(_taken(results, group, copy))]
+        for run in [_part_of(results, group, copy)]
     ]
-    grouped = [
-        stats.p_values(_columns([variant.log_ratios for variant in ratios], group)) < 0.05 for group in groups
-    ]
-    hits, trials = int(numpy.sum(grouped)), int(numpy.size(grouped))
-    off = numpy.abs(numpy.log([variant.ratio.mean for variant in ratios if variant.ratio]))
+    alarms = int(numpy.sum(p < 0.05))
+    off = numpy.abs(numpy.log([ratio for _, ratio in variants]))
     return {
-        "comparisons": len(ratios),
+        "comparisons": len(variants),
         "passes": len(numbers),
-        "alarms": int(numpy.sum(p < 0.05)),
-        "alarms_between": binomial(int(numpy.sum(p < 0.05)), len(p)),
-        "grouped": hits / trials,
-        "grouped_trials": trials,
-        "grouped_between": binomial(hits, trials),
+        "alarms": alarms,
+        "alarms_between": share_interval(alarms, len(p)),
+        "grouped": float(numpy.mean(grouped)),
+        "grouped_trials": grouped.size,
+        "grouped_between": share_interval(int(numpy.sum(grouped)), grouped.size),
         "per_run": per_run,
         "copies": len(copies),
-        "runs": len(alarms),
-        "false_runs": int(sum(alarms)),
-        "false_runs_between": binomial(int(sum(alarms)), len(alarms)),
-        "p": [float(each) for each in p],
+        "runs": len(false_runs),
+        "false_runs": sum(false_runs),
+        "false_runs_between": share_interval(sum(false_runs), len(false_runs)),
+        "p": p.tolist(),
         "median_off": float(numpy.median(off)),
         "worst_off": float(off.max()),
     }
 
 
-def _columns(log_ratios: Sequence[dict[int, float]], numbers: Sequence[int]) -> numpy.ndarray[Any, Any]:
-    return numpy.array([[each.get(number, math.nan) for each in log_ratios] for number in numbers])
-
-
 def known(path: Path) -> Table:
     """Variants of k and k + 1 calls: the ratio that was found, and the true one."""
     rows = []
-    for each in summarise(read_results(path)).comparisons:
-        name, _, times = each.comparison.id.partition(" x ")
-        variant, baseline, twin = (each.variant(key) for key in ("more", "baseline", "twin"))
-        assert variant is not None
-        assert baseline is not None
-        assert twin is not None
-        if variant.ratio is None or baseline.time is None or twin.ratio is None:
+    for each, seconds in _timed(path):
+        call, _, count = each.comparison.id.partition(" x ")
+        times, ratio, twin = int(count), named(each, "more").ratio, named(each, "twin").ratio
+        if ratio is None or twin is None:
             continue
-        truth = (int(times) + 1) / int(times)
+        truth = (times + 1) / times
         rows.append(
             {
-                "call": name,
-                "times": int(times),
-                "seconds": baseline.time.mean,
+                "call": call,
+                "times": times,
+                "seconds": seconds,
                 "truth": truth,
-                "ratio": variant.ratio,
-                "error": variant.ratio.mean / truth - 1,
-                "twin": twin.ratio,
-                # What the instrument sees per call besides k calls: t(k) = extra + k c, from k and k + 1.
-                "extra": baseline.time.mean * (1 - int(times) * (variant.ratio.mean - 1)),
+                "ratio": ratio,
+                "error": ratio.mean / truth - 1,
+                "twin": twin,
+                # What the instrument measures per call besides k calls: t(k) = extra + k c, from k and k + 1.
+                "extra": seconds * (1 - times * (ratio.mean - 1)),
             }
         )
     return rows
 
 
 def power(paths: Sequence[Path]) -> dict[str, Any]:
-    """How often 2 % more was found in ten seconds, and how often nothing was called something."""
-    runs = [summarise(read_results(path)) for path in paths]
-    found: dict[str, list[bool]] = defaultdict(list)
-    ratios: dict[str, list[Interval]] = defaultdict(list)
-    false = []
-    calls: dict[str, list[float]] = defaultdict(list)
-    scatter: dict[str, list[float]] = defaultdict(list)
+    """How often 2 % more was found in ten seconds, and how often identical code was called different."""
+    runs = [read_analysis(path) for path in paths]
+    cases: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for run in runs:
         for each in run.comparisons:
-            more, equal = each.variant("more"), each.variant("same")
-            assert more is not None
-            assert equal is not None
-            found[each.comparison.id].append(more.verdict == "slower")
-            if more.time is not None:
-                calls[each.comparison.id].append(more.time.mean)
-            if more.ratio is not None:
-                ratios[each.comparison.id].append(more.ratio)
-            false.append(equal.verdict in ("slower", "faster"))
-            scatter[each.comparison.id].append(float(numpy.std(list(more.log_ratios.values()), ddof=1)))
-    sd = {name: math.sqrt(float(numpy.mean(numpy.square(values)))) for name, values in scatter.items()}
+            cases[each.comparison.id].append(each)
+    more = {name: [named(each, "more") for each in found] for name, found in cases.items()}
+    ratios = {name: [each.ratio.mean for each in found if each.ratio] for name, found in more.items()}
+    same = [named(each, "same") for found in cases.values() for each in found]
     walls = [run.wall for run in runs if run.wall]
     per_pass = float(numpy.median([wall / run.passes for wall, run in zip(walls, runs, strict=True)]))
     return {
         "runs": len(runs),
         "seconds": float(numpy.median(walls)),
         "passes": int(numpy.median([run.passes for run in runs])),
-        "found": {name: sum(each) for name, each in found.items()},
-        "calls": {name: float(numpy.median(each)) for name, each in calls.items()},
-        "ratios": {
-            name: (min(each.mean for each in values), max(each.mean for each in values))
-            for name, values in ratios.items()
+        "found": {name: sum(each.verdict == "slower" for each in found) for name, found in more.items()},
+        "calls": {
+            name: float(numpy.median([each.time.mean for each in found if each.time]))
+            for name, found in more.items()
         },
-        "false": sum(false),
-        "false_trials": len(false),
+        "ratios": {name: (min(found), max(found)) for name, found in ratios.items()},
+        "false": sum(map(called_different, same)),
+        "false_trials": len(same),
         "curve": {
-            name: [(n * per_pass, _visible(value, n)) for n in range(3, 61)] for name, value in sd.items()
+            name: [(n * per_pass, _visible(sd, n)) for n in range(3, 61)]
+            for name, found in more.items()
+            for sd in [_scatter([list(each.log_ratios.values()) for each in found])]
         },
     }
+
+
+def _scatter(runs: Sequence[Sequence[float]]) -> float:
+    """The standard deviation within a run, over several runs."""
+    return math.sqrt(float(numpy.mean([numpy.var(values, ddof=1) for values in runs])))
 
 
 def _visible(sd: float, passes: int) -> float:
@@ -183,15 +175,14 @@ def hidden(path: Path) -> Table:
         {
             "trial": each.comparison.id.partition("/")[0],
             "numel": each.comparison.numel,
-            "seconds": baseline.time.mean,
+            "seconds": seconds,
             "ratios": {
                 variant.name.rstrip("_"): variant.ratio
                 for variant in each.variants
                 if variant.role != "baseline"
             },
         }
-        for each in summarise(read_results(path)).comparisons
-        if (baseline := each.variant("baseline")) is not None and baseline.time is not None
+        for each, seconds in _timed(path)
     ]
 
 
@@ -200,15 +191,14 @@ def in_place(path: Path) -> Table:
     return [
         {
             "numel": each.comparison.numel,
-            "seconds": baseline.time.mean,
+            "seconds": seconds,
             "added": {
                 variant.name: variant.extra
                 for variant in each.variants
                 if variant.role == "method" and variant.extra
             },
         }
-        for each in summarise(read_results(path)).comparisons
-        if (baseline := each.variant("baseline")) is not None and baseline.time is not None
+        for each, seconds in _timed(path)
     ]
 
 
@@ -223,38 +213,34 @@ AFTER = {
 
 def after(path: Path) -> Table:
     """What a control costs after an operation, by the bytes that this touches and the time it takes."""
-    rows = []
-    for each in summarise(read_results(path)).comparisons:
-        baseline = each.variant("baseline")
-        assert baseline is not None
-        if baseline.time is None:
-            continue
-        added = {}
-        for name, (with_control, without) in AFTER.items():
-            one, other = each.variant(with_control), each.variant(without)
-            if one is None or other is None:
-                continue
-            # By pass: the baseline's seconds times the difference of two ratios to it.
-            added[name] = stats.interval(
-                [
-                    baseline.time.mean * (math.exp(one.log_ratios[n]) - math.exp(other.log_ratios[n]))
-                    for n in sorted(one.log_ratios.keys() & other.log_ratios.keys())
-                ]
-            )
-        rows.append({"bytes": 4 * each.comparison.numel, "seconds": baseline.time.mean, "added": added})
-    return rows
+    return [
+        {
+            "bytes": 4 * each.comparison.numel,
+            "seconds": seconds,
+            "added": {
+                name: _added(seconds, named(each, with_control).log_ratios, named(each, without).log_ratios)
+                for name, (with_control, without) in AFTER.items()
+                if each.variant(with_control) is not None
+            },
+        }
+        for each, seconds in _timed(path)
+    ]
+
+
+def _added(seconds: float, one: dict[int, float], other: dict[int, float]) -> Interval | None:
+    """By pass: the baseline's seconds times the difference of two ratios to it."""
+    passes = sorted(one.keys() & other.keys())
+    return stats.interval([seconds * (math.exp(one[n]) - math.exp(other[n])) for n in passes])
 
 
 def order(path: Path) -> Table:
     """By size, the largest bias that the order leaves in a ratio, and the strongest carry-over."""
-    found = [msgspec.json.decode(line, type=Carried) for line in path.read_bytes().splitlines()]
     by_size: dict[int, list[Carried]] = defaultdict(list)
-    for each in found:
+    for each in read_records(path, Carried):
         by_size[each.numel].append(each)
     rows = []
     for numel, processes in sorted(by_size.items()):
         names = list(processes[0].bias)
-        bias = {name: stats.interval([each.bias[name] for each in processes]) for name in names}
         after = {
             (name, other): float(numpy.mean([each.effect[name][other] for each in processes]))
             for name in names
@@ -264,7 +250,7 @@ def order(path: Path) -> Table:
         rows.append(
             {
                 "numel": numel,
-                "bias": bias,
+                "bias": {name: stats.interval([each.bias[name] for each in processes]) for name in names},
                 "after_copy": after["multiply", "copy"],
                 "strongest": strongest,
                 "strength": after[strongest],
@@ -273,7 +259,7 @@ def order(path: Path) -> Table:
     return rows
 
 
-def explained(summary: RunSummary) -> dict[str, Any]:
+def explained(results: Results) -> dict[str, Any]:
     """Whether the visits that the telemetry marks are the noisy ones.
 
     Returns:
@@ -281,7 +267,7 @@ def explained(summary: RunSummary) -> dict[str, Any]:
         median relative error of the half with more switches and of the other half.
     """
     by_comparison: dict[str, list[Visit]] = defaultdict(list)
-    for visit in summary.results.visits:
+    for visit in results.visits:
         by_comparison[visit.comparison].append(visit)
     rows = []
     for visits in by_comparison.values():
@@ -291,7 +277,7 @@ def explained(summary: RunSummary) -> dict[str, Any]:
             for visit in visits
             if middle > 0 and visit.telemetry.others is not None and visit.telemetry.switches is not None
         ]
-    error, others, switches = (numpy.array(column) for column in zip(*rows, strict=True))
+    error, others, switches = numpy.array(rows).T
     disturbed = switches > numpy.median(switches)
     return {
         "visits": len(rows),

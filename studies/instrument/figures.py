@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
-from studies.instrument.analysis import Table, binomial
+from studies.instrument.analysis import Table, share_interval
 from studies.instrument.simulation import Coverage
 
-# By name, so that a control has one colour in every figure; what was done before it is told by the dash.
+# By name, so that a control has one colour in every figure; the dash shows what was done before it.
 CONTROLS = dict(zip(("no_grad", "inference_mode", "nullcontext", "tracked", "detach"), LINES, strict=False))
 DASHES = {"": "-", "reading": "-", "writing": ":", "computing": "--"}
 
@@ -30,7 +30,7 @@ def coverage(rows: Sequence[Coverage]) -> str:
         axes.axvspan(93, 97, color=COLOURS["band"], linewidth=0)
         axes.axvline(95, color=COLOURS["faint"], linewidth=0.8)
         for place, row in enumerate(rows):
-            low, high = (100 * each for each in binomial(round(row.covered * row.runs), row.runs))
+            low, high = (100 * each for each in share_interval(round(row.covered * row.runs), row.runs))
             paint = COLOURS["slower"] if high < 93 or low > 97 else COLOURS["faster"]
             axes.plot([low, high], [place, place], color=paint, linewidth=2)
             axes.plot([100 * row.covered], [place], "o", color=paint, markersize=4)
@@ -42,7 +42,7 @@ def coverage(rows: Sequence[Coverage]) -> str:
 
 
 def p_values(values: Sequence[float]) -> str:
-    """Identical variants: their p-values, which are uniform where the test is what it says."""
+    """Identical variants: their p-values, which are uniform where the test keeps its level."""
     with style():
         figure, axes = _canvas(1.9)
         counts, edges = numpy.histogram(values, bins=20, range=(0, 1))
@@ -60,10 +60,7 @@ def power(curves: dict[str, list[tuple[float, float]]]) -> str:
         figure, axes = _canvas(2.3)
         for paint, (name, points) in zip(LINES, curves.items(), strict=False):
             axes.plot([x for x, _ in points], [100 * y for _, y in points], color=paint, label=name)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        _plain(axes.xaxis)
-        _plain(axes.yaxis)
+        _logarithmic(axes, "xy")
         axes.set_xlabel("seconds, starts of processes included")
         axes.set_ylabel("smallest difference, %")
         axes.grid(color=COLOURS["grid"], linewidth=0.5)
@@ -91,8 +88,7 @@ def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
             high = [1e6 * each.high for _, each in points]
             axes.fill_between(where, low, high, color=paint, alpha=0.18, linewidth=0)
         axes.set_xscale("log")
-        axes.set_yscale("log")
-        _plain(axes.yaxis)
+        _logarithmic(axes, "y")
         axes.set_xlabel(label)
         axes.set_ylabel("added by the control, µs")
         axes.grid(color=COLOURS["grid"], linewidth=0.5)
@@ -119,8 +115,7 @@ def peers(rows: Table, ratio: str) -> str:
                     [100 * rms.mean], [height], "o", color=paint, markersize=5,
                     label=condition if place == 0 else None,
                 )  # fmt: skip
-        axes.set_xscale("log")
-        _plain(axes.xaxis)
+        _logarithmic(axes, "x")
         axes.set_yticks(range(len(tools)), tools)
         axes.set_ylim(len(tools) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
@@ -130,8 +125,12 @@ def peers(rows: Table, ratio: str) -> str:
         return svg(figure, f"peers {ratio}")
 
 
-def _plain(axis: Any) -> None:
-    low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 100 * low else (1.0,)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+def _logarithmic(axes: Any, directions: str) -> None:
+    """Logarithmic scales whose marks are plain numbers, on the axes x, y or both."""
+    for direction in directions:
+        axes.set(**{f"{direction}scale": "log"})
+        axis = getattr(axes, f"{direction}axis")
+        low, high = axis.get_data_interval()
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if high < 100 * low else (1.0,)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from gradbench import format
-from gradbench.analyse.findings import Finding
+from gradbench.analyse.model import Finding
 from gradbench.record.interval import Interval
 
 
 def findings(numbers: dict[str, Any]) -> list[Finding]:
     """One finding for each part of the study, whatever it came to."""
-    asked: list[Callable[[dict[str, Any]], Finding]] = [
-        _simulated,
-        _same,
-        _known,
-        _power,
-        _peers,
-        _hidden,
-        _cold,
-    ]
-    return [ask(numbers) for ask in asked]
+    parts = (_simulated, _same, _known, _power, _peers, _hidden, _cold)
+    return [part(numbers) for part in parts]
 
 
 def _percent(value: float, digits: int = 1) -> str:
@@ -37,7 +28,7 @@ def _simulated(numbers: dict[str, Any]) -> Finding:
         f"A 95 % interval holds the truth in {_percent(low)} to {_percent(high)} of {rows[0].runs:,} "
         f"simulated runs, on {len(holds)} of {len(rows)} kinds of machine"
     )
-    failed = "; ".join(f"where {row.says}, in {_percent(row.covered)}" for row in rest)
+    failed = "; ".join(f"where {row.flaw}, in {_percent(row.covered)}" for row in rest)
     false = _percent(max(row.false for row in rows), 2)
     return Finding(
         f"{sentence}.",
@@ -50,7 +41,7 @@ def _same(numbers: dict[str, Any]) -> Finding:
     same = numbers["same"]
     return Finding(
         f"Of {same['comparisons']} real comparisons of a variant with itself {same['alarms']} have p < 0.05 "
-        f"(5 % would be {0.05 * same['comparisons']:.0f}); of {same['runs']} runs made of them, "
+        f"(5 % would be {0.05 * same['comparisons']:.0f}). Of {same['runs']} runs made of them, "
         f"{same['false_runs']} call anything different.",
         f"Identical variants came out {_percent(same['median_off'], 3)} apart in the median and "
         f"{_percent(same['worst_off'], 2)} at worst, in {same['passes']} processes of 60 ms each.",
@@ -68,9 +59,9 @@ def _known(numbers: dict[str, Any]) -> Finding:
     return Finding(
         f"A ratio known by construction is found to within {_percent(abs(worst['error']), 2)}, where ten or "
         "more calls stand in the loop.",
-        f"Calls of {format.seconds(min(calls))} to {format.seconds(max(calls))}, against one more of the "
-        f"same. With {few['times']} calls the error is up to {_percent(abs(few['error']), 1)} (at "
-        f"{format.seconds(few['seconds'])}): a turn of the loop takes up to {format.seconds(extra)} that "
+        f"Calls of {format.seconds(min(calls))} to {format.seconds(max(calls))} are compared with one more "
+        f"of the same. With {few['times']} calls the error is up to {_percent(abs(few['error']), 1)} (at "
+        f"{format.seconds(few['seconds'])}). A turn of the loop takes up to {format.seconds(extra)} that "
         "neither the calls nor the empty loop account for.",
     )
 
@@ -81,7 +72,7 @@ def _power(numbers: dict[str, Any]) -> Finding:
     call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
     return Finding(
         f"2 % more on a call of {call} is found in {power['seconds']:.0f} seconds in {found} runs.",
-        f"{power['passes']} processes each. The same variant entered again was called different in "
+        f"Each run has {power['passes']} processes. The same variant, entered again, was called different in "
         f"{power['false']} of {power['false_trials']}.",
     )
 
@@ -91,38 +82,38 @@ def _peers(numbers: dict[str, Any]) -> Finding:
     few = [row for row in rows if any(each is None or each.low is None for each in row["rms"].values())]
     bounded = [row for row in rows if row["condition"] not in {each["condition"] for each in few}]
     if not bounded:
-        return Finding("Other tools were asked too few times for an interval on their errors.", "")
+        return Finding("Other tools answered too few times for an interval on their errors.", "")
     condition = bounded[0]["condition"]
-    here = [row for row in bounded if row["condition"] == condition]
-    (own,) = [row for row in here if row["tool"] == "gradbench"]
-    others = [row for row in here if row is not own]
+    here = {row["tool"]: row for row in bounded if row["condition"] == condition}
+    ours = here.pop("gradbench")
 
     def errors(name: str) -> str:
         parts = []
         for length in ("short", "long"):
-            means = [row["rms"][f"{length}/{name}"].mean for row in others]
+            ratio = f"{length}/{name}"
+            means = [row["rms"][ratio].mean for row in here.values()]
             low, high = (format.significant(100 * end, 2) for end in (min(means), max(means)))
-            parts.append(
-                f"{error(own['rms'][f'{length}/{name}'])} on a {length} call (others {low} to {high} %)"
-            )
+            parts.append(f"{error(ours['rms'][ratio])} on a {length} call (others {low} to {high} %)")
         return " and ".join(parts)
 
-    counts = sorted(row["n"] for row in few)
+    evidence = (
+        f"The error is the root of the mean square over {ours['n']} repetitions ({condition} machine), "
+        f"start-up included, with its 95 % interval. The others are {', '.join(here)}. Identical code shows "
+        "only whether the drift of a shared machine falls on both sides. Where variants take turns it does "
+        "by design; where one is timed after another nothing makes it so. Most of these tools were made to "
+        "measure how long one statement takes. How they do on a steady machine, with more time, or called in "
+        "turns was not measured."
+    )
+    if few:
+        counts = [row["n"] for row in few]
+        evidence += (
+            f" On busy machines there were {min(counts)} to {max(counts)} repetitions, too few for an "
+            "interval; they are in the table only."
+        )
     return Finding(
         f"At the same budget of wall time, gradbench is off from a ratio known by construction by "
-        f"{errors('more')}; from identical code by {errors('again')}.",
-        f"The error is the root of the mean square over {own['n']} repetitions ({condition} machine), "
-        "start-up included, with its 95 % interval; the others are "
-        f"{', '.join(row['tool'] for row in others)}. Identical code asks only whether the drift of a shared "
-        "machine falls on both sides: where variants take turns it does by design, where one is timed "
-        "after another nothing makes it so. Most of these tools were made to tell how long one statement "
-        "takes; how they do on a steady machine, with more time, or called in turns was not measured."
-        + (
-            f" On busy machines there were {counts[0]} to {counts[-1]} repetitions, too few for an interval; "
-            "they are in the table only."
-            if counts
-            else ""
-        ),
+        f"{errors('more')}. From identical code it is off by {errors('again')}.",
+        evidence,
     )
 
 
@@ -147,10 +138,10 @@ def _hidden(numbers: dict[str, Any]) -> Finding:
     )
     order = max(_at_least(bias.low, bias.high) for row in numbers["order"] for bias in row["bias"].values())
     return Finding(
-        f"What a twin cannot show, at its worst and at least: {listed}; the place in the order "
+        f"The largest bias that a twin cannot show is at least: {listed}; the place in the order "
         f"{_percent(order, 2)}.",
-        "The end of each interval that is nearer to no difference. So all variants read one buffer, "
-        "and their order is drawn anew in every round.",
+        "Each figure is the end of an interval that is nearer to no difference. So all variants read one "
+        "buffer, and their order is drawn anew in every round.",
     )
 
 
@@ -162,8 +153,8 @@ def _at_least(low: float, high: float) -> float:
 def _cold(numbers: dict[str, Any]) -> Finding:
     first, last = numbers["in_place"][0], numbers["in_place"][-1]
     low, high = first["added"]["no_grad"].mean, last["added"]["no_grad"].mean
-    # If the control is dearer after anything that was read in less time than the longest computation takes,
-    # the time that has passed does not explain it.
+    # The time that has passed does not explain a control that is dearer after reading for less time than the
+    # longest computation takes.
     computed = numbers["computed"][-1]
     quicker = [row for row in numbers["evicted"] if row["seconds"] <= computed["seconds"]]
     read = max(quicker, key=lambda row: row["added"]["no_grad after reading"].low)
@@ -176,9 +167,9 @@ def _cold(numbers: dict[str, Any]) -> Finding:
         f"{format.seconds(after_read.mean)}; after computing for {format.seconds(computed['seconds'])} on "
         f"{format.size(computed['bytes'])} it costs {format.seconds(after_computing.mean)}. "
         + (
-            "So the time that has passed does not explain the price; what the operation touched, and pushed "
-            "out of the caches, does."
+            "So the time that has passed does not explain the price. What the operation touched, and pushed "
+            "out of the caches, explains it."
             if after_computing.high < after_read.low
-            else "So the two explanations, memory touched and time passed, are not told apart here."
+            else "So these figures do not separate the two explanations, memory touched and time passed."
         ),
     )

@@ -8,7 +8,8 @@ Run as `python -m studies.instrument.order NUMEL SECONDS SEED`: one process, one
 
 from __future__ import annotations
 
-import json
+import gc
+import itertools
 import os
 import random
 import subprocess
@@ -22,8 +23,11 @@ import numpy
 
 from gradbench.measure.process import KEEP_PAGES
 from gradbench.record.results import BATCH_SECONDS
+from studies.files import Log
 from studies.instrument.variants import comparison, variant
 
+FILENAME = "order.jsonl"
+PROCESSES, SECONDS = 8, 2.0
 SIZES = (100, 10_000, 1_000_000, 4_000_000)
 VARIANTS = {
     "multiply": "y = x * 2.0",
@@ -39,7 +43,7 @@ class Carried(msgspec.Struct, frozen=True):
 
     Attributes:
         effect: by variant and predecessor, log of the median time after it to the variant's median over all.
-        bias: by variant, the log-ratio to `multiply` that its own set of predecessors alone gives it.
+        bias: by variant, the log-ratio to `multiply` that its set of predecessors alone gives it.
     """
 
     numel: int
@@ -50,8 +54,6 @@ class Carried(msgspec.Struct, frozen=True):
 
 def observe(numel: int, seconds: float, seed: int) -> Carried:
     """Time batches in random order for so long."""
-    import gc
-
     from gradbench.measure.calibration import calibrate
     from gradbench.measure.variant import ReadyVariant, prepare
 
@@ -81,25 +83,23 @@ def observe(numel: int, seconds: float, seed: int) -> Carried:
         for name, effects in effect.items()
     }
     everything = {name: float(numpy.mean(list(effects.values()))) for name, effects in effect.items()}
-    own = {name: mean[name] - everything[name] for name in effect}
-    return Carried(numel, seed, effect, {name: own[name] - own["multiply"] for name in own})
+    left = {name: mean[name] - everything[name] for name in effect}
+    return Carried(numel, seed, effect, {name: left[name] - left["multiply"] for name in left})
 
 
-def study(output: Path, processes: int = 8, seconds: float = 2.0) -> None:
+def study(data: Path, log: Log) -> None:
     """Fresh processes for each size; one line of JSON each."""
-    with output.open("w") as file:
-        for numel in SIZES:
-            for seed in range(processes):
-                found = subprocess.run(
-                    [sys.executable, "-m", "studies.instrument.order", str(numel), str(seconds), str(seed)],
-                    env=os.environ | KEEP_PAGES | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(seed)},
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                )
-                file.write(found.stdout)
+    log(f"order: {PROCESSES} processes at each of {len(SIZES)} sizes")
+    with (data / FILENAME).open("w") as file:
+        for numel, seed in itertools.product(SIZES, range(PROCESSES)):
+            subprocess.run(
+                [sys.executable, "-m", "studies.instrument.order", str(numel), str(SECONDS), str(seed)],
+                env=os.environ | KEEP_PAGES | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(seed)},
+                check=True,
+                stdout=file,
+            )
 
 
 if __name__ == "__main__":
     numel, seconds, seed = sys.argv[1:]
-    print(json.dumps(msgspec.to_builtins(observe(int(numel), float(seconds), int(seed)))))
+    print(msgspec.json.encode(observe(int(numel), float(seconds), int(seed))).decode())

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from gradbench.analyse.summary import LEAST_LOOPS, summarise
+from gradbench.analyse.net import LEAST_LOOPS
 from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
-from studies.instrument import analysis, figures, peers
+from studies.files import read_records, write_json
+from studies.instrument import analysis, figures, order, simulation, trials
 from studies.instrument.findings import error, findings
+from studies.instrument.peers import study as peers
+from studies.instrument.peers.figures import ENOUGH
+from studies.instrument.peers.figures import figures as peers_figures
+from studies.instrument.peers.tool import Reading
+from studies.instrument.simulation import Coverage
 
-# What the other tools were asked as well, in the page's order.
+# The ratios that every tool measured, in the page's order.
 RATIOS = {
     "short/more": "one call more, short",
     "long/more": "one call more, long",
@@ -25,23 +29,24 @@ RATIOS = {
 
 def numbers(data: Path) -> dict[str, Any]:
     """Every figure of the page, from the files in the folder `data`."""
-    readings = peers.read(data / "peers.jsonl")
+
+    def trial(name: str) -> Path:
+        return data / trials.filename(name)
+
+    identical = read_results(trial("same"))
     return {
-        "coverage": analysis.coverage(data / "simulation.jsonl"),
-        "same": analysis.same(data / "same.jsonl.gz"),
-        "known": {
-            name: analysis.known(data / f"known-{name.replace(' ', '-').replace('µ', 'u')}.jsonl.gz")
-            for name in ("10 µs", "50 µs", "250 µs")
-        },
-        "power": analysis.power(sorted(data.glob("power-*.jsonl.gz"))),
-        "hidden": {name: analysis.hidden(data / f"hidden-{name}.jsonl.gz") for name in ("keep", "system")},
-        "in_place": analysis.in_place(data / "in-place.jsonl.gz"),
-        "evicted": analysis.after(data / "evicted.jsonl.gz"),
-        "computed": analysis.after(data / "computed.jsonl.gz"),
-        "order": analysis.order(data / "order.jsonl"),
-        "peers": peers.figures(readings),
-        "telemetry": analysis.explained(summarise(read_results(data / "loaded.jsonl.gz"))),
-        "header": read_results(data / "same.jsonl.gz").header,
+        "coverage": read_records(data / simulation.FILENAME, Coverage),
+        "same": analysis.same(identical),
+        "known": {name: analysis.known(trial(f"known {name}")) for name in ("10 µs", "50 µs", "250 µs")},
+        "power": analysis.power(sorted(data.glob(trials.filename("power *")))),
+        "hidden": {name: analysis.hidden(trial(f"hidden {name}")) for name in ("keep", "system")},
+        "in_place": analysis.in_place(trial("in place")),
+        "evicted": analysis.after(trial("evicted")),
+        "computed": analysis.after(trial("computed")),
+        "order": analysis.order(data / order.FILENAME),
+        "peers": peers_figures(read_records(data / peers.FILENAME, Reading)),
+        "telemetry": analysis.explained(read_results(trial("loaded"))),
+        "header": identical.header,
         "least_loops": LEAST_LOOPS,
     }
 
@@ -69,7 +74,7 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
             findings=findings(known),
             ratios=RATIOS,
             error=error,
-            enough=peers.ENOUGH,
+            enough=ENOUGH,
             **known,
         ),
         output,
@@ -77,6 +82,4 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
     # The same figures for programs, and for the eye of whoever doubts the page.
     plain = {key: value for key, value in known.items() if key != "header"}
     plain["same"] = {key: value for key, value in known["same"].items() if key != "p"}
-    (output.parent / "figures.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=1) + b"\n"
-    )
+    write_json(output.parent / "figures.json", plain, sort=True)

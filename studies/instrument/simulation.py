@@ -1,7 +1,7 @@
 """Simulated machines whose truth is known: does a 95 % interval cover it in 95 % of runs?
 
 A run goes through the code that a real one goes through, from the times of batches to the interval:
-`measure.summarise` for each visit, `summary.summarise` for the run. Only the clock is simulated.
+`visit_times` for each visit, `summarise` for the run. Only the clock is simulated.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,21 @@ from typing import Any
 import msgspec
 import numpy
 
-from gradbench.analyse.model import RunSummary
-from gradbench.analyse.summary import summarise as summarise_run
-from gradbench.measure.visit import visit_times as summarise_visit
+from gradbench.analyse.model import ComparisonSummary
+from gradbench.analyse.stats import p_values
+from gradbench.analyse.summary import summarise
+from gradbench.measure.visit import visit_times
 from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import FORMAT, Header, Options, Results
 from gradbench.record.visits import Visit
-from studies.instrument.variants import comparison, variant
+from studies.files import Log, new_writer
+from studies.instrument.variants import called_different, named, with_twin
 
 Array = numpy.ndarray[Any, Any]
+
+FILENAME = "simulation.jsonl"
 
 # Seconds per call of the variants, and what the empty loop takes of each.
 CALL, EMPTY = 350e-9, 6e-9
@@ -40,7 +45,7 @@ class Regime:
     """A kind of machine.
 
     Attributes:
-        says: what is wrong with it, in words.
+        flaw: what is wrong with it, in words.
         passes: processes in a run.
         rounds: in a visit.
         noise: per batch, a factor: (rng, rounds x variants) -> array of that shape.
@@ -51,7 +56,7 @@ class Regime:
     """
 
     name: str
-    says: str
+    flaw: str
     passes: int
     noise: Callable[[numpy.random.Generator, tuple[int, int]], Array]
     bias: Callable[[numpy.random.Generator, int], Array] | None = None
@@ -140,7 +145,7 @@ class Coverage(msgspec.Struct, frozen=True):
     """
 
     regime: str
-    says: str
+    flaw: str = msgspec.field(name="says")
     runs: int
     passes: int
     covered: float
@@ -151,23 +156,15 @@ class Coverage(msgspec.Struct, frozen=True):
     found: float
 
 
-_COMPARISON = comparison(
-    "simulated",
-    [
-        variant("baseline", "", "baseline"),
-        variant("twin", "", "twin"),
-        variant("same", ""),
-        variant("slower", ""),
-    ],
-)
+_COMPARISON = with_twin("simulated", "", {"same": "", "slower": ""})
 _HEADER = Header(
     FORMAT, SCHEMA, "", "", "", Request(), Options("simulated", 1, "system", 1.0),
     Environment("", "", "", "", "", 1, 0, "", "", "", "", "", 1, ("cpu",)), Plan((_COMPARISON,)),
 )  # fmt: skip
 
 
-def one_run(regime: Regime, rng: numpy.random.Generator) -> RunSummary:
-    """Simulate one run of a regime, and summarise it as a real one is."""
+def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
+    """Simulate one run of a regime, and summarise its comparison as that of a real one."""
     results = Results(Path("simulated"), _HEADER)
     roles = [each.role for each in _COMPARISON.variants]
     net = CALL * numpy.array([*VARIANTS.values(), 0.0])
@@ -182,63 +179,58 @@ def one_run(regime: Regime, rng: numpy.random.Generator) -> RunSummary:
             times *= numpy.take_along_axis(
                 regime.common(rng, regime.rounds * len(net)).reshape(shape), places, axis=1
             )
-        variants, error = summarise_visit(roles, [CALLS] * len(net), numpy.rint(times))
+        variants, error = visit_times(roles, [CALLS] * len(net), numpy.rint(times))
         results.add(
             Visit(number, "simulated", regime.rounds, 1.0, 0.0, error,
                   dict(zip([each.name for each in _COMPARISON.variants], variants, strict=True)))
         )  # fmt: skip
-    return summarise_run(results)
+    return summarise(results).comparisons[0]
 
 
-Row = tuple[float, float, float, float, str, str]
+def _some_runs(name: str, seed: int, runs: int) -> Array:
+    """A row for each run of a regime.
 
-
-def _some_runs(name: str, seed: int, runs: int) -> list[Row]:
-    """Per run: low, mean and high of the variant `slower` in logs; p-like of `same`; the two verdicts."""
-    from gradbench.analyse.stats import p_values
-
+    Its columns: low, mean and high of the log-ratio of the variant `slower`; p of the variant `same`; whether
+    `same` is called different, and whether `slower` is called slower.
+    """
     regime = next(each for each in REGIMES if each.name == name)
     rng = numpy.random.default_rng([seed, sum(name.encode())])
-    rows: list[Row] = []
+    rows = []
     for _ in range(runs):
-        summary = one_run(regime, rng).comparisons[0]
-        slower, same = summary.variant("slower"), summary.variant("same")
-        assert slower is not None
-        assert same is not None
-        assert slower.ratio is not None
-        p = float(p_values(numpy.array([list(same.log_ratios.values())]).T)[0])
-        low, high = slower.ratio.low or math.nan, slower.ratio.high or math.nan
-        ends = math.log(low), math.log(slower.ratio.mean), math.log(high)
-        rows.append((*ends, p, same.verdict, slower.verdict))
-    return rows
+        summary = one_run(regime, rng)
+        slower, same = named(summary, "slower"), named(summary, "same")
+        p = p_values(numpy.array([list(same.log_ratios.values())]).T)[0]
+        ratio = slower.ratio
+        ends = (ratio.low, ratio.mean, ratio.high) if ratio is not None else (None, None, None)
+        logs = (math.nan if each is None else math.log(each) for each in ends)
+        rows.append((*logs, p, called_different(same), slower.verdict == "slower"))
+    return numpy.array(rows)
 
 
 def simulate(regime: Regime, runs: int, pool: ProcessPoolExecutor, parts: int = 8) -> Coverage:
     """Simulate so many runs of a regime."""
     per = -(-runs // parts)
-    futures = [pool.submit(_some_runs, regime.name, part, per) for part in range(parts)]
-    rows = [row for future in futures for row in future.result()]
-    low, mean, high, p = (numpy.array(column) for column in list(zip(*rows, strict=True))[:4])
+    rows = [pool.submit(_some_runs, regime.name, part, per) for part in range(parts)]
+    low, mean, high, p, false, found = numpy.concatenate([each.result() for each in rows]).T
     truth = math.log(EFFECT) + regime.shift
     return Coverage(
         regime=regime.name,
-        says=regime.says,
-        runs=len(rows),
+        flaw=regime.flaw,
+        runs=len(low),
         passes=regime.passes,
         covered=float(numpy.mean((low <= truth) & (truth <= high))),
         width=float(numpy.median(high - low) / 2),
         bias=float(numpy.mean(mean) - truth),
         alarms=float(numpy.mean(p < 0.05)),
-        false=float(numpy.mean([row[4] in ("slower", "faster") for row in rows])),
-        found=float(numpy.mean([row[5] == "slower" for row in rows])),
+        false=float(numpy.mean(false)),
+        found=float(numpy.mean(found)),
     )
 
 
-def study(output: Path, runs: int = 10_000, say: Callable[[str], None] = print) -> None:
+def study(data: Path, log: Log, runs: int = 10_000) -> None:
     """Simulate every regime; one line of JSON each."""
-    with output.open("wb") as file, ProcessPoolExecutor(2) as pool:
+    with closing(new_writer(data / FILENAME)) as writer, ProcessPoolExecutor(2) as pool:
         for regime in REGIMES:
             found = simulate(regime, runs, pool)
-            say(f"simulated {found.regime}: {100 * found.covered:.1f} % covered")
-            file.write(msgspec.json.encode(found) + b"\n")
-            file.flush()
+            log(f"simulated {found.regime}: {100 * found.covered:.1f} % covered")
+            writer.write(found)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.record.plan import Comparison, Expectation, Role, Variant
 
 TENSOR = "base = torch.rand({numel})\nx = base.detach().requires_grad_()"
@@ -12,7 +15,7 @@ def variant(name: str, statement: str, role: Role = "method", setup: str = "") -
     return Variant(name, name, role, setup, statement, "", Expectation())
 
 
-def comparison(name: str, variants: list[Variant], numel: int = 100, prepare: str = TENSOR) -> Comparison:
+def comparison(name: str, variants: Iterable[Variant], numel: int = 100, prepare: str = TENSOR) -> Comparison:
     """A comparison of these variants, one of them the baseline, and an empty loop."""
     return Comparison(
         id=name,
@@ -31,6 +34,29 @@ def comparison(name: str, variants: list[Variant], numel: int = 100, prepare: st
     )
 
 
+def with_twin(
+    name: str, statement: str, others: Mapping[str, str], numel: int = 100, prepare: str = TENSOR
+) -> Comparison:
+    """A comparison of a statement, the baseline, with its twin and with other statements by name."""
+    roles: tuple[Role, ...] = ("baseline", "twin")
+    variants = [variant(role, statement, role) for role in roles]
+    variants += [variant(other, changed) for other, changed in others.items()]
+    return comparison(name, variants, numel, prepare)
+
+
 def repeated(statement: str, times: int) -> str:
     """The statement so many times, a line each."""
     return "\n".join([statement] * times)
+
+
+def named(summary: ComparisonSummary, name: str) -> VariantSummary:
+    """The variant of this name. Raises LookupError where the comparison has none."""
+    found = summary.variant(name)
+    if found is None:
+        raise LookupError(f"{summary.comparison.id}: has no variant {name}")
+    return found
+
+
+def called_different(each: VariantSummary) -> bool:
+    """Whether the verdict on a variant is that it is slower or faster than the baseline."""
+    return each.verdict in ("slower", "faster")

@@ -5,21 +5,19 @@ Without a run everything published is made again, from the data that are stored 
 
 from __future__ import annotations
 
-import gzip
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import format
-from gradbench.analyse.claims import verdicts
-from gradbench.analyse.findings import essentials
-from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.summary import summarise
+from gradbench.analyse.analysis import Analysis
+from gradbench.analyse.claims import counted
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
-from gradbench.report import write_report
+from gradbench.report.page import write_report
 from gradbench.report.template import put, render
-from gradbench.report.terminal.claims import counted
+from studies.files import compress, read_analysis
 from studies.publish import site
 
 HERE = Path(__file__).parent
@@ -28,16 +26,13 @@ REPORTS = ROOT / "reports"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- headline: made by make publish -->", "<!-- end of headline -->"
 
-# The columns of the README's table: one operation, several, and a model.
-HEADLINE = ("control", "elementwise", "chain", "inference")
-
 
 @dataclass(frozen=True)
 class Published:
     """A run in reports/, as its index shows it."""
 
     folder: str
-    summary: RunSummary
+    summary: Analysis
     verdicts: str
 
 
@@ -55,11 +50,11 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
     name += f"-torch-{header.environment.torch.partition('+')[0]}"
     folder = reports / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
-    content = source.read_bytes()
-    if not results.compressed:
-        # Without a time in it, so that the same results make the same file.
-        content = gzip.compress(content, mtime=0)
-    (folder / f"{FILENAME}.gz").write_bytes(content)
+    copy = folder / f"{FILENAME}.gz"
+    if results.compressed:
+        copy.write_bytes(source.read_bytes())
+    else:
+        compress(source.read_bytes(), copy)
     rebuild(reports, readme)
     return folder
 
@@ -72,27 +67,23 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
         raise RequestError(f"{reports}: expected published runs; there are none: publish one with RUN=folder")
-    pages = [copy.with_name("index.html") for copy in copies]
     runs = [_published(copy) for copy in copies]
-    table = headline(runs[0].summary, f"reports/{runs[0].folder.rstrip('/')}")
+    table = headline(runs[0], f"reports/{runs[0].folder.rstrip('/')}")
     text = splice(readme.read_text(encoding="utf-8"), table)
-    for copy, page in zip(copies, pages, strict=True):
-        write_report(copy, page, site.navigation(reports, page))
-    site.rebuild(reports)
+    pages = [copy.with_name("index.html") for copy in copies]
+    for run, page in zip(runs, pages, strict=True):
+        write_report(run.summary, page, site.navigation(reports, page))
+    pages += site.rebuild(reports)
     index = reports / "index.html"
-    put(
-        render(
-            "index.html", HERE, site=site.navigation(reports, index), runs=runs, pages=site.present(reports)
-        ),
-        index,
-    )
+    links = site.navigation(reports, index)
+    put(render("index.html", HERE, site=links, runs=runs, pages=site.present(reports)), index)
     put(text, readme)
-    return [*pages, *(reports / each.path for each in site.present(reports)), index]
+    return [*pages, index]
 
 
 def _published(path: Path) -> Published:
-    summary = summarise(read_results(path))
-    return Published(f"runs/{path.parent.name}/", summary, counted(verdicts(summary)))
+    summary = read_analysis(path)
+    return Published(f"runs/{path.parent.name}/", summary, counted(summary.judgements))
 
 
 def splice(text: str, table: str) -> str:
@@ -104,29 +95,35 @@ def splice(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def headline(summary: RunSummary, folder: str) -> str:
+def headline(run: Published, folder: str) -> str:
     """The README's summary, in Markdown: a few findings, and each method's time in the baseline's."""
-    columns = [
-        each
-        for each in summary.comparisons
-        if each.comparison.name in HEADLINE and each.comparison.size in ("small", "large")
-    ]
+    summary = run.summary
+    columns = _columns(summary)
     labels = {variant.name: variant.label for each in columns for variant in each.methods}
-    header = summary.results.header
     heads = [f"`{each.comparison.workload}` {format.count(each.comparison.numel)}" for each in columns]
     rows = [["", *heads], ["---", *["---:"] * len(columns)]]
     rows += [[f"`{label}`", *(_cell(each, name) for each in columns)] for name, label in labels.items()]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    found = "\n".join(f"- {each.sentence}" for each in essentials(summary))
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    found = "\n".join(f"- {each.sentence}" for each in summary.essentials)
     titles = dict.fromkeys(f"`{each.comparison.workload}` is {each.comparison.title}" for each in columns)
+    header = summary.results.header
     return (
         f"{found}\n\n{table}\n\nTime relative to `requires_grad_(False)`, which leaves nothing to record; "
-        "its own row is the time of a call. Columns are a workload and the elements of x: "
+        "its row is the time of a call. Columns are a workload and the elements of x: "
         f"{'; '.join(titles)}. "
         f"{header.environment.processor}, torch {header.environment.torch}, "
         f"{summary.passes} passes, by `{header.command}`; [the whole report]({folder}/index.html). "
-        f"{counted(verdicts(summary))}"
+        f"{run.verdicts}"
     )
+
+
+def _columns(summary: Analysis) -> list[ComparisonSummary]:
+    """The whole workloads under the methods, on one device, each at its smallest and its largest size."""
+    sizes: dict[str, list[ComparisonSummary]] = {}
+    for each in summary.on(summary.devices[0]).comparisons:
+        if not each.comparison.alternatives and not each.comparison.part:
+            sizes.setdefault(each.comparison.workload, []).append(each)
+    return [each for found in sizes.values() for each in (found if len(found) < 2 else (found[0], found[-1]))]
 
 
 def _cell(each: ComparisonSummary, name: str) -> str:

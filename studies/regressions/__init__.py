@@ -1,1 +1,1 @@
-"""How well regressions are found: made, and looked for, from commit to commit."""
+"""How well regressions are found: made on purpose, from commit to commit."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 DATA = Path("reports/regressions/data")
 
+_log = partial(click.echo, err=True)
+_output = click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=DATA, show_default=True
+)
+
 
 @click.group()
 def main() -> None:
-    """Make regressions, look for them, and write down what was found."""
+    """Make regressions, and record whether a tool finds them."""
 
 
 @main.command()
@@ -23,13 +29,13 @@ def main() -> None:
     "--bench", default="Square.track_(ratio|saved)", show_default=True, help="As of asv: which to run."
 )
 @click.option("--budget", type=int, default=75, show_default=True, help="Seconds of a run at each commit.")
-@click.option("--output", type=click.Path(path_type=Path), default=DATA, show_default=True)
+@_output
 def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -> None:
     """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by asv; half an hour."""
     from studies.regressions import asv_trials
 
     output.mkdir(parents=True, exist_ok=True)
-    asv_trials.study(output, comparisons, changed, bench, budget, lambda text: click.echo(text, err=True))
+    asv_trials.study(output, comparisons, changed, bench, budget, _log)
 
 
 @main.command()
@@ -40,13 +46,13 @@ def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -
     "--changed", type=click.IntRange(1), default=3, show_default=True, help="Of a slower commit, twice."
 )
 @click.option("--budget", type=int, default=60, show_default=True, help="Seconds of each trial.")
-@click.option("--output", type=click.Path(path_type=Path), default=DATA, show_default=True)
+@_output
 def versus(identical: int, changed: int, budget: int, output: Path) -> None:
     """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by versus; half an hour."""
     from studies.regressions import versus_trials
 
     output.mkdir(parents=True, exist_ok=True)
-    versus_trials.study(output, identical, changed, budget, lambda text: click.echo(text, err=True))
+    versus_trials.study(output, identical, changed, budget, _log)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from gradbench.report.template import Link, put, render
 from studies.regressions import asv_trials, versus_trials
 from studies.regressions.part import Part
 
-# By the name of its data: what a tool's trials are, and how they are told.
+# By the name of its data: the trials of a tool, and its part of the page.
 TOOLS: dict[str, tuple[type[Any], Callable[[Any], Part]]] = {
     "versus": (versus_trials.Trials, versus_trials.part),
     "asv": (asv_trials.Trials, asv_trials.part),

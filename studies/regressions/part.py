@@ -22,7 +22,7 @@ class Part:
     Attributes:
         name: of its section, and of its data.
         about: what was done, a paragraph each.
-        alarms: what it said of a change, each with its lines.
+        alarms: what the tool reported of a change: a title, and lines.
     """
 
     name: str

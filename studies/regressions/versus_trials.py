@@ -8,21 +8,19 @@ from __future__ import annotations
 import datetime
 import json
 import subprocess
-import sys
-import sysconfig
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from studies.regressions.asv_trials import MORE_BYTES, SLOWER, Clone, larger, slower, waits
+from studies.files import Log, write_json
+from studies.regressions.clone import CHANGES, GRADBENCH, MORE_BYTES, Clone, measure_waits
 from studies.regressions.part import Part, Table
 
-# Where a change of Square.backward, and of what Square saves, has to be told.
+# Where a change of Square.backward, and of what Square saves, has to be reported.
 _SLOW, _LARGE = "square.backward/100/float32/cpu", "square.forward/100/float32/cpu"
 
 
@@ -31,11 +29,12 @@ class Trial(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: what the second commit changes: identical, slower or larger.
+        workloads: the `--workload` of the command; empty for its default.
         seconds: wall time of the command.
         code: its exit code, 1 where something is worse.
         ended: why: decided, budget or pairs.
-        alarms: variants that are called slower, faster or different in memory, with what is said of them.
-        found: of a change, whether it is told where it was made.
+        alarms: variants that are called slower, faster or different in memory, with the outcome.
+        found: of a change, whether it is reported where it was made.
         apart: by variant, the ratio of the two sides.
         calibration_task: the ratio of the same work on both sides.
     """
@@ -62,55 +61,44 @@ class Trials(msgspec.Struct):
     trials: list[Trial]
 
 
-def study(output: Path, identical: int, changed: int, budget: int, say: Callable[[str], None]) -> None:
-    """Make the commits and hold them against each other; versus.json is written anew after each trial.
+def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> None:
+    """Make the commits and compare them; versus.json is written anew after each trial.
 
     Trials that are in the file already are not made again.
     """
+    path = output / "versus.json"
     with tempfile.TemporaryDirectory() as folder:
-        clone = Clone(Path(folder), budget)
-        source = clone.functions.read_text()
-        wait = waits(say)
-        commits = {
-            "start": clone.commit("start", source),
-            "identical": clone.commit("identical", source),
-            "slower": clone.commit("slower", slower(source, wait)),
-            "larger": clone.commit("larger", larger(source)),
-        }
+        clone = Clone(Path(folder))
+        waits = measure_waits(log)
+        before = clone.commit("identical", waits)
+        commits = {kind: clone.commit(kind, waits) for kind in ("identical", "slower", "larger")}
         kinds = [("identical", "")] * identical
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
-        started = datetime.datetime.now().isoformat(timespec="seconds")
-        trials = Trials(started, "", budget, wait, [])
-        path = output / "versus.json"
         if path.is_file():
-            # Gone on with: only what is not there is measured, with a wait of its own.
+            # Go on with it: measure only what is not there, with a new wait.
             trials = msgspec.json.decode(path.read_bytes(), type=Trials)
-            trials.waits = wait
+            trials.waits = waits
+        else:
+            started = datetime.datetime.now().isoformat(timespec="seconds")
+            trials = Trials(started, "", budget, waits, [])
         there = Counter((each.kind, each.workloads) for each in trials.trials)
         for number, (kind, workloads) in enumerate(kinds, 1):
             if there[kind, workloads] > 0:
                 there[kind, workloads] -= 1
                 continue
-            data = _versus(clone, commits["start"], commits[kind], workloads, budget, number)
-            found = _trial(data, kind, workloads)
+            data = _versus(clone, before, commits[kind], workloads, budget, number)
+            found = trial_of(data, kind, workloads)
             trials.processor = data["processor"]
             trials.trials.append(found)
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1))
-            said = found.alarms or "nothing"
-            say(f"{number} of {len(kinds)}, {kind} {workloads}: {said} after {found.seconds:.0f} s")
+            write_json(path, trials)
+            outcome = found.alarms or "nothing"
+            log(f"{number} of {len(kinds)}, {kind} {workloads}: {outcome} after {found.seconds:.0f} s")
 
 
 def _versus(clone: Clone, before: str, after: str, workloads: str, budget: int, seed: int) -> dict[str, Any]:
-    """What the command says of two commits, with its exit code and its wall time."""
-    gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
-    command = [sys.executable, str(gradbench), "versus", before, after, "--budget", str(budget)]
-    command += [
-        "--seed",
-        str(seed),
-        "--json",
-        "--no-report",
-        *(["--workload", workloads] if workloads else []),
-    ]
+    """What the command prints of two commits, with its exit code and its wall time."""
+    command = [*GRADBENCH, "versus", before, after, "--budget", str(budget), "--seed", str(seed)]
+    command += ["--json", "--no-report", *(["--workload", workloads] if workloads else [])]
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         done = subprocess.run(
@@ -122,7 +110,9 @@ def _versus(clone: Clone, before: str, after: str, workloads: str, budget: int, 
     return {**json.loads(done.stdout), "code": done.returncode, "seconds": seconds}
 
 
-def _trial(data: dict[str, Any], kind: str, workloads: str) -> Trial:
+def trial_of(data: dict[str, Any], kind: str, workloads: str) -> Trial:
+    """The trial that printed these data, as `_versus` gives them."""
+    variants = {f"{each['comparison']} {each['variant']}": each for each in data["variants"]}
     return Trial(
         kind=kind,
         workloads=workloads,
@@ -130,81 +120,73 @@ def _trial(data: dict[str, Any], kind: str, workloads: str) -> Trial:
         code=data["code"],
         pairs=data["pairs"],
         ended=data["ended"],
-        alarms={_name(variant): said for variant in data["variants"] if (said := _alarm(variant))},
-        found=_found(kind, data["variants"]),
-        apart={_name(variant): variant["ratio"]["mean"] for variant in data["variants"] if variant["ratio"]},
+        alarms={name: alarm for name, variant in variants.items() if (alarm := _alarm(variant))},
+        found=_found(kind, variants),
+        apart={name: variant["ratio"]["mean"] for name, variant in variants.items() if variant["ratio"]},
         calibration_task=data["calibration_task"]["mean"],
     )
 
 
-def _name(variant: dict[str, Any]) -> str:
-    return f"{variant['comparison']} {variant['variant']}"
-
-
 def _alarm(variant: dict[str, Any]) -> str:
-    """What is said of a variant that is called different; empty where it is not."""
-    said = [variant["outcome"]] if variant["outcome"] in ("slower", "faster", "failed") else []
-    if said and variant["ratio"]:
-        ratio = variant["ratio"]
-        said = [f"{said[0]} {ratio['mean']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"]
-    said += [f"{figure} {one} to {other}" for figure, (one, other) in variant["memory"].items()]
-    return ", ".join(said)
+    """The outcome of a variant that is called different; empty where it is not."""
+    words = [variant["outcome"]] if variant["outcome"] in ("slower", "faster", "failed") else []
+    if words and (ratio := variant["ratio"]):
+        words = [f"{words[0]} {ratio['mean']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"]
+    words += [f"{figure} {one} to {other}" for figure, (one, other) in variant["memory"].items()]
+    return ", ".join(words)
 
 
-def _found(kind: str, variants: list[dict[str, Any]]) -> bool | None:
-    own = {variant["comparison"]: variant for variant in variants if variant["variant"] == "function"}
+def _found(kind: str, variants: dict[str, dict[str, Any]]) -> bool | None:
+    """Whether the change is reported where it was made; None where there is none."""
     if kind == "slower":
-        return bool(own[_SLOW]["outcome"] == "slower")
+        return bool(variants[f"{_SLOW} function"]["outcome"] == "slower")
     if kind == "larger":
-        before, after = own[_LARGE]["memory"].get("saved", (0, 0))
+        before, after = variants[f"{_LARGE} function"]["memory"].get("saved", (0, 0))
         return bool(after - before == MORE_BYTES)
     return None
-
-
-_TOLD = {
-    "identical": "none",
-    "slower": f"{SLOWER:.0%} of a backward more in Square.backward",
-    "larger": f"{MORE_BYTES} bytes more saved by Square",
-}
 
 
 def part(trials: Trials) -> Part:
     """What was found, for the page."""
     rows = []
     for kind, workloads in dict.fromkeys((each.kind, each.workloads) for each in trials.trials):
-        own = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]
-        loud = sum(bool(each.alarms) for each in own)
-        found = "" if own[0].found is None else str(sum(each.found is True for each in own))
-        seconds, pairs = _span([round(each.seconds) for each in own]), _span([each.pairs for each in own])
-        rows.append((_TOLD[kind], workloads or "the usual", str(len(own)), str(loud), found, seconds, pairs))
-    alike = [each for each in trials.trials if each.kind == "identical"]
-    apart = sorted(abs(ratio - 1) for each in alike for ratio in each.apart.values())
-    about = [
-        f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, in "
-        f"at most {trials.budget} s, of the usual variants unless workloads are named."
-    ]
-    if apart:
-        off = max(abs(each.calibration_task - 1) for each in alike)
-        about.append(
-            f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
-            f"{len(apart)} variants, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
-            f"{apart[-1]:.2%} at most; the calibration task by {off:.2%} at most."
-        )
+        alike = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]
+        loud = sum(bool(each.alarms) for each in alike)
+        found = "" if alike[0].found is None else str(sum(each.found is True for each in alike))
+        spans = _span([round(each.seconds) for each in alike]), _span([each.pairs for each in alike])
+        rows.append((CHANGES[kind], workloads or "the usual", str(len(alike)), str(loud), found, *spans))
     columns = ("change", "workloads", "trials", "with an alarm", "found", "seconds", "pairs")
     return Part(
         "versus",
         "gradbench versus",
-        about,
+        _about(trials),
         [Table("Alarms, and changes that were found", columns, rows)],
         [
             (
-                f"{_TOLD[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs",
-                [f"{variant}: {said}" for variant, said in each.alarms.items()],
+                f"{CHANGES[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs",
+                [f"{variant}: {alarm}" for variant, alarm in each.alarms.items()],
             )
             for each in trials.trials
             if each.alarms
         ],
     )
+
+
+def _about(trials: Trials) -> list[str]:
+    about = [
+        f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, in "
+        f"at most {trials.budget} s, of the usual variants unless workloads are named."
+    ]
+    identical = [each for each in trials.trials if each.kind == "identical"]
+    apart = sorted(abs(ratio - 1) for each in identical for ratio in each.apart.values())
+    if apart:
+        off = max(abs(each.calibration_task - 1) for each in identical)
+        about.append(
+            f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
+            f"{len(apart)} variants, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
+            f"{apart[-1]:.2%} at most. The calibration task came out apart by {off:.2%} at most."
+        )
+    return about
 
 
 def _span(values: list[int]) -> str:

@@ -1,14 +1,12 @@
 """The study as one command: `python -m studies.releases ENVIRONMENT ENVIRONMENT …`.
 
-Each environment has its own release of torch, and this gradbench; the first is what the others are held
-against. The last two are also held against each other, so that it can be seen whether the figures add up.
-Trials go into reports/releases/data, beside those that are there; without environments the page alone is
-made again, by `python -m studies.publish`.
+Each environment has another release of torch, and this gradbench; the others are compared with the first. The
+last two are also compared with each other, which shows whether the figures add up. Trials go into
+reports/releases/data, beside those that are there; `python -m studies.publish` makes the pages from them.
 """
 
 from __future__ import annotations
 
-import gzip
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +15,7 @@ import click
 
 from gradbench.cli.main import main as gradbench
 from gradbench.versus.records import FILENAME
+from studies.files import compress
 
 DATA = Path("reports/releases/data")
 
@@ -26,7 +25,7 @@ DATA = Path("reports/releases/data")
 @click.option("--budget", type=float, default=300.0, show_default=True, help="Seconds for each trial.")
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True)
 def main(environments: tuple[str, ...], budget: float, data: Path) -> None:
-    """Hold releases of torch against the first of them, in environments of their own."""
+    """Compare releases of torch with the first of them, one release in each environment."""
     if len(environments) < 2:
         raise click.UsageError("expected two environments or more")
     trials = [(environments[0], other) for other in environments[1:]]
@@ -45,7 +44,7 @@ def trial(one: str, other: str, budget: float, folder: Path) -> None:
         raise FileExistsError(f"{copy}: expected no data; move it away to measure anew")
     with TemporaryDirectory() as temporary:
         output = Path(temporary) / "trial"
-        # As a user would type it, and as the trial then says that it was made.
+        # As a user would type it: the trial records this as its command.
         sys.argv = ["gradbench", "versus", one, other, "--budget", f"{budget:g}", "--no-report"]
         try:
             gradbench([*sys.argv[1:], "--output", str(output)])
@@ -53,7 +52,7 @@ def trial(one: str, other: str, budget: float, folder: Path) -> None:
             if ended.code not in (0, 1):
                 raise
         folder.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(gzip.compress((output / FILENAME).read_bytes(), mtime=0))
+        compress((output / FILENAME).read_bytes(), copy)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,58 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 from gradbench.analyse import stats
 from gradbench.record.interval import Interval
 from gradbench.versus.judge import Judged, VariantOutcome, between, judge
 from gradbench.versus.records import PairTime, read_trial
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials, by the folder that each lies in, in order."""
+
+    trials: dict[str, Judged]
+
+    @property
+    def first(self) -> str:
+        """The label of the release that most trials begin with."""
+        labels = [labels_of(each)[0] for each in self.trials.values()]
+        return max(labels, key=labels.count)
+
+    @property
+    def against_first(self) -> list[Judged]:
+        """The trials that begin with the first release."""
+        return [each for each in self.trials.values() if labels_of(each)[0] == self.first]
+
+    @property
+    def variants(self) -> tuple[VariantOutcome, ...]:
+        """The variants of a trial against the first release, in the order of the plan."""
+        return self.against_first[0].variants
+
+
+def read(data: Path) -> Study:
+    """The trials under a folder, one in each of its folders. Raises as `read_trial` does."""
+    return Study({path.name: judge(read_trial(path)) for path in sorted(data.iterdir()) if path.is_dir()})
+
+
+def labels_of(judged: Judged) -> tuple[str, str]:
+    """The labels of the sides, A and B."""
+    a, b = judged.trial.header.sides
+    return a.label, b.label
+
+
+def outcome(judged: Judged, comparison: str, variant: str) -> VariantOutcome | None:
+    """One variant of a trial; None where it was not in it."""
+    key = comparison, variant
+    return next((each for each in judged.variants if (each.comparison.id, each.name) == key), None)
+
+
+def holds_one(interval: Interval) -> bool:
+    """Whether an interval on a ratio leaves open that there is no difference."""
+    return interval.low is not None and interval.high is not None and interval.low <= 1 <= interval.high
 
 
 @dataclass(frozen=True)
@@ -22,115 +68,58 @@ class Prices:
             has what installations differ by.
     """
 
-    comparison: str
-    variant: str
     a: Interval
     b: Interval
     change: Interval
 
 
-@dataclass(frozen=True)
-class Study:
-    """The trials, by the folder that each lies in, in order.
-
-    Attributes:
-        first: the label of the side that the others are held against.
-    """
-
-    trials: dict[str, Judged]
-
-    @property
-    def first(self) -> str:
-        """The label of the release that most trials begin with."""
-        labels = [each.trial.header.sides[0].label for each in self.trials.values()]
-        return max(labels, key=labels.count)
-
-    @property
-    def against_first(self) -> list[Judged]:
-        """The trials that begin with the first release."""
-        return [each for each in self.trials.values() if each.trial.header.sides[0].label == self.first]
-
-    @property
-    def variants(self) -> list[VariantOutcome]:
-        """The variants of a trial against the first release, in the order of the plan."""
-        return list(self.against_first[0].variants)
-
-
-def read(data: Path) -> Study:
-    """The trials under a folder, one in each of its own. Raises as `read_trial` does."""
-    found = {path.name: judge(read_trial(path)) for path in sorted(data.iterdir()) if path.is_dir()}
-    return Study(found)
-
-
-def outcome(judged: Judged, comparison: str, variant: str) -> VariantOutcome | None:
-    """One variant of a trial."""
-    return next(
-        (
-            each
-            for each in judged.variants
-            if (each.comparison.id, each.variant.name) == (comparison, variant)
-        ),
-        None,
-    )
-
-
 def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Prices | None:
     """The price of a method on both sides; None where it was not measured in two pairs."""
-    found: list[tuple[float, float]] = []
-    for visit in judged.trial.visits:
-        if visit.comparison == comparison and {variant, baseline} <= visit.variants.keys():
-            own, other = visit.variants[variant], visit.variants[baseline]
-            found.append((_log(own, other, "a"), _log(own, other, "b")))
-    if len(found) < 2:
-        return None
-    shared = math.sqrt(2) * between(judged.trial)
-    columns = ([a for a, _ in found], 0.0), ([b for _, b in found], 0.0), ([b - a for a, b in found], shared)
-    intervals = [
-        each.map(math.exp)
-        for values, common in columns
-        if (each := stats.interval(values, common=common)) is not None
+    pairs = [
+        (visit.variants[variant], visit.variants[baseline])
+        for visit in judged.trial.visits
+        if visit.comparison == comparison and {variant, baseline} <= visit.variants.keys()
     ]
-    return Prices(comparison, variant, *intervals)
+    if len(pairs) < 2:
+        return None
+    a, b = ([_log_price(*pair, side) for pair in pairs] for side in ("a", "b"))
+    common = math.sqrt(2) * between(judged.trial)
+    change = stats.interval([after - before for before, after in zip(a, b, strict=True)], common=common)
+    found = (stats.interval(a), stats.interval(b), change)
+    return Prices(*(each.map(math.exp) for each in found if each is not None))
 
 
-def _log(one: PairTime, other: PairTime, side: str) -> float:
-    return math.log(getattr(one, side) / getattr(other, side))
+def _log_price(variant: PairTime, baseline: PairTime, side: str) -> float:
+    return math.log(getattr(variant, side) / getattr(baseline, side))
 
 
-@dataclass(frozen=True)
-class Closure:
-    """Three trials between three releases: two steps, and both at once; the product of all should be 1."""
-
-    variant: VariantOutcome
-    product: Interval
-
-
-def closures(study: Study) -> list[Closure]:
+def closures(study: Study) -> list[tuple[VariantOutcome, Interval]]:
     """For each variant, how far (first → middle) × (middle → last) ÷ (first → last) is from 1.
 
-    The trials are independent, so this tells what their intervals leave out: nothing, if 95 % of these
+    The trials are independent, so this shows what their intervals leave out: nothing, if 95 % of these
     intervals hold 1.
     """
-    sides = {tuple(side.label for side in each.trial.header.sides): each for each in study.trials.values()}
+    trials = {labels_of(each): each for each in study.trials.values()}
+    labels = dict.fromkeys(label for sides in trials for label in sides)
     found = []
-    for (start, middle), one in sides.items():
-        for (begin, end), two in sides.items():
-            whole = sides.get((start, end))
-            if middle != begin or whole is None:
-                continue
-            for variant in whole.variants:
-                key = (variant.comparison.id, variant.variant.name)
-                parts = [outcome(each, *key) for each in (one, two, whole)]
-                ratios = [each.ratio for each in parts if each is not None and each.ratio is not None]
-                if len(ratios) == 3 and all(each.low is not None for each in ratios):
-                    found.append(Closure(variant, _closed(ratios)))
+    for start, middle, end in permutations(labels, 3):
+        steps = [trials.get(sides) for sides in ((start, middle), (middle, end), (start, end))]
+        whole = steps[-1]
+        if whole is None or None in steps:
+            continue
+        for variant in whole.variants:
+            key = variant.comparison.id, variant.name
+            outcomes = [outcome(step, *key) for step in steps if step is not None]
+            ratios = [each.ratio for each in outcomes if each is not None and each.ratio is not None]
+            if len(ratios) == 3 and all(each.low is not None for each in ratios):
+                found.append((variant, _closed(ratios)))
     return found
 
 
 def _closed(ratios: list[Interval]) -> Interval:
     """The product of the first two over the third, with the root of the sum of squares as its reach."""
     logs = [math.log(each.mean) for each in ratios]
-    reaches = [math.log(each.high / each.mean) for each in ratios if each.high is not None]
-    mean, reach = logs[0] + logs[1] - logs[2], math.hypot(*reaches)
+    reach = math.hypot(*(math.log(each.high / each.mean) for each in ratios if each.high is not None))
+    mean = logs[0] + logs[1] - logs[2]
     count = min(each.count for each in ratios)
     return Interval(mean, mean - reach, mean + reach, count).map(math.exp)

@@ -6,21 +6,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
-from studies.releases.analysis import Study, outcome
+from studies.releases.analysis import Study, labels_of, outcome
 
 
 def marks(study: Study) -> dict[str, tuple[str, str]]:
     """The colour and the marker of each variant's name, the same in every figure and of one name only."""
-    names = dict.fromkeys(each.variant.name for each in study.variants)
+    names = dict.fromkeys(each.name for each in study.variants)
     pairs = [(paint, marker) for marker in "osD^v" for paint in LINES]
     return dict(zip(names, pairs, strict=False))
 
 
 def over_releases(study: Study, comparison: str) -> str:
     """One comparison: the time of each variant in each release ÷ that in the first, with 95 % intervals."""
-    names = [each.variant.name for each in study.variants if each.comparison.id == comparison]
-    looks = marks(study)
-    labels = [each.trial.header.sides[1].label for each in study.against_first]
+    names = [each.name for each in study.variants if each.comparison.id == comparison]
+    styles = marks(study)
+    labels = [labels_of(each)[1] for each in study.against_first]
     with style():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         axes = figure.add_subplot()
@@ -30,7 +30,7 @@ def over_releases(study: Study, comparison: str) -> str:
             ratios = [None if each is None else each.ratio for each in found]
             # Beside each other, so that intervals do not cover one another.
             shift = (index - (len(names) - 1) / 2) * 0.09
-            paint, marker = looks[name]
+            paint, marker = styles[name]
             for place, each in enumerate(ratios):
                 if each is None:
                     continue

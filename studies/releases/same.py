@@ -1,21 +1,23 @@
-"""Trials of one build against itself: what their intervals leave out, with and without what is said of it.
+"""Trials of one build against itself: what intervals leave out, with and without the term for installations.
 
 Each trial's code is the same on both sides, so that 95 of 100 intervals should hold 1. The trials lie under a
-folder for each way in which the two sides were installed.
+folder for each kind of installation of the two sides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from gradbench.versus.judge import VariantOutcome, judge
+from gradbench.versus.judge import Judged, VariantOutcome, judge
 from gradbench.versus.records import Trial, read_trial
+from studies.releases.analysis import holds_one
 
 # By the name of their folder, what the sides were; in the order in which they are shown.
-WAYS = {
+SIDES = {
     "one": "one environment twice",
     "installed": "two environments, their files in memory as pip wrote them",
     "b-anew": "the same, the files of B dropped from memory and read anew before every third trial",
@@ -27,9 +29,10 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Beyond:
-    """The trials of one alternative.
+    """The trials of one kind of installation.
 
     Attributes:
+        sides: what they were, in words.
         variants: over all trials.
         pairs: the fewest and the most of a trial.
         over_pairs: variants whose 95 % interval over pairs does not hold 1.
@@ -37,7 +40,7 @@ class Beyond:
         alarms: variants that are called slower or faster, over pairs alone, beyond a margin of 2 %.
     """
 
-    way: str
+    sides: str
     trials: int
     variants: int
     pairs: tuple[int, int]
@@ -47,34 +50,41 @@ class Beyond:
 
 
 def read(data: Path) -> list[Beyond]:
-    """What the trials under a folder show, way by way. Raises as `read_trial` does."""
-    found = []
-    for name, way in WAYS.items():
-        trials = [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
-        if trials:
-            found.append(beyond(way, trials))
-    return found
+    """What the trials under a folder show, by their sides. Raises as `read_trial` does."""
+    found = {
+        sides: [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
+        for name, sides in SIDES.items()
+    }
+    return [beyond(sides, trials) for sides, trials in found.items() if trials]
 
 
-def beyond(way: str, trials: list[Trial]) -> Beyond:
+def beyond(sides: str, trials: Sequence[Trial]) -> Beyond:
     """What trials of identical code show."""
-    # What was asked of these trials was to go on, whatever they found.
-    options = [msgspec.structs.replace(each.header.options, margin=0.02) for each in trials]
-    variants: dict[bool, list[VariantOutcome]] = {True: [], False: []}
-    pairs = []
-    for each, own in zip(trials, options, strict=True):
-        for shared, seen in variants.items():
-            each.header = msgspec.structs.replace(each.header, shared=shared, options=own)
-            judged = judge(each)
-            seen += judged.variants
-        pairs.append(judged.pairs)
+    alone = [_judged(each, shared=True) for each in trials]
+    pairs = [each.pairs for each in alone]
+    over_pairs = [variant for each in alone for variant in each.variants]
+    with_term = [variant for each in trials for variant in _judged(each, shared=False).variants]
     return Beyond(
-        way, len(trials), len(variants[True]), (min(pairs), max(pairs)), _missing(variants[True]),
-        _missing(variants[False]), sum(each.outcome in ("slower", "faster") for each in variants[True]),
-    )  # fmt: skip
+        sides=sides,
+        trials=len(trials),
+        variants=len(over_pairs),
+        pairs=(min(pairs), max(pairs)),
+        over_pairs=_without_one(over_pairs),
+        with_term=_without_one(with_term),
+        alarms=sum(each.outcome in ("slower", "faster") for each in over_pairs),
+    )
 
 
-def _missing(variants: list[VariantOutcome]) -> int:
-    ratios = [each.ratio for each in variants if each.ratio is not None]
-    ends = [(each.low, each.high) for each in ratios if each.low is not None and each.high is not None]
-    return sum(not low <= 1 <= high for low, high in ends)
+def _judged(trial: Trial, shared: bool) -> Judged:
+    """The trial as if its sides shared an installation, or did not, with the usual margin.
+
+    The trials themselves have a margin so small that they went on, whatever they found.
+    """
+    options = msgspec.structs.replace(trial.header.options, margin=0.02)
+    header = msgspec.structs.replace(trial.header, shared=shared, options=options)
+    return judge(replace(trial, header=header))
+
+
+def _without_one(variants: Iterable[VariantOutcome]) -> int:
+    ratios = [each.ratio for each in variants if each.ratio is not None and each.ratio.low is not None]
+    return sum(not holds_one(each) for each in ratios)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradbench.analyse.claims import folklore, guide
-from gradbench.analyse.claims.claim import WORDS, Case, Claim, Judgement, judge
+from gradbench.analyse.claims.claim import VERDICTS, Case, Claim, Judgement, counted, judge_claim
 from gradbench.analyse.model import RunSummary
 from gradbench.errors import RequestError
 from gradbench.extension import distinct, extended
 
 CLAIMS: tuple[Claim, ...] = (*guide.CLAIMS, *folklore.CLAIMS)
 
-__all__ = ["CLAIMS", "WORDS", "Case", "Claim", "Judgement", "claims", "judge", "verdicts"]
+__all__ = ["CLAIMS", "VERDICTS", "Case", "Claim", "Judgement", "claims", "counted", "judge_claim", "verdicts"]
 
 
 def claims() -> tuple[Claim, ...]:
@@ -41,13 +41,14 @@ def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
                 f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
             )
     found: list[Judgement] = []
-    devices = summary.devices if len(summary.devices) > 1 else []
-    by_device = {device: summary.on(device) for device in devices}
     for claim in rows:
         if ids and claim.id not in ids:
             continue
-        if claim.workloads and devices:
-            found.extend(replace(judge(claim, own), device=device) for device, own in by_device.items())
+        if claim.workloads and summary.by_device:
+            found.extend(
+                replace(judge_claim(claim, there), device=device)
+                for device, there in summary.by_device.items()
+            )
         else:
-            found.append(judge(claim, summary))
+            found.append(judge_claim(claim, summary))
     return found

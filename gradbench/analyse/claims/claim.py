@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gradbench.analyse.model import RunSummary
 
 Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
-WORDS: tuple[Word, ...] = ("supported", "refuted", "depends", "unresolved", "not measured")
+VERDICTS: tuple[Word, ...] = ("supported", "refuted", "depends", "unresolved", "not measured")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Judgement:
         return "; ".join(first[holds] for holds in (True, False, None) if holds in first)
 
 
-def judge(claim: Claim, summary: RunSummary) -> Judgement:
+def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     """The verdict on a claim, from the results alone.
 
     It is supported where it holds in every case, refuted where it holds in none, and depends where it
@@ -108,9 +108,9 @@ def _evidence(cases: tuple[Case, ...], verdict: Word) -> str:
         return "; ".join(case.says for case in cases)
     parts = []
     for holds, word in _HOLDS.items():
-        said = [case.says for case in cases if case.holds is holds]
-        if said:
-            parts.append(f"{word}: {'; '.join(said)}")
+        figures = [case.says for case in cases if case.holds is holds]
+        if figures:
+            parts.append(f"{word}: {'; '.join(figures)}")
     return ". ".join(part[0].upper() + part[1:] for part in parts)
 
 
@@ -127,3 +127,19 @@ def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
     if not wanted:
         return f"more passes, for {where}"
     return f"about {max(wanted):,} more passes, for {where}"
+
+
+def counted(judgements: Sequence[Judgement]) -> str:
+    """How many verdicts there are of each kind.
+
+    >>> counted([])
+    'No claim was asked for.'
+    """
+    devices = list(dict.fromkeys(each.device for each in judgements))
+    sentences = []
+    for device in devices:
+        kinds = [each.verdict for each in judgements if each.device == device]
+        of = ", ".join(f"{kinds.count(word)} {word}" for word in VERDICTS if word in kinds)
+        where = f" on {device}" if device else " of observations" if len(devices) > 1 else ""
+        sentences.append(f"{len(kinds)} claims{where}: {of}.")
+    return " ".join(sentences) or "No claim was asked for."

@@ -7,71 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
 from gradbench.analyse.claims.claim import Case, Question
+from gradbench.analyse.claims.decision import DECISIVE, NOT_SLOWER, decided, where, within
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.stats import wider
-from gradbench.analyse.summary import between
 from gradbench.record.interval import Interval
 from gradbench.record.observation import Observation, Value
-
-# A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
-# minutes resolve at a million elements.
-MARGIN = 0.02
-
-# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
-# decides one should not be what the table, corrected for all of its variants, calls undecided.
-DECISIVE = 0.999
-
-# What counts as agreement, where several claims share it.
-BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
-EXACTLY = "none: bytes are counted exactly"
-AS_SEEN = "none: it is seen or not"
-
-FASTER = 0.0, 1 / (1 + MARGIN)
-NOT_SLOWER = 0.0, 1 + MARGIN
-SAME = 1 / (1 + MARGIN), 1 + MARGIN
-SLOWER = 1 + MARGIN, math.inf
-
-
-def within(interval: Interval | None, low: float, high: float) -> bool | None:
-    """Whether a figure lies between two bounds: by its interval; None where that reaches across one.
-
-    >>> within(Interval(1.2, 1.18, 1.22, 10), 1.1, 1.3), within(Interval(1.2, 1.0, 1.4, 10), 1.1, 1.3)
-    (True, None)
-    """
-    if interval is None or interval.low is None or interval.high is None:
-        return None
-    if low <= interval.low and interval.high <= high:
-        return True
-    return False if interval.high < low or interval.low > high else None
-
-
-def more_passes(interval: Interval | None, low: float, high: float) -> int | None:
-    """How many more passes should take the interval off the bound that it reaches across.
-
-    Its width falls with the root of the number of passes. None where its middle is on the bound, or where
-    there is no interval.
-    """
-    if interval is None or interval.low is None or interval.high is None:
-        return None
-    mean = math.log(interval.mean)
-    gaps = [abs(mean - math.log(bound)) for bound in (low, high) if 0 < bound < math.inf]
-    half = math.log(interval.high / interval.low) / 2
-    if not gaps or min(gaps) < half / 30:
-        return None
-    return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
-
-
-def _case(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
-    """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
-    decisive = wider(interval, DECISIVE, logarithms=True)
-    holds = within(decisive, *bounds)
-    visits = None if holds is not None else more_passes(decisive, *bounds)
-    passes = None if visits is None else visits * each.comparison.every
-    return Case(_where(each), holds, f"{says} in {_where(each)}", passes, each.comparison.id)
-
-
-def _where(each: ComparisonSummary) -> str:
-    return f"{each.comparison.name} at {each.comparison.numel:,} elements"
 
 
 def comparisons(
@@ -92,12 +32,12 @@ def ratio(
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
-            found = between(each, one, other)
+            found = each.time_ratios.get((one, other))
             a, b = each.variant(one), each.variant(other)
             if found is None or a is None or b is None:
                 continue
             says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
-            cases.append(_case(each, found, bounds, says))
+            cases.append(decided(each, found, bounds, says))
         return cases
 
     return ask
@@ -127,10 +67,10 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
             least = min(peaks, key=lambda label: peaks[label])
             cases.append(
                 Case(
-                    _where(each),
+                    where(each),
                     own.memory.peak <= peaks[least],
                     f"{own.label} peaks at {format.size(own.memory.peak)} and {least} at "
-                    f"{format.size(peaks[least])} in {_where(each)}",
+                    f"{format.size(peaks[least])} in {where(each)}",
                     comparison=each.comparison.id,
                 )
             )
@@ -151,7 +91,7 @@ def seconds(
             if variant is None or variant.time is None:
                 continue
             says = f"{variant.label} takes {format.seconds(variant.time.mean)}"
-            cases.append(_case(each, variant.time, bounds, says))
+            cases.append(decided(each, variant.time, bounds, says))
         return cases
 
     return ask
@@ -231,8 +171,7 @@ def memory(
                     continue
                 value /= base
             holds = bounds[0] <= value <= bounds[1]
-            said = f"{says} in {_where(each)}"
-            cases.append(Case(_where(each), holds, said, comparison=each.comparison.id))
+            cases.append(Case(where(each), holds, f"{says} in {where(each)}", comparison=each.comparison.id))
         return cases
 
     return ask
@@ -244,21 +183,21 @@ def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], boo
     def ask(summary: RunSummary) -> list[Case]:
         for each in summary.results.observations:
             if (each.trait, each.method) == (trait, method):
-                return [_seen(each, expected, says)]
+                return [_observed(each, expected, says)]
         return []
 
     return ask
 
 
-def _seen(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:
-    where = f"{each.trait} of {each.method}" if each.method else each.trait
+def _observed(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:
+    place = f"{each.trait} of {each.method}" if each.method else each.trait
     if each.error:
-        return Case(where, None, f"the probe failed: {each.error}")
+        return Case(place, None, f"the probe failed: {each.error}")
     try:
         shown = {name: _shown(value) for name, value in each.observed.items()}
-        return Case(where, bool(expected(each.observed)), says.format(**shown))
+        return Case(place, bool(expected(each.observed)), says.format(**shown))
     except KeyError as missing:
-        return Case(where, None, f"the probe saw nothing of {missing}")
+        return Case(place, None, f"the probe saw nothing of {missing}")
 
 
 def _shown(value: Value) -> str:
@@ -282,15 +221,15 @@ def every(*questions: Question) -> Question:
         for case in (case for each in found for case in each):
             places.setdefault(case.where, []).append(case)
         if not all(found):
-            for where, cases in places.items():
-                cases.append(Case(where, None, "the rest of it was not measured"))
+            for place, cases in places.items():
+                cases.append(Case(place, None, "the rest of it was not measured"))
         merged = []
-        for where, cases in places.items():
+        for place, cases in places.items():
             holds = _all([case.holds for case in cases])
             wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
             says = "; ".join(case.says for case in cases)
             passes = max(wanted) if holds is None and wanted else None
-            merged.append(Case(where, holds, says, passes, cases[0].comparison))
+            merged.append(Case(place, holds, says, passes, cases[0].comparison))
         return merged
 
     return ask

@@ -25,6 +25,7 @@ def _copies(count: int) -> tuple[Alternative]:
             result="y",
             answer="x",
             recommendable=False,
+            limit=True,
         ),
     )
 

@@ -109,7 +109,7 @@ WORKLOADS = (
             Alternative(
                 name="once",
                 label="backward()",
-                effect="One backward; what the graph kept is released on the alternative.",
+                effect="One backward; what the graph kept is released on the way.",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
                 code="y.backward(g)",
             ),

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradbench.define.workloads.workload import Alternative, Workload
+from gradbench.record.plan import USER_MODEL
 
-NAME = "model"
+NAME = USER_MODEL
 # What of the user's file a variant may read. All else in it is its own affair.
 READ = ("model", "x", "call", "loss")
 
@@ -106,7 +107,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                 Alternative(
                     name="backward",
                     label="backward()",
-                    effect="The graph is released on the alternative.",
+                    effect="The graph is released on the way.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward()",
                     holds=_SOME,
@@ -126,7 +127,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
             shows="What a step costs in time and memory without its optimizer, by how gradients are cleared.",
-            statement=f"{forward}\nWAY",
+            statement=f"{forward}\nVARIANT",
             timeline=True,
             baseline="set_to_none",
             alternatives=(

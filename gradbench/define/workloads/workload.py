@@ -61,6 +61,7 @@ class Alternative:
         least: the number of elements from which it differs from the others.
         presets: those that measure it without being asked by name.
         recommendable: it is an answer to the question what to use, unless the method of its name is none.
+        limit: it moves the bytes that the others must move at least, and does no more.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Alternative:
     least: int = 0
     presets: tuple[str, ...] = PRESETS
     recommendable: bool = True
+    limit: bool = False
 
 
 @dataclass(frozen=True)

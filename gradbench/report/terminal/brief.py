@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 
-from gradbench.analyse.findings import Finding, findings
-from gradbench.analyse.model import RunSummary
-from gradbench.analyse.user_model import user_file, user_model_findings
+from gradbench.analyse.analysis import Analysis
 
 # Lines of all, and of the warnings among them.
 MOST = 12
 WARNINGS = 5
 
 
-def found(summary: RunSummary) -> list[Finding]:
-    """What was found: of a model of the user's, or of the methods, on each device where there are several."""
-    if user_file(summary.results) is not None:
-        return user_model_findings(summary)
-    if len(summary.devices) < 2:
-        return findings(summary)
-    return [
-        replace(each, sentence=f"On {device}: {each.sentence}")
-        for device in summary.devices
-        for each in findings(summary.on(device))
-    ]
-
-
-def brief(summary: RunSummary, width: int) -> str:
+def brief(analysis: Analysis, width: int) -> str:
     """The first warnings and findings in lines of this width; what failed is not among them."""
-    warnings = [each for each in summary.warnings if each != summary.failed]
+    warnings = [each for each in analysis.warnings if each != analysis.failed]
     lines, left_out = _fitting([f"Before you believe it: {each}" for each in warnings], width, WARNINGS)
-    more, further = _fitting([each.sentence for each in found(summary)], width, MOST - 1 - len(lines))
+    more, further = _fitting([each.sentence for each in analysis.findings], width, MOST - 1 - len(lines))
     lines += more
     if left_out + further:
         lines.append(f"{left_out + further} more in the report.")

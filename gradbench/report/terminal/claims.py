@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from gradbench.analyse.claims.claim import WORDS, Judgement
+from gradbench.analyse.claims.claim import Judgement, counted
 
 
 def as_data(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
@@ -39,26 +39,10 @@ def as_text(judgements: Sequence[Judgement], width: int) -> str:
     console = Console(file=text, width=width, highlight=False, markup=False)
     table = Table("verdict", "claim", "evidence", show_lines=True)
     for each in judgements:
-        said = (each.evidence, f"It takes {each.takes}" if each.takes else "")
-        evidence = " ".join(f"{part}." for part in said if part)
+        parts = (each.evidence, f"It takes {each.takes}" if each.takes else "")
+        evidence = " ".join(f"{part}." for part in parts if part)
         claim = f"{each.claim.says}\n{each.claim.id}" + (f" on {each.device}" if each.device else "")
         table.add_row(each.verdict, claim, evidence)
     console.print(table)
     console.print(counted(judgements))
     return text.getvalue().rstrip()
-
-
-def counted(judgements: Sequence[Judgement]) -> str:
-    """How many verdicts there are of each kind.
-
-    >>> counted([])
-    'No claim was asked for.'
-    """
-    devices = list(dict.fromkeys(each.device for each in judgements))
-    said = []
-    for device in devices:
-        kinds = [each.verdict for each in judgements if each.device == device]
-        of = ", ".join(f"{kinds.count(word)} {word}" for word in WORDS if word in kinds)
-        where = f" on {device}" if device else " of observations" if len(devices) > 1 else ""
-        said.append(f"{len(kinds)} claims{where}: {of}.")
-    return " ".join(said) or "No claim was asked for."

@@ -13,38 +13,41 @@ from gradbench.analyse.compare import Change, Compared
 from gradbench.analyse.memory_difference import in_words, summed_up
 from gradbench.record.interval import Interval
 
-# What may be said of a variant, what matters most first.
-WORDS = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone", "new")
+# The outcomes of a variant, what matters most first.
+OUTCOMES = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone", "new")
 
 
 def sentences(compared: Compared) -> list[str]:
     """What was found, and what a reader must know before believing it."""
-    counts = {word: sum(each.outcome == word for each in compared.changes if _told(each)) for word in WORDS}
-    judged = [word for word in WORDS if counts[word] or word in ("slower", "faster")]
+    counts = {
+        word: sum(each.outcome == word for each in compared.changes if _has_outcome(each))
+        for word in OUTCOMES
+    }
+    judged = [word for word in OUTCOMES if counts[word] or word in ("slower", "faster")]
     within = f" within {format.percent(compared.margin)}"
     memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
-    said = [
+    lines = [
         "Ratios to the baseline, new against old: "
         + ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
         + f"; {summed_up(memory)}."
     ]
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        said.append("Where it cannot tell, more passes would: gradbench run --resume --passes.")
+        lines.append("Where it cannot tell, more passes would: gradbench run --resume --passes.")
     moved = _moved(compared.changes)
     if moved:
-        said.append(
+        lines.append(
             f"In {', '.join(moved)} every variant moved the same way: it may be the baseline that changed; "
             "`gradbench versus` compares times."
         )
-    if compared.told:
-        said.append(f"Between the runs: {'; '.join(compared.told)}.")
+    if compared.differing:
+        lines.append(f"Between the runs: {'; '.join(compared.differing)}.")
     if compared.forced:
-        said.append(f"Compared by force, though these differ: {'; '.join(compared.forced)}.")
-    return said
+        lines.append(f"Compared by force, though these differ: {'; '.join(compared.forced)}.")
+    return lines
 
 
-def _told(change: Change) -> bool:
-    """Whether there is an outcome to tell: a baseline that is in both runs has no ratio to have one."""
+def _has_outcome(change: Change) -> bool:
+    """Whether there is an outcome to show: a baseline that is in both runs has no ratio to have one."""
     return change.variant.role != "baseline" or change.outcome != "cannot tell"
 
 
@@ -61,8 +64,8 @@ def _moved(changes: Sequence[Change]) -> list[str]:
 
 def rows(compared: Compared, everything: bool) -> list[tuple[str, ...]]:
     """A row, as COLUMNS says, for each variant that changed, or for every variant."""
-    order = {word: place for place, word in enumerate(WORDS)}
-    shown = [each for each in compared.changes if _told(each) or each.memory]
+    order = {word: place for place, word in enumerate(OUTCOMES)}
+    shown = [each for each in compared.changes if _has_outcome(each) or each.memory]
     if not everything:
         shown = [each for each in shown if each.outcome not in ("same", "cannot tell") or each.memory]
     shown.sort(key=lambda each: (not each.worse, order[each.outcome]))
@@ -125,7 +128,7 @@ def as_data(compared: Compared) -> dict[str, Any]:
         "new": str(compared.new.path),
         "margin": compared.margin,
         "worse": bool(compared.worse),
-        "told": list(compared.told),
+        "differing": list(compared.differing),
         "forced": list(compared.forced),
         "variants": [
             {
@@ -135,7 +138,7 @@ def as_data(compared: Compared) -> dict[str, Any]:
                 "old": msgspec.to_builtins(each.old),
                 "new": msgspec.to_builtins(each.new),
                 "change": msgspec.to_builtins(each.change),
-                "memory": {growth.figure: [growth.before, growth.after] for growth in each.memory or ()},
+                "memory": {found.figure: [found.before, found.after] for found in each.memory or ()},
             }
             for each in compared.changes
         ],

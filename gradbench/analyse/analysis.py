@@ -1,0 +1,85 @@
+"""What is known of a run: everything that a page, a table, a claim, an export or a terminal shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from gradbench.analyse.advice import Advice, advice
+from gradbench.analyse.claims import Judgement, verdicts
+from gradbench.analyse.failures import failed
+from gradbench.analyse.findings import essentials, findings_of_methods
+from gradbench.analyse.limit import Limited, find_limits
+from gradbench.analyse.model import Finding, RunSummary
+from gradbench.analyse.summary import summarise
+from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
+from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
+from gradbench.analyse.warnings import find_warnings, unfinished
+from gradbench.record.results import Results
+
+
+@dataclass(frozen=True)
+class Analysis(RunSummary):
+    """The figures of a run, and what is concluded from them: once, when it is first asked for."""
+
+    @cached_property
+    def failed(self) -> str:
+        """What failed, and why; empty where nothing did."""
+        return failed(self.results)
+
+    @cached_property
+    def unfinished(self) -> tuple[str, ...]:
+        """What did not come to its end, the file or the run."""
+        return tuple(unfinished(self.results))
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the figures; what failed and is unfinished among it."""
+        return tuple(find_warnings(self))
+
+    @cached_property
+    def user_file(self) -> UserFile | None:
+        """The file of the user's whose model was measured; None for any other run."""
+        return user_file(self.results)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found: of a model of the user's, or of the methods on each device."""
+        found = findings_of_methods(self) if self.user_file is None else user_model_findings(self)
+        return tuple(found)
+
+    @cached_property
+    def essentials(self) -> tuple[Finding, ...]:
+        """The findings for a reader with a minute."""
+        return tuple(essentials(self))
+
+    @cached_property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """The verdicts on all claims, on each device."""
+        return tuple(verdicts(self))
+
+    @cached_property
+    def advice(self) -> tuple[Advice, ...]:
+        """What to use, by purpose and size."""
+        return tuple(advice(self))
+
+    @cached_property
+    def characteristics(self) -> tuple[Characteristics, ...]:
+        """What each method was observed to do, in words."""
+        return tuple(characteristics(self.results.observations))
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """What was observed beside the methods."""
+        return tuple(answers(self.results.observations))
+
+    @cached_property
+    def limits(self) -> tuple[Limited, ...]:
+        """How near each variant comes to what memory allows, in the comparisons that show it."""
+        return find_limits(self.comparisons)
+
+
+def analyse(results: Results) -> Analysis:
+    """What is known of a run, from its records alone. Imports no torch."""
+    figures = summarise(results)
+    return Analysis(**{each.name: getattr(figures, each.name) for each in fields(figures)})

@@ -1,0 +1,70 @@
+"""Whether a figure of a comparison agrees with a claim: by its whole interval, or it is open."""
+
+from __future__ import annotations
+
+import math
+
+from gradbench.analyse.claims.claim import Case
+from gradbench.analyse.model import ComparisonSummary
+from gradbench.analyse.stats import wider
+from gradbench.record.interval import Interval
+
+# A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
+# minutes resolve at a million elements.
+MARGIN = 0.02
+
+# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
+# decides one should not be what the table, corrected for all of its variants, calls undecided.
+DECISIVE = 0.999
+
+# What counts as agreement, where several claims share it.
+BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
+EXACTLY = "none: bytes are counted exactly"
+AS_SEEN = "none: it is seen or not"
+
+FASTER = 0.0, 1 / (1 + MARGIN)
+NOT_SLOWER = 0.0, 1 + MARGIN
+SAME = 1 / (1 + MARGIN), 1 + MARGIN
+SLOWER = 1 + MARGIN, math.inf
+
+
+def within(interval: Interval | None, low: float, high: float) -> bool | None:
+    """Whether a figure lies between two bounds: by its interval; None where that reaches across one.
+
+    >>> within(Interval(1.2, 1.18, 1.22, 10), 1.1, 1.3), within(Interval(1.2, 1.0, 1.4, 10), 1.1, 1.3)
+    (True, None)
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    if low <= interval.low and interval.high <= high:
+        return True
+    return False if interval.high < low or interval.low > high else None
+
+
+def more_passes(interval: Interval | None, low: float, high: float) -> int | None:
+    """How many more passes should take the interval off the bound that it reaches across.
+
+    Its width falls with the root of the number of passes. None where its middle is on the bound, or where
+    there is no interval.
+    """
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    mean = math.log(interval.mean)
+    gaps = [abs(mean - math.log(bound)) for bound in (low, high) if 0 < bound < math.inf]
+    half = math.log(interval.high / interval.low) / 2
+    if not gaps or min(gaps) < half / 30:
+        return None
+    return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
+
+
+def decided(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
+    """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
+    decisive = wider(interval, DECISIVE, logarithms=True)
+    holds = within(decisive, *bounds)
+    visits = None if holds is not None else more_passes(decisive, *bounds)
+    passes = None if visits is None else visits * each.comparison.every
+    return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
+
+
+def where(each: ComparisonSummary) -> str:
+    return f"{each.comparison.name} at {each.comparison.numel:,} elements"

@@ -1,0 +1,202 @@
+"""From the visits of a comparison to seconds and ratios by pass, net of the empty loop.
+
+The times of a visit hold a turn of the loop; the empty loop of the same visit is taken off. The device's
+times are of its own events, and hold none. Ratios are paired by round, so that the drift of the machine has
+cancelled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy
+
+from gradbench.analyse import stats
+from gradbench.record.interval import Interval
+from gradbench.record.plan import Comparison
+from gradbench.record.visits import PartTime, VariantTime, Visit
+
+# Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
+ODD_LOOP = 2.0
+
+
+# A turn of a loop with a body takes up to this many empty turns more or less than the calls in it account
+# for, so what is shorter cannot be told from the loop (METHODOLOGY.md, "The shortest call").
+LEAST_LOOPS = 5.0
+
+
+@dataclass
+class Part:
+    """By variant, the host's or the device's seconds, its log-ratios by pass, and how often it was idle."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    log_ratios: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    idle: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+
+    def mostly_idle(self, name: str) -> bool:
+        """Whether there was nothing of a variant in most visits."""
+        idle = self.idle[name]
+        return 2 * sum(idle) > len(idle)
+
+    def time(self, name: str) -> Interval | None:
+        """Seconds per call of a variant; None where it is mostly idle."""
+        return None if self.mostly_idle(name) else stats.geometric(self.seconds[name])
+
+    def ratio(self, name: str) -> Interval | None:
+        """The ratio of a variant to the baseline."""
+        return stats.geometric_of_logs(list(self.by_pass(name).values()))
+
+    def by_pass(self, name: str) -> dict[int, float]:
+        """The log-ratios of a variant; none where it is mostly idle."""
+        return {} if self.mostly_idle(name) else self.log_ratios[name]
+
+
+@dataclass
+class Net:
+    """One comparison: by variant and pass, net seconds and net log-ratios to the baseline.
+
+    Attributes:
+        indistinct: the variants whose time cannot be told from the empty loop.
+        host, device: on an accelerator, these parts of the time.
+    """
+
+    comparison: Comparison
+    visits: list[Visit]
+    seconds: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    log_ratios: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    indistinct: set[str] = field(default_factory=set)
+    host: Part = field(default_factory=Part)
+    device: Part = field(default_factory=Part)
+
+    @property
+    def baseline(self) -> str:
+        """The name of the baseline; empty where there is none."""
+        return next((each.name for each in self.comparison.variants if each.role == "baseline"), "")
+
+    @property
+    def passes(self) -> list[int]:
+        """The numbers of the passes that visited it."""
+        return sorted({visit.number for visit in self.visits})
+
+    def known(self, name: str) -> bool:
+        """Whether the ratio of a variant to the baseline is known in some pass."""
+        return bool(self.log_ratios.get(name)) and name not in self.indistinct
+
+
+def net_of_loops(comparisons: Iterable[Comparison], visits: Iterable[Visit]) -> list[Net]:
+    """The comparisons of a run, in their order, with what their visits say."""
+    by_comparison: dict[str, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        by_comparison[visit.comparison].append(visit)
+    # A loop that reads the clock at each turn is another loop, and so is one that waits for a device.
+    kinds: dict[tuple[str, bool], list[Visit]] = defaultdict(list)
+    plan = list(comparisons)
+    for each in plan:
+        kinds[each.device, _per_call(each)].extend(by_comparison[each.id])
+    loops = {kind: _loop(same) for kind, same in kinds.items()}
+    return [_net(each, by_comparison[each.id], loops[each.device, _per_call(each)]) for each in plan]
+
+
+def _per_call(comparison: Comparison) -> bool:
+    """Whether each call is timed by itself, since something is made for it outside the clock."""
+    return any(variant.setup_per_call for variant in comparison.variants)
+
+
+def _loop(visits: list[Visit]) -> float:
+    """Seconds per turn of the empty loop: the median over the visits."""
+    return float(
+        numpy.median([v.variants["empty"].seconds for v in visits if "empty" in v.variants] or [0.0])
+    )
+
+
+def _empty(visit: Visit, baseline: VariantTime | None, loop: float) -> VariantTime | None:
+    """The empty loop of a visit, or the run's where this one is out of its mind.
+
+    One in a hundred visits has an empty loop that turns three times as slowly, as if a branch were
+    mispredicted at each turn. It is not the loop that stands around the other variants.
+    """
+    empty = visit.variants.get("empty")
+    if empty is None or baseline is None or empty.seconds <= ODD_LOOP * loop:
+        return empty
+    return msgspec.structs.replace(empty, seconds=loop, log_ratio=math.log(loop / baseline.seconds))
+
+
+def _net(comparison: Comparison, visits: list[Visit], loop: float) -> Net:
+    net = Net(comparison, visits)
+    baseline = net.baseline
+    # By pass, the log of a variant's time to the empty loop's, from rounds in which the drift has cancelled.
+    loops: dict[str, list[float]] = defaultdict(list)
+    for visit in visits:
+        base = visit.variants.get(baseline)
+        empty = _empty(visit, base, loop)
+        for name, variant in visit.variants.items():
+            if name == "empty":
+                continue
+            if empty is not None:
+                loops[name].append(_turns(variant, empty))
+            _add_parts(net, name, visit, base is not None)
+            seconds = variant.seconds - (empty.seconds if empty else 0.0)
+            if seconds > 0:
+                net.seconds[name][visit.number] = seconds
+            ratio = None if base is None else _net_ratio(variant, empty)
+            if ratio is not None:
+                net.log_ratios[name][visit.number] = math.log(ratio)
+    net.indistinct = {name for name, values in loops.items() if _is_indistinct(values)}
+    if baseline in net.indistinct:
+        # No time is a multiple of nothing. The device's own times hold no loop.
+        net.log_ratios.clear()
+        net.host.log_ratios.clear()
+    return net
+
+
+def _is_indistinct(turns: list[float]) -> bool:
+    """Whether a variant is no longer than LEAST_LOOPS turns of the loop, by the log of its time in turns."""
+    found = stats.interval(turns)
+    assert found is not None
+    return math.expm1(found.mean if found.low is None else found.low) <= LEAST_LOOPS
+
+
+def _turns(variant: VariantTime, empty: VariantTime) -> float:
+    """The log of a variant's time to the empty loop's: the host's, where the wall time waits for a device."""
+    one, other = variant.host, empty.host
+    if one is not None and other is not None and one.log_ratio is not None and other.log_ratio is not None:
+        return one.log_ratio - other.log_ratio
+    return variant.log_ratio - empty.log_ratio
+
+
+def _add_parts(net: Net, name: str, visit: Visit, has_baseline: bool) -> None:
+    """Take in the host's and the device's part of a variant in a visit, where there are any."""
+    variant, empty = visit.variants[name], visit.variants.get("empty")
+    if variant.host is not None:
+        loop = None if empty is None else empty.host
+        seconds = variant.host.seconds - (loop.seconds if loop else 0.0)
+        if seconds > 0:
+            net.host.seconds[name].append(seconds)
+        ratio = None if not has_baseline else _net_ratio(variant.host, loop)
+        if ratio is not None:
+            net.host.log_ratios[name][visit.number] = math.log(ratio)
+    if variant.device is not None:
+        idle = variant.device.seconds <= variant.device.least
+        net.device.idle[name].append(idle)
+        if not idle:
+            net.device.seconds[name].append(variant.device.seconds)
+        if variant.device.log_ratio is not None:
+            net.device.log_ratios[name][visit.number] = variant.device.log_ratio
+
+
+def _net_ratio(variant: VariantTime | PartTime, empty: VariantTime | PartTime | None) -> float | None:
+    """The variant's ratio to the baseline, both net of the empty loop; None where nothing is left of one.
+
+    From ratios paired by round, in which the drift of the machine has cancelled, and not from times.
+    """
+    if variant.log_ratio is None:
+        return None
+    ratio = math.exp(variant.log_ratio)
+    if empty is None or empty.log_ratio is None:
+        return ratio
+    loop = math.exp(empty.log_ratio)
+    return (ratio - loop) / (1 - loop) if ratio > loop and loop < 1 else None

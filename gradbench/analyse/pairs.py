@@ -1,0 +1,48 @@
+"""Every variant of a comparison against every other, with the interval of their differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy
+
+from gradbench.analyse import stats
+from gradbench.record.interval import Interval
+
+# Two variants, by name.
+Pair = tuple[str, str]
+
+
+def ratios_of_pairs(log_ratios: Mapping[str, Mapping[int, float]]) -> dict[Pair, Interval]:
+    """By pair, the ratio of the first to the second, from the passes that have both.
+
+    Args:
+        log_ratios: by name and pass, the logarithm of the ratio to one and the same baseline.
+
+    Returns:
+        The mean ratio with its 95 % interval; a pair without a common pass is left out.
+    """
+    names = list(log_ratios)
+    passes = sorted({number for each in log_ratios.values() for number in each})
+    if len(names) < 2 or not passes:
+        return {}
+    samples = numpy.array([[log_ratios[name].get(number, math.nan) for name in names] for number in passes])
+    places = numpy.triu_indices(len(names), 1)
+    differences = samples[:, places[0]] - samples[:, places[1]]
+    found: dict[Pair, Interval] = {}
+    for one, other, interval in zip(*places, stats.intervals(differences), strict=True):
+        if interval is not None:
+            found[names[one], names[other]] = interval.map(stats.factor)
+            found[names[other], names[one]] = _mirrored(interval).map(stats.factor)
+    return found
+
+
+def _mirrored(log: Interval) -> Interval:
+    """The interval of the same differences, taken the other way round."""
+    return Interval(
+        -log.mean,
+        None if log.high is None else -log.high,
+        None if log.low is None else -log.low,
+        log.count,
+    )

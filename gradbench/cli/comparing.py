@@ -1,0 +1,246 @@
+"""Commands that compare: two runs by `compare`, two sides in turns by `versus`. Both exit 1 on worse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradbench.cli.completion import offer_paths
+from gradbench.cli.folders import new_folder
+from gradbench.cli.messages import columns
+from gradbench.cli.options import (
+    ProcessOptions,
+    device_option,
+    dtype_option,
+    fraction,
+    json_option,
+    method_option,
+    of_processes,
+    output_option,
+    report_option,
+    results_argument,
+    size_option,
+    takes,
+    workload_option,
+)
+from gradbench.cli.running import command_line
+from gradbench.errors import EndedEarly, RequestError
+
+if TYPE_CHECKING:
+    from gradbench.record.plan import Comparison, Request
+    from gradbench.versus.judge import Judged
+    from gradbench.versus.records import Options, Trial
+
+
+@click.command()
+@results_argument("old", required=True)
+@results_argument("new", required=True)
+@click.option(
+    "--margin",
+    type=float,
+    default=5.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="A change of a ratio within this is none.",
+)
+@click.option("--all", "everything", is_flag=True, help="Every variant, and not only those that changed.")
+@click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, for a comment on a change, for programs.",
+)
+def compare(old: Path, new: Path, margin: float, everything: bool, force: bool, form: str) -> None:
+    """Compare two runs: what became slower or larger from OLD to NEW.
+
+    Both are results files, or folders of runs. Ratios to the baseline and exact bytes are compared, with
+    correction for the number of variants.
+
+    Exit codes: 0 nothing is worse; 1 something became slower or larger; 2 the runs cannot be compared.
+    """
+    from gradbench.analyse.compare import compare as compare_runs
+    from gradbench.record.results import read_results
+    from gradbench.report.terminal.compare import as_data, as_markdown, as_text
+
+    found = compare_runs(read_results(old), read_results(new), fraction(margin), force)
+    if form == "json":
+        click.echo(json.dumps(as_data(found), indent=2))
+    elif form == "markdown":
+        click.echo(as_markdown(found, everything))
+    else:
+        click.echo(as_text(found, columns(80, 160), everything))
+    if found.worse:
+        click.get_current_context().exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersusOptions(ProcessOptions):
+    """What `versus` takes; the names are those of the options."""
+
+    one: str
+    other: str
+    workloads: tuple[str, ...]
+    methods: tuple[str, ...]
+    sizes: tuple[str, ...]
+    device: str
+    dtype: str
+    statement: str | None
+    setup: str
+    margin: float
+    budget: float
+    pairs: int
+    output: Path | None
+    with_report: bool
+    as_json: bool
+
+    @property
+    def request(self) -> Request:
+        from gradbench.record.plan import Request
+
+        return Request(self.workloads, self.methods, self.sizes, self.device, self.dtype, self.seed, "quick")
+
+    @property
+    def recorded(self) -> Options:
+        """What of the options the file of the trial keeps."""
+        from gradbench.versus.records import Options
+
+        return Options(
+            fraction(self.margin),
+            self.budget,
+            self.pairs,
+            self.threads,
+            self.allocator,
+            self.timeout,
+            self.seed,
+        )
+
+    def check(self) -> None:
+        """Raise RequestError where the options cannot be meant together."""
+        if not 10 <= self.budget < 1e7:
+            raise RequestError(
+                f"--budget {self.budget:g}: expected seconds, from 10 to 1e7; one pair takes several"
+            )
+        if len(self.request.devices) > 1 or self.device == "all":
+            raise RequestError(
+                f"--device {self.device}: expected one device, which both sides are measured on"
+            )
+        if self.statement is None and self.setup:
+            raise RequestError("--setup: expected together with --statement, which it is run for")
+        if self.statement is not None and (self.workloads or self.methods or self.sizes):
+            raise RequestError("--statement: is measured alone; leave out --workload, --method and --size")
+
+    def comparisons(self, request: Request) -> tuple[Comparison, ...]:
+        """What is measured on both sides: the statement that was given, or what the request plans."""
+        from gradbench.versus.cells import planned, written
+
+        if self.statement is None:
+            return planned(request)
+        return (written(self.setup, self.statement, request.device),)
+
+
+@click.command()
+@click.argument("one", metavar="A", shell_complete=offer_paths)
+@click.argument("other", metavar="B", shell_complete=offer_paths)
+@workload_option("Only this workload.  [default: a few that are quick]")
+@method_option("Only this method.")
+@size_option("small, medium, large, or a number of elements.  [default: small]")
+@device_option("Where the tensors are: cpu, cuda, or such as cuda:1.")
+@dtype_option()
+@click.option(
+    "--statement", metavar="CODE", help="Measure this code instead; what it leaves in y is its result."
+)
+@click.option("--setup", default="", metavar="CODE", help="Run once before --statement.")
+@click.option(
+    "--margin",
+    type=float,
+    default=2.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="A change of time within this is none.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wall time; less where every variant is decided before.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(1, 10_000),
+    default=90,
+    show_default=True,
+    metavar="N",
+    help="At most so many pairs of fresh processes.",
+)
+@of_processes
+@output_option("Folder of the trial.  [default: runs/versus-<time>]")
+@report_option()
+@json_option("For programs: every variant with its outcome.")
+@takes(VersusOptions)
+def versus(asked: VersusOptions) -> None:
+    """Compare two sides in turns: what is slower or larger in B?
+
+    A and B are Python interpreters (or folders of virtual environments), each with torch and
+    torch-gradbench; or git revisions of the repository in this folder, or folders of sources, which are
+    imported before all that this interpreter has. Both sides take turns of 10 ms on one processor, in pairs
+    of fresh processes, until every variant is decided or the budget is used.
+
+    Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
+    3 ended early, and says what is kept.
+    """
+    from gradbench.versus.judge import judge
+    from gradbench.versus.text import as_data, as_text
+
+    trial = _trial(asked)
+    judged = judge(trial)
+    click.echo(json.dumps(as_data(judged), indent=2) if asked.as_json else as_text(judged, columns(80, 160)))
+    if asked.with_report:
+        _report(judged, asked.as_json)
+    if judged.worse:
+        click.get_current_context().exit(1)
+
+
+def _trial(asked: VersusOptions) -> Trial:
+    """Measure both sides."""
+    from gradbench.versus.progress import make_watcher
+    from gradbench.versus.sides import open_sides
+    from gradbench.versus.trial import measure, on_both
+
+    options, request = asked.recorded, asked.request
+    asked.check()
+    # What can be known to be wrong without starting anything is told before anything is started.
+    comparisons = asked.comparisons(request)
+    with (
+        open_sides(asked.one, asked.other) as sides,
+        make_watcher() as watcher,
+        new_folder(asked.output, "versus-") as folder,
+    ):
+        if asked.device != "cpu":
+            comparisons = asked.comparisons(on_both(request, sides))
+        return measure(folder, sides, comparisons, options, command_line(sys.argv[1:]), watcher)
+
+
+def _report(judged: Judged, as_json: bool) -> None:
+    """Write the page of a trial beside its file, and say where it is. Raises EndedEarly on an interrupt."""
+    from gradbench.versus.page import write_versus
+
+    path = judged.trial.path
+    page = path.with_name("report.html")
+    try:
+        write_versus(judged, page)
+    except KeyboardInterrupt:
+        raise EndedEarly(
+            f"interrupted while the report was built; the trial is kept in {path}; "
+            f"build it with `gradbench report {path.parent}`"
+        ) from None
+    click.echo(f"report: {page}", err=as_json)

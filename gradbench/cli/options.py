@@ -1,0 +1,162 @@
+"""Options that several commands have, and how a command gets its own as one record."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gradbench.cli.completion import dtype_names, method_names, offer, offer_runs, size_names, workload_names
+from gradbench.errors import RequestError
+
+if TYPE_CHECKING:
+    from gradbench.record.results import Allocator
+
+Asked = TypeVar("Asked")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def takes(kind: Callable[..., Asked]) -> Callable[[Callable[[Asked], None]], Callable[..., None]]:
+    """Call a command with one record of this kind in the place of an argument for every option."""
+
+    def decorate(command: Callable[[Asked], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def call(**options: Any) -> None:
+            command(kind(**options))
+
+        return call
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions:
+    """What a command that starts measuring processes knows of them."""
+
+    threads: int
+    allocator: Allocator
+    seed: int
+    timeout: float
+
+
+def split_names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in the values of an option, which may have commas. Raises RequestError for an empty one."""
+    names = tuple(name.strip() for value in values for name in value.split(","))
+    if not all(names):
+        raise RequestError(
+            f"{option.opts[0]}: expected a name, got an empty one; leave the option out for all"
+        )
+    return names
+
+
+def _timeout(context: click.Context, option: click.Parameter, value: float) -> float:
+    # Not click's range, which lets nan through.
+    if not 1 <= value <= 86_400:
+        raise RequestError(f"--timeout {value:g}: expected seconds, from 1 to 86400")
+    return value
+
+
+def fraction(margin: float) -> float:
+    """A margin given in per cent, as a fraction. Raises RequestError."""
+    if not 0 < margin < 100:
+        raise RequestError(f"--margin {margin:g}: expected per cent, above 0 and below 100")
+    return margin / 100
+
+
+def of_processes(command: Command) -> Command:
+    """Give a command the options of ProcessOptions."""
+    options: tuple[Callable[[Command], Command], ...] = (
+        click.option(
+            "--threads",
+            type=click.IntRange(1, 4096),
+            default=1,
+            show_default=True,
+            help="Intra-op threads of torch.",
+        ),
+        click.option(
+            "--allocator",
+            type=click.Choice(["keep", "system"]),
+            default="keep",
+            show_default=True,
+            help="Have the C library keep freed pages, or leave its defaults: fresh ones for large results.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            default=0,
+            show_default=True,
+            help="Of every random order, and of the data.",
+        ),
+        click.option(
+            "--timeout",
+            type=float,
+            callback=_timeout,
+            default=120.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="A visit that says nothing for so long beyond its slice counts as hung.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def workload_option(help: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--workload", "workloads", multiple=True, callback=split_names, metavar="NAME", help=help,
+        shell_complete=offer(workload_names),
+    )  # fmt: skip
+
+
+def method_option(help: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--method", "methods", multiple=True, callback=split_names, metavar="NAME", help=help,
+        shell_complete=offer(method_names),
+    )  # fmt: skip
+
+
+def size_option(help: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--size", "sizes", multiple=True, callback=split_names, metavar="SIZE", help=help,
+        shell_complete=offer(size_names),
+    )  # fmt: skip
+
+
+def device_option(help: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--device", default="cpu", show_default=True, help=help, shell_complete=offer(lambda: ("cpu", "cuda"))
+    )
+
+
+def dtype_option() -> Callable[[Command], Command]:
+    return click.option(
+        "--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.",
+        shell_complete=offer(dtype_names),
+    )  # fmt: skip
+
+
+def output_option(what: str, metavar: str = "DIR") -> Callable[[Command], Command]:
+    return click.option("--output", type=click.Path(path_type=Path), metavar=metavar, help=what)
+
+
+def report_option() -> Callable[[Command], Command]:
+    return click.option(
+        "--report/--no-report", "with_report", default=True, help="Build the HTML report at the end."
+    )
+
+
+def json_option(help: str = "For programs.") -> Callable[[Command], Command]:
+    return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+def results_argument(name: str = "results", required: bool = False) -> Callable[[Command], Command]:
+    """A results file, or the folder of a run."""
+    return click.argument(name, type=click.Path(path_type=Path), required=required, shell_complete=offer_runs)
+
+
+DEVICES = "Where the tensors are: cpu, cuda, cuda:1, several with commas, or all."

@@ -1,0 +1,157 @@
+"""Commands that read a run: `report`, `figures`, `export`, `claims` and `traits`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradbench.cli.completion import claim_names, form_names, offer
+from gradbench.cli.folders import newest, write_new
+from gradbench.cli.messages import columns, say
+from gradbench.cli.options import json_option, output_option, results_argument, split_names
+from gradbench.errors import RequestError
+
+if TYPE_CHECKING:
+    from gradbench.analyse.analysis import Analysis
+
+
+def analysis_of(results: Path | None) -> Analysis:
+    """What a results file shows (default: the newest run's): a command reads and analyses it here, once."""
+    from gradbench.analyse.analysis import analyse
+    from gradbench.record.results import read_results
+
+    return analyse(read_results(results or newest()))
+
+
+def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
+    """Write the page of a run, and say where it is."""
+    from gradbench.measure.progress import doing
+
+    with doing("building the report", quiet):
+        from gradbench.report.page import write_report
+
+        write_report(analysis, output)
+    click.echo(f"report: {output}")
+
+
+@click.command()
+@results_argument()
+@output_option("Where to write it.  [default: report.html beside the results]", "FILE")
+def report(results: Path | None, output: Path | None) -> None:
+    """Build the HTML report of RESULTS again.
+
+    RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
+    """
+    from gradbench.versus.records import FILENAME, is_trial
+
+    results = results or newest(FILENAME)
+    if is_trial(results):
+        _report_trial(results, output)
+        return
+    analysis = analysis_of(results)
+    build_report(analysis, output or analysis.results.path.parent / "report.html")
+    for each in analysis.unfinished:
+        say("note", each)
+
+
+def _report_trial(results: Path, output: Path | None) -> None:
+    from gradbench.versus.judge import judge
+    from gradbench.versus.page import write_versus
+    from gradbench.versus.records import read_trial
+
+    trial = read_trial(results)
+    page = output or trial.path.parent / "report.html"
+    write_versus(judge(trial), page)
+    click.echo(f"report: {page}")
+
+
+@click.command()
+@results_argument()
+@output_option("A new or empty folder.  [default: figures/ beside the results]")
+@click.option(
+    "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
+    help="svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
+)  # fmt: skip
+def figures(results: Path | None, output: Path | None, formats: str) -> None:
+    """Draw the tables and charts of RESULTS for a talk.
+
+    Each is a picture of its own. RESULTS is a run (default: the newest).
+    """
+    from gradbench.report.slides import write_figures
+
+    analysis = analysis_of(results)
+    folder = output or analysis.results.path.parent / "figures"
+    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")])
+    click.echo(f"figures: {folder} ({len(written)} files)")
+
+
+@click.command()
+@results_argument()
+@click.option(
+    "--to",
+    "name",
+    default="csv",
+    show_default=True,
+    metavar="FORM",
+    shell_complete=offer(form_names),
+    help="csv (a tidy table), markdown (for people), github-action, pyperf; `gradbench list` has all.",
+)
+@output_option("Instead of the terminal.", "FILE")
+def export(results: Path | None, name: str, output: Path | None) -> None:
+    """Write RESULTS in a form that other programs, or people, read.
+
+    RESULTS is a run (default: the newest).
+    """
+    from gradbench.report.export import form
+
+    text = form(name).write(analysis_of(results))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_new(output, text)
+
+
+@click.command()
+@results_argument()
+@json_option("For programs: what was observed, with the code that observed it.")
+def traits(results: Path | None, as_json: bool) -> None:
+    """Show what each method does to tensors, by observation.
+
+    It is observed here, or was in RESULTS, a run.
+    """
+    import msgspec
+
+    from gradbench.cli.listing import label_of, observe
+    from gradbench.record.results import read_results
+    from gradbench.report.terminal.traits import as_text
+
+    if results is None:
+        found, label = observe(), label_of
+    else:
+        read = read_results(results)
+        found, label = read.observations, read.header.label
+    if not found:
+        raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
+    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found, label))
+
+
+@click.command()
+@results_argument()
+@click.option(
+    "--id", "ids", multiple=True, callback=split_names, metavar="ID", help="Only this claim.",
+    shell_complete=offer(claim_names),
+)  # fmt: skip
+@json_option("For programs: each verdict with its cases.")
+def claims(results: Path | None, ids: tuple[str, ...], as_json: bool) -> None:
+    """Judge claims about gradient control by RESULTS.
+
+    RESULTS is a run (default: the newest).
+    """
+    from gradbench.analyse.claims import verdicts
+    from gradbench.report.terminal.claims import as_data, as_text
+
+    found = verdicts(analysis_of(results), ids)
+    click.echo(json.dumps(as_data(found), indent=2) if as_json else as_text(found, columns(80, 160)))

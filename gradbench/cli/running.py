@@ -1,0 +1,268 @@
+"""Commands that measure here: `run` and `model`, how a run is resumed, and what ends one."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradbench.cli.folders import new_folder, newest
+from gradbench.cli.messages import columns, say
+from gradbench.cli.options import (
+    DEVICES,
+    ProcessOptions,
+    device_option,
+    dtype_option,
+    method_option,
+    of_processes,
+    output_option,
+    report_option,
+    size_option,
+    takes,
+    workload_option,
+)
+from gradbench.cli.reading import analysis_of, build_report
+from gradbench.errors import EndedEarly
+from gradbench.measure.goal import PRESETS, Goal, make_goal
+
+if TYPE_CHECKING:
+    from gradbench.measure.user_model import UserModel
+    from gradbench.record.plan import Request
+    from gradbench.record.results import Header, Options
+
+# A budget that holds fewer passes than this gives wide intervals.
+SCARCE = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring(ProcessOptions):
+    """What `run` and `model` have in common; the names are those of the options."""
+
+    preset: str
+    methods: tuple[str, ...]
+    passes: int | None
+    budget: float | None
+    precision: float | None
+    output: Path | None
+    resume: bool
+    with_report: bool
+    quiet: bool
+
+    def goal(self, preset: str) -> Goal:
+        """When the run is done, of a run with this preset. Raises RequestError."""
+        return make_goal(preset, self.passes, self.budget, self.precision)
+
+    def recorded(self, timeout: float) -> Options:
+        """What of the options the results file keeps."""
+        from gradbench.record.results import Options
+
+        return Options(self.preset, self.threads, self.allocator, timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Measuring):
+    """What `run` takes."""
+
+    workloads: tuple[str, ...]
+    sizes: tuple[str, ...]
+    device: str
+    cold: bool
+    dtype: str
+
+    @property
+    def request(self) -> Request:
+        from gradbench.record.plan import Request
+
+        return Request(
+            self.workloads,
+            self.methods,
+            self.sizes,
+            self.device,
+            self.dtype,
+            self.seed,
+            self.preset,
+            self.cold,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Measuring):
+    """What `model` takes."""
+
+    file: Path
+
+
+@click.command()
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="standard",
+    show_default=True,
+    help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
+)
+@workload_option("Only this workload; several times or with commas for more.")
+@method_option("Only this method; the baseline is always measured.")
+@size_option("small, medium, large, a number of elements (1e6), or a sweep (1:1e7).")
+@device_option(DEVICES)
+@click.option("--cold", is_flag=True, help="Flush the cache of a GPU before each call.")
+@dtype_option()
+@click.option("--passes", type=int, metavar="N", help="Fresh processes that each visit every comparison.")
+@click.option("--budget", type=float, metavar="SECONDS", help="Wall time in all, the report included.")
+@click.option(
+    "--precision",
+    type=float,
+    metavar="PERCENT",
+    help="Stop once every interval is this narrow: ± per cent of its ratio.",
+)
+@of_processes
+@output_option("Folder of the run.  [default: runs/<time>]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
+@report_option()
+@click.option("--quiet", is_flag=True, help="Say only what failed, and where the report is.")
+@takes(RunOptions)
+def run(asked: RunOptions) -> None:
+    """Measure every method, and build the report (the main job)."""
+    from gradbench.measure import run as runs
+    from gradbench.measure.progress import make_progress
+
+    if asked.resume:
+        folder, header = _resumed(asked)
+        goal = asked.goal(header.options.preset)
+        with make_progress(asked.quiet) as progress:
+            results = runs.resume(folder, goal, progress)
+    else:
+        goal = asked.goal(asked.preset)
+        with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
+            results = runs.start(
+                folder,
+                asked.request,
+                asked.recorded(asked.timeout),
+                goal,
+                command_line(sys.argv[1:]),
+                progress,
+            )
+    _finish(results.path, asked)
+
+
+_SHARED = {field.name for field in fields(Measuring)}
+
+
+@click.command(params=[each for each in run.params if each.name in _SHARED])
+@click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
+@takes(ModelOptions)
+def model(asked: ModelOptions) -> None:
+    """Measure your own model under each method, and build the report.
+
+    FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
+    `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
+    `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
+    leaves the model in. The text of the file is kept in the results, and shown in the report.
+    """
+    from gradbench.measure import run as runs
+    from gradbench.measure.progress import make_progress
+    from gradbench.record.results import new_folder as expect_new_folder
+
+    file = asked.file
+    if asked.resume:
+        folder, header = _resumed(asked)
+        goal = asked.goal(header.options.preset)
+        user_model = _look(asked, header.request, header.options.threads)
+        with make_progress(asked.quiet) as progress:
+            results = runs.resume(folder, goal, progress, user_model.plan, file)
+    else:
+        from gradbench.record.plan import Request
+
+        goal = asked.goal(asked.preset)
+        if asked.output is not None:
+            expect_new_folder(asked.output)
+        wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
+        user_model = _look(asked, wanted, asked.threads)
+        _warn_of_few_passes(user_model, goal)
+        options = asked.recorded(_timeout(asked, user_model))
+        # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
+        command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
+        with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
+            results = runs.start(
+                folder, user_model.request, options, goal, command, progress, user_model.plan, file
+            )
+    _finish(results.path, asked)
+
+
+def _resumed(asked: Measuring) -> tuple[Path, Header]:
+    """The folder of the run that is resumed, and its header. Raises RequestError for options that differ."""
+    from gradbench.cli.resuming import refuse_changes
+    from gradbench.record.results import read_results
+
+    folder = asked.output or newest()
+    header = read_results(folder).header
+    refuse_changes(header, folder)
+    return folder, header
+
+
+def _look(asked: ModelOptions, request: Request, threads: int) -> UserModel:
+    """What the user's file defines, planned as requested: methods, seed and preset."""
+    from gradbench.measure.progress import doing
+    from gradbench.measure.user_model import plan_user_model
+
+    with doing(f"running {asked.file.name} to see what it defines", asked.quiet):
+        return plan_user_model(asked.file, request.methods, request.seed, request.preset, threads)
+
+
+def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
+    from gradbench.cli.resuming import given
+
+    if given("timeout"):
+        return asked.timeout
+    # A visit of a large model takes as long as it takes; what is rough is taken five times.
+    return min(max(asked.timeout, 5 * user_model.visit), 86_400.0)
+
+
+def _warn_of_few_passes(user_model: UserModel, goal: Goal) -> None:
+    if goal.budget is not None and user_model.one_pass * SCARCE > goal.budget:
+        say(
+            "note",
+            f"a pass takes about {user_model.one_pass:.0f} s here, so few fit into {goal.budget:g} s and "
+            "intervals will be wide; give a longer --budget, a smaller x, or fewer methods by --method",
+        )
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command line as it is kept; what of a name is no text stands in it as an escape."""
+    return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
+
+
+def _finish(results: Path, asked: Measuring) -> None:
+    """Tell what a run that has ended found, and build its report or say where its results are.
+
+    Raises EndedEarly where nothing could be measured.
+    """
+    from gradbench.measure.progress import doing
+
+    text = ""
+    try:
+        with doing("summing up", asked.quiet):
+            analysis = analysis_of(results)
+            if not asked.quiet:
+                from gradbench.report.terminal.brief import brief
+
+                text = brief(analysis, columns(60, 110))
+        if text:
+            click.echo(text)
+        if asked.with_report:
+            build_report(analysis, results.parent / "report.html", asked.quiet)
+        else:
+            click.echo(f"results: {results}")
+    except KeyboardInterrupt:
+        raise EndedEarly(
+            f"interrupted while the report was built; the results are kept in {results}; "
+            "build it with `gradbench report`"
+        ) from None
+    if analysis.failed and not analysis.passes:
+        raise EndedEarly(f"{analysis.failed} What is known is kept in {results}")
+    if analysis.failed:
+        say("note", analysis.failed)

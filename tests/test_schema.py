@@ -1,0 +1,161 @@
+"""Files of both schemas are read: small samples of real runs, and everything that is published."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from gradbench.analyse.summary import summarise
+from gradbench.record import results, schema1
+from gradbench.record.lines import SCHEMA, read_lines
+from gradbench.record.results import read_results
+from gradbench.versus import records as versus
+from gradbench.versus.judge import judge
+from gradbench.versus.records import read_trial
+from studies.files import read_records
+from studies.instrument.order import Carried
+from studies.instrument.peers.tool import Reading
+from studies.instrument.simulation import Coverage
+from studies.regressions import asv_trials, versus_trials
+
+# Files of the same commands, by the last version that wrote schema 1 and by the first that wrote schema 2.
+# records.jsonl holds records of other runs, of the kinds that these two have none of.
+SAMPLES = Path(__file__).parent / "samples"
+REPORTS = Path(__file__).parents[1] / "reports"
+
+# Only an accelerator gives the first, and only a side that fails the second.
+BY_HAND = {
+    1: [
+        {"type": "kernels", "comparison": "c", "lane": "yardstick", "count": 2, "seconds": 1e-5},
+        {"type": "side_failure", "side": "B", "failure": {
+            "type": "failure", "number": 1, "comparison": "c", "lane": "reference", "stage": "time",
+            "kind": "died", "message": "the process ended"}},
+    ],
+    2: [
+        {"type": "kernels", "comparison": "c", "variant": "calibration_task", "count": 2, "seconds": 1e-5},
+        {"type": "side_failure", "side": "B", "failure": {
+            "type": "failure", "number": 1, "comparison": "c", "variant": "baseline", "stage": "time",
+            "kind": "died", "message": "the process ended"}},
+    ],
+}  # fmt: skip
+
+
+def records(schema):
+    """By type, every record of the samples of a schema as plain data."""
+    found = {}
+    for path in sorted((SAMPLES / f"schema{schema}").glob("*.jsonl")):
+        for record in map(json.loads, path.read_text().splitlines()):
+            kind = f"{path.stem} header" if record["type"] == "header" else record["type"]
+            found.setdefault(kind, []).append(record)
+    for record in BY_HAND[schema]:
+        found.setdefault(record["type"], []).append(record)
+    return found
+
+
+OLD, NEW = records(1), records(SCHEMA)
+KINDS = {
+    **{each.__struct_config__.tag: each for each in (*get_args(results.Record), *get_args(versus.Record))},
+    "results header": results.Header,
+    "versus header": versus.Header,
+}
+del KINDS["header"]
+
+
+def outline(value, key=""):
+    """The value as far as two runs of one command agree: figures and sentences are their types."""
+    if isinstance(value, dict):
+        return {name: outline(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [outline(each, key) for each in value]
+    if key in ("name", "role", "variant", "comparison", "id", "trait", "stage", "kind", "schema", "side"):
+        return value
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def test_the_samples_have_every_record_that_there_is():
+    assert OLD.keys() == NEW.keys() == KINDS.keys()
+    assert schema1._CHANGES.keys() - {"header"} <= KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_of_schema_1_becomes_what_a_file_of_schema_2_holds(kind):
+    key = [outline(each, kind) for each in NEW[kind]]
+    assert [outline(schema1.upgrade(each), kind) for each in OLD[kind]] == key
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("schema", [1, SCHEMA])
+def test_reading_a_record_loses_nothing(schema, kind):
+    """Reading would leave out, without a word, a field whose name the record does not have."""
+    plain = [schema1.upgrade(each) for each in OLD[kind]] if schema == 1 else NEW[kind]
+    read = [msgspec.convert(each, KINDS[kind]) for each in plain]
+    assert json.loads(msgspec.json.encode(read)) == plain
+
+
+@pytest.mark.parametrize("schema", [1, SCHEMA])
+def test_a_run_of_either_schema_is_read_and_summarised(schema):
+    found = read_results(SAMPLES / f"schema{schema}" / "results.jsonl")
+    assert (found.schema, found.header.schema) == (schema, SCHEMA)
+    (comparison,) = summarise(found).comparisons
+    assert comparison.passes == 2
+    assert comparison.comparison.baseline.name == "requires_grad_false"
+    assert all(each.time and each.memory for each in comparison.methods)
+
+
+@pytest.mark.parametrize("schema", [1, SCHEMA])
+def test_a_trial_of_either_schema_is_read_and_judged(schema):
+    path = SAMPLES / f"schema{schema}" / "versus.jsonl"
+    assert read_lines(path, versus.FORMAT).schema == schema
+    judged = judge(read_trial(path))
+    assert judged.pairs == 1
+    assert judged.calibration_task is not None
+    assert all(each.seconds and each.memory == () for each in judged.variants)
+
+
+def published(pattern):
+    """A parameter for each published file; none would leave a test without a case, and is an error."""
+    paths = sorted(REPORTS.glob(pattern))
+    assert paths, pattern
+    return [pytest.param(path, id=f"{path.parent.name}/{path.name}") for path in paths]
+
+
+def unknown(used, comparisons):
+    """By comparison, the names that records use and the plan does not have; none where all is well."""
+    known = {each.id: {variant.name for variant in each.variants} for each in comparisons}
+    return [(key, set(names) - known[key]) for key, names in used if set(names) - known[key]]
+
+
+@pytest.mark.parametrize("path", [*published("runs/*/*.jsonl.gz"), *published("instrument/data/*.jsonl.gz")])
+def test_a_published_run_is_read(path):
+    found = read_results(path)
+    assert found.visits
+    assert found.cut_off == 0
+    used = [(each.comparison, each.variants) for each in found.visits]
+    used += [(each.comparison, [each.variant]) for each in (*found.memory, *found.timelines, *found.kernels)]
+    assert not unknown(used, found.header.plan.comparisons)
+    assert all(each.baseline for each in found.header.plan.comparisons)
+
+
+@pytest.mark.parametrize("path", published("releases/**/*.jsonl.gz"))
+def test_a_published_trial_is_read(path):
+    found = read_trial(path)
+    assert found.visits
+    assert found.end is not None
+    used = [(each.comparison, each.variants) for each in found.visits]
+    used += [(each.memory.comparison, [each.memory.variant]) for each in found.memory]
+    assert not unknown(used, found.header.comparisons)
+    roles = [[variant.role for variant in each.variants] for each in found.header.comparisons]
+    assert all(each.count("calibration_task") == 1 for each in roles)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("simulation", Coverage), ("order", Carried), ("peers", Reading)])
+def test_a_published_file_of_records_is_read(name, kind):
+    assert read_records(REPORTS / "instrument" / "data" / f"{name}.jsonl", kind)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("asv", asv_trials.Trials), ("versus", versus_trials.Trials)])
+def test_published_trials_of_regressions_are_read(name, kind):
+    content = (REPORTS / "regressions" / "data" / f"{name}.json").read_bytes()
+    assert msgspec.json.decode(content, type=kind)
