@@ -1,6 +1,9 @@
 """What tests share: one real run, and workers that stand in for real processes."""
 
 import contextlib
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,8 +14,9 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
+from gradbench.measure import devices, pace, passes, run
 from gradbench.measure import goal as goals
-from gradbench.measure import run
+from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Ready
 from gradbench.record.observation import Observation
@@ -42,6 +46,17 @@ def pytest_configure(config):
             f"--benchmark-compare={config.getoption('benchmark_compare', None) or 'nothing'}; "
             "save one with --benchmark-autosave, and give --benchmark-compare"
         )
+
+
+def pytest_sessionstart():
+    """What tests start, pytest and asv among it, starts as from a shell: not as a part of this session."""
+    for name in (
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+        "PYTEST_XDIST_TESTRUNUID",
+        "PYTEST_ADDOPTS",
+    ):
+        os.environ.pop(name, None)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -108,15 +123,39 @@ def gradbench():
 
 
 @pytest.fixture(scope="session")
-def small_run(gradbench, tmp_path_factory):
-    """The folder of one real run: three passes over two comparisons, with its report."""
-    folder = tmp_path_factory.mktemp("small") / "run"
-    done = gradbench(
-        "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
-        "--preset", "quick", "--passes", "3", "--output", folder, cwd=folder.parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder
+def built_once(request, tmp_path_factory):
+    """Call `make(folder)` in the first process of this session that asks by that name; the folder, for all."""
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        base = base.parent
+
+    def build(name, make):
+        folder, whole = base / name, base / f"{name}.whole"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                # What a process that failed has left is not taken for what another one made.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def small_run(gradbench, built_once):
+    """The folder of one real run: three passes over two comparisons, with its report. Tests leave it alone."""
+
+    def make(folder):
+        done = gradbench(
+            "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
+            "--preset", "quick", "--passes", "3", "--output", folder / "run", cwd=folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    return built_once("small", make) / "run"
 
 
 def visit_of(number, comparison, error=0.001, seconds=0.5):
@@ -138,7 +177,7 @@ class Workers:
     Attributes:
         started: WorkerSettings, hash seed, padding and allocator of each process.
         tasks: pass, kind, comparison and seconds of each task.
-        lose: called with the job and the comparison; a kind of loss, or None for an answer.
+        lose: called with the settings and the comparison; a kind of loss, or None for an answer.
     """
 
     def __init__(self):
@@ -146,35 +185,35 @@ class Workers:
         self.free, self.lacks = {}, {"cuda": "there is no driver"}
         self.started, self.tasks = [], []
         self.now, self.startup, self.around = 0.0, 1.0, 0.02
-        self.lose = lambda job, comparison: None
+        self.lose = lambda settings, comparison: None
         self.noise = lambda comparison: 0.001
         self.observed = [Observation("persistence", "How long?", "seen = {}", "no_grad", {"after": True})]
 
     @contextlib.contextmanager
-    def __call__(self, job, hash_seed, padding, allocator, python=sys.executable):
+    def __call__(self, settings, hash_seed, padding, allocator, python=sys.executable):
         self.started.append(
-            SimpleNamespace(job=job, hash_seed=hash_seed, padding=padding, allocator=allocator)
+            SimpleNamespace(settings=settings, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )
         self.now += self.startup
-        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(job, task))
+        yield SimpleNamespace(ready=self.ready, visit=lambda task, timeout: self.visit(settings, task))
 
     def ready(self):
         return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)
 
-    def visit(self, job, task):
+    def visit(self, settings, task):
         if task.comparison is None:
             yield from self.observed
             return
-        self.tasks.append((job.number, job.kind, task.comparison.id, task.seconds))
-        kind = self.lose(job, task.comparison)
+        self.tasks.append((settings.number, settings.kind, task.comparison.id, task.seconds))
+        kind = self.lose(settings, task.comparison)
         if kind is not None:
             raise WorkerLost(kind, "lost on purpose")
         self.now += self.around
-        if job.kind == "memory":
+        if settings.kind == "memory":
             yield from memory_of(task.comparison)
             return
         self.now += task.seconds
-        yield visit_of(job.number, task.comparison, self.noise(task.comparison), task.seconds)
+        yield visit_of(settings.number, task.comparison, self.noise(task.comparison), task.seconds)
 
     def order(self, number):
         return [id for pass_, _, id, _ in self.tasks if pass_ == number]
@@ -184,8 +223,14 @@ class Workers:
 def workers(monkeypatch):
     """Runs in this test start no process and take no time; the fixture tells what they asked for."""
     stand_in = Workers()
-    monkeypatch.setattr(run, "WorkerProcess", stand_in)
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: stand_in.now))
+    clock = SimpleNamespace(monotonic=lambda: stand_in.now)
+    for module, name, other in (
+        (passes, "WorkerProcess", stand_in),
+        (devices, "WorkerProcess", stand_in),
+        (passes, "time", clock),
+        (pace, "time", clock),
+    ):
+        monkeypatch.setattr(module, name, other)
     return stand_in
 
 
@@ -212,16 +257,10 @@ def wait_until_gone():
 def measure_into():
     """Start a run as the command would, with a goal in passes unless told otherwise."""
 
-    def measure(folder, request, passes=3, goal=None, plan=None, **options):
+    def measure(folder, request, passes=3, goal=None, plan=None, precision=None, **options):
         known = {"preset": "quick", "threads": 1, "allocator": "keep", "timeout": 30.0}
-        return run.start(
-            folder,
-            request,
-            Options(**{**known, **options}),
-            goal or goals.Goal(passes, None, None, 0.1),
-            "gradbench run",
-            run.Progress(),
-            plan,
-        )
+        order = run.Order(request, Options(**{**known, **options}), "gradbench run", plan)
+        steering = Steering(goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None))
+        return run.start(folder, order, steering)
 
     return measure

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import conftest
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timing]
 
 ROOT = Path(__file__).parent.parent
 CELLS = "control-100-no_grad or chain-100-tracked or control-100-requires"

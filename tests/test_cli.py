@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -332,6 +333,24 @@ def test_a_report_that_cannot_be_written_is_refused(refuse, small_run, tmp_path,
     refuse("report", small_run, "--output", output)
 
 
+def test_a_report_that_is_interrupted_as_it_is_written_leaves_what_was_there(small_run, tmp_path):
+    """A pipe that nobody empties holds the command up in the middle of its write."""
+    page, part = tmp_path / "page.html", tmp_path / "page.html.part"
+    page.write_text("mine")
+    os.mkfifo(part)
+    process = subprocess.Popen(
+        [GRADBENCH, "report", small_run, "--output", page], stderr=subprocess.PIPE, text=True
+    )
+    with os.fdopen(os.open(part, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        assert select.select([reader], [], [], 60)[0]
+        assert process.poll() is None, "it ended before the pipe was full"
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (3, "gradbench: stopped: interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == [page]
+    assert page.read_text() == "mine"
+
+
 def test_a_report_does_not_take_the_place_of_a_folder(refuse, small_run, tmp_path):
     (tmp_path / "folder").mkdir()
     refuse("report", small_run, "--output", "../folder")
@@ -357,8 +376,8 @@ def test_a_folder_of_that_name_that_was_there_is_not_hidden_from_git(call, worke
 
 
 def test_a_run_that_is_asked_to_end_does_so_as_by_ctrl_c(call, workers):
-    def ended(job, comparison):
-        if job.number == 2:
+    def ended(settings, comparison):
+        if settings.number == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     workers.lose = ended
@@ -380,7 +399,7 @@ def test_a_run_says_what_it_found_and_a_quiet_one_only_where_it_is(call, workers
 
 
 def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
-    workers.lose = lambda job, comparison: "died"
+    workers.lose = lambda settings, comparison: "died"
     code, _, err = call("run", *SMALL, "--passes", "2", "--output", "out", "--quiet")
     assert code == 3
     assert err.startswith("gradbench: stopped: Nothing could be measured: lost on purpose (control/100/")
@@ -390,7 +409,9 @@ def test_a_run_of_nothing_ends_early_in_one_line_that_says_why(call, workers):
 
 
 def test_a_run_of_which_a_part_failed_is_done_and_says_so(call, workers):
-    workers.lose = lambda job, comparison: "hung" if job.number and comparison.workload == "chain" else None
+    workers.lose = lambda settings, comparison: (
+        "hung" if settings.number and comparison.workload == "chain" else None
+    )
     code, out, err = call(
         "run", "--workload", "control,chain", *SMALL[2:], "--passes", "3", "--output", "out"
     )

@@ -79,10 +79,10 @@ def test_giving_up_is_no_reason():
     made = results({}, passes=4)
     id = made.header.plan.comparisons[0].id
     made.visits.clear()
-    made.add(Failure(1, id, None, "time", "hung", "no answer within 2 s"))
+    made.add(Failure(1, id, None, "time", "hung", "silent for 2 s"))
     made.add(Failure(2, id, None, "time", "given up", "lost 3 visits in a row"))
     made.add(Failure(3, id, None, "time", "given up", "lost 3 visits in a row"))
-    assert "no answer within 2 s" in failed(made)
+    assert "silent for 2 s" in failed(made)
     assert "--timeout" in failed(made)
 
 

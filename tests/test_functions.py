@@ -278,7 +278,7 @@ def test_each_function_keeps_the_one_tensor_that_its_derivative_needs(name, of):
 
 
 @pytest.mark.parametrize("dtype", FLOATING)
-@pytest.mark.parametrize("size", [1, 100, 10_000, 1_000_000])
+@pytest.mark.parametrize("size", [1, *SIZES.values()])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_fused_function_keeps_input_output_and_at_most_one_more(form, size, dtype):
     x = sample(size, dtype)
@@ -326,13 +326,19 @@ def peaks(function, x):
     return peak(lambda: function(x)), peak(both)
 
 
-@pytest.mark.parametrize("size", [1, 100, 10_000, 1_000_000, 5_000_000])
+@functools.cache
+def peaks_of_the_chain(size):
+    return peaks(composed, sample(size, torch.float32))
+
+
+# The largest is beyond each form's own bounds: what is worth a compilation, a piece, a second thread.
+@pytest.mark.parametrize("size", [1, 100, 10_000, 1_000_000])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_fused_function_peaks_below_the_chain(form, size, monkeypatch):
     monkeypatch.undo()
     torch.set_num_threads(1)
     x = sample(size, torch.float32)
-    fused, chain = peaks(FUSED[form], x), peaks(composed, x)
+    fused, chain = peaks(FUSED[form], x), peaks_of_the_chain(size)
     assert fused[0] < chain[0]
     assert fused[1] < chain[1]
     # The result and at most one more; in backward the gradient, too. A number costs a few bytes.
@@ -404,14 +410,19 @@ def test_a_batch_of_gradients_at_once(form, size):
     torch.testing.assert_close(d, torch.stack([once, 2 * once]), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [60, 5000])
-@pytest.mark.parametrize("name", [*EVERY, "fused_apply"])
+@pytest.mark.parametrize(
+    ("name", "backend", "size"),
+    # That a graph has no break, and the right derivative, takes no kernels in C++; each of those takes seconds.
+    [
+        *((name, "aot_eager", size) for name in (*EVERY, "fused_apply") for size in (60, 5000)),
+        ("composed", "inductor", 5000),
+    ],
+)
 @let_torch_warn
-def test_within_a_compilation_of_the_whole_graph(name, size):
+def test_within_a_compilation_of_the_whole_graph(name, backend, size):
     torch._dynamo.reset()
     function = {**EVERY, "fused_apply": ExpSinSquare.apply}[name]
-    compiled = torch.compile(lambda x: function(x) * 2, fullgraph=True)
+    compiled = torch.compile(lambda x: function(x) * 2, fullgraph=True, backend=backend)
     x = sample(size, torch.float32).detach()
     y, d = value_and_gradient(compiled, x)
     expected, derivative = value_and_gradient(lambda x: function(x) * 2, x)

@@ -46,11 +46,13 @@ def thirteen():
         sum((1, 2, 3))
 
 
+@pytest.mark.timing
 def test_a_third_more_work_is_caught_with_a_sentence():
     with pytest.raises(AssertionError, match=r"candidate takes 1\.[23].* times baseline; at most 1.05 was"):
         assert_not_slower(thirteen, ten)
 
 
+@pytest.mark.timing
 def test_identical_code_passes_and_less_work_passes():
     assert assert_not_slower(ten_again, ten).verdict != "slower"
     assert assert_not_slower(ten, thirteen).ratio.mean < 0.95

@@ -174,7 +174,7 @@ def test_a_guard_loads_what_it_uses_and_no_table():
     loaded = loaded_by("guard")
     assert of(HEAVY, loaded) == []
     ours = {each.removeprefix("gradbench.") for each in of(["gradbench"], loaded)} - {"gradbench"}
-    # Beside the guards and the records it is Student's t, how many calls a batch holds, and figures for readers.
+    # Beside guards and records: Student's t, how many calls a batch holds, and figures for readers.
     others = {name for name in ours if folder(name) not in ("guard", "record", "errors")}
     assert others == {"analyse", "analyse.stats", "measure", "measure.calibration", "format"}
 

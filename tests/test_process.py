@@ -11,12 +11,13 @@ from synthetic import ENVIRONMENT
 
 from gradbench.errors import RequestError
 from gradbench.measure import goal as goals
+from gradbench.measure.passes import Steering
 from gradbench.measure.process import KEEP_PAGES, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import Finish, Ready, Task, WorkerSettings
 from gradbench.record.plan import Comparison, Expectation, Plan, Request, Variant
 from gradbench.record.visits import PassEnd, RunEnd
 
-JOB = WorkerSettings(1, "time", 0, 3)
+SETTINGS = WorkerSettings(1, "time", 0, 3)
 READY = msgspec.json.encode(Ready(ENVIRONMENT, 0.5)).decode()
 FINISH = msgspec.json.encode(Finish()).decode()
 UNTRACKED = Expectation(input_requires_grad=False, result_requires_grad=False, result_is_leaf=True)
@@ -65,7 +66,7 @@ def interpreter(tmp_path):
 
 
 def answers(python, timeout=5.0):
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+    with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
         worker.ready()
         return list(worker.visit(TASK, timeout))
 
@@ -77,16 +78,16 @@ def loss(python, timeout=5.0):
     return caught.value
 
 
-def test_a_worker_is_told_its_job_and_then_its_task(interpreter, tmp_path):
+def test_a_worker_gets_its_settings_and_then_its_task(interpreter, tmp_path):
     heard = tmp_path / "heard"
     answers(
         interpreter(
-            f"job = input(); say({READY!r}); task = input()\n"
-            f"open({str(heard)!r}, 'w').write(job + '\\n' + task); say({FINISH!r})"
+            f"settings = input(); say({READY!r}); task = input()\n"
+            f"open({str(heard)!r}, 'w').write(settings + '\\n' + task); say({FINISH!r})"
         )
     )
-    job, task = heard.read_text().splitlines()
-    assert msgspec.json.decode(job, type=WorkerSettings) == JOB
+    settings, task = heard.read_text().splitlines()
+    assert msgspec.json.decode(settings, type=WorkerSettings) == SETTINGS
     assert msgspec.json.decode(task, type=Task) == TASK
 
 
@@ -99,7 +100,7 @@ def test_a_worker_gets_its_hash_seed_padding_threads_and_allocator(
     python = interpreter(
         f"import json; json.dump(dict(os.environ), open({str(seen)!r}, 'w')); say({READY!r})"
     )
-    with WorkerProcess(JOB, 123, 45, allocator, python) as worker:
+    with WorkerProcess(SETTINGS, 123, 45, allocator, python) as worker:
         worker.ready()
     environment = msgspec.json.decode(seen.read_bytes())
     assert environment["PYTHONHASHSEED"] == "123"
@@ -150,13 +151,39 @@ def test_a_silent_worker_has_hung_and_is_ended_with_what_it_started(interpreter,
         wait_until_gone(int(pid))
 
 
-def test_a_worker_that_talks_on_and_on_has_hung(interpreter):
-    failure = (
-        '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":""}'
-    )
-    talk = f"say({READY!r})\nfor _ in range(300): say({failure!r}); time.sleep(0.01)\nsay({FINISH!r})"
-    lost = loss(interpreter(talk), timeout=0.5)
-    assert lost.kind == "hung"
+FAILURE = (
+    '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":""}'
+)
+
+
+def test_a_worker_that_takes_longer_in_all_but_is_never_silent_for_so_long_has_not_hung(interpreter):
+    talk = f"say({READY!r})\nfor _ in range(10): say({FAILURE!r}); time.sleep(0.2)\nsay({FINISH!r})"
+    assert len(answers(interpreter(talk), timeout=1.5)) == 10
+
+
+def test_a_worker_that_falls_silent_after_a_few_messages_is_told_by_the_limit(interpreter):
+    talk = f"say({READY!r})\nfor _ in range(5): say({FAILURE!r}); time.sleep(0.2)\ntime.sleep(60)"
+    assert "silent for 1 s; the process was ended" in str(loss(interpreter(talk), timeout=1.0))
+
+
+@pytest.mark.parametrize(
+    ("ending", "timeout"), [("os._exit(1)", 5.0), ("say('no message of ours')", 5.0), ("time.sleep(60)", 0.5)]
+)
+def test_a_group_of_processes_is_ended_only_while_its_number_is_its_own(
+    interpreter, monkeypatch, ending, timeout
+):
+    """Once a process has been waited for, the system may give its number to another."""
+    ended = []
+    real = os.killpg
+
+    def end(group, sign):
+        # Of a process that was waited for this raises.
+        ended.append(os.waitid(os.P_PID, group, os.WEXITED | os.WNOWAIT | os.WNOHANG))
+        real(group, sign)
+
+    monkeypatch.setattr(os, "killpg", end)
+    loss(interpreter(f"say({READY!r}); input(); input(); {ending}"), timeout)
+    assert len(ended) == 1
 
 
 def test_what_a_worker_said_before_it_died_is_kept(interpreter):
@@ -164,7 +191,7 @@ def test_what_a_worker_said_before_it_died_is_kept(interpreter):
         '{"type":"failure","number":1,"comparison":"c","variant":"a","stage":"","kind":"check","message":"m"}'
     )
     python = interpreter(f"say({READY!r}); input(); input(); say({failure!r}); os._exit(1)")
-    with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+    with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
         worker.ready()
         messages = worker.visit(TASK, 5.0)
         assert next(messages).message == "m"
@@ -188,7 +215,7 @@ def test_no_process_is_left_when_the_parent_stops_in_the_middle(interpreter):
     before = set(psutil.Process().children())
 
     def stop():
-        with WorkerProcess(JOB, 0, 0, "keep", python) as worker:
+        with WorkerProcess(SETTINGS, 0, 0, "keep", python) as worker:
             worker.ready()
             raise KeyboardInterrupt
 
@@ -246,7 +273,7 @@ def measure_once(tmp_path_factory):
         folder = tmp_path_factory.mktemp("faults") / "run"
         options = Options("by hand", 1, "keep", 3.0, memory=False)
         goal = goals.Goal(passes, None, None, 0.02)
-        run.start(folder, Request(), options, goal, "by hand", run.Progress(), plan)
+        run.start(folder, run.Order(Request(), options, "by hand", plan), Steering(goal))
         return read_results(folder)
 
     return measure

@@ -21,37 +21,41 @@ def clock(monkeypatch):
     return now
 
 
-def visit(told, clock, seconds, number=1, left=None):
-    told.visiting(number, CONTROL, left)
+def visit(shown, clock, seconds, number=1, left=None):
+    shown.visiting(number, CONTROL, left)
     clock.seconds += seconds
-    told.visited()
+    shown.visited()
 
 
 def test_what_is_being_done_is_said_and_how_long_it_took_and_will(clock):
-    told = progress.Told()
-    told.begin(1, 9)
-    told.starting(0)
-    assert told.doing == "memory: importing torch"
-    visit(told, clock, 10, number=0)
-    assert (told.doing, told.done, told.clock) == ("memory: control 100", "1/10", "0:10 elapsed, 1:30 left")
-    told.observing()
-    assert "observing" in told.doing
-    told.visiting(1, CONTROL, 20.0)
-    assert told.clock == "0:10 elapsed, 0:20 left"
+    shown = progress.BarProgress()
+    shown.begin(1, 9)
+    shown.starting(0)
+    assert shown.doing == "memory: importing torch"
+    visit(shown, clock, 10, number=0)
+    assert (shown.doing, shown.done, shown.clock) == (
+        "memory: control 100",
+        "1/10",
+        "0:10 elapsed, 1:30 left",
+    )
+    shown.observing()
+    assert "observing" in shown.doing
+    shown.visiting(1, CONTROL, 20.0)
+    assert shown.clock == "0:10 elapsed, 0:20 left"
 
 
 def test_of_an_end_that_is_not_known_nothing_is_said(clock):
-    told = progress.Told()
-    told.begin(1, None)
-    visit(told, clock, 5)
-    assert (told.done, told.clock) == ("1", "0:05 elapsed")
+    shown = progress.BarProgress()
+    shown.begin(1, None)
+    visit(shown, clock, 5)
+    assert (shown.done, shown.clock) == ("1", "0:05 elapsed")
 
 
 def test_a_log_has_a_line_when_there_was_none_for_a_while(clock, capsys):
-    told = progress.LineProgress()
-    told.begin(0, 12)
+    shown = progress.LineProgress()
+    shown.begin(0, 12)
     for _ in range(12):
-        visit(told, clock, 8)
+        visit(shown, clock, 8)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "gradbench: pass 1: control 100; 4/12 visits, 0:32 elapsed, 1:04 left",
@@ -59,28 +63,28 @@ def test_a_log_has_a_line_when_there_was_none_for_a_while(clock, capsys):
     ]
 
 
-def drawn(told, **console):
+def drawn(shown, **console):
     text = io.StringIO()
     screen = Console(file=text, width=100, force_terminal=True, **console)
-    with Bar(*progress._columns(told, screen), console=screen, auto_refresh=False) as bar:
+    with Bar(*progress._columns(shown, screen), console=screen, auto_refresh=False) as bar:
         bar.add_task("")
         bar.refresh()
     return text.getvalue()
 
 
 def test_a_bar_that_has_one_colour_only_is_left_out(clock):
-    told = progress.Told()
-    told.begin(0, 2)
-    visit(told, clock, 3)
-    assert "\u2501" in drawn(told, color_system="standard", no_color=False)
-    plain = drawn(told, no_color=True)
+    shown = progress.BarProgress()
+    shown.begin(0, 2)
+    visit(shown, clock, 3)
+    assert "\u2501" in drawn(shown, color_system="standard", no_color=False)
+    plain = drawn(shown, no_color=True)
     assert "\u2501" not in plain
     assert "pass 1: control 100 1/2 0:03 elapsed, 0:03 left" in plain
 
 
 def test_the_quiet_and_those_who_read_a_log_get_no_bar(capsys):
-    with progress.make_progress(True) as told, progress.doing("something", True):
-        assert type(told) is progress.Progress
-    with progress.make_progress(False) as told, progress.doing("something", False):
-        assert type(told) is progress.LineProgress
+    with progress.make_progress(True) as shown, progress.doing("something", True):
+        assert type(shown) is progress.Progress
+    with progress.make_progress(False) as shown, progress.doing("something", False):
+        assert type(shown) is progress.LineProgress
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ import numpy
 import pytest
 from synthetic import trial
 
-from gradbench.versus.judge import INSTALLATION, judge
+from gradbench.versus.judge import INSTALLATION, judge_trial
 from studies.releases import same
 from studies.releases.analysis import Study, closures, prices
 from studies.releases.figures import marks, over_releases
@@ -17,7 +17,7 @@ ID = "elementwise/100/float32/cpu"
 
 
 def study(**trials):
-    return Study({name: judge(made) for name, made in trials.items()})
+    return Study({name: judge_trial(made) for name, made in trials.items()})
 
 
 def three(one, other, whole):
@@ -49,7 +49,7 @@ def test_nothing_closes_without_three_releases():
 
 def test_the_price_of_a_method_is_its_time_over_the_baselines_on_each_side():
     """All times are 1 µs on side A; on B tracking costs 1.3 times, in pairs that drift together by 10 %."""
-    made = judge(trial({"tracked": 1.3}, machine=0.1, scatter=0.002))
+    made = judge_trial(trial({"tracked": 1.3}, machine=0.1, scatter=0.002))
     found = prices(made, ID, "tracked", "requires_grad_false")
     assert found.a.mean == pytest.approx(1.0)
     assert found.b.mean == pytest.approx(1.3, rel=0.01)
@@ -58,8 +58,8 @@ def test_the_price_of_a_method_is_its_time_over_the_baselines_on_each_side():
 
 
 def test_the_price_of_what_was_not_measured_is_not_known():
-    assert prices(judge(trial(pairs=1)), ID, "tracked", "requires_grad_false") is None
-    assert prices(judge(trial()), ID, "nothing", "requires_grad_false") is None
+    assert prices(judge_trial(trial(pairs=1)), ID, "tracked", "requires_grad_false") is None
+    assert prices(judge_trial(trial()), ID, "nothing", "requires_grad_false") is None
 
 
 def lasting(seed, shift):

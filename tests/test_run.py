@@ -1,7 +1,6 @@
 """Runs: how passes are made, stopped and gone on with. Most with stand-ins for the workers, some for real."""
 
 import contextlib
-import errno
 import gzip
 import itertools
 import json
@@ -20,11 +19,16 @@ from conftest import GRADBENCH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
-from gradbench.errors import EndedEarly, GradbenchError, RequestError
+from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import goal as goals
 from gradbench.measure import run
 from gradbench.measure.goal import Goal, make_goal
+from gradbench.measure.pace import REPORT_SECONDS
+from gradbench.measure.passes import Steering
+from gradbench.measure.progress import Progress
+from gradbench.measure.slices import SHORTEST_SLICE, share
 from gradbench.record.environment import FACTS, AcceleratorFacts
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Plan, Request
@@ -33,11 +37,10 @@ from gradbench.record.visits import Failure, Visit
 
 REQUEST = Request(("control", "elementwise", "chain"), ("no_grad", "tracked"), ("small", "medium"))
 IDS = [comparison.id for comparison in plan_run(REQUEST).comparisons]
-QUIET = run.Progress()
 
 
 def resume(folder, passes, budget=None):
-    return run.resume(folder, Goal(passes, budget, None, 0.1), QUIET)
+    return run.resume(folder, Steering(Goal(passes, budget, None, 0.1)))
 
 
 def visited(results):
@@ -61,7 +64,7 @@ def test_the_same_seed_makes_the_same_run_and_another_seed_another(workers, meas
         workers.started.clear()
         workers.tasks.clear()
         measure_into(tmp_path / str(place), msgspec.structs.replace(REQUEST, seed=seed))
-        processes = [(each.job, each.hash_seed, each.padding) for each in workers.started]
+        processes = [(each.settings, each.hash_seed, each.padding) for each in workers.started]
         seen.append((processes, [id for _, _, id, _ in workers.tasks]))
     assert seen[0] == seen[1]
     assert seen[0][0] != seen[2][0]
@@ -72,14 +75,14 @@ def test_every_pass_is_a_fresh_process_with_a_hash_seed_and_padding_of_its_own(
     workers, measure_into, tmp_path
 ):
     results = measure_into(tmp_path / "run", REQUEST, passes=8, threads=2)
-    assert [(each.job.number, each.job.kind) for each in workers.started] == [
+    assert [(each.settings.number, each.settings.kind) for each in workers.started] == [
         (0, "memory"), *((number, "time") for number in range(1, 9)),
     ]  # fmt: skip
     for name in ("hash_seed", "padding"):
         assert len({getattr(each, name) for each in workers.started}) == 9
         assert [getattr(each, name) for each in workers.started] == [getattr(p, name) for p in results.passes]
-    assert len({each.job.seed for each in workers.started}) == 9
-    assert {each.job.threads for each in workers.started} == {2}
+    assert len({each.settings.seed for each in workers.started}) == 9
+    assert {each.settings.threads for each in workers.started} == {2}
 
 
 @pytest.mark.parametrize("allocator", ["keep", "system"])
@@ -115,11 +118,14 @@ def test_the_header_keeps_the_request_the_options_the_plan_and_the_machine(worke
     assert header.plan == plan_run(REQUEST)
     assert header.options.threads == 3
     assert header.environment == workers.environment
+    assert header.labels == {method.name: method.label for method in METHODS}
 
 
 def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_into, tmp_path):
     bad = IDS[2]
-    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (2, bad) else None
+    workers.lose = lambda settings, comparison: (
+        "died" if (settings.number, comparison.id) == (2, bad) else None
+    )
     results = measure_into(tmp_path / "run", REQUEST, passes=3)
     assert visited(results) == once_each(3) - Counter({(2, bad): 1})
     (failure,) = results.failures
@@ -131,7 +137,9 @@ def test_a_lost_visit_is_a_failure_and_a_fresh_process_goes_on(workers, measure_
 
 def test_after_three_losses_in_a_row_a_comparison_is_not_tried_again(workers, measure_into, tmp_path):
     bad = IDS[0]
-    workers.lose = lambda job, comparison: "hung" if job.number > 1 and comparison.id == bad else None
+    workers.lose = lambda settings, comparison: (
+        "hung" if settings.number > 1 and comparison.id == bad else None
+    )
     results = measure_into(tmp_path / "run", REQUEST, passes=6)
     assert [(each.number, each.kind) for each in results.failures] == [
         (2, "hung"), (3, "hung"), (4, "hung"), (5, "given up"), (6, "given up"),
@@ -142,8 +150,8 @@ def test_after_three_losses_in_a_row_a_comparison_is_not_tried_again(workers, me
 
 def test_losses_that_are_not_in_a_row_do_not_add_up(workers, measure_into, tmp_path):
     bad = IDS[0]
-    workers.lose = lambda job, comparison: (
-        "died" if job.number % 3 and job.number and comparison.id == bad else None
+    workers.lose = lambda settings, comparison: (
+        "died" if settings.number % 3 and settings.number and comparison.id == bad else None
     )
     results = measure_into(tmp_path / "run", REQUEST, passes=9)
     assert [each.kind for each in results.failures] == ["died"] * 6
@@ -153,16 +161,40 @@ def test_losses_that_are_not_in_a_row_do_not_add_up(workers, measure_into, tmp_p
 def test_noisier_comparisons_get_longer_visits_in_the_same_time(workers, measure_into, tmp_path):
     noisy = IDS[1]
     workers.noise = lambda comparison: 0.01 if comparison.id == noisy else 0.001
-    measure_into(tmp_path / "run", REQUEST, passes=3)
+    # Seconds for three passes of visits of 0.5 s, where visits of 2 s are wanted.
+    goal = Goal(3, REPORT_SECONDS + 3 * (2.0 + 0.5 * len(IDS)), None, 2.0)
+    measure_into(tmp_path / "run", REQUEST, goal=goal, memory=False)
     for number in (1, 2, 3):
         seconds = {id: each for pass_, _, id, each in workers.tasks if pass_ == number}
-        assert sum(seconds.values()) == pytest.approx(0.1 * len(IDS))
         if number == 1:
-            assert list(seconds.values()) == pytest.approx([0.1] * len(IDS))
+            assert list(seconds.values()) == pytest.approx([sum(seconds.values()) / len(IDS)] * len(IDS))
         else:
-            assert seconds[noisy] == max(seconds.values())
+            assert seconds[noisy] == max(seconds.values()) <= 2.0
             assert seconds[noisy] > 3 * seconds[IDS[0]]
-            assert min(seconds.values()) >= 0.1 / 4
+            assert min(seconds.values()) >= SHORTEST_SLICE
+
+
+@given(
+    noise=st.dictionaries(st.text(), st.floats(0, 1e9) | st.just(0.0), min_size=1, max_size=40),
+    seconds=st.floats(0.001, 100),
+    longest=st.floats(0.01, 5),
+)
+def test_no_visit_is_shorter_or_longer_than_promised_and_all_fit_into_their_pass(noise, seconds, longest):
+    seconds = max(seconds, len(noise) * min(SHORTEST_SLICE, longest))
+    slices = share(noise, seconds, longest)
+    assert slices.keys() == noise.keys()
+    shortest = min(SHORTEST_SLICE, longest) * (1 - 1e-9)
+    assert all(shortest <= each <= longest for each in slices.values())
+    assert sum(slices.values()) <= seconds * (1 + 1e-9)
+    # What is there is used.
+    assert sum(slices.values()) == pytest.approx(min(seconds, longest * len(noise)))
+    for one, other in itertools.combinations(noise, 2):
+        if noise[one] > noise[other]:
+            assert slices[one] >= slices[other]
+
+
+def test_one_comparison_whose_noise_is_not_known_yet_makes_all_visits_equal():
+    assert share({"a": 0.1, "b": None}, 1.0, 2.0) == {"a": 0.5, "b": 0.5}
 
 
 def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_path):
@@ -184,7 +216,7 @@ def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_
 )
 @pytest.mark.parametrize("preset", ["quick", "standard", "thorough"])
 def test_what_is_asked_takes_the_place_of_the_preset(preset, asked, goal):
-    base = goals.PRESETS[preset]
+    base = goals.BUDGETS[preset]
     passes, budget, precision = goal
     assert make_goal(preset, *asked) == Goal(
         base.passes if passes == "preset" else passes,
@@ -212,7 +244,7 @@ def test_a_run_keeps_to_its_budget_and_uses_it(
     took = workers.now - began
     shortest = 2 * startup + 2 * len(IDS) * (around + 0.1)
     assert took <= max(budget, shortest)
-    assert took + run.REPORT_SECONDS >= budget / 2 or len(results.ends) - 1 == passes
+    assert took + REPORT_SECONDS >= budget / 2 or len(results.ends) - 1 == passes
     assert results.runs[0].reason == ("passes" if len(results.ends) - 1 == passes else "budget")
     assert visited(results) == once_each(len(results.ends) - 1)
 
@@ -231,15 +263,15 @@ def test_the_first_pass_is_made_whatever_the_budget(workers, measure_into, tmp_p
     assert results.runs[0].reason == "budget"
 
 
-def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, tmp_path, monkeypatch):
+def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, tmp_path):
     asked = []
 
     def precision(results):
         asked.append(len(results.ends) - 1)
         return 0.6 / asked[-1]
 
-    monkeypatch.setattr(run, "worst_precision", precision)
-    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(50, None, 0.05, 0.1))
+    goal = Goal(50, None, 0.05, 0.1)
+    results = measure_into(tmp_path / "run", REQUEST, goal=goal, precision=precision)
     # Never before the tenth pass, however narrow the intervals seem by then.
     assert asked[:3] == [10, 11, 12]
     assert visited(results) == once_each(12)
@@ -258,12 +290,12 @@ def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, 
     ],
 )
 def test_a_goal_is_asked_for_again_by_the_options_that_its_preset_does_not_imply(goal, options):
-    assert goal.options(goals.PRESETS["quick"]) == options
+    assert goal.options(goals.BUDGETS["quick"]) == options
 
 
-def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "worst_precision", lambda results: 0.5)
-    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(3, None, 0.05, 0.1))
+def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path):
+    goal = Goal(3, None, 0.05, 0.1)
+    results = measure_into(tmp_path / "run", REQUEST, goal=goal, precision=lambda _: 0.5)
     assert visited(results) == once_each(3)
     end = results.runs[0]
     assert (end.reason, end.asked, end.reached) == ("passes", 0.05, 0.5)
@@ -298,8 +330,8 @@ def test_a_process_that_cannot_start_later_ends_the_run_and_says_what_is_kept(
 
 
 def interrupt(number, id):
-    def lose(job, comparison):
-        if (job.number, comparison.id) == (number, id):
+    def lose(settings, comparison):
+        if (settings.number, comparison.id) == (number, id):
             raise KeyboardInterrupt
 
     return lose
@@ -323,7 +355,7 @@ def test_going_on_after_an_interrupt_completes_the_pass_and_adds_the_rest(worker
     workers.lose = interrupt(2, IDS[3])
     with pytest.raises(EndedEarly):
         measure_into(tmp_path / "run", REQUEST)
-    workers.lose = lambda job, comparison: None
+    workers.lose = lambda settings, comparison: None
     resume(tmp_path / "run", 4)
     results = read_results(tmp_path / "run")
     assert visited(results) == once_each(4)
@@ -373,7 +405,9 @@ def test_going_on_after_a_cut_at_any_line_measures_the_memory_of_every_variant(f
 
 
 def test_a_visit_that_was_lost_is_not_made_again(workers, measure_into, tmp_path):
-    workers.lose = lambda job, comparison: "died" if (job.number, comparison.id) == (1, IDS[0]) else None
+    workers.lose = lambda settings, comparison: (
+        "died" if (settings.number, comparison.id) == (1, IDS[0]) else None
+    )
     measure_into(tmp_path / "run", REQUEST, passes=1)
     workers.tasks.clear()
     resume(tmp_path / "run", 2)
@@ -394,7 +428,7 @@ def test_a_comparison_whose_baseline_failed_is_not_tried_again_in_that_pass(fini
     assert {number for number, _, _, _ in workers.tasks} == {3}
 
 
-class Told(run.Progress):
+class Counted(Progress):
     def __init__(self):
         self.visits, self.ended = None, 0
 
@@ -409,15 +443,15 @@ class Told(run.Progress):
 
 
 def test_progress_is_told_how_many_visits_are_to_come(finished, workers):
-    told = Told()
-    run.resume(finished, Goal(5, None, None, 0.1), told)
+    told = Counted()
+    run.resume(finished, Steering(Goal(5, None, None, 0.1), progress=told))
     assert told.visits == told.ended == 3 * len(IDS)
 
 
 def test_progress_counts_the_visits_of_a_pass_that_was_cut_off(finished, workers):
-    path, told = finished / FILENAME, Told()
+    path, told = finished / FILENAME, Counted()
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-4]))
-    run.resume(finished, Goal(3, None, None, 0.1), told)
+    run.resume(finished, Steering(Goal(3, None, None, 0.1), progress=told))
     assert told.visits == told.ended == len(IDS) + 2
 
 
@@ -503,18 +537,66 @@ def test_a_run_that_another_process_goes_on_with_is_refused(finished, workers):
     assert visited(resume(finished, 3)) == once_each(3)
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_disk_that_is_full_ends_the_run_in_one_line(workers, measure_into, tmp_path, monkeypatch, number):
-    write, count = Writer.write, itertools.count()
+FULL = """
+import resource, signal, sys
+from conftest import Workers
+from gradbench.cli import main
+from gradbench.measure import devices, passes
+passes.WorkerProcess = devices.WorkerProcess = Workers()
+# The system refuses what would make a file longer than this, as a full disk does.
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv[1:] = sys.argv[2:]
+main()
+"""
+ENOUGH = 10**9
+ASKED = ("--workload", "control", "--size", "small", "--method", "no_grad", "--passes", "3", "--no-report")
 
-    def full(self, record):
-        if next(count) >= number * 10:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(self, record)
 
-    monkeypatch.setattr(Writer, "write", full)
-    with pytest.raises(GradbenchError, match="No space left on device"):
-        measure_into(tmp_path / "run", REQUEST)
+def run_within(limit, *arguments):
+    """Run the command with stand-ins for workers, where no file can be longer than so many bytes."""
+    return subprocess.run(
+        [sys.executable, "-c", FULL, str(limit), "run", *map(str, arguments)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the length of a file")
+def test_a_full_disk_ends_a_run_with_the_command_to_go_on_and_a_file_that_can_be_gone_on_with(tmp_path):
+    whole = tmp_path / "whole"
+    done = run_within(ENOUGH, *ASKED, "--output", whole)
+    assert done.returncode == 0, done.stderr
+    lines = (whole / FILENAME).read_bytes().splitlines(keepends=True)
+    for last in (1, 3, len(lines) - 1):
+        folder = tmp_path / str(last)
+        kept = sum(map(len, lines[:last]))
+        # A part of the next record still fits.
+        done = run_within(kept + 20, *ASKED, "--output", folder)
+        assert done.returncode == 3
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("gradbench: stopped: cannot go on: File too large; ")
+        assert line.endswith(f"go on with: gradbench run --resume --output {folder} --passes 3")
+        before = read_results(folder)
+        assert (before.cut_off, before.length) == (0, pytest.approx(kept, abs=100))
+        done = run_within(ENOUGH, "--resume", "--output", folder, "--passes", "3", "--no-report")
+        assert done.returncode == 0, done.stderr
+        assert visited(read_results(folder)) == visited(read_results(whole))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the length of a file")
+def test_a_disk_that_holds_no_header_is_a_request_that_is_wrong_and_leaves_nothing(tmp_path):
+    done = run_within(1000, *ASKED, "--output", tmp_path / "run")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be written: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_schema_1_does_not_go_on(finished, workers):
+    before = edit_header(finished, lambda header: header.update(schema=1))
+    with pytest.raises(RequestError, match=r"an older gradbench wrote it, in schema 1, .*; start a new run"):
+        resume(finished, 5)
+    assert (finished / FILENAME).read_bytes() == before
+    assert workers.started == []
 
 
 # From here on with real processes.
@@ -537,9 +619,10 @@ def test_a_real_run_measures_its_plan(small_run):
         assert {"requires_grad_false", "twin", "twin_own_buffer", "empty", "no_grad"} <= set(visit.variants)
 
 
+@pytest.mark.timing
 def test_a_real_run_ends_with_its_budget(measure_into, tmp_path):
     began = time.monotonic()
-    goal = Goal(None, run.REPORT_SECONDS + 3.0, None, 0.2)
+    goal = Goal(None, REPORT_SECONDS + 3.0, None, 0.2)
     request = Request(("control",), ("no_grad",), ("small",))
     results = measure_into(tmp_path / "run", request, goal=goal, memory=False)
     assert time.monotonic() - began < 2 * goal.budget
@@ -657,13 +740,13 @@ def test_ctrl_c_before_anything_is_measured_writes_nothing(tmp_path, wait_until_
 
 LONG_VISIT = """
 import sys, msgspec, pathlib
-from gradbench.measure import goal as goals, run
+from gradbench.measure import goal as goals, passes, run
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import Options
 plan = msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Plan)
 options = Options("by hand", 1, "keep", 60.0, memory=False)
 goal = goals.Goal(1, None, None, 0.1)
-run.start(pathlib.Path(sys.argv[2]), Request(), options, goal, "", run.Progress(), plan)
+run.start(pathlib.Path(sys.argv[2]), run.Order(Request(), options, "", plan), passes.Steering(goal))
 """
 
 
@@ -716,7 +799,7 @@ def test_going_on_visits_only_what_is_due(workers, measure_into, tmp_path):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-12]))
     before = visited(results)
-    resumed = run.resume(folder, Goal(4, None, None, 0.1), QUIET)
+    resumed = run.resume(folder, Steering(Goal(4, None, None, 0.1)))
     assert visited(resumed) == before
 
 
@@ -729,18 +812,16 @@ def test_the_methods_are_observed_once_in_a_run_of_everything(workers, measure_i
     folder = tmp_path / "run"
     assert measure_into(folder, WHOLE, passes=1).observations == workers.observed
     assert read_results(folder).observations == workers.observed
-    assert run.resume(folder, Goal(2, None, None, 0.1), QUIET).observations == workers.observed
+    assert run.resume(folder, Steering(Goal(2, None, None, 0.1))).observations == workers.observed
 
 
 def test_a_run_of_named_workloads_does_not_observe_the_methods(workers, measure_into, tmp_path):
     assert measure_into(tmp_path / "run", REQUEST, passes=1).observations == []
 
 
-def test_a_precision_is_not_believed_before_ten_visits_of_each_comparison(
-    workers, measure_into, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(run, "worst_precision", lambda results: 1e-6)
-    results = measure_into(tmp_path / "run", WHOLE, goal=Goal(None, 5000.0, 0.01, 0.1))
+def test_a_precision_is_not_believed_before_ten_visits_of_each_comparison(workers, measure_into, tmp_path):
+    goal = Goal(None, 5000.0, 0.01, 0.1)
+    results = measure_into(tmp_path / "run", WHOLE, goal=goal, precision=lambda _: 1e-6)
     assert results.runs[-1].reason == "precision"
     assert max(begun.number for begun in results.passes) == 30
 
@@ -775,8 +856,8 @@ def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_wit
     results = measure_into(tmp_path / "run", on("all"), passes=2)
     assert {each.device for each in results.header.plan.comparisons} == set(GPUS)
     assert results.header.request.device == "cpu,cuda:0,cuda:1"
-    assert workers.started[0].job.kind == "devices"
-    assert all(each.job.accelerators for each in workers.started[1:])
+    assert workers.started[0].settings.kind == "devices"
+    assert all(each.settings.accelerators for each in workers.started[1:])
     again = resume(tmp_path / "run", 3)
     assert visited(again) == once_each(3, [each.id for each in results.header.plan.comparisons])
 
@@ -784,8 +865,8 @@ def test_all_devices_are_the_cpu_and_each_gpu_in_one_run_that_can_be_gone_on_wit
 def test_a_run_on_the_cpu_does_not_look_for_devices_nor_start_their_drivers(workers, measure_into, tmp_path):
     with_gpus(workers)
     measure_into(tmp_path / "run", REQUEST, passes=1)
-    assert {each.job.kind for each in workers.started} == {"memory", "time"}
-    assert not any(each.job.accelerators for each in workers.started)
+    assert {each.settings.kind for each in workers.started} == {"memory", "time"}
+    assert not any(each.settings.accelerators for each in workers.started)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "cuda:0,cuda:2", "cuda:x", "xpu"])

@@ -12,7 +12,7 @@ from gradbench.record import results, schema1
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.results import read_results
 from gradbench.versus import records as versus
-from gradbench.versus.judge import judge
+from gradbench.versus.judge import judge_trial
 from gradbench.versus.records import read_trial
 from studies.files import read_records
 from studies.instrument.order import Carried
@@ -108,7 +108,7 @@ def test_a_run_of_either_schema_is_read_and_summarised(schema):
 def test_a_trial_of_either_schema_is_read_and_judged(schema):
     path = SAMPLES / f"schema{schema}" / "versus.jsonl"
     assert read_lines(path, versus.FORMAT).schema == schema
-    judged = judge(read_trial(path))
+    judged = judge_trial(read_trial(path))
     assert judged.pairs == 1
     assert judged.calibration_task is not None
     assert all(each.seconds and each.memory == () for each in judged.variants)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradbench.analyse.traits import RULES, Characteristics, characteristics, in_words, words
+from gradbench.analyse.traits import RULES, Characteristics, characteristics, observed_in_words, words
 from gradbench.define.methods import METHODS
 from gradbench.define.probes import PROBES
 from gradbench.record.observation import Observation
@@ -172,14 +172,14 @@ def test_what_was_seen_beside_the_methods_is_told_in_words():
         "second_with": True,
         "new_name": None,
     }
-    assert in_words(observation("retain_graph", "", observed)) == [
+    assert observed_in_words(observation("retain_graph", "", observed)) == [
         "kept after a backward without it: 1,200 B",
         "a second backward without it works: no (Trying twice)",
         "kept after a backward with it: 0 B",
         "a second backward with it works: yes",
         "new name: none",
     ]
-    assert in_words(observation("training", "", {"at_7_5": 0.6954755187})) == [
+    assert observed_in_words(observation("training", "", {"at_7_5": 0.6954755187})) == [
         "the probability at 7.5: 0.6955"
     ]
 

@@ -14,9 +14,10 @@ from gradbench.analyse.summary import summarise
 from gradbench.analyse.user_model import user_file, user_model_findings
 from gradbench.define.user_model import plan_file, seeded
 from gradbench.define.workloads.user_model import NAME
-from gradbench.errors import RequestError
+from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
+from gradbench.measure.passes import Steering
 from gradbench.measure.protocol import FileFacts
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.user_model import plan_user_model, read
@@ -332,23 +333,15 @@ def test_a_method_that_is_none_is_refused_before_the_file_is_read(tmp_path):
 
 
 def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp_path):
-    def interrupted(job, comparison):
+    def interrupted(settings, comparison):
         raise KeyboardInterrupt
 
     workers.lose = interrupted
     file = tmp_path / "net.py"
-    with pytest.raises(run.EndedEarly, match=f"gradbench model {file} --resume --output"):
-        run.start(
-            tmp_path / "out",
-            REQUEST,
-            header().options,
-            Goal(1, None, None, 0.1),
-            "",
-            run.Progress(),
-            plan_of(),
-            file,
-        )
-    assert {each.job.file for each in workers.started} == {str(file)}
+    order = run.Order(REQUEST, header().options, "", plan_of(), file)
+    with pytest.raises(EndedEarly, match=f"gradbench model {file} --resume --output"):
+        run.start(tmp_path / "out", order, Steering(Goal(1, None, None, 0.1)))
+    assert {each.settings.file for each in workers.started} == {str(file)}
 
 
 def made(ratios=None, **changes):

@@ -21,7 +21,7 @@ from gradbench.record.plan import Request
 from gradbench.record.visits import Failure, Memory
 from gradbench.versus import text
 from gradbench.versus.cells import CALIBRATION_TASK, USUAL_METHODS, planned, written
-from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge
+from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge_trial
 from gradbench.versus.page import write_versus
 from gradbench.versus.records import (
     Options,
@@ -37,7 +37,7 @@ from gradbench.versus.trial import Watcher, measure, same_file
 
 
 def outcomes(made):
-    return {each.variant.name: each.outcome for each in judge(made).variants}
+    return {each.variant.name: each.outcome for each in judge_trial(made).variants}
 
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.05, "slower"), (0.95, "faster"), (1.0, "same")])
@@ -79,7 +79,7 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
             for visit in made.visits:
                 if visit.number <= look:
                     part.add(visit)
-            if any(each.outcome in ("slower", "faster") for each in judge(part).variants):
+            if any(each.outcome in ("slower", "faster") for each in judge_trial(part).variants):
                 alarms += 1
                 break
     # At a rate of 1 in 100 more than 9 of 300 come once in a thousand times.
@@ -103,14 +103,14 @@ def test_what_two_installations_differ_by_is_in_the_intervals_and_no_pair_lessen
         made = installed(seed)
         for shared, found in held.items():
             made.header = msgspec.structs.replace(made.header, shared=shared)
-            judged = judge(made)
+            judged = judge_trial(made)
             found += [each.ratio.low <= 1 <= each.ratio.high for each in judged.variants]
             if not shared:
                 assert not {"slower", "faster"} & {each.outcome for each in judged.variants}
     # 400 and more variants: 95 %, within three binomial errors; without it one in ten and more is missed.
     assert numpy.mean(held[False]) > 0.95 - 3 * 0.011
     assert numpy.mean(held[True]) < 0.9
-    many, few = (judge(installed(1, pairs)).variants[0].ratio for pairs in (90, 18))
+    many, few = (judge_trial(installed(1, pairs)).variants[0].ratio for pairs in (90, 18))
     assert 1.96 * INSTALLATION < math.log(many.high / many.mean) < math.log(few.high / few.mean)
 
 
@@ -133,12 +133,12 @@ def test_whether_the_sides_are_one_installation_is_told_and_of_old_trials_guesse
     made = trial(pairs=27)
     assert made.header.shared is None
     assert made.header.one_installation
-    assert "two installations" not in text.control(judge(made))
+    assert "two installations" not in text.control(judge_trial(made))
     other = msgspec.structs.replace(ENVIRONMENT, torch="0.1")
     sides = (made.header.sides[0], SideFacts("new", "0", other))
     made.header = msgspec.structs.replace(made.header, sides=sides)
     assert not made.header.one_installation
-    assert "two installations: what identical ones differ by, 0.50 %" in text.control(judge(made))
+    assert "two installations: what identical ones differ by, 0.50 %" in text.control(judge_trial(made))
     made.header = msgspec.structs.replace(made.header, shared=True)
     assert made.header.one_installation
 
@@ -178,11 +178,11 @@ def test_unbound_processes_are_compared_in_multiples_of_the_calibration_task():
     noisy = {"pairs": 27, "scatter": 0.005, "machine": 0.1}
     assert outcomes(trial({"no_grad": 1.05}, pinned=False, **noisy))["no_grad"] == "slower"
     assert outcomes(trial({"no_grad": 1.05}, pinned=True, **noisy))["no_grad"] == "cannot tell"
-    assert "net of the calibration task" in text.control(judge(trial(pinned=False)))
+    assert "net of the calibration task" in text.control(judge_trial(trial(pinned=False)))
 
 
 def test_the_calibration_task_says_what_the_machine_gave_the_two_sides():
-    judged = judge(trial(machine=0.01))
+    judged = judge_trial(trial(machine=0.01))
     assert judged.calibration_task.low < 1 < judged.calibration_task.high
     assert all(each.variant.role != "calibration_task" for each in judged.variants)
 
@@ -197,24 +197,24 @@ def test_sixty_four_bytes_more_are_told_before_anything_is_timed():
     made = trial(pairs=0)
     bytes_of(made, "A", "tracked")
     bytes_of(made, "B", "tracked", saved=464)
-    (worse,) = judge(made).worse
+    (worse,) = judge_trial(made).worse
     assert worse.variant.name == "tracked"
-    assert "saved 400 B to 464 B" in text.as_text(judge(made), 140)
+    assert "saved 400 B to 464 B" in text.as_text(judge_trial(made), 140)
 
 
 def test_fewer_bytes_are_told_and_are_not_worse():
     made = trial(pairs=0)
     bytes_of(made, "A", "tracked", saved=464)
     bytes_of(made, "B", "tracked")
-    assert judge(made).worse == []
-    assert "less in 1" in text.sentence(judge(made))
+    assert judge_trial(made).worse == []
+    assert "less in 1" in text.sentence(judge_trial(made))
 
 
 def test_more_allocations_are_told_and_are_not_worse(tmp_path):
     made = trial(pairs=0)
     bytes_of(made, "A", "tracked")
     bytes_of(made, "B", "tracked", allocations=2)
-    judged = judge(made)
+    judged = judge_trial(made)
     assert judged.worse == []
     assert "1 to 2 allocations" in text.as_text(judged, 140)
     write_versus(judged, tmp_path / "report.html")
@@ -226,7 +226,7 @@ def test_a_variant_that_fails_is_a_row_and_worse_where_it_fails_in_b_alone(side,
     made = trial(pairs=0)
     comparison = made.header.comparisons[0]
     made.add(SideFailure(side, Failure(1, comparison.id, "tracked", "check", "raised", "ValueError: no")))
-    judged = judge(made)
+    judged = judge_trial(made)
     assert {each.variant.name: each.outcome for each in judged.variants}["tracked"] == "failed"
     assert bool(judged.worse) == worse
     assert "ValueError: no" in text.as_text(judged, 140)
@@ -237,7 +237,7 @@ def test_a_comparison_that_ends_its_process_in_b_alone_is_broken_there():
     comparison = made.header.comparisons[0]
     for number in (1, 2, 3):
         made.add(SideFailure("B", Failure(number, comparison.id, None, "time", "died", "SIGSEGV")))
-    judged = judge(made)
+    judged = judge_trial(made)
     assert {each.outcome for each in judged.variants} == {"failed"}
     assert all(each.broken and each.worse for each in judged.variants)
     assert not any("more time" in note for note in text.notes(judged))
@@ -246,25 +246,25 @@ def test_a_comparison_that_ends_its_process_in_b_alone_is_broken_there():
 def test_a_visit_that_was_lost_once_does_not_break_what_was_timed():
     made = trial(pairs=27)
     made.add(SideFailure("B", Failure(3, made.header.comparisons[0].id, None, "time", "died", "killed")))
-    assert judge(made).worse == []
+    assert judge_trial(made).worse == []
 
 
 def test_bytes_that_are_known_on_one_side_only_are_not_the_same():
     made = trial(pairs=0)
     bytes_of(made, "A", "tracked")
-    assert "memory is not known" in text.sentence(judge(made))
+    assert "memory is not known" in text.sentence(judge_trial(made))
 
 
 def test_a_visit_without_its_calibration_task_is_left_out_where_times_are_net_of_it():
     made = trial(pairs=9, pinned=False)
     del made.visits[0].variants["calibration_task"]
-    assert {each.ratio.count for each in judge(made).variants} == {8}
+    assert {each.ratio.count for each in judge_trial(made).variants} == {8}
 
 
 def test_a_trial_is_decided_once_nothing_is_open():
-    assert not decided(judge(trial(pairs=5)))
-    assert decided(judge(trial(pairs=90, scatter=0.005)))
-    assert not decided(judge(trial(pairs=0)))
+    assert not decided(judge_trial(trial(pairs=5)))
+    assert decided(judge_trial(trial(pairs=90, scatter=0.005)))
+    assert not decided(judge_trial(trial(pairs=0)))
 
 
 def test_the_usual_trial_is_of_small_tensors_and_of_what_people_choose_between():
@@ -411,6 +411,7 @@ def found(gradbench, tmp_path_factory):
     return folder, done
 
 
+@pytest.mark.timing
 def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
     _, done = found
     assert done.returncode == 1, done.stderr
@@ -464,7 +465,7 @@ def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
     kept = read_trial(tmp_path / "t")
     assert len(kept.visits) == 1
     assert kept.end is None
-    assert any("interrupted" in note for note in text.notes(judge(kept)))
+    assert any("interrupted" in note for note in text.notes(judge_trial(kept)))
 
 
 def test_code_that_cannot_be_measured_at_all_is_a_request_that_is_wrong(gradbench, tmp_path):
@@ -599,7 +600,7 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path, content, says):
 
 
 def test_the_figure_has_each_variant_with_its_ratio_and_what_is_shown_is_filled(tmp_path):
-    judged = judge(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
+    judged = judge_trial(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
     write_versus(judged, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     (figure,) = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
@@ -617,5 +618,5 @@ def test_a_page_escapes_what_a_file_says(tmp_path):
     label = "<script>alert(1)</script>"
     sides = (SideFacts(label, "0", ENVIRONMENT), made.header.sides[1])
     made.header = msgspec.structs.replace(made.header, sides=sides, command=label)
-    write_versus(judge(made), tmp_path / "report.html")
+    write_versus(judge_trial(made), tmp_path / "report.html")
     assert label not in (tmp_path / "report.html").read_text()

@@ -40,7 +40,7 @@ def memory_differences(before: Memory | None, after: Memory | None) -> tuple[Mem
 def larger(found: Iterable[MemoryDifference] | None) -> bool:
     """Whether any figure of bytes is known to have grown.
 
-    The number of allocations is told and not judged: the same bytes in more pieces are no more memory, and
+    The number of allocations is shown and not judged: the same bytes in more pieces are no more memory, and
     what making the pieces takes is in the time.
     """
     return any(each.after > each.before for each in found or () if each.figure != COUNT)
@@ -64,9 +64,9 @@ def summed_up(variants: Sequence[Iterable[MemoryDifference] | None]) -> str:
         return "memory is not known"
     more = sum(larger(found) for found in known)
     less = sum(smaller(found) for found in known)
-    said = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    said = f"memory is {said} {len(known)} variants"
+    change = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
+    sentence = f"memory is {change} {len(known)} variants"
     if len(known) < len(variants):
-        said += f" of {len(variants)}, of which it is known"
+        sentence += f" of {len(variants)}, of which it is known"
     pieces = sum(any(each.figure == COUNT for each in found) for found in known)
-    return said + (f"; the number of allocations differs in {pieces}" if pieces else "")
+    return sentence + (f"; the number of allocations differs in {pieces}" if pieces else "")

@@ -96,13 +96,13 @@ def words(trait: str, observed: Mapping[str, Value]) -> str:
     Raises KeyError for a trait that has no words: what the probes of no method saw is shown as it is.
     """
     if trait in _COUNTED:
-        said = _COUNTED[trait](observed)
+        found = _COUNTED[trait](observed)
     else:
         fits = (
             r.words for r in RULES[trait] if all(observed.get(key) is value for key, value in r.when.items())
         )
-        said = next(fits, None)
-    return said or "other: " + ", ".join(f"{key}={value}" for key, value in observed.items())
+        found = next(fits, None)
+    return found or "other: " + ", ".join(f"{key}={value}" for key, value in observed.items())
 
 
 def _bytes(name: str) -> Callable[[Mapping[str, Value]], str | None]:
@@ -162,8 +162,8 @@ def characteristics(observations: Iterable[Observation]) -> list[Characteristics
     rows: dict[str, dict[str, str]] = {}
     for each in observations:
         if each.method and each.trait in Characteristics.__struct_fields__:
-            said = f"failed: {each.error}" if each.error else words(each.trait, each.observed)
-            rows.setdefault(each.method, {})[each.trait] = said
+            cell = f"failed: {each.error}" if each.error else words(each.trait, each.observed)
+            rows.setdefault(each.method, {})[each.trait] = cell
     return [Characteristics(method, **row) for method, row in rows.items()]
 
 
@@ -276,7 +276,7 @@ class Answer:
 def answers(observations: Iterable[Observation]) -> list[Answer]:
     """What the probes of no method observed, in their order."""
     return [
-        Answer(each.question, (each.error,) if each.error else tuple(in_words(each)))
+        Answer(each.question, (each.error,) if each.error else tuple(observed_in_words(each)))
         for each in observations
         if not each.method
     ]
@@ -285,19 +285,19 @@ def answers(observations: Iterable[Observation]) -> list[Answer]:
 _IN_BYTES = ("kept_without", "kept_with")
 
 
-def in_words(observation: Observation) -> list[str]:
+def observed_in_words(observation: Observation) -> list[str]:
     """What a probe of no method saw, each in words; a name of another version, without words, as it is."""
     known = OBSERVED.get(observation.trait, {})
     observed = observation.observed
-    said = []
+    lines = []
     for name, value in observed.items():
         # Why an attempt failed stands behind the word that it did.
         if name.endswith("_says") and name.removesuffix("_says") in observed:
             continue
         why = observed.get(f"{name}_says")
         words = known.get(name, name.replace("_", " "))
-        said.append(f"{words}: {_value(value, name)}" + (f" ({why})" if why else ""))
-    return said
+        lines.append(f"{words}: {_value(value, name)}" + (f" ({why})" if why else ""))
+    return lines
 
 
 def _value(value: Value, name: str) -> str:

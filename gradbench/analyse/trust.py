@@ -57,24 +57,24 @@ _LONG_KERNELS = 20e-6
 def agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     """Whether the device's time by events is what the profiler sees its kernels take."""
     found = [
-        (variant.device.mean / seen.seconds, seen.count, f"{each.comparison.id}, {variant.name}")
+        (variant.device.mean / kernels.seconds, kernels.count, f"{each.comparison.id}, {variant.name}")
         for each in comparisons
         for variant in each.methods
         if variant.device is not None
-        and (seen := variant.kernels) is not None
-        and seen.count
-        and seen.seconds / seen.count > _LONG_KERNELS
+        and (kernels := variant.kernels) is not None
+        and kernels.count
+        and kernels.seconds / kernels.count > _LONG_KERNELS
     ]
     if not found:
         return None
     apart = [abs(ratio - 1) for ratio, *_ in found]
-    worst, kernels, where = max(found, key=lambda each: abs(each[0] - 1))
+    worst, count, where = max(found, key=lambda each: abs(each[0] - 1))
     within = sum(difference <= 0.03 for difference in apart)
     return Finding(
         f"Two clocks of the device: in {len(found)} variants whose kernels take more than "
         f"{format.seconds(_LONG_KERNELS)} each, its time by events is that of the kernels by the profiler "
         f"within {format.percent(statistics.median(apart))} in the median, and "
         f"{format.percent(max(apart))} at worst.",
-        f"Within 3 %: {within} of {len(found)}. The worst is {format.significant(worst)} times, of {kernels} "
-        f"kernel{'' if kernels == 1 else 's'}, in {where}. Events see what lies between kernels as well.",
+        f"Within 3 %: {within} of {len(found)}. The worst is {format.significant(worst)} times, of {count} "
+        f"kernel{'' if count == 1 else 's'}, in {where}. Events see what lies between kernels as well.",
     )

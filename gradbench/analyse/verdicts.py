@@ -21,7 +21,7 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import Variant
 from gradbench.record.visits import Failure
 
-# Within this the reader is told "the same": a tenth of the smallest difference that the guide claims.
+# A difference within this is called "the same": a tenth of the smallest difference that the guide claims.
 SAME_MARGIN = 0.01
 
 

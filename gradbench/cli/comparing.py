@@ -198,11 +198,11 @@ def versus(asked: VersusOptions) -> None:
     Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
     3 ended early, and says what is kept.
     """
-    from gradbench.versus.judge import judge
+    from gradbench.versus.judge import judge_trial
     from gradbench.versus.text import as_data, as_text
 
     trial = _trial(asked)
-    judged = judge(trial)
+    judged = judge_trial(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if asked.as_json else as_text(judged, columns(80, 160)))
     if asked.with_report:
         _report(judged, asked.as_json)

@@ -58,13 +58,13 @@ def report(results: Path | None, output: Path | None) -> None:
 
 
 def _report_trial(results: Path, output: Path | None) -> None:
-    from gradbench.versus.judge import judge
+    from gradbench.versus.judge import judge_trial
     from gradbench.versus.page import write_versus
     from gradbench.versus.records import read_trial
 
     trial = read_trial(results)
     page = output or trial.path.parent / "report.html"
-    write_versus(judge(trial), page)
+    write_versus(judge_trial(trial), page)
     click.echo(f"report: {page}")
 
 

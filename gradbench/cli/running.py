@@ -28,9 +28,11 @@ from gradbench.cli.options import (
 )
 from gradbench.cli.reading import analysis_of, build_report
 from gradbench.errors import EndedEarly
-from gradbench.measure.goal import PRESETS, Goal, make_goal
+from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
+    from gradbench.measure.passes import Steering
+    from gradbench.measure.progress import Progress
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
     from gradbench.record.results import Header, Options
@@ -100,7 +102,7 @@ class ModelOptions(Measuring):
 @click.command()
 @click.option(
     "--preset",
-    type=click.Choice(list(PRESETS)),
+    type=click.Choice(list(BUDGETS)),
     default="standard",
     show_default=True,
     help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
@@ -134,18 +136,12 @@ def run(asked: RunOptions) -> None:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, goal, progress)
+            results = runs.resume(folder, _steering(goal, progress))
     else:
         goal = asked.goal(asked.preset)
         with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
-            results = runs.start(
-                folder,
-                asked.request,
-                asked.recorded(asked.timeout),
-                goal,
-                command_line(sys.argv[1:]),
-                progress,
-            )
+            order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
+            results = runs.start(folder, order, _steering(goal, progress))
     _finish(results.path, asked)
 
 
@@ -173,7 +169,7 @@ def model(asked: ModelOptions) -> None:
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, goal, progress, user_model.plan, file)
+            results = runs.resume(folder, _steering(goal, progress), user_model.plan, file)
     else:
         from gradbench.record.plan import Request
 
@@ -187,10 +183,17 @@ def model(asked: ModelOptions) -> None:
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
         command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
-            results = runs.start(
-                folder, user_model.request, options, goal, command, progress, user_model.plan, file
-            )
+            order = runs.Order(user_model.request, options, command, user_model.plan, file)
+            results = runs.start(folder, order, _steering(goal, progress))
     _finish(results.path, asked)
+
+
+def _steering(goal: Goal, progress: Progress) -> Steering:
+    """What ends a run, and what shows its progress."""
+    from gradbench.analyse.summary import worst_precision
+    from gradbench.measure.passes import Steering
+
+    return Steering(goal, worst_precision, progress)
 
 
 def _resumed(asked: Measuring) -> tuple[Path, Header]:

@@ -18,6 +18,7 @@ from gradbench.doctor.check import Check, State
 from gradbench.errors import EndedEarly
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
+from gradbench.measure.passes import Steering
 from gradbench.record.plan import Request
 from gradbench.record.results import Options, Results
 
@@ -35,14 +36,12 @@ def measure_noise(device: str = "cpu", passes: int = 6) -> list[Check]:
     sizes = ("small", "large") if device == "cpu" else ("small", "large", "1e7")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            results = run.start(
-                Path(folder) / "run",
+            order = run.Order(
                 Request(("elementwise",), ("no_grad", "tracked"), sizes, device),
                 Options("doctor", 1, "keep", 30.0, memory=False),
-                Goal(passes, None, None, 0.5),
                 "gradbench doctor",
-                run.Progress(),
             )
+            results = run.start(Path(folder) / "run", order, Steering(Goal(passes, None, None, 0.5)))
         except EndedEarly:
             raise EndedEarly("interrupted; nothing was kept") from None
         return _noise(results)

@@ -12,7 +12,7 @@ FEWEST_FOR_PRECISION = 10
 
 
 @dataclass(frozen=True)
-class Preset:
+class Budget:
     """How much a run measures: passes, seconds per visit at most, and seconds in all."""
 
     passes: int
@@ -22,10 +22,10 @@ class Preset:
 
 # Many short passes: processes differ by 10 to 100 times what a visit of half a second leaves open, so
 # time is better spent on another process than on a longer visit (METHODOLOGY.md has the figures).
-PRESETS = {
-    "quick": Preset(passes=10, slice=0.2, budget=42),
-    "standard": Preset(passes=36, slice=0.55, budget=285),
-    "thorough": Preset(passes=120, slice=1.1, budget=1800),
+BUDGETS = {
+    "quick": Budget(passes=10, slice=0.2, budget=42),
+    "standard": Budget(passes=36, slice=0.55, budget=285),
+    "thorough": Budget(passes=120, slice=1.1, budget=1800),
 }
 
 
@@ -45,7 +45,7 @@ class Goal:
     precision: float | None
     slice: float
 
-    def options(self, preset: Preset | None) -> list[str]:
+    def options(self, preset: Budget | None) -> list[str]:
         """The options that ask for this goal again where the preset of the run does not."""
         if preset is not None and self == Goal(preset.passes, preset.budget, None, preset.slice):
             return []
@@ -60,7 +60,7 @@ def make_goal(preset: str, passes: int | None, budget: float | None, precision: 
     A budget without passes is filled with passes; passes without a budget have no limit of time; a
     precision alone has the preset's budget.
     """
-    base = PRESETS[preset]
+    base = BUDGETS[preset]
     if passes is not None and passes < 1:
         raise RequestError(f"--passes {passes}: expected a whole number of passes, at least 1")
     if budget is not None and not 10 <= budget < 1e7:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Set
 from typing import Literal
 
@@ -54,7 +53,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        job: WorkerSettings,
+        settings: WorkerSettings,
         hash_seed: int,
         padding: int,
         allocator: Allocator,
@@ -64,8 +63,8 @@ class WorkerProcess:
         environment = {key: value for key, value in os.environ.items() if key not in KEEP_PAGES} | {
             "PYTHONHASHSEED": str(hash_seed),
             "GRADBENCH_PADDING": "x" * padding,
-            "OMP_NUM_THREADS": str(job.threads),
-            "MKL_NUM_THREADS": str(job.threads),
+            "OMP_NUM_THREADS": str(settings.threads),
+            "MKL_NUM_THREADS": str(settings.threads),
         }
         if allocator == "keep":
             environment |= KEEP_PAGES
@@ -89,7 +88,7 @@ class WorkerProcess:
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._decoder = msgspec.json.Decoder(Message)
-        self._send(job)
+        self._send(settings)
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -116,7 +115,7 @@ class WorkerProcess:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
             self.kill()
-            raise WorkerLost("hung", f"no answer within {timeout:.0f} s; the process was ended") from None
+            raise WorkerLost("hung", f"silent for {timeout:.0f} s; the process was ended") from None
         if line is None:
             raise WorkerLost("died", self._last_words())
         try:
@@ -128,7 +127,10 @@ class WorkerProcess:
         return message
 
     def _last_words(self) -> str:
-        code = self._process.wait()
+        self._await_exit()
+        # What it started may still live.
+        self.kill()
+        code = self._process.returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
@@ -150,7 +152,7 @@ class WorkerProcess:
     def visit(self, task: Task, timeout: float) -> Iterator[Message]:
         """Give it one task; yield what it says until it is done.
 
-        Raises WorkerLost when it dies, or when the whole visit takes longer than `timeout` seconds.
+        Raises WorkerLost when it dies, or says nothing for `timeout` seconds.
         """
         for message in self.ask(task, timeout):
             if isinstance(message, Finish):
@@ -160,27 +162,38 @@ class WorkerProcess:
     def ask(self, request: Task | Turn, timeout: float) -> Iterator[Message]:
         """Send it a request; yield what it says, for as long as it is listened to.
 
-        Raises WorkerLost when it dies, or is still listened to after `timeout` seconds.
+        Raises WorkerLost when it dies, or says nothing for `timeout` seconds.
         """
         self._send(request)
-        until = time.monotonic() + timeout
         while True:
-            yield self._hear(max(0.0, until - time.monotonic()))
+            yield self._hear(timeout)
 
     def bind(self, processors: Set[int]) -> None:
         """Have its first thread, and those that it starts from now on, run on these alone (Linux)."""
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(self._process.pid, processors)
 
+    def _await_exit(self) -> None:
+        """Wait until it has ended, and leave it to be waited for: until then its id is no other process's."""
+        if self._process.returncode is None and hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            # On Windows, and on older Pythons of macOS, what it started outlives it.
+            self._process.wait()
+
     def kill(self) -> None:
-        """End it now, and whatever it started, which may still live when it does not."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                # Windows has no groups to end: what the worker started there outlives it.
-                self._process.kill()
-        self._process.wait()
+        """End it now, and whatever it started, which may still live when it does not.
+
+        Once it has been waited for, its id may be that of another process, or of another's group.
+        """
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    # Windows has no groups to end: what the worker started there outlives it.
+                    self._process.kill()
+            self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):

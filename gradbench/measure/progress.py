@@ -8,11 +8,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gradbench.measure.run import Progress
 from gradbench.record.plan import Comparison
 
 # Seconds without a word after which one who watches a log would think that nothing happens.
 SILENCE = 30.0
+
+
+class Progress:
+    """What a run tells while it goes on; this one keeps quiet."""
+
+    def begin(self, memory: int, visits: int | None) -> None:
+        """The run begins: visits that count bytes, and those that take time, where their number is known."""
+
+    def starting(self, number: int) -> None:
+        """A process starts for pass `number`; it imports torch first."""
+
+    def observing(self) -> None:
+        """What the methods do to tensors is observed."""
+
+    def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
+        """A visit begins, in pass `number` (0: memory); seconds left for the run, where known."""
+
+    def visited(self) -> None:
+        """A visit ended."""
 
 
 @contextmanager
@@ -27,10 +45,10 @@ def make_progress(quiet: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    told, console = Told(), Console(stderr=True)
-    with Bar(*_columns(told, console), console=console) as bar:
+    shown, console = BarProgress(), Console(stderr=True)
+    with Bar(*_columns(shown, console), console=console) as bar:
         bar.add_task("")
-        yield told
+        yield shown
 
 
 @contextmanager
@@ -45,7 +63,7 @@ def doing(what: str, quiet: bool) -> Iterator[None]:
         yield
 
 
-def _columns(told: Told, console: Any) -> Iterator[Any]:
+def _columns(shown: BarProgress, console: Any) -> Iterator[Any]:
     """What a bar shows, asked whenever it is drawn."""
     from rich.progress import ProgressColumn, Task
     from rich.progress_bar import ProgressBar
@@ -62,19 +80,19 @@ def _columns(told: Told, console: Any) -> Iterator[Any]:
         def render(self, task: Task) -> Any:
             return self._draw(task)
 
-    yield Column(lambda task: Text(told.doing))
+    yield Column(lambda task: Text(shown.doing))
     if coloured:
         yield Column(
             lambda task: ProgressBar(
-                told.total, told.visits, 30, pulse=told.total is None, animation_time=task.get_time()
+                shown.total, shown.visits, 30, pulse=shown.total is None, animation_time=task.get_time()
             )
         )
-    yield Column(lambda task: Text(told.done))
-    yield Column(lambda task: Text(told.clock))
+    yield Column(lambda task: Text(shown.done))
+    yield Column(lambda task: Text(shown.clock))
 
 
-class Told(Progress):
-    """What a run has told, and the words for it."""
+class BarProgress(Progress):
+    """How far a run is, in words, for whoever draws it."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -125,15 +143,15 @@ def _clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-class LineProgress(Told):
+class LineProgress(BarProgress):
     """A line when there was none for a while, so that the log of a run that goes on shows it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = self._began
+        self._last = self._began
 
     def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
         super().visiting(number, comparison, left)
-        if time.monotonic() - self._said >= SILENCE:
-            self._said = time.monotonic()
+        if time.monotonic() - self._last >= SILENCE:
+            self._last = time.monotonic()
             print(f"gradbench: {self.doing}; {self.done} visits, {self.clock}", file=sys.stderr, flush=True)

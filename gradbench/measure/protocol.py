@@ -134,7 +134,7 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     """The worker is done with a task and waits for the next.
 
     Attributes:
-        imported: modules that it has imported from the job's sources, where it was given some.
+        imported: modules that it has imported from the sources of its settings, where those name some.
     """
 
     imported: int = 0

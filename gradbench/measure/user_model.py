@@ -96,8 +96,8 @@ def read(file: Path) -> str:
 
 def inspect_file(file: Path, text: str, seed: int, threads: int) -> FileFacts:
     """What a worker sees of the file. Raises RequestError with what is wrong with it."""
-    job = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
-    with WorkerProcess(job, 0, 0, "system") as worker:
+    settings = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
+    with WorkerProcess(settings, 0, 0, "system") as worker:
         worker.ready()
         try:
             # To load a model and to call it a few times may take as long as torch itself.

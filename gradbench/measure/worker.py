@@ -115,19 +115,19 @@ class Rounds(NamedTuple):
 class Worker:
     """Answers tasks until its input ends."""
 
-    def __init__(self, job: WorkerSettings, output: BinaryIO, source: BinaryIO) -> None:
-        """Write messages to `output`; turns, where the job is to take turns, come in on `source`."""
-        self._job = job
+    def __init__(self, settings: WorkerSettings, output: BinaryIO, source: BinaryIO) -> None:
+        """Write messages to `output`; turns, where the settings say so, come in on `source`."""
+        self._settings = settings
         self._output = output
         self._source = source
-        self._random = random.Random(job.seed)
+        self._random = random.Random(settings.seed)
         # The device that is measured on, where it is not the CPU.
         self._accelerator: clock.Accelerator | None = None
         self._broken = ""
-        torch.set_num_threads(job.threads)
-        if job.file:
+        torch.set_num_threads(settings.threads)
+        if settings.file:
             # As for a program; not before torch, whose imports nothing there may take the place of.
-            sys.path.insert(0, os.path.dirname(job.file))  # noqa: PTH120
+            sys.path.insert(0, os.path.dirname(settings.file))  # noqa: PTH120
 
     def say(self, message: Message) -> None:
         """Send one message to the parent."""
@@ -163,13 +163,13 @@ class Worker:
             if comparison.device != "cpu":
                 self._accelerator = clock.Accelerator(comparison.device)
             variants = built = self._build(comparison)
-            if self._accelerator is None and self._job.kind != "time":
+            if self._accelerator is None and self._settings.kind != "time":
                 self._accelerator = self._found(comparison)
-            if self._job.kind == "memory":
+            if self._settings.kind == "memory":
                 self._memory(comparison, variants)
-            while variants and self._job.kind != "memory":
+            while variants and self._settings.kind != "memory":
                 try:
-                    if self._job.kind == "turns":
+                    if self._settings.kind == "turns":
                         self._turns(variants)
                     else:
                         self._time(comparison, variants, seconds, started)
@@ -182,12 +182,12 @@ class Worker:
                 if self._broken:
                     break
         except Exception as error:
-            self._fail(comparison, None, self._job.kind, error)
+            self._fail(comparison, None, self._settings.kind, error)
         finally:
             for ready in built:
                 ready.close()
             gc.enable()
-            if self._job.file:
+            if self._settings.file:
                 # The functions of the file hold its names, and so the model, in a circle.
                 gc.collect()
 
@@ -203,7 +203,7 @@ class Worker:
     def _inspect_file(self, text: str) -> None:
         from gradbench.measure.user_file import inspect_user_file
 
-        self.say(inspect_user_file(text, self._job.file, self._job.seed, self._job.threads))
+        self.say(inspect_user_file(text, self._settings.file, self._settings.seed, self._settings.threads))
 
     def _observe(self) -> None:
         from gradbench.measure.probes import observe_traits
@@ -229,20 +229,22 @@ class Worker:
             # What follows is of the allocator's own blocks, and advice on its settings.
             text = text.partition(" Of the allocated memory")[0]
         line = " ".join(text.split())[:500]
-        self.say(Failure(self._job.number, comparison.id, variant, stage, kind, line))
+        self.say(Failure(self._settings.number, comparison.id, variant, stage, kind, line))
 
     def _build(self, comparison: Comparison) -> list[ReadyVariant]:
         """The variants that are set up and pass their checks, made in random order.
 
         Without the baseline there is nothing to compare with: then its failure is the visit's.
         """
-        shared = prepare(comparison, self._job.file)
+        shared = prepare(comparison, self._settings.file)
         # The results of all are held against those of a baseline that is then thrown away. Were the
         # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
         variant = comparison.baseline
         try:
             baseline = check_variant(ReadyVariant(variant, shared), comparison)
-            answer = expected_answer(comparison, variant, shared) if self._job.number <= ANSWERED else None
+            answer = (
+                expected_answer(comparison, variant, shared) if self._settings.number <= ANSWERED else None
+            )
             if answer is not None:
                 check_answer(_result(baseline), answer, comparison)
         except Exception as error:
@@ -261,7 +263,7 @@ class Worker:
                 if variant.answer is None:
                     if y is not None and baseline is not None:
                         check_same(y, baseline, comparison)
-                elif self._job.number <= ANSWERED:
+                elif self._settings.number <= ANSWERED:
                     own = expected_answer(comparison, variant, shared)
                     if own is not None:
                         check_answer(_result(y), own, comparison)
@@ -337,7 +339,7 @@ class Worker:
             variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
         self.say(
             Visit(
-                number=self._job.number,
+                number=self._settings.number,
                 comparison=comparison.id,
                 rounds=len(rounds.wall),
                 timed_seconds=ended - begun,
@@ -356,8 +358,8 @@ class Worker:
     def _calibrated(self, variants: list[ReadyVariant], device: clock.DeviceClock | None) -> list[int]:
         """The calls in a batch of each variant. Raises VariantFailed."""
         if device is None:
-            return [calibrate(partial(_run, ready), self._job.batch_seconds) for ready in variants]
-        wanted = max(self._job.batch_seconds, clock.BATCH_SECONDS)
+            return [calibrate(partial(_run, ready), self._settings.batch_seconds) for ready in variants]
+        wanted = max(self._settings.batch_seconds, clock.BATCH_SECONDS)
         return [_timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
 
     def _turns(self, variants: list[ReadyVariant]) -> None:
@@ -463,20 +465,20 @@ def main() -> None:
     _die_with_parent()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSettings)
-    worker = Worker(job, output, sys.stdin.buffer)
+    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSettings)
+    worker = Worker(settings, output, sys.stdin.buffer)
     # What is there now stays: without this every collection walks all of torch, 0.1 s each.
     gc.collect()
     gc.freeze()
-    environment = observe(accelerators=job.accelerators)
-    free, lacks = inspect_devices(environment.devices) if job.kind == "devices" else ({}, {})
+    environment = observe(accelerators=settings.accelerators)
+    free, lacks = inspect_devices(environment.devices) if settings.kind == "devices" else ({}, {})
     took = time.perf_counter() - _STARTED
     worker.say(Ready(environment, took, __version__, free, lacks, PROTOCOL, torch.__file__ or ""))
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)
         worker.visit(task)
-        worker.say(Finish(imported_from(job.sources) if job.sources else 0))
+        worker.say(Finish(imported_from(settings.sources) if settings.sources else 0))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import gzip
@@ -110,7 +111,8 @@ class Writer:
         Raises OSError, with nothing changed, where it cannot be written or another process writes to it.
         """
         self.path = path
-        self._file = path.open("xb" if length is None else "r+b")
+        # Without a buffer: bytes that a full disk has refused would be tried again, and fail again, at close.
+        self._file = path.open("xb" if length is None else "r+b", buffering=0)
         if fcntl is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,10 +127,46 @@ class Writer:
             self._file.seek(0, os.SEEK_END)
 
     def write(self, record: msgspec.Struct) -> None:
-        """Append one record; it survives a kill of this process from here on."""
-        self._file.write(_encoder.encode(record) + b"\n")
-        self._file.flush()
+        """Append one record; it survives a kill of this process from here on.
+
+        Raises OSError where the disk refuses it; the file then ends with the record before.
+        """
+        begin = self._file.tell()
+        rest = memoryview(_encoder.encode(record) + b"\n")
+        try:
+            # A disk that is nearly full takes a part.
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._file.truncate(begin)
+                self._file.seek(begin)
+            raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Raises OSError where a disk behind a network tells only now that it is full."""
         self._file.close()
+
+
+def create(path: Path, header: msgspec.Struct) -> Writer:
+    """Create a file of records with its first line, and the folder that it lies in.
+
+    Raises RequestError where that cannot be done; what was made of it is removed again.
+    """
+    folder = path.parent
+    existed = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = Writer(path)
+        try:
+            writer.write(header)
+        except OSError:
+            writer.close()
+            path.unlink()
+            raise
+    except OSError as error:
+        if not existed:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise RequestError(f"--output {folder}: cannot be written: {error.strerror}") from None
+    return writer

@@ -66,7 +66,9 @@ def put(text: str, output: Path) -> None:
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(output)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
+        if isinstance(error, OSError):
+            raise RequestError(f"{output}: cannot be written: {error.strerror}") from None
+        raise

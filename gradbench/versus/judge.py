@@ -93,7 +93,7 @@ class Judged:
         return [each for each in self.variants if each.worse]
 
 
-def judge(trial: Trial) -> Judged:
+def judge_trial(trial: Trial) -> Judged:
     """Judge what is there so far."""
     keys = [
         (c, variant)
@@ -103,7 +103,7 @@ def judge(trial: Trial) -> Judged:
     ]
     logs = _log_ratios(trial)
     margin = math.log1p(trial.header.options.margin)
-    common = between(trial)
+    common = installation_spread(trial)
     shown = _shown(trial, [(c.id, variant.name) for c, variant in keys], logs, common)
     variants = []
     for comparison, variant in keys:
@@ -134,7 +134,7 @@ def judge(trial: Trial) -> Judged:
     )
 
 
-def between(trial: Trial) -> float:
+def installation_spread(trial: Trial) -> float:
     """The standard deviation of what the two sides differ by for the whole trial though their code is one."""
     return 0.0 if trial.header.one_installation else INSTALLATION
 

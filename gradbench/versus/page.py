@@ -42,7 +42,7 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         looks=LOOKS,
         installation=INSTALLATION,
         results_name=judged.trial.path.name,
-        results_href=way(judged.trial.path, output),
+        results_href=way(judged.trial.path, None),
         described=_alternative,
     )
     put(page, output)

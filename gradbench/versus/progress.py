@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gradbench.analyse.memory_difference import in_words
-from gradbench.versus.judge import judge
+from gradbench.versus.judge import judge_trial
 from gradbench.versus.records import Trial
 from gradbench.versus.text import where
 from gradbench.versus.trial import Watcher
@@ -37,13 +37,13 @@ class _Line(Watcher):
 
     def began(self, trial: Trial) -> None:
         # Bytes are exact: what they say need not wait for the clock.
-        for each in judge(trial).variants:
+        for each in judge_trial(trial).variants:
             if each.memory:
                 self._live.console.print(f"memory: {where(each)}: {in_words(each.memory)}")
         self._live.update("memory counted; timing")
 
     def paired(self, trial: Trial, elapsed: float) -> None:
-        judged = judge(trial)
+        judged = judge_trial(trial)
         counts = ", ".join(
             f"{sum(each.outcome == word for each in judged.variants)} {word}"
             for word in ("slower", "faster", "same", "cannot tell")

@@ -30,6 +30,7 @@ import msgspec
 
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
+from gradbench.measure.devices import resolve_devices
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.protocol import (
     PROTOCOL,
@@ -42,12 +43,11 @@ from gradbench.measure.protocol import (
     Turned,
     WorkerSettings,
 )
-from gradbench.measure.run import resolve_devices
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Comparison, Request
 from gradbench.record.results import Allocator, new_folder
 from gradbench.record.visits import Failure, Memory
-from gradbench.versus.judge import LOOKS, decided, judge, keeps_from_timing
+from gradbench.versus.judge import LOOKS, decided, judge_trial, keeps_from_timing
 from gradbench.versus.records import (
     FILENAME,
     FORMAT,
@@ -196,7 +196,7 @@ class _Measuring:
 
     def _done(self, pairs: int, took: float) -> Literal["decided", "budget", "pairs"] | None:
         assert self.trial is not None
-        judged = judge(self.trial)
+        judged = judge_trial(self.trial)
         if pairs in LOOKS and decided(judged):
             return "decided"
         if all(each.outcome == "failed" for each in judged.variants):
@@ -318,11 +318,11 @@ class _Measuring:
     ) -> WorkerProcess:
         """Start a fresh process on a side."""
         dice, options = self._dice, self._options
-        job = WorkerSettings(
+        settings = WorkerSettings(
             number, kind, dice.getrandbits(32), options.threads, options.batch_seconds,
             accelerators=any(each.device != "cpu" for each in self._comparisons), sources=side.sources,
         )  # fmt: skip
-        return WorkerProcess(job, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
+        return WorkerProcess(settings, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
 
     def _start(self, number: int) -> _Processes:
         """Start a fresh process on each side."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
+from gradbench.measure.pace import REPORT_SECONDS
+from gradbench.measure.passes import Steering
 from gradbench.record.plan import Comparison, Plan, Request, Role, Variant
 from gradbench.record.results import BATCH_SECONDS, Allocator, Options, Results
 from studies.files import Log, compress
@@ -66,16 +68,10 @@ class Trial:
 def run_trial(trial: Trial, folder: Path) -> Results:
     """Run a trial in a new folder."""
     # A run keeps a part of its budget for the report, which is not made here.
-    budget = None if trial.budget is None else trial.budget + run.REPORT_SECONDS
-    return run.start(
-        folder,
-        Request(),
-        Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds),
-        Goal(trial.passes, budget, None, trial.slice),
-        f"make instrument ({trial.name})",
-        run.Progress(),
-        Plan(trial.comparisons),
-    )
+    budget = None if trial.budget is None else trial.budget + REPORT_SECONDS
+    options = Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds)
+    order = run.Order(Request(), options, f"make instrument ({trial.name})", Plan(trial.comparisons))
+    return run.start(folder, order, Steering(Goal(trial.passes, budget, None, trial.slice)))
 
 
 def measure(trial: Trial, output: Path) -> None:

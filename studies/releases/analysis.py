@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gradbench.analyse import stats
 from gradbench.record.interval import Interval
-from gradbench.versus.judge import Judged, VariantOutcome, between, judge
+from gradbench.versus.judge import Judged, VariantOutcome, installation_spread, judge_trial
 from gradbench.versus.records import PairTime, read_trial
 
 
@@ -38,7 +38,8 @@ class Study:
 
 def read(data: Path) -> Study:
     """The trials under a folder, one in each of its folders. Raises as `read_trial` does."""
-    return Study({path.name: judge(read_trial(path)) for path in sorted(data.iterdir()) if path.is_dir()})
+    folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
+    return Study({path.name: judge_trial(read_trial(path)) for path in folders})
 
 
 def labels_of(judged: Judged) -> tuple[str, str]:
@@ -83,7 +84,7 @@ def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Pric
     if len(pairs) < 2:
         return None
     a, b = ([_log_price(*pair, side) for pair in pairs] for side in ("a", "b"))
-    common = math.sqrt(2) * between(judged.trial)
+    common = math.sqrt(2) * installation_spread(judged.trial)
     change = stats.interval([after - before for before, after in zip(a, b, strict=True)], common=common)
     found = (stats.interval(a), stats.interval(b), change)
     return Prices(*(each.map(math.exp) for each in found if each is not None))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from gradbench.versus.judge import Judged, VariantOutcome, judge
+from gradbench.versus.judge import Judged, VariantOutcome, judge_trial
 from gradbench.versus.records import Trial, read_trial
 from studies.releases.analysis import holds_one
 
@@ -82,7 +82,7 @@ def _judged(trial: Trial, shared: bool) -> Judged:
     """
     options = msgspec.structs.replace(trial.header.options, margin=0.02)
     header = msgspec.structs.replace(trial.header, shared=shared, options=options)
-    return judge(replace(trial, header=header))
+    return judge_trial(replace(trial, header=header))
 
 
 def _without_one(variants: Iterable[VariantOutcome]) -> int:

@@ -1,0 +1,62 @@
+"""Visits one after another, in a fresh process wherever the one before was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.protocol import Message, Ready, Task
+from gradbench.record.plan import Comparison
+
+
+class Visitor(Protocol):
+    """Who has comparisons visited, and hears what comes of it."""
+
+    def start(self) -> WorkerProcess:
+        """Start a fresh process."""
+
+    def started(self, ready: Ready) -> None:
+        """The process has imported torch."""
+
+    def task(self, comparison: Comparison) -> tuple[Task, float] | None:
+        """What the process is to do for a comparison, and how long it may be silent; None: nothing."""
+
+    def hear(self, comparison: Comparison, message: Message) -> None:
+        """A result."""
+
+    def lost(self, comparison: Comparison, why: WorkerLost) -> None:
+        """The visit cost its process."""
+
+    def visited(self, worker: WorkerProcess) -> None:
+        """The visit is over, lost or not."""
+
+
+def visit_each(comparisons: Iterable[Comparison], visitor: Visitor) -> None:
+    """Visit comparisons in their order; a lost process costs one visit, and a fresh one goes on.
+
+    Raises RequestError where a process cannot start.
+    """
+    left = list(comparisons)
+    while left:
+        with visitor.start() as worker:
+            visitor.started(worker.ready())
+            stands = True
+            while left and stands:
+                stands = _visit(left.pop(0), worker, visitor)
+
+
+def _visit(comparison: Comparison, worker: WorkerProcess, visitor: Visitor) -> bool:
+    """Visit one comparison; whether the process stands afterwards."""
+    asked = visitor.task(comparison)
+    if asked is None:
+        return True
+    try:
+        for message in worker.visit(*asked):
+            visitor.hear(comparison, message)
+    except WorkerLost as lost:
+        visitor.lost(comparison, lost)
+        return False
+    finally:
+        visitor.visited(worker)
+    return True
