@@ -50,12 +50,7 @@ def pytest_configure(config):
 
 def pytest_sessionstart():
     """What tests start, pytest and asv among it, starts as from a shell: not as a part of this session."""
-    for name in (
-        "PYTEST_XDIST_WORKER",
-        "PYTEST_XDIST_WORKER_COUNT",
-        "PYTEST_XDIST_TESTRUNUID",
-        "PYTEST_ADDOPTS",
-    ):
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
         os.environ.pop(name, None)
 
 

@@ -87,6 +87,17 @@ def _devices() -> list[str]:
         return list(worker.ready().environment.devices)
 
 
+def check_extensions() -> None:
+    """Load all that extensions add to any table. Raises RequestError for an extension at fault.
+
+    A run does so before it measures, and not when it builds its report.
+    """
+    from gradbench.analyse.claims import claims
+
+    for table in (methods, workloads, metrics, claims, forms):
+        table()
+
+
 def label_of(method: str) -> str:
     """How a report names a method."""
     return next((each.label for each in methods() if each.name == method), method)

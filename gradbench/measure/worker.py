@@ -296,10 +296,10 @@ class Worker:
         """Tell what the metrics of extensions measure of each variant."""
         from gradbench.measure.metrics import measure_figure
 
-        for ready in variants if self._job.metrics else ():
+        for ready in variants if self._settings.metrics else ():
             if ready.variant.role == "empty":
                 continue
-            for metric in self._job.metrics:
+            for metric in self._settings.metrics:
                 try:
                     self.say(measure_figure(metric, ready, comparison.id))
                 except Exception as error:
