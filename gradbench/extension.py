@@ -24,7 +24,7 @@ GROUP = "gradbench.extensions"
 Row = TypeVar("Row")
 
 # Lists on the command line have commas between names, and ids of comparisons have slashes and dots.
-_NAME = re.compile(r"\w[\w-]*")
+_NAME, _CLAIM = re.compile(r"\w[\w-]*"), re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def extended(
         for row in added:
             if not isinstance(row, kind):
                 raise _refused(package, f"expected {table} that are a {kind.__name__}; got {_type(row)}")
-            if not _NAME.fullmatch(name(row)):
+            if not (_CLAIM if table == "claims" else _NAME).fullmatch(name(row)):
                 raise _refused(package, f"{table} have names of letters, digits, _ and -; got {name(row)!r}")
             holder = taken.setdefault(name(row), package)
             if holder != package:
