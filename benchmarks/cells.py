@@ -1,14 +1,15 @@
 """Which cells of gradbench's plan asv follows.
 
 asv hands a cell to a commit by its place in the list, so a request names its sizes and variants, and does not
-take whatever a preset holds at that commit.
+take whatever a preset holds at that commit. What extensions of the environment add comes after it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradbench.define.planner import plan_run
+from gradbench.define.planner import plan_run, variant_names
+from gradbench.extension import extensions
 from gradbench.record.plan import Comparison, Request, Variant
 
 
@@ -20,10 +21,11 @@ class Cells:
         request: as of `gradbench run`.
         against: the variant that ratios are taken to, that holds no code of this project. The baseline of a
             comparison may be this project's own code: where that gets slower, all other ratios get better.
+            Empty for the baseline of each comparison.
     """
 
     request: Request
-    against: str
+    against: str = ""
 
     @property
     def comparisons(self) -> dict[str, Comparison]:
@@ -56,13 +58,23 @@ CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"
 )
 # No code of this project runs in these: they follow torch from release to release.
+_ADDED_METHODS = tuple(row.name for each in extensions().values() for row in each.methods)
+_ADDED_WORKLOADS = [row for each in extensions().values() for row in each.workloads]
 CONTROLS = Cells(
     Request(
         ("elementwise", "chain"),
-        ("requires_grad_false", "tracked", "detach", "no_grad", "inference_mode"),
+        ("requires_grad_false", "tracked", "detach", "no_grad", "inference_mode", *_ADDED_METHODS),
         ("100", "10000"),
     ),
     against="requires_grad_false",
 )
 # Tensors of 40 MB: they stand out from the 250 MB of a process that has imported torch.
 LARGE = Cells(Request(("chain",), ("tracked", "no_grad"), ("10000000",)), against="requires_grad_false")
+# Each workload of an extension under all methods, or in all its alternatives; none where there are none.
+ADDED = Cells(
+    Request(
+        tuple(dict.fromkeys(row.name for row in _ADDED_WORKLOADS)),
+        tuple(dict.fromkeys(variant_names(_ADDED_WORKLOADS))),
+        ("100",),
+    )
+)

@@ -23,9 +23,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from .cells import CONTROLS, CUSTOM, SQUARE, Cells
+from gradbench.define.metrics import metrics
+from gradbench.record.plan import Metric
+
+from .cells import ADDED, CONTROLS, CUSTOM, SQUARE, Cells
 
 # Half the width of an interval: what a run goes on for; and the widest that is good enough for a factor of
 # 1.03. A ratio that is known less well is given as not known.
@@ -85,9 +89,9 @@ class _Interleaved:
 
     def track_ratio(self, table: Table, cell: str, variant: str) -> float:
         """Time relative to the baseline; NaN, which is told, where its interval is too wide to find 5 %."""
-        (ratio, width), (against, other) = (
-            _ratio(table, cell, name) for name in (variant, self.cells.against)
-        )
+        ratio, width = _ratio(table, cell, variant)
+        # What is taken to the comparison's baseline is a ratio to that already.
+        against, other = _ratio(table, cell, self.cells.against) if self.cells.against else (1.0, 0.0)
         # Either may be the comparison's baseline, whose interval has no width.
         reach = math.hypot(width, other)
         if not reach <= WIDEST:
@@ -101,25 +105,21 @@ class _Interleaved:
             return math.nan
         return ratio / against
 
-    def track_allocated(self, table: Table, cell: str, variant: str) -> float:
-        """Bytes allocated in all by one call."""
-        return _number(table, cell, variant, "allocated")
-
-    def track_peak(self, table: Table, cell: str, variant: str) -> float:
-        """Most bytes live at once during one call, above what was live before."""
-        return _number(table, cell, variant, "peak")
-
-    def track_graph(self, table: Table, cell: str, variant: str) -> float:
-        """Bytes that the graph holds after one call, beside its result; NaN for a backward."""
-        return _number(table, cell, variant, "graph")
-
-    def track_saved(self, table: Table, cell: str, variant: str) -> float:
-        """Bytes of the storages that one call saves for its backward."""
-        return _number(table, cell, variant, "saved")
-
     track_ratio.unit = "ratio"  # type: ignore[attr-defined]
-    for _bytes in (track_allocated, track_peak, track_graph, track_saved):
-        _bytes.unit = "bytes"  # type: ignore[attr-defined]
+
+
+def _tracked(metric: Metric) -> Callable[[_Interleaved, Table, str, str], float]:
+    def track(self: _Interleaved, table: Table, cell: str, variant: str) -> float:
+        return _number(table, cell, variant, metric.name)
+
+    track.__doc__ = metric.meaning
+    track.unit = {"B": "bytes", "s": "seconds"}.get(metric.unit, "")  # type: ignore[attr-defined]
+    return track
+
+
+for _metric in metrics():
+    if _metric.followed:
+        setattr(_Interleaved, f"track_{_metric.name}", _tracked(_metric))
 
 
 # asv knows a setup_cache by its line, so each class has to have its own.
@@ -157,3 +157,17 @@ class Controls(_Interleaved):
         return measure(CONTROLS)
 
     setup_cache.timeout = 600  # type: ignore[attr-defined]
+
+
+if ADDED.request.workloads:
+
+    class Added(_Interleaved):
+        """The workloads of the extensions in this environment, of 100 elements."""
+
+        cells = ADDED
+        params = ADDED.params
+
+        def setup_cache(self) -> Table:
+            return measure(ADDED)
+
+        setup_cache.timeout = 600  # type: ignore[attr-defined]

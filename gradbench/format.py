@@ -50,6 +50,21 @@ def size(value: int | None) -> str:
     return f"{significant(value / 1e12)} TB"
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """A figure in its unit: seconds (`s`), bytes (`B`), or any other, named where it is not `1`.
+
+    >>> quantity(1.5e-6, "s"), quantity(1234, "1"), quantity(0.25, "J"), quantity(None, "B")
+    ('1.50 µs', '1,234', '0.25 J', '–')
+    """
+    if unit == "s" or value is None:
+        return seconds(value)
+    whole = float(value).is_integer()
+    if unit == "B" and whole:
+        return size(int(value))
+    number = f"{int(value):,}" if whole else f"{value:.4g}"
+    return number if unit == "1" else f"{number} {unit}"
+
+
 def count(value: int) -> str:
     """A number of elements, short where that loses nothing: 100, 10k, 1M, 123,456."""
     for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):

@@ -3,20 +3,14 @@
 import pytest
 from synthetic import memory, results
 
-from gradbench.analyse.advice import PURPOSES, advice
+from gradbench.analyse.advice import advice
 from gradbench.analyse.analysis import analyse
 from gradbench.analyse.summary import summarise
-from gradbench.define.workloads import WORKLOADS
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.report.guide import tables
 
 MODELS = Request(workloads=("inference",), sizes=("small",))
-
-
-def test_every_purpose_names_workloads_that_there_are():
-    names = {f"{each.name}.{each.part}" if each.part else each.name for each in WORKLOADS}
-    assert {name for _, measured in PURPOSES for name in measured} <= names
 
 
 def test_what_is_fastest_is_advised_and_what_is_not_shown_to_be_slower():

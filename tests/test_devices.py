@@ -20,7 +20,7 @@ from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure, Kernels, VariantTime
 from gradbench.report import devices, limit_table
-from gradbench.report.export.export import to_csv
+from gradbench.report.export.tidy_csv import to_csv
 from gradbench.report.slides import slides
 from gradbench.report.terminal.claims import as_data, counted
 

@@ -10,13 +10,15 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.analyse.summary import summarise
+from gradbench.define.metrics import METRICS
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure
-from gradbench.report.export.export import FORMS, to_csv
+from gradbench.report.export import form, forms
+from gradbench.report.export.tidy_csv import to_csv
 
 HEAD = "workload,method,size,numel,device,dtype,metric,unit,value,low,high,ratio,ratio_low,ratio_high,passes"
-METRICS = {"time", "allocated", "peak", "retained", "graph", "saved", "allocations", "resident"}
+ON_CPU = {metric.name for metric in METRICS if not metric.accelerator}
 REQUEST = Request(("control", "elementwise"), sizes=("small", "large"))
 
 
@@ -43,7 +45,7 @@ def test_there_is_one_row_per_variant_and_metric():
         for comparison in made.header.plan.comparisons
         for variant in comparison.variants
         if variant.role != "empty"
-        for metric in METRICS
+        for metric in ON_CPU
     }
     assert set(count) == wanted
     assert set(count.values()) == {1}
@@ -109,7 +111,7 @@ def test_no_bytes_at_all_is_a_zero():
 
 def test_memory_that_was_not_measured_is_empty():
     rows = table(memory(results({}), "no_grad"))
-    for metric in METRICS - {"time"}:
+    for metric in ON_CPU - {"time"}:
         assert known(find(rows, method="detach", metric=metric)) == set()
 
 
@@ -166,12 +168,20 @@ def test_an_export_reads_a_run_that_was_interrupted(gradbench, small_run, tmp_pa
     assert done.stdout.splitlines()[0] == HEAD
 
 
+def test_a_form_that_there_is_not_is_refused_with_the_one_that_was_meant(gradbench, tmp_path):
+    done = gradbench("export", tmp_path, "--to", "markdwon", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--to markdwon: there is no such name; did you mean markdown?" in done.stderr
+    done = gradbench("export", tmp_path, "--to", "xml", cwd=tmp_path)
+    assert f"expected one of {', '.join(row.name for row in forms())}" in done.stderr
+
+
 def made_with_memory():
     return memory(results({"no_grad": 1.5}, seconds=2e-6), "no_grad", peak=400, saved=64)
 
 
 def test_the_table_for_people_is_markdown_with_a_row_for_each_method():
-    lines = FORMS["markdown"](summarise(made_with_memory())).splitlines()
+    lines = form("markdown").write(summarise(made_with_memory())).splitlines()
     assert lines[1].startswith("| --- |")
     assert {line.count("|") for line in lines} == {9}
     (row,) = [line for line in lines if "`torch.no_grad()`" in line]
@@ -183,7 +193,7 @@ def test_the_table_for_people_is_markdown_with_a_row_for_each_method():
 
 def test_github_action_benchmark_gets_ratios_and_bytes_and_no_times():
     entries = {
-        each["name"]: each for each in json.loads(FORMS["github-action"](summarise(made_with_memory())))
+        each["name"]: each for each in json.loads(form("github-action").write(summarise(made_with_memory())))
     }
     ratio = entries["elementwise/100/float32/cpu no_grad: time"]
     assert ratio["value"] == pytest.approx(1.5, rel=0.01)
@@ -196,7 +206,7 @@ def test_github_action_benchmark_gets_ratios_and_bytes_and_no_times():
 def test_pyperf_reads_a_run_for_each_pass(tmp_path):
     path = tmp_path / "pyperf.json"
     path.write_text(
-        FORMS["pyperf"](summarise(results({"no_grad": 1.5}, passes=7, scatter=0.0, seconds=2e-6)))
+        form("pyperf").write(summarise(results({"no_grad": 1.5}, passes=7, scatter=0.0, seconds=2e-6)))
     )
     suite = pyperf.BenchmarkSuite.load(str(path))
     found = suite.get_benchmark("elementwise/100/float32/cpu no_grad")
@@ -207,5 +217,5 @@ def test_pyperf_reads_a_run_for_each_pass(tmp_path):
 
 def test_a_variant_that_was_not_timed_is_no_benchmark_of_pyperf_and_a_dash_for_people():
     summary = summarise(results({}, passes=0))
-    assert json.loads(FORMS["pyperf"](summary))["benchmarks"] == []
-    assert all("| – |" in line for line in FORMS["markdown"](summary).splitlines()[2:])
+    assert json.loads(form("pyperf").write(summary))["benchmarks"] == []
+    assert all("| – |" in line for line in form("markdown").write(summary).splitlines()[2:])

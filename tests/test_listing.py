@@ -5,7 +5,9 @@ import pytest
 from gradbench.cli.listing import as_data, as_text
 from gradbench.define.dtypes import DTYPES
 from gradbench.define.methods import BASELINE, METHODS
+from gradbench.define.metrics import METRICS
 from gradbench.define.workloads import WORKLOADS
+from gradbench.report.export import FORMS
 
 
 def words(text):
@@ -17,8 +19,8 @@ def text():
     return as_text(as_data(devices=False))
 
 
-@pytest.mark.parametrize("row", [*METHODS, *WORKLOADS], ids=lambda row: row.name)
-def test_the_text_names_every_method_and_every_workload(text, row):
+@pytest.mark.parametrize("row", [*METHODS, *WORKLOADS, *METRICS, *FORMS], ids=lambda row: row.name)
+def test_the_text_names_every_row_of_the_tables(text, row):
     assert row.name in words(text)
 
 
@@ -50,6 +52,8 @@ def test_the_data_holds_every_row_of_the_tables():
         alternatives = {alternative.name for workload in own for alternative in workload.alternatives}
         assert {alternative["name"] for alternative in row["alternatives"]} == alternatives
     assert data["dtypes"] == list(DTYPES)
+    assert [row["name"] for row in data["metrics"]] == [metric.name for metric in METRICS]
+    assert [row["name"] for row in data["exports"]] == [form.name for form in FORMS]
     assert "devices" not in data
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 import torch
 
-from gradbench.define import planner as plan
+from gradbench.define import planner
 from gradbench.define.methods import BASELINE, METHODS
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import Workload
@@ -23,7 +23,7 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: meth
 def watched(monkeypatch):
     """Builds the variants of a workload that notes what it sees, and returns them with the notes."""
     spying = Workload(name="spying", title="-", shows="-", work="spy({x})", answer="x")
-    monkeypatch.setattr(plan, "WORKLOADS", (spying,))
+    monkeypatch.setattr(planner, "workloads", lambda: (spying,))
 
     def build(**request):
         notes = []

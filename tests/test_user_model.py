@@ -24,7 +24,7 @@ from gradbench.measure.user_model import plan_user_model, read
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Stretch, Timeline
-from gradbench.report.export.export import to_csv
+from gradbench.report.export.tidy_csv import to_csv
 from gradbench.report.snippet import snippet
 
 FILE = '''\

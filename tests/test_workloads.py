@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradbench.define.dtypes import DTYPES, EPSILON
-from gradbench.define.planner import NEEDS, plan_run
+from gradbench.define.needs import NEEDS
+from gradbench.define.planner import plan_run
 from gradbench.define.sizes import CLASSES, size_class
 from gradbench.define.workloads import PRESETS, WORKLOADS
 from gradbench.define.workloads.matmul import square

@@ -8,19 +8,6 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
 from gradbench.record.plan import Comparison
 
-# What people want to do, and the workloads that show it.
-PURPOSES = (
-    ("Keep one tensor out of the graph", ("elementwise",)),
-    ("Keep several operations out of the graph", ("chain",)),
-    ("Evaluate a model", ("inference", "attention")),
-    ("Evaluate batch after batch", ("batch",)),
-    ("Train a head on a frozen backbone", ("freeze.training",)),
-    ("Make a training target", ("target",)),
-    ("Write to parameters", ("update",)),
-    ("Clear gradients", ("zero_grad.step",)),
-    ("Add up a loss", ("accumulate.evaluation",)),
-)
-
 
 @dataclass(frozen=True)
 class Advice:
@@ -49,24 +36,22 @@ def advice(summary: RunSummary) -> list[Advice]:
         for each in summary.results.observations
         if each.trait == "write" and each.observed.get("wrong_gradient") is True
     }
+    purposes = dict.fromkeys(each.comparison.purpose for each in summary.comparisons)
     return [
         found
-        for purpose, names in PURPOSES
+        for purpose in purposes
+        if purpose
         for each in summary.comparisons
-        if each.comparison.name in names
-        and (found := _advice(purpose, each, unsafe, several=len(summary.devices) > 1)) is not None
+        if each.comparison.purpose == purpose
+        and (found := _advice(each, unsafe, several=len(summary.devices) > 1)) is not None
     ]
 
 
-def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice | None:
+def _advice(each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice | None:
     variants = [
         variant
         for variant in each.methods
-        # Without control, and what stands beside as a measure, are no answers.
-        if variant.name != "tracked"
-        and not variant.definition.limit
-        and variant.rank is not None
-        and variant.time
+        if variant.definition.recommendable and variant.rank is not None and variant.time
     ]
     if not variants:
         return None
@@ -83,7 +68,7 @@ def _advice(purpose: str, each: ComparisonSummary, unsafe: set[str], several: bo
             f"{most} peaks at {format.size(peaks[most])}, the lowest at {format.size(min(peaks.values()))}"
         )
     return Advice(
-        purpose=purpose,
+        purpose=each.comparison.purpose,
         comparison=each.comparison,
         where=f"{each.comparison.name}, {each.comparison.numel:,} elements"
         + (f", {each.comparison.device}" if several else ""),

@@ -23,12 +23,6 @@ from gradbench.analyse.phrases import (
 )
 from gradbench.analyse.trust import agreement, floor, floor_of_parts
 
-# The comparisons of alternatives that are summed up at the top of the page; the others have their sections.
-HEADLINES = (
-    "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
-    "retain", "custom.both", "placement",
-)  # fmt: skip
-
 
 def essentials(summary: RunSummary) -> list[Finding]:
     """For a reader with a minute: the price in place, when it pays, what is kept, and the noise."""
@@ -63,11 +57,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         lambda: _break_even(by_workload["break_even"]),
         lambda: _inference_mode(whole),
         lambda: _memory(under_methods),
-        *(
-            partial(_alternatives, each, summary)
-            for each in summary.comparisons
-            if each.comparison.name in HEADLINES
-        ),
+        *(partial(_alternatives, each, summary) for each in summary.comparisons if each.comparison.headline),
         lambda: _memory_limit(by_workload["custom"]),
         lambda: floor(summary),
         lambda: floor_of_parts(summary),

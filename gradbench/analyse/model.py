@@ -38,6 +38,7 @@ class VariantSummary:
         host_ratio, device_ratio: of those to the baseline's.
         device_idle: the device has nothing to do for it that could be told from nothing.
         kernels: what the profiler saw the device do.
+        figures: by metric, what an extension measured of it.
     """
 
     definition: Variant
@@ -56,6 +57,7 @@ class VariantSummary:
     device_idle: bool = False
     device_log_ratios: dict[int, float] = field(default_factory=dict)
     kernels: Kernels | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -72,6 +72,9 @@ class _Records:
         self.kernels: dict[tuple[str, str], Kernels] = {
             (each.comparison, each.variant): each for each in results.kernels
         }
+        self.figures: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        for figure in results.figures:
+            self.figures[figure.comparison, figure.variant][figure.metric] = figure.value
         self.failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
         # By comparison, those of passes that were to time it.
         self.untimed: dict[str, list[Failure]] = defaultdict(list)
@@ -136,6 +139,7 @@ def _variant(
         device_idle=net.device.mostly_idle(name),
         device_log_ratios=net.device.by_pass(name),
         kernels=records.kernels.get(key),
+        figures=records.figures.get(key, {}),
     )
 
 

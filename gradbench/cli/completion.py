@@ -59,15 +59,15 @@ def offer_runs(context: click.Context, parameter: click.Parameter, incomplete: s
 
 
 def workload_names() -> Iterable[str]:
-    from gradbench.define.workloads import WORKLOADS
+    from gradbench.define.workloads import workloads
 
-    return (workload.name for workload in WORKLOADS)
+    return (workload.name for workload in workloads())
 
 
 def method_names() -> Iterable[str]:
-    from gradbench.define.methods import METHODS
+    from gradbench.define.methods import methods
 
-    return (method.name for method in METHODS)
+    return (method.name for method in methods())
 
 
 def size_names() -> Iterable[str]:
@@ -83,6 +83,12 @@ def dtype_names() -> Iterable[str]:
 
 
 def claim_names() -> Iterable[str]:
-    from gradbench.analyse.claims import CLAIMS
+    from gradbench.analyse.claims import claims
 
-    return (claim.id for claim in CLAIMS)
+    return (claim.id for claim in claims())
+
+
+def form_names() -> Iterable[str]:
+    from gradbench.report.export import forms
+
+    return (form.name for form in forms())

@@ -1,4 +1,4 @@
-"""What can be measured: the tables of methods, workloads and sizes, and the devices that torch finds."""
+"""What there is: methods, workloads, sizes, metrics, forms of export, and the devices that torch finds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import io
 from typing import Any
 
 from gradbench.define.dtypes import DTYPES
-from gradbench.define.methods import BASELINE, METHODS
-from gradbench.define.workloads import PRESETS, WORKLOADS, Workload
+from gradbench.define.methods import BASELINE, methods
+from gradbench.define.metrics import metrics
+from gradbench.define.workloads import PRESETS, Workload, workloads
 from gradbench.errors import RequestError
 from gradbench.record.observation import Observation
+from gradbench.report.export import forms
 
 
 def as_data(devices: bool) -> dict[str, Any]:
@@ -25,10 +27,21 @@ def as_data(devices: bool) -> dict[str, Any]:
                 "source": method.source,
                 "baseline": method.name == BASELINE,
             }
-            for method in METHODS
+            for method in methods()
         ],
         "workloads": [_workload(parts) for parts in _by_name().values()],
         "dtypes": list(DTYPES),
+        "metrics": [
+            {
+                "name": metric.name,
+                "unit": metric.unit,
+                "label": metric.label,
+                "meaning": metric.meaning,
+                "exact": metric.exact,
+            }
+            for metric in metrics()
+        ],
+        "exports": [{"name": form.name, "effect": form.effect} for form in forms()],
     }
     if devices:
         data["devices"] = _devices()
@@ -37,7 +50,7 @@ def as_data(devices: bool) -> dict[str, Any]:
 
 def _by_name() -> dict[str, list[Workload]]:
     named: dict[str, list[Workload]] = {}
-    for workload in WORKLOADS:
+    for workload in workloads():
         named.setdefault(workload.name, []).append(workload)
     return named
 
@@ -50,7 +63,8 @@ def _workload(parts: list[Workload]) -> dict[str, Any]:
         "parts": [each.part for each in parts if each.part],
         "shows": " ".join(dict.fromkeys(each.shows for each in parts)),
         "sizes": dict(first.sizes),
-        "presets": [name for name in PRESETS if any(each.presets[name] for each in parts)],
+        "presets": [name for name in PRESETS if any(each.presets.get(name) for each in parts)],
+        "purposes": list(dict.fromkeys(each.purpose for each in parts if each.purpose)),
         "alternatives": [
             {
                 "name": alternative.name,
@@ -73,9 +87,20 @@ def _devices() -> list[str]:
         return list(worker.ready().environment.devices)
 
 
+def check_extensions() -> None:
+    """Load all that extensions add to any table. Raises RequestError for an extension at fault.
+
+    A run does so before it measures, and not when it builds its report.
+    """
+    from gradbench.analyse.claims import claims
+
+    for table in (methods, workloads, metrics, claims, forms):
+        table()
+
+
 def label_of(method: str) -> str:
     """How a report names a method."""
-    return next((each.label for each in METHODS if each.name == method), method)
+    return next((each.label for each in methods() if each.name == method), method)
 
 
 def observe() -> list[Observation]:
@@ -106,8 +131,14 @@ def as_text(data: dict[str, Any]) -> str:
     workloads.title_justify = "left"
     for row in data["workloads"]:
         sizes = (f"{row['sizes'][size]:,}" for size in row["sizes"])
-        workloads.add_row(row["name"], *sizes, row["shows"], row["presets"][0])
-    console.print(methods, workloads)
+        workloads.add_row(row["name"], *sizes, row["shows"], next(iter(row["presets"]), "by name"))
+    metrics = Table("metric", "unit", "what it is", title="Metrics", title_justify="left")
+    for row in data["metrics"]:
+        metrics.add_row(row["name"], row["unit"], row["meaning"])
+    exports = Table("export --to", "what it is", title="Forms of export", title_justify="left")
+    for row in data["exports"]:
+        exports.add_row(row["name"], row["effect"])
+    console.print(methods, workloads, metrics, exports)
     console.print("Sizes are elements of x; --size also takes a number or a sweep. Dtypes: ", end="")
     console.print(", ".join(data["dtypes"]) + ".")
     if "devices" in data:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradbench.cli.completion import claim_names, offer
+from gradbench.cli.completion import claim_names, form_names, offer
 from gradbench.cli.folders import newest, write_new
 from gradbench.cli.messages import columns, say
 from gradbench.cli.options import json_option, output_option, results_argument, split_names
 from gradbench.errors import RequestError
-from gradbench.report.export.export import FORMS
 
 if TYPE_CHECKING:
     from gradbench.analyse.analysis import Analysis
@@ -93,19 +92,22 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
 @results_argument()
 @click.option(
     "--to",
-    "form",
-    type=click.Choice(list(FORMS)),
+    "name",
     default="csv",
     show_default=True,
-    help="A tidy table, a table for people, or what these two tools read.",
+    metavar="FORM",
+    shell_complete=offer(form_names),
+    help="csv (a tidy table), markdown (for people), github-action, pyperf; `gradbench list` has all.",
 )
 @output_option("Instead of the terminal.", "FILE")
-def export(results: Path | None, form: str, output: Path | None) -> None:
+def export(results: Path | None, name: str, output: Path | None) -> None:
     """Write RESULTS in a form that other programs, or people, read.
 
     RESULTS is a run (default: the newest).
     """
-    text = FORMS[form](analysis_of(results))
+    from gradbench.report.export import form
+
+    text = form(name).write(analysis_of(results))
     if output is None:
         click.echo(text, nl=False)
     else:

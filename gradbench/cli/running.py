@@ -129,9 +129,11 @@ class ModelOptions(Measuring):
 @takes(RunOptions)
 def run(asked: RunOptions) -> None:
     """Measure every method, and build the report (the main job)."""
+    from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
     from gradbench.measure.progress import make_progress
 
+    check_extensions()
     if asked.resume:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
@@ -159,10 +161,12 @@ def model(asked: ModelOptions) -> None:
     `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
     leaves the model in. The text of the file is kept in the results, and shown in the report.
     """
+    from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
     from gradbench.measure.progress import make_progress
     from gradbench.record.results import new_folder as expect_new_folder
 
+    check_extensions()
     file = asked.file
     if asked.resume:
         folder, header = _resumed(asked)

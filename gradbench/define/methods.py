@@ -4,12 +4,14 @@ A method is Python text, so that the plan can be made, stored and shown without 
 reader can paste what was timed. In a statement `WORK(arg)` stands for the work of a workload done on
 the tensor `arg`; `x` is a leaf tensor that requires gradients until a method's setup says otherwise.
 
-To add a method, add a row to `METHODS`; run, list, report and tests take it from there.
+To add a method, add a row to `METHODS`; everything else takes it from `methods()`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from gradbench.extension import distinct, extended
 
 _TENSOR = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor."
 _TORCH = "https://docs.pytorch.org/docs/stable/generated/torch."
@@ -38,6 +40,7 @@ class Method:
         inference: whether that result is an inference tensor.
         shares: whether the `y` of `alone` shares its storage with `x`; None where there is no `y`.
         disables: whether grad mode is off inside its scope.
+        recommendable: it is an answer to the question what to use.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Method:
     inference: bool = False
     shares: bool | None = None
     disables: bool = False
+    recommendable: bool = True
 
 
 METHODS: tuple[Method, ...] = (
@@ -69,6 +73,7 @@ METHODS: tuple[Method, ...] = (
         within="y = WORK(x)",
         alone=None,
         tracks=True,
+        recommendable=False,
     ),
     Method(
         name="requires_grad_false",
@@ -191,3 +196,12 @@ METHODS: tuple[Method, ...] = (
 )
 
 BASELINE = "requires_grad_false"
+
+# What a comparison holds beside its methods, by name.
+INSTRUMENTS = ("twin", "twin_own_buffer", "empty", "calibration_task")
+
+
+def methods() -> tuple[Method, ...]:
+    """The methods of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
+    rows = extended("methods", METHODS, lambda method: method.name, INSTRUMENTS)
+    return distinct("methods", rows, lambda method: method.name)

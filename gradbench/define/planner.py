@@ -1,40 +1,26 @@
-"""From a request to a plan: which comparisons a run makes, what variants time, what is left out and why."""
+"""From a request to a plan: which comparisons a run makes, and what is left out and why."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from gradbench.define.dtypes import BYTES, DTYPES, EPSILON
-from gradbench.define.methods import BASELINE, METHODS, Method
+from gradbench.define.dtypes import DTYPES, EPSILON
+from gradbench.define.methods import methods
+from gradbench.define.metrics import measured_metrics
 from gradbench.define.names import choose
-from gradbench.define.sizes import parse_size, size_class
-from gradbench.define.templates import fill, insert, joined
-from gradbench.define.workloads import PRESETS, WORKLOADS, Alternative, Workload
-from gradbench.define.workloads.workload import COPY
+from gradbench.define.shapes import shapes_of, unfit
+from gradbench.define.sizes import size_class
+from gradbench.define.templates import joined
+from gradbench.define.variants import empty_loop, variants_of
+from gradbench.define.workloads import PRESETS, Workload, workloads
 from gradbench.errors import RequestError
-from gradbench.record.devices import kind_of
-from gradbench.record.plan import FLUSH, Comparison, Expectation, Plan, Request, Variant, full_name
-
-# A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
-LEAST_TENSORS = 3
-
+from gradbench.record.plan import FLUSH, Comparison, Plan, Request, Variant, full_name
 
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
 FLUSHED = 256 * 2**20
-
-
-# What an alternative may need of the machine: the programs of which any one provides it; a package, of its
-# own name.
-NEEDS = {
-    "c compiler": ("cc", "gcc", "clang"),
-    "c++ compiler": ("c++", "g++", "clang++"),
-    "triton": (),
-}
 
 
 def plan_run(request: Request) -> Plan:
@@ -46,13 +32,14 @@ def plan_run(request: Request) -> Plan:
     """
     choose("--dtype", (request.dtype,), DTYPES, str)
     choose("--preset", (request.preset,), PRESETS, str)
-    wanted = choose("--workload", request.workloads, _names(each.name for each in WORKLOADS), str)
+    rows = workloads()
+    wanted = choose("--workload", request.workloads, _names(each.name for each in rows), str)
     choose(
         "--method",
         request.methods,
-        _names(variant_names(WORKLOADS)),
+        _names(variant_names(rows)),
         str,
-        _names(variant_names([each for each in WORKLOADS if each.name in wanted])),
+        _names(variant_names([each for each in rows if each.name in wanted])),
     )
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
@@ -60,11 +47,11 @@ def plan_run(request: Request) -> Plan:
         raise RequestError("--cold flushes the cache of an accelerator: expected --device cuda; got the CPU")
     for device in request.devices:
         own = msgspec.structs.replace(request, device=device)
-        for workload in WORKLOADS:
+        for workload in rows:
             if workload.name not in wanted:
                 continue
-            for shape in _shapes(workload, own):
-                reason = _unfit(workload, math.prod(shape), own)
+            for shape in shapes_of(workload, own):
+                reason = unfit(workload, math.prod(shape), own)
                 if reason:
                     skipped[_id(workload, math.prod(shape), own)] = reason
                     continue
@@ -80,7 +67,7 @@ def plan_run(request: Request) -> Plan:
             "nothing to measure: expected at least one workload at a size, dtype and method that fit it; "
             f"{reasons or 'no workload here has that method'}"
         )
-    return Plan(tuple(comparisons), skipped)
+    return Plan(tuple(comparisons), skipped, measured_metrics())
 
 
 def _names(names: Iterable[str]) -> list[str]:
@@ -90,46 +77,8 @@ def _names(names: Iterable[str]) -> list[str]:
 def variant_names(workloads: Sequence[Workload]) -> Iterator[str]:
     """What `--method` may name in these workloads: methods, and alternatives; some more than once."""
     if any(not workload.alternatives for workload in workloads):
-        yield from (method.name for method in METHODS)
+        yield from (method.name for method in methods())
     yield from (alternative.name for workload in workloads for alternative in workload.alternatives)
-
-
-def _shapes(workload: Workload, request: Request) -> list[tuple[int, ...]]:
-    """The shapes of x that are asked for, in order of size."""
-    depths = PRESETS[PRESETS.index(request.preset) :] if request.workloads else (request.preset,)
-    usual = next((classes for each in depths if (classes := workload.presets[each])), ())
-    if request.sizes:
-        if not usual:
-            return []
-        asked = [size for text in request.sizes for size in parse_size(text)]
-    else:
-        asked = list(usual)
-        if kind_of(request.device) != "cpu" and "large" in usual:
-            asked.extend(_filling(workload, request))
-    shapes = {workload.shape(workload.sizes[size] if isinstance(size, str) else size) for size in asked}
-    return sorted(shapes, key=lambda shape: (math.prod(shape), shape))
-
-
-def _filling(workload: Workload, request: Request) -> list[int]:
-    """The size at which a call keeps an accelerator busy; where there is no room, a tenth of it, or less."""
-    most = request.room.get(request.device, math.inf) / workload.tensors / BYTES[request.dtype]
-    numel = workload.filling
-    while numel is not None and numel > most:
-        numel //= 10
-    return [] if numel is None or numel <= workload.sizes["large"] else [numel]
-
-
-def _unfit(workload: Workload, numel: int, request: Request) -> str:
-    """Why a workload is not measured at a size, dtype or device; empty where it is."""
-    dtype, device = request.dtype, request.device
-    if workload.largest is not None and numel > workload.largest:
-        return f"{numel:,} elements are more than the {workload.largest:,} that it is fit for"
-    if workload.dtypes and dtype not in workload.dtypes:
-        return f"it is measured in {' and '.join(workload.dtypes)}, not in {dtype}"
-    least = LEAST_TENSORS * numel * BYTES[dtype]
-    if least > request.room.get(device, least):
-        return f"{least:,} bytes are the least that it takes; {request.room[device]:,} were free on {device}"
-    return ""
 
 
 def _id(workload: Workload, numel: int, request: Request) -> str:
@@ -152,40 +101,15 @@ def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) ->
 def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
     """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and what it needs."""
     numel = math.prod(shape)
-    variants, skipped = (
-        _alternative_variants(workload, request, numel)
-        if workload.alternatives
-        else _method_variants(workload, request)
-    )
+    variants, skipped = variants_of(workload, request, numel)
     per_call = any(variant.setup_per_call for variant in variants)
     variants = [_named_device(variant, request.device) for variant in variants]
-    variants.append(
-        Variant(
-            "empty",
-            "empty loop",
-            "empty",
-            "",
-            "pass",
-            "",
-            Expectation(),
-            setup_per_call="pass" if per_call else "",
-            result="",
-        )
-    )
+    variants.append(empty_loop(per_call))
     if request.cold:
         prepare = joined(
             prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{request.device}")'
         )
-        variants = [
-            # The empty loop has no work of its own before it but that.
-            msgspec.structs.replace(
-                variant,
-                setup_per_call=FLUSH
-                if variant.role == "empty" or not variant.setup_per_call
-                else f"{variant.setup_per_call}\n{FLUSH}",
-            )
-            for variant in variants
-        ]
+        variants = [_flushed(variant) for variant in variants]
     return Comparison(
         id=_id(workload, numel, request),
         workload=workload.name,
@@ -210,7 +134,15 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         pointwise=workload.pointwise,
         # Ten quick passes are few enough, and who names a workload wants it to be measured.
         every=1 if request.workloads or request.preset == "quick" else workload.every,
+        headline=workload.headline,
+        purpose=workload.purpose,
     )
+
+
+def _flushed(variant: Variant) -> Variant:
+    """The variant with the cache flushed before each call; the empty loop has that and nothing else there."""
+    before = "" if variant.role == "empty" else variant.setup_per_call
+    return msgspec.structs.replace(variant, setup_per_call=joined(before, FLUSH))
 
 
 def _on(code: str, device: str) -> str:
@@ -228,145 +160,3 @@ def _named_device(variant: Variant, device: str) -> Variant:
         for name in ("setup", "statement", "setup_per_call", "result")
     }
     return msgspec.structs.replace(variant, **parts)
-
-
-def _method_variants(workload: Workload, request: Request) -> tuple[list[Variant], dict[str, str]]:
-    variants: list[Variant] = []
-    skipped: dict[str, str] = {}
-    for method in METHODS:
-        if request.methods and method.name not in (*request.methods, BASELINE):
-            continue
-        if workload.methods and method.name not in workload.methods:
-            continue
-        if workload.work is None and method.alone is None:
-            skipped[method.name] = "there is no statement without work: it acts on, or through, an operation"
-            continue
-        if workload.on_model and method.on_input:
-            skipped[method.name] = "it acts on the input, and the parameters are what is tracked"
-            continue
-        variant = _method_variant(method, workload)
-        variants.append(variant)
-        if variant.role == "baseline":
-            variants.extend(_twins(variant, workload.own_buffer))
-    return variants, skipped
-
-
-def _method_variant(method: Method, workload: Workload) -> Variant:
-    work = workload.work
-    if work is None:
-        setup = method.setup if method.setup_alone is None else method.setup_alone
-        statement, has_result = method.alone or "", method.shares is not None
-        shares, asks_mode = method.shares, method.disables
-    else:
-        template = method.setup
-        if workload.on_model and method.setup_model is not None:
-            template = method.setup_model
-        setup, statement = fill(template, work), fill(method.within, work)
-        # With work, the flags of the result already show whether it was recorded.
-        has_result, shares, asks_mode = True, False, False
-    mode = "torch.is_grad_enabled()"
-    return Variant(
-        name=method.name,
-        label=method.label,
-        role="baseline" if method.name == BASELINE else "method",
-        setup=joined(workload.leaf, workload.setup, setup),
-        statement=statement,
-        probe=joined(fill(method.setup, mode), fill(method.within, mode)) if asks_mode else "",
-        expect=Expectation(
-            input_requires_grad=method.name != BASELINE and not workload.on_model,
-            result_requires_grad=method.tracks if has_result else None,
-            result_is_leaf=not method.tracks if has_result else None,
-            result_inference=method.inference if has_result else None,
-            shares_storage=shares if has_result else None,
-            grad_enabled_inside=False if asks_mode else None,
-        ),
-        source=method.source,
-        effect=method.effect,
-    )
-
-
-def _alternative_variants(
-    workload: Workload, request: Request, numel: int
-) -> tuple[list[Variant], dict[str, str]]:
-    variants: list[Variant] = []
-    skipped: dict[str, str] = {}
-    for alternative in workload.alternatives:
-        asked = alternative.name in request.methods
-        if request.methods and not asked and alternative.name != workload.baseline:
-            continue
-        if alternative.devices and kind_of(request.device) not in alternative.devices:
-            skipped[alternative.name] = (
-                f"it works on {' and '.join(alternative.devices)}, not on {request.device}"
-            )
-            continue
-        if alternative.name != workload.baseline and not asked and request.preset not in alternative.presets:
-            skipped[alternative.name] = (
-                f"only measured by --preset {alternative.presets[0]}, or by --method {alternative.name}"
-            )
-            continue
-        if lacks := _lacks(alternative.needs.get(kind_of(request.device), ())):
-            skipped[alternative.name] = lacks
-            continue
-        if numel < alternative.least:
-            skipped[alternative.name] = (
-                f"it differs from the others only from {alternative.least:,} elements on"
-            )
-            continue
-        if alternative.dtypes and request.dtype not in alternative.dtypes:
-            skipped[alternative.name] = (
-                f"it works in {' and '.join(alternative.dtypes)}, not in {request.dtype}"
-            )
-            continue
-        variant = _alternative_variant(alternative, workload)
-        variants.append(variant)
-        if variant.role == "baseline":
-            variants.extend(_twins(variant, workload.own_buffer))
-    return variants, skipped
-
-
-def _lacks(needs: Sequence[str]) -> str:
-    """What of these is not on the machine; empty where nothing is wanting."""
-    for each in needs:
-        programs = NEEDS[each]
-        if programs and not any(map(shutil.which, programs)):
-            return f"there is no {each} here: expected one of {', '.join(programs)}"
-        if not programs and importlib.util.find_spec(each) is None:
-            return f"there is no package {each} here"
-    return ""
-
-
-def _alternative_variant(alternative: Alternative, workload: Workload) -> Variant:
-    statement = workload.statement if alternative.statement is None else alternative.statement
-    return Variant(
-        name=alternative.name,
-        label=alternative.label,
-        role="baseline" if alternative.name == workload.baseline else "method",
-        setup=joined(workload.leaf, alternative.setup, insert(workload.setup, alternative.code)),
-        statement=insert(statement, alternative.code),
-        probe="",
-        expect=Expectation(),
-        source=alternative.source,
-        effect=alternative.effect,
-        setup_per_call=insert(workload.setup_per_call, alternative.code),
-        result=workload.result if alternative.result is None else alternative.result,
-        answer=alternative.answer,
-        holds=alternative.holds,
-        writes=workload.writes,
-        counted=alternative.counted,
-        limit=alternative.name == COPY,
-    )
-
-
-def _twins(baseline: Variant, own_buffer: str) -> list[Variant]:
-    """The A/A controls: the baseline once more, on the same storage and on one of its own."""
-    replace = msgspec.structs.replace
-    return [
-        replace(baseline, name="twin", label="twin: the baseline again", role="twin"),
-        replace(
-            baseline,
-            name="twin_own_buffer",
-            label="twin on a buffer of its own",
-            role="twin_own_buffer",
-            setup=joined(own_buffer, baseline.setup),
-        ),
-    ]

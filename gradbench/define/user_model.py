@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from gradbench.define.dtypes import EPSILON
+from gradbench.define.metrics import measured_metrics
 from gradbench.define.planner import compose
 from gradbench.define.workloads import user_model as own
 from gradbench.define.workloads.workload import Workload
@@ -51,7 +52,7 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
             f"--method {','.join(request.methods)}: nothing to measure; "
             + (reasons or "it is an alternative in training, and the file defines no loss(y)")
         )
-    return Plan(tuple(wanted))
+    return Plan(tuple(wanted), metrics=measured_metrics())
 
 
 def seeded(text: str, seed: int) -> str:

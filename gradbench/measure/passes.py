@@ -242,6 +242,7 @@ class _Pass:
             options.batch_seconds,
             accelerators=any(each.device != "cpu" for each in plan.comparisons),
             file="" if file is None else str(file.absolute()),
+            metrics=plan.metrics,
         )
         self._hash_seed, self._padding = self._dice.randrange(1 << 32), self._dice.randrange(4096)
         self._progress.starting(self._number)

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import torch
 
-from gradbench.define.methods import METHODS, Method
+from gradbench.define.methods import Method, methods
 from gradbench.define.probes import PROBES, Probe
 from gradbench.record.observation import Observation, Value
 
 
 def observe_traits(
-    methods: Iterable[Method] = METHODS, probes: Iterable[Probe] = PROBES
+    asked_of: Iterable[Method] | None = None, probes: Iterable[Probe] = PROBES
 ) -> list[Observation]:
-    """What each probe sees: first of each method, in their order, then the probes of no method.
+    """What each probe sees: first of each method (these, or all), then the probes of no method.
 
     A probe that raises becomes an observation with the error. Grad mode, inference mode and the state of
     torch's generator are afterwards as they were, whatever a probe does.
@@ -24,7 +24,7 @@ def observe_traits(
     probes = tuple(probes)
     asked = [
         Observation(probe.id, probe.question, probe.asks(method), method.name)
-        for method in methods
+        for method in (methods() if asked_of is None else asked_of)
         for probe in probes
         if probe.work is not None
     ]

@@ -8,9 +8,9 @@ import msgspec
 
 from gradbench.record.environment import Environment
 from gradbench.record.observation import Observation
-from gradbench.record.plan import Comparison
+from gradbench.record.plan import Comparison, Metric
 from gradbench.record.results import BATCH_SECONDS
-from gradbench.record.visits import Failure, Kernels, Memory, Timeline, Visit
+from gradbench.record.visits import Failure, Figure, Kernels, Memory, Timeline, Visit
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -39,6 +39,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         batch_seconds: what a batch should take.
         accelerators: it measures on others than the CPU.
         file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
+        metrics: what extensions measure of each variant, where the worker counts memory.
         sources: a folder; the worker tells how many modules it has imported from there.
     """
 
@@ -50,6 +51,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     accelerators: bool = False
     file: str = ""
     sources: str = ""
+    metrics: tuple[Metric, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -139,6 +141,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Memory, Timeline, Kernels, Observation,
-    Failure,
+    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Memory, Timeline, Kernels, Figure,
+    Observation, Failure,
 ]  # fmt: skip

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from gradbench.record.plan import Comparison, Plan
-from gradbench.record.results import (
-    Results,
-)
+from gradbench.record.results import Results
 
 
 class Remaining:
@@ -27,8 +25,9 @@ class Remaining:
         for failure in old.failures:
             if failure.variant is None or failure.variant == baseline.get(failure.comparison):
                 done.setdefault(failure.number, set()).add(failure.comparison)
-        resolve_devices = {(record.comparison, record.variant) for record in old.memory}
-        resolve_devices |= {
+        counted = {(record.comparison, record.variant) for record in old.memory}
+        figures = {(record.comparison, record.variant, record.metric) for record in old.figures}
+        failed = {
             (failure.comparison, failure.variant or "") for failure in old.failures if failure.number == 0
         }
         self.memory = [
@@ -36,9 +35,10 @@ class Remaining:
             for c in comparisons
             if c.id not in done.get(0, set())
             and any(
-                (c.id, variant.name) not in resolve_devices
+                (variant.counted and (c.id, variant.name) not in counted)
+                or any((c.id, variant.name, metric.name) not in figures for metric in plan.metrics)
                 for variant in c.variants
-                if variant.role != "empty" and variant.counted
+                if variant.role != "empty" and (c.id, variant.name) not in failed
             )
         ]
         started = [begun.number for begun in old.passes]

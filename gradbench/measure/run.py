@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench import __version__
-from gradbench.define.methods import METHODS
+from gradbench.define.methods import methods
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
@@ -65,7 +65,7 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
 
     def begin(environment: Environment) -> tuple[Results, Writer]:
         created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        labels = {method.name: method.label for method in METHODS}
+        labels = {method.name: method.label for method in methods()}
         header = Header(
             FORMAT, SCHEMA, __version__, created, order.command, request, options, environment, plan, labels
         )

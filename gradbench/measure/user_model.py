@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradbench.define.methods import METHODS
+from gradbench.define.methods import methods as all_methods
 from gradbench.define.names import choose
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import user_model
@@ -46,7 +46,7 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     """
     rows = [user_model.evaluation("", "", False, 1.0), *user_model.training("", False, True, 1.0)]
     names = [
-        *(method.name for method in METHODS),
+        *(method.name for method in all_methods()),
         *(alternative.name for row in rows for alternative in row.alternatives),
     ]
     choose("--method", methods, list(dict.fromkeys(names)), str)

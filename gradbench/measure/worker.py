@@ -204,8 +204,24 @@ class Worker:
                 self._fail(comparison, ready.variant.name, "memory", error)
                 if self._broken:
                     return
-        if self._accelerator is not None:
+        self._figures(comparison, variants)
+        if self._accelerator is not None and not self._broken:
             self._watch(comparison, [ready for ready in variants if ready.variant.role != "empty"])
+
+    def _figures(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
+        """Tell what the metrics of extensions measure of each variant."""
+        from gradbench.measure.metrics import measure_figure
+
+        for ready in variants if self._settings.metrics else ():
+            if ready.variant.role == "empty":
+                continue
+            for metric in self._settings.metrics:
+                try:
+                    self.say(measure_figure(metric, ready, comparison.id))
+                except Exception as error:
+                    self._fail(comparison, ready.variant.name, f"metric {metric.name}", error)
+                    if self._broken:
+                        return
 
     def _watch(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         """Tell what the device does for each variant; nothing where the profiler does not see it."""

@@ -43,6 +43,31 @@ class Expectation(msgspec.Struct, frozen=True):
     grad_enabled_inside: bool | None = None
 
 
+class Metric(msgspec.Struct, frozen=True):
+    """A figure that is known of a variant; less of it is better.
+
+    Attributes:
+        name: as exports, asv and pytest name it.
+        unit: `s`, `B`, or `1` for a number of something.
+        label: as a column of a report names it.
+        meaning: what it is, in a sentence.
+        exact: it is counted, and the same each time; a time has an interval over passes instead.
+        measure: `module:function`, of an extension: the worker calls it with the `ReadyVariant` in the pass
+            that counts memory, and it returns a number. Empty for gradbench's own.
+        followed: asv keeps it from commit to commit.
+        accelerator: it is only asked of an accelerator.
+    """
+
+    name: str
+    unit: str
+    label: str
+    meaning: str
+    exact: bool = True
+    measure: str = ""
+    followed: bool = False
+    accelerator: bool = False
+
+
 class Variant(msgspec.Struct, frozen=True):
     """One method inside a comparison, as code.
 
@@ -62,6 +87,7 @@ class Variant(msgspec.Struct, frozen=True):
         holds: expression that must be true once the statement has run; empty where none.
         writes: the statement is meant to write to x.
         counted: whether the source of the memory figures sees what it allocates.
+        recommendable: it is an answer to the question what to use.
         limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
     """
 
@@ -80,6 +106,7 @@ class Variant(msgspec.Struct, frozen=True):
     holds: str = ""
     writes: bool = False
     counted: bool = True
+    recommendable: bool = True
     limit: bool = False
 
     @property
@@ -107,6 +134,8 @@ class Comparison(msgspec.Struct, frozen=True):
         timeline: the bytes that are live are followed through the statement.
         pointwise: each element of a result is made of the elements of the inputs in its place alone.
         every: it is visited in every so many passes.
+        headline: a report sums it up in a sentence at its top.
+        purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
     """
 
     id: str
@@ -129,6 +158,8 @@ class Comparison(msgspec.Struct, frozen=True):
     timeline: bool = False
     pointwise: bool = False
     every: int = 1
+    headline: bool = False
+    purpose: str = ""
 
     @property
     def baseline(self) -> Variant:
@@ -178,10 +209,12 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         skipped: comparisons that were asked for and left out, by id, with the reason.
+        metrics: what extensions measure of each variant.
     """
 
     comparisons: tuple[Comparison, ...]
     skipped: dict[str, str] = {}
+    metrics: tuple[Metric, ...] = ()
 
     def due(self, number: int) -> list[Comparison]:
         """The comparisons that pass `number` visits; in turn, those that are not visited in all."""

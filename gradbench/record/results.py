@@ -1,8 +1,9 @@
 """The records of a run, and their file of JSON Lines.
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
-Timeline, Kernels, Observation, Failure and PassEnd records, and a RunEnd for each time a run came to its
-end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+Timeline, Kernels, Figure, Observation, Failure and PassEnd records, and a RunEnd for each time a run came
+to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never
+scaled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Plan, Request
-from gradbench.record.visits import Failure, Kernels, Memory, PassEnd, PassStart, RunEnd, Timeline, Visit
+from gradbench.record.visits import (
+    Failure,
+    Figure,
+    Kernels,
+    Memory,
+    PassEnd,
+    PassStart,
+    RunEnd,
+    Timeline,
+    Visit,
+)
 
 FORMAT = "gradbench-results"
 
@@ -97,7 +108,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
-    Header, PassStart, Visit, Memory, Timeline, Kernels, Observation, Failure, PassEnd, RunEnd
+    Header, PassStart, Visit, Memory, Timeline, Kernels, Figure, Observation, Failure, PassEnd, RunEnd
 ]  # fmt: skip
 
 
@@ -119,6 +130,7 @@ class Results:
     memory: list[Memory] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
     kernels: list[Kernels] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ends: list[PassEnd] = field(default_factory=list)
@@ -144,6 +156,8 @@ class Results:
             self.timelines.append(record)
         elif isinstance(record, Kernels):
             self.kernels.append(record)
+        elif isinstance(record, Figure):
+            self.figures.append(record)
         elif isinstance(record, Observation):
             self.observations.append(record)
         elif isinstance(record, Failure):

@@ -1,7 +1,8 @@
 """Reading files of schema 1, which used other names for the same things.
 
-Schema 1 was written until November 2026. Its records differ from those of schema 2 in names alone, so a line
-is renamed as plain data and then read as any other.
+Schema 1 was written until November 2026. Its records differ from those of schema 2 in names. They
+also say less: what is a field of a row now, the tables of a version knew by name. So a line is changed as
+plain data, and then read as any other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,24 @@ from collections.abc import Callable
 from typing import Any
 
 Plain = dict[str, Any]
+
+# What files of schema 1 left to the tables of the version that read them, by workload.
+_HEADLINES = (
+    "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
+    "retain", "custom.both", "placement",
+)  # fmt: skip
+_PURPOSES = {
+    "elementwise": "Keep one tensor out of the graph",
+    "chain": "Keep several operations out of the graph",
+    "inference": "Evaluate a model",
+    "attention": "Evaluate a model",
+    "batch": "Evaluate batch after batch",
+    "freeze.training": "Train a head on a frozen backbone",
+    "target": "Make a training target",
+    "update": "Write to parameters",
+    "zero_grad.step": "Clear gradients",
+    "accumulate.evaluation": "Add up a loss",
+}
 
 # Roles, and the names of variants that were called by their role.
 _ROLES = {"reference": "baseline", "yardstick": "calibration_task"}
@@ -40,7 +59,14 @@ def _header(record: Plain) -> Plain:
 
 def _comparison(record: Plain) -> Plain:
     renamed = _renamed(record, lanes="variants", ways="alternatives")
-    return {**renamed, "variants": [_variant(each) for each in renamed["variants"]]}
+    part = record.get("part", "")
+    name = f"{record['workload']}.{part}" if part else record["workload"]
+    return {
+        **renamed,
+        "variants": [_variant(each) for each in renamed["variants"]],
+        "headline": name in _HEADLINES,
+        "purpose": _PURPOSES.get(name, ""),
+    }
 
 
 def _variant(record: Plain) -> Plain:
@@ -48,7 +74,8 @@ def _variant(record: Plain) -> Plain:
     for name in ("role", "name"):
         renamed[name] = _ROLES.get(renamed[name], renamed[name])
     # Copies, the limit that memory sets, were known by their name.
-    return {**renamed, "limit": renamed["name"] == "copy"}
+    limit = renamed["name"] == "copy"
+    return {**renamed, "limit": limit, "recommendable": not limit and renamed["name"] != "tracked"}
 
 
 def _visit(record: Plain) -> Plain:

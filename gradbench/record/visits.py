@@ -6,10 +6,6 @@ from typing import Literal
 
 import msgspec
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 from gradbench.record.telemetry import Telemetry
 
 
@@ -144,6 +140,15 @@ class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
     variant: str
     count: int
     seconds: float
+
+
+class Figure(msgspec.Struct, frozen=True, tag="figure"):
+    """The number that a metric of an extension gives for a variant, in the unit that the plan says."""
+
+    comparison: str
+    variant: str
+    metric: str
+    value: float
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from gradbench.define.planner import plan_run
-from gradbench.define.workloads.workload import COPY
 from gradbench.errors import RequestError
 from gradbench.record.plan import STATEMENT, Comparison, Expectation, Request, Variant
 
@@ -52,7 +51,7 @@ def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
     """The comparison with the calibration task, and without what only serves ratios within one process."""
     variants = [variant for variant in comparison.variants if variant.role in ("baseline", "method")]
     # A copy is a measure for the others, and the two sides have the calibration task.
-    variants = [variant for variant in variants if variant.name != COPY]
+    variants = [variant for variant in variants if not variant.limit]
     if narrowed and not comparison.alternatives:
         variants = [
             variant for variant in variants if variant.role == "baseline" or variant.name in USUAL_METHODS

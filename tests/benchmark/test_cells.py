@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from gradbench import format
+from gradbench.define.metrics import METRICS, measured_metrics
 from gradbench.define.planner import plan_run
 from gradbench.guard.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
 from gradbench.measure.checks import check_answer, check_variant
 from gradbench.measure.memory import measure_memory
+from gradbench.measure.metrics import measure_figure
 from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
 from gradbench.pytest_plugin import SENTENCE
 from gradbench.record.plan import Request
@@ -25,6 +27,7 @@ from gradbench.record.plan import Request
 # Of rounds, for each cell; there are about 120.
 SECONDS = 0.25
 
+BYTES = [metric.name for metric in METRICS if metric.unit == "B" and metric.exact and not metric.accelerator]
 CELLS = {
     (comparison.name, comparison.numel, variant.name): (comparison, variant)
     for comparison in plan_run(Request(preset="quick")).comparisons
@@ -110,8 +113,11 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
         "ratio_high": found.ratio.high,
         "ratio_rounds": found.rounds,
         "ratio_floor": found.floor,
-        "bytes": memory
-        and {name: getattr(memory, name) for name in ("allocated", "peak", "retained", "graph", "saved")},
+        "bytes": memory and {name: getattr(memory, name) for name in BYTES},
+        **{
+            metric.name: measure_figure(metric, variants[CANDIDATE], comparison.id).value
+            for metric in measured_metrics()
+        },
     }
     # pytest-benchmark's table has times only, and they drift; our plugin lists this above it.
     said = f"{format.ratio_with_ends(found.ratio)} times {by_role['baseline'].name}, in turns"

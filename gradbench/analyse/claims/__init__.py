@@ -1,6 +1,7 @@
 """Claims about gradient control, and their verdicts: from a results file alone, without torch.
 
 To add a claim, add a row to `guide` or `folklore`: what it says, who says so, and the question to ask.
+Everything else takes it from `claims()`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ from gradbench.analyse.claims import folklore, guide
 from gradbench.analyse.claims.claim import VERDICTS, Case, Claim, Judgement, counted, judge_claim
 from gradbench.analyse.model import RunSummary
 from gradbench.errors import RequestError
+from gradbench.extension import distinct, extended
 
 CLAIMS: tuple[Claim, ...] = (*guide.CLAIMS, *folklore.CLAIMS)
 
-__all__ = ["CLAIMS", "VERDICTS", "Case", "Claim", "Judgement", "counted", "judge_claim", "verdicts"]
+__all__ = ["CLAIMS", "VERDICTS", "Case", "Claim", "Judgement", "claims", "counted", "judge_claim", "verdicts"]
+
+
+def claims() -> tuple[Claim, ...]:
+    """The claims of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
+    return distinct("claims", extended("claims", CLAIMS, lambda claim: claim.id), lambda claim: claim.id)
 
 
 def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
@@ -24,7 +31,8 @@ def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
 
     What is asked of observations has one verdict. Raises RequestError for an id that there is not.
     """
-    known = {claim.id: claim for claim in CLAIMS}
+    rows = claims()
+    known = {claim.id for claim in rows}
     for each in ids:
         if each not in known:
             near = difflib.get_close_matches(each, known, 1, 0.4)
@@ -33,7 +41,7 @@ def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
                 f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
             )
     found: list[Judgement] = []
-    for claim in CLAIMS:
+    for claim in rows:
         if ids and claim.id not in ids:
             continue
         if claim.workloads and summary.by_device:

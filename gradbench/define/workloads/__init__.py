@@ -1,6 +1,7 @@
 """The workloads: what is computed, under a method or in alternatives of its own.
 
-To add one, add a row to a family's file (or a new file to `WORKLOADS` here).
+To add one, add a row to a family's file (or a new file to `WORKLOADS` here); everything else takes it from
+`workloads()`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from gradbench.define.workloads import (
     placement,
     pointwise,
     training,
+    user_model,
 )
 from gradbench.define.workloads.workload import LEAF, PRESETS, Alternative, Workload
+from gradbench.extension import distinct, extended
+from gradbench.record.plan import STATEMENT
 
 WORKLOADS: tuple[Workload, ...] = (
     *control.WORKLOADS,
@@ -28,4 +32,10 @@ WORKLOADS: tuple[Workload, ...] = (
     *placement.WORKLOADS,
 )
 
-__all__ = ["LEAF", "PRESETS", "WORKLOADS", "Alternative", "Workload"]
+__all__ = ["LEAF", "PRESETS", "WORKLOADS", "Alternative", "Workload", "workloads"]
+
+
+def workloads() -> tuple[Workload, ...]:
+    """The workloads of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
+    rows = extended("workloads", WORKLOADS, lambda row: row.name, (user_model.NAME, STATEMENT))
+    return distinct("workloads", rows, lambda row: row.full_name)

@@ -24,6 +24,8 @@ def _copies(count: int) -> tuple[Alternative]:
             statement="\n".join(["y = x.detach().clone()"] * count),
             result="y",
             answer="x",
+            recommendable=False,
+            limit=True,
         ),
     )
 
@@ -221,6 +223,7 @@ WORKLOADS = (
         _FORWARD,
         part="both",
         title="exp(sin(x²)) from custom autograd Functions: forward and backward",
+        headline=True,
         setup_per_call="x.grad = None",
         statement="y = VARIANT\ny.backward(g)",
         timeline=True,

@@ -21,6 +21,7 @@ def rows(numel: int) -> tuple[int, ...]:
     return (max(1, round(numel / WIDTH)), WIDTH)
 
 
+_PURPOSE = "Evaluate a model"
 _EVALUATED = "[model(part) for part in parts]"
 
 WORKLOADS = (
@@ -29,6 +30,7 @@ WORKLOADS = (
         title="evaluating a multi-layer perceptron",
         shows="What evaluation under each method costs in time and keeps in memory, where the parameters are "
         "what is tracked.",
+        purpose=_PURPOSE,
         imports=MODEL,
         inputs={"model": PERCEPTRON},
         leaf=MODEL_LEAF,
@@ -46,6 +48,7 @@ WORKLOADS = (
         name="attention",
         title="evaluating a transformer block",
         shows="The same for a block whose operations are many and whose intermediate results are large.",
+        purpose=_PURPOSE,
         imports="from gradbench.models import TransformerBlock, share",
         inputs={"model": "TransformerBlock(64, 4).to({options})"},
         leaf=MODEL_LEAF,
@@ -63,6 +66,8 @@ WORKLOADS = (
         name="batch",
         title=f"evaluating {BATCHES} batches, one after another",
         shows="One block around a loop, against a block, or a detach(), for every result.",
+        headline=True,
+        purpose="Evaluate batch after batch",
         imports=MODEL,
         inputs={"model": PERCEPTRON},
         leaf=MODEL_LEAF,

@@ -16,6 +16,8 @@ _ACCUMULATE = Workload(
     title=f"a running loss over {STEPS:,} steps: without backward",
     shows="What stays alive when a loss is added up over many steps: with its history, all that every "
     "step saved.",
+    headline=True,
+    purpose="Add up a loss",
     statement=f"total = torch.zeros((), dtype=x.dtype, DEVICE)\n{_LOOP}",
     result="torch.as_tensor(total)",
     answer=f"{STEPS} * numpy.sin(x * x).mean()",
@@ -77,6 +79,8 @@ WORKLOADS = (
         part="training",
         title=f"a running loss over {STEPS:,} steps: each with its backward",
         shows="The same where backward has released what each step saved: what is left of the history.",
+        headline=False,
+        purpose="",
         setup_per_call="x.grad = None",
         statement=_trained(_ACCUMULATE.statement),
         alternatives=tuple(
@@ -92,6 +96,7 @@ WORKLOADS = (
         name="retain",
         title="a second backward through one graph",
         shows="What retain_graph=True costs and keeps, against making the graph again.",
+        headline=True,
         inputs={"g": "torch.ones({shape}, {options})"},
         setup_per_call=_AGAIN,
         result="x.grad",

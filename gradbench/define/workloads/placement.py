@@ -7,6 +7,7 @@ WORKLOADS = (
         name="placement",
         title="one epoch of the one-neuron predictor",
         shows="From which number of samples PyTorch's autograd is faster than gradients by hand in NumPy.",
+        headline=True,
         imports="from gradbench.placement import (\n    ModulePlacementPredictor, NumpyPlacementPredictor, "
         "TensorPlacementPredictor\n)",
         inputs={"placed": "(base > 0.4).to(base.dtype)"},

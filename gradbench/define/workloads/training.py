@@ -125,6 +125,8 @@ _USES = (
         _FREEZE,
         part="training",
         title="training a head on a frozen backbone: a whole step",
+        headline=True,
+        purpose="Train a head on a frozen backbone",
         leaf=_OWN_MODEL,
         setup="optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)",
         statement=f"VARIANT\n{_LOSS}\nloss.backward()\noptimizer.step()\noptimizer.zero_grad()",
@@ -135,6 +137,8 @@ _USES = (
         title="a bootstrap target from a second network",
         shows="A target that must not be trained through: what each way of cutting it off costs, forward and "
         "backward together.",
+        headline=True,
+        purpose="Make a training target",
         imports=f"import torch.nn.functional as F\n{MODEL}",
         inputs={
             "model": PERCEPTRON,
@@ -198,6 +202,8 @@ _USES = (
         name="update",
         title="one step of gradient descent on ten parameters",
         shows="What writing to parameters costs: by hand under no_grad(), through .data, by an optimizer.",
+        headline=True,
+        purpose="Write to parameters",
         inputs={"gradient": "torch.rand({shape}, {options}) - 0.5"},
         leaf=f"{LEAF}\nparameters = [part.detach().requires_grad_() for part in base.chunk(10)]\n"
         "for parameter, part in zip(parameters, gradient.chunk(10)):\n    parameter.grad = part",
@@ -313,6 +319,8 @@ WORKLOADS = (
         title="clearing the gradients of a model: with the forward and backward that follow",
         shows="What clearing does to the backward that follows: into nothing a gradient is moved, into zeros "
         "it is added.",
+        headline=True,
+        purpose="Clear gradients",
         setup_per_call="",
         statement=f"VARIANT\nfeatures = model.backbone(x)\n{_LOSS}\nloss.backward()",
         result="loss",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gradbench.define.methods import BASELINE
 from gradbench.define.sizes import CLASSES
+from gradbench.record.plan import full_name
 
 PRESETS = ("quick", "standard", "thorough")
 
@@ -53,12 +54,14 @@ class Alternative:
         holds: expression that must be true once the statement has run: what it promises.
         result: expression to hold against the answer; None is the workload's.
         answer: NumPy expression of the expected result; None is the workload's.
-        needs: by kind of device, what must be on the machine: keys of `gradbench.define.planner.NEEDS`.
+        needs: by kind of device, what must be on the machine: keys of `gradbench.define.needs.NEEDS`.
         counted: whether the source of the memory figures sees what it allocates.
         dtypes: those that it works in; empty for all.
         devices: the kinds of device that it works on; empty for all.
         least: the number of elements from which it differs from the others.
         presets: those that measure it without being asked by name.
+        recommendable: it is an answer to the question what to use, unless the method of its name is none.
+        limit: it moves the bytes that the others must move at least, and does no more.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Alternative:
     devices: tuple[str, ...] = ()
     least: int = 0
     presets: tuple[str, ...] = PRESETS
+    recommendable: bool = True
+    limit: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ class Workload:
         presets: by preset, the classes of size at which it is measured without being asked by name.
         every: it is visited in every so many passes, where it is measured without being asked by name.
         shape: the shape of x for a wanted number of elements.
+        headline: a report sums it up in a sentence at its top; for a workload with alternatives.
+        purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
     """
 
     name: str
@@ -162,3 +169,10 @@ class Workload:
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(PRESETS, CLASSES))
     every: int = 1
     shape: Callable[[int], tuple[int, ...]] = vector
+    headline: bool = False
+    purpose: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The workload, and the part of it."""
+        return full_name(self.name, self.part)

@@ -1,0 +1,65 @@
+"""What a summary knows of a variant, by metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+from gradbench.define.metrics import METRICS
+from gradbench.record.interval import Interval
+from gradbench.record.plan import Metric
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a variant by one metric; None for what is not.
+
+    Attributes:
+        value: seconds, bytes or a number; never scaled.
+        interval: of the value, where it is not exact.
+        ratio: of the value to the baseline's.
+    """
+
+    value: float | int | None = None
+    interval: Interval | None = None
+    ratio: Interval | None = None
+
+
+def metrics_of(summary: RunSummary, each: ComparisonSummary) -> Iterator[Metric]:
+    """The metrics of a comparison: gradbench's, then those of the plan, from extensions."""
+    for metric in METRICS:
+        if each.comparison.device != "cpu" or not metric.accelerator:
+            yield metric
+    yield from summary.results.header.plan.metrics
+
+
+def known(variant: VariantSummary, metric: Metric) -> Known:
+    """What is known of a variant by a metric of `metrics_of`."""
+    if metric.measure:
+        return Known(variant.figures.get(metric.name))
+    read = _READ.get(metric.name)
+    return _memory(variant, metric.name) if read is None else read(variant)
+
+
+def _time(time: Interval | None, ratio: Interval | None) -> Known:
+    return Known(None if time is None else time.mean, time, ratio)
+
+
+def _memory(variant: VariantSummary, name: str) -> Known:
+    return Known(None if variant.memory is None else getattr(variant.memory, name))
+
+
+def _graph(variant: VariantSummary) -> Known:
+    return _memory(variant, "graph") if variant.definition.keeps_graph else Known()
+
+
+# The others are fields of the record of memory.
+_READ: dict[str, Callable[[VariantSummary], Known]] = {
+    "time": lambda variant: _time(variant.time, variant.ratio),
+    "host_time": lambda variant: _time(variant.host, variant.host_ratio),
+    "device_time": lambda variant: _time(variant.device, variant.device_ratio),
+    "kernels": lambda variant: Known(variant.kernels.count if variant.kernels else None),
+    "kernel_time": lambda variant: Known(variant.kernels.seconds if variant.kernels else None),
+    "graph": _graph,
+}

@@ -1,0 +1,28 @@
+"""A table for people, in Markdown."""
+
+from __future__ import annotations
+
+from gradbench import format
+from gradbench.analyse.model import RunSummary
+from gradbench.report.export.form import each_method
+
+
+def to_markdown(summary: RunSummary) -> str:
+    """A table for people: each method's time, its ratio with the interval, and its memory."""
+    heads = ("workload", "elements", "method", "time", "ratio (95 %)", "verdict", "peak", "saved")
+    lines = [heads, ("---", "---:", "---", "---:", "---:", "---", "---:", "---:")]
+    for each, variant in each_method(summary):
+        baseline = variant.verdict == "baseline"
+        lines.append(
+            (
+                each.comparison.name,
+                format.count(each.comparison.numel),
+                f"`{variant.label}`",
+                format.seconds(variant.time.mean if variant.time else None),
+                "1" if baseline else format.ratio_with_ends(variant.ratio),
+                variant.verdict,
+                format.size(variant.memory.peak if variant.memory else None),
+                format.size(variant.memory.saved if variant.memory else None),
+            )
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
