@@ -26,7 +26,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gradbench.define.metrics import metrics
+from gradbench.metrics import metrics
 from gradbench.record.plan import Metric
 
 from .cells import ADDED, CONTROLS, CUSTOM, SQUARE, Cells
