@@ -49,8 +49,19 @@ def pytest_configure(config):
 
 def pytest_sessionstart():
     """What tests start, pytest and asv among it, starts as from a shell: not as a part of this session."""
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
+    for name in (
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+        "PYTEST_XDIST_TESTRUNUID",
+        "PYTEST_ADDOPTS",
+    ):
         os.environ.pop(name, None)
+
+
+def pytest_collection_finish():
+    """One thread, as in a worker without --threads: on few elements threads only wait for each other."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -118,7 +129,7 @@ def gradbench():
 
 @pytest.fixture(scope="session")
 def built_once(request, tmp_path_factory):
-    """Call `make(folder)` in the first process of this session that asks by that name; the folder, for all."""
+    """A folder by name, for all processes of the session: the first that asks fills it, by `make(folder)`."""
     base = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         base = base.parent
@@ -140,7 +151,7 @@ def built_once(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(gradbench, built_once):
-    """The folder of one real run: three passes over two comparisons, with its report. Tests leave it alone."""
+    """The folder of one real run: three passes over two comparisons, with its report. Tests only read it."""
 
     def make(folder):
         done = gradbench(

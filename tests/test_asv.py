@@ -44,7 +44,7 @@ def asv(tmp_path):
 
 
 def tables(native, scatter=0.001):
-    """What a run of `custom` tells where three Functions take a µs, and torch's operations `native` µs."""
+    """The table of a run of `custom` where three Functions take a µs, and torch's operations `native` µs."""
     made = results({"native": native}, request=CUSTOM.request, scatter=scatter)
     return interleaved.by_cell(to_csv(summarise(memory(made, "fused", saved=464))))
 
@@ -155,7 +155,7 @@ def saved(square):
 
 
 def test_the_changes_of_the_study_are_what_they_are_called():
-    source = (ROOT / "gradbench" / "functions.py").read_text()
+    source = (ROOT / "gradbench" / "functions" / "autograd.py").read_text()
     assert saved(functions(source)["Square"]) == 400
     assert saved(functions(asv_trials.larger(source))["Square"]) == 464
     slow = functions(asv_trials.slower(source, {100: 1000}))

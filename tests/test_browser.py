@@ -546,7 +546,7 @@ def test_a_reader_finds_the_way_through_the_site(open_page, site):
 
 @pytest.mark.parametrize("published", [False, True])
 def test_every_page_of_the_site_looks_alike_and_has_no_dead_link(open_page, site, published):
-    """A page that is published is opened as it is: that it is the one that is made now is in test_publish.py."""
+    """Published pages are opened as they are; test_publish.py shows that they are the ones made now."""
     root = REPORTS if published else site
     pages = sorted(root.rglob("index.html"))
     assert len(pages) >= 4

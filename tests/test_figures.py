@@ -42,16 +42,16 @@ def a_run(request=REQUEST, seconds=1e-6):
     return made
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The folder of a run."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a run, with its figures in `figures`."""
     made = a_run()
-    path = tmp_path / "run"
-    path.mkdir()
+    path = tmp_path_factory.mktemp("run")
     writer = Writer(path / "results.jsonl")
     for record in (made.header, *made.passes, *made.visits, *made.memory, *made.observations, *made.ends):
         writer.write(record)
     writer.close()
+    write_figures(path, path / "figures", ["svg", "png"])
     return path
 
 
@@ -154,8 +154,7 @@ def test_a_table_that_cannot_fit_is_an_error_and_no_picture():
 
 
 def test_the_files_are_what_their_names_say(folder):
-    written = write_figures(folder, folder / "figures", ["svg", "png"])
-    assert sorted(written) == sorted((folder / "figures").iterdir())
+    written = list((folder / "figures").iterdir())
     names = {path.stem for path in written}
     assert {"table-time", "table-speed", "ratios-control", "ratios-elementwise", "memory-control"} <= names
     assert len(written) == 2 * len(names)
@@ -172,10 +171,12 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    first = write_figures(folder, tmp_path / "one", ["svg"])
-    second = write_figures(folder, tmp_path / "two", ["svg"])
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    text = (tmp_path / "one" / "ratios-elementwise.svg").read_text()
+    written = write_figures(folder, tmp_path / "again", ["svg"])
+    assert sorted(written) == sorted((tmp_path / "again").iterdir())
+    assert {path.name: path.read_bytes() for path in written} == {
+        path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")
+    }
+    text = (tmp_path / "again" / "ratios-elementwise.svg").read_text()
     assert "var(--" not in text
     assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]\b", text)
     # Slower, in the colour of the page.
@@ -183,25 +184,30 @@ def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(fol
     assert TALK["paper"] in text
 
 
-def test_the_command_refuses_a_folder_with_files_and_a_format_it_does_not_know(gradbench, folder):
-    done = gradbench("figures", folder, "--format", "svg", cwd=folder.parent)
+def test_the_command_draws_once_and_refuses_a_folder_with_files(gradbench, folder, tmp_path):
+    results = tmp_path / "results.jsonl"
+    results.write_bytes((folder / "results.jsonl").read_bytes())
+    done = gradbench("figures", results, "--format", "svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "figures" in done.stdout
-    before = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
-    again = gradbench("figures", folder, cwd=folder.parent)
+    before = {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    again = gradbench("figures", results, cwd=tmp_path)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
     assert "expected a new or empty folder" in again.stderr
-    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == before
-    for formats in ("gif", "svg,gif", ""):
-        wrong = gradbench("figures", folder, "--output", "new", "--format", formats, cwd=folder.parent)
-        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-        assert "svg or png" in wrong.stderr
-    assert not (folder.parent / "new").exists()
+    assert {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{}\n", b"not json\n"])
-def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content):
+@pytest.mark.parametrize("formats", [["gif"], ["svg", "gif"], [""], []])
+def test_a_format_that_is_not_known_is_refused_and_nothing_is_written(folder, tmp_path, formats):
+    with pytest.raises(RequestError, match=r"^--format .*: expected svg or png, or both with a comma$"):
+        write_figures(folder, tmp_path / "new", formats)
+    assert not (tmp_path / "new").exists()
+
+
+# What else a bad file may hold is in test_results.py.
+@pytest.mark.parametrize("content", [None, b"not json\n"])
+def test_figures_refuses_bad_results_in_the_words_of_report(gradbench, tmp_path, content):
     path = tmp_path / "results.jsonl"
     if content is not None:
         path.write_bytes(content)
@@ -212,7 +218,7 @@ def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content)
     assert not (tmp_path / "figures").exists()
 
 
-def test_a_run_that_measured_nothing_is_told_so(tmp_path):
+def test_a_run_that_measured_nothing_is_refused(tmp_path):
     writer = Writer(tmp_path / "results.jsonl")
     writer.write(results({}, passes=0).header)
     writer.close()
