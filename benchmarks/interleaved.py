@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gradbench.define.metrics import metrics
-from gradbench.record.plan import Metric
+from gradbench.record.metric import Metric
 
 from .cells import ADDED, CONTROLS, CUSTOM, SQUARE, Cells
 
