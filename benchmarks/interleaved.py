@@ -26,8 +26,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gradbench.metrics import metrics
-from gradbench.record.plan import Metric
+from gradbench.define.metrics import metrics
+from gradbench.record.metric import Metric
 
 from .cells import ADDED, CONTROLS, CUSTOM, SQUARE, Cells
 

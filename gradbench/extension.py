@@ -36,7 +36,7 @@ class Extension:
         methods: each a `gradbench.define.methods.Method`.
         workloads: each a `gradbench.define.workloads.Workload`.
         claims: each a `gradbench.analyse.claims.Claim`.
-        metrics: each a `gradbench.metrics.Metric`, with its `measure`.
+        metrics: each a `gradbench.define.metrics.Metric`, with its `measure`.
         exports: forms of `gradbench export`, each a `gradbench.report.export.Form`.
     """
 

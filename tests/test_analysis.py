@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from gradbench.report.export.export import FORMS
 from synthetic import device_results, header, memory, rendered, results
 
 import gradbench.report
@@ -22,7 +23,6 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.schema1 import upgrade
 from gradbench.record.visits import Failure, Stretch, Timeline
-from gradbench.report.export.export import FORMS
 from gradbench.report.page import render
 from gradbench.report.terminal.brief import brief
 

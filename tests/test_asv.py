@@ -16,7 +16,7 @@ from synthetic import memory, results
 from benchmarks import alone, interleaved
 from benchmarks.cells import CONTROLS, CUSTOM, LARGE, SQUARE
 from gradbench.analyse.summary import summarise
-from gradbench.metrics import METRICS
+from gradbench.define.metrics import METRICS
 from gradbench.report.export.tidy_csv import to_csv
 from studies.regressions import asv_trials
 from studies.regressions.asv_trials import Comparison, Trials

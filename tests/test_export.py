@@ -10,7 +10,7 @@ import pytest
 from synthetic import memory, results
 
 from gradbench.analyse.summary import summarise
-from gradbench.metrics import METRICS
+from gradbench.define.metrics import METRICS
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.record.visits import Failure

@@ -15,11 +15,11 @@ from gradbench import extension
 from gradbench.analyse.claims import claims
 from gradbench.analyse.summary import summarise
 from gradbench.define.methods import BASELINE, Method, methods
+from gradbench.define.metrics import Metric, metrics
 from gradbench.define.workloads import Workload, workloads
 from gradbench.errors import RequestError
 from gradbench.extension import Extension
 from gradbench.measure.remaining import Remaining
-from gradbench.metrics import Metric, metrics
 from gradbench.record.results import FILENAME, read_results
 from gradbench.report.export import form, forms
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)[1]
 # Beside it another package, with a metric that fails for one method.
 OTHER = """
-from gradbench.metrics import Metric
+from gradbench.define.metrics import Metric
 from gradbench.extension import Extension
 
 def fails_at_times(ready):

@@ -284,7 +284,7 @@ def test_a_run_that_measured_nothing_is_refused(tmp_path):
     writer.write(results({}, passes=0).header)
     writer.close()
     with pytest.raises(RequestError, match="nothing was measured"):
-        write_figures(tmp_path, tmp_path / "figures", ["svg"])
+        write_figures(known(tmp_path), tmp_path / "figures", ["svg"])
     assert not Path(tmp_path / "figures").exists()
 
 

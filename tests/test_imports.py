@@ -21,19 +21,17 @@ MAY_IMPORT = {
     "extension": {"errors"},
     "record": {"errors"},
     "format": {"record"},
-    "metrics": {"extension", "record"},
     "models": set(),
     "functions": set(),
     "placement": {"models"},
-    "define": {"errors", "extension", "format", "metrics", "record"},
+    "define": {"errors", "extension", "format", "record"},
     "measure": {"errors", "extension", "format", "record", "models", "functions", "placement", "define"},
-    "analyse": {"errors", "extension", "format", "metrics", "record"},
-    "report": {"errors", "extension", "format", "metrics", "record", "analyse"},
+    "analyse": {"errors", "extension", "format", "record"},
+    "report": {"errors", "extension", "format", "record", "analyse"},
     "versus": {"errors", "format", "record", "define", "measure", "analyse", "report"},
     "guard": {"format", "record", "measure", "analyse"},
     "pytest_plugin": {"guard"},
-    "cli": {"errors", "extension", "format", "metrics", "record", "define", "measure", "analyse", "report"}
-    | {"versus"},
+    "cli": {"errors", "extension", "format", "record", "define", "measure", "analyse", "report"} | {"versus"},
 }
 
 # Where torch may be imported, at the top or inside a function: the measured library, and what measures it.

@@ -5,8 +5,8 @@ import pytest
 from gradbench.cli.listing import as_data, as_text
 from gradbench.define.dtypes import DTYPES
 from gradbench.define.methods import BASELINE, METHODS
+from gradbench.define.metrics import METRICS
 from gradbench.define.workloads import WORKLOADS
-from gradbench.metrics import METRICS
 from gradbench.report.export import FORMS
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.metrics import METRICS
 from gradbench.record.interval import Interval
-from gradbench.record.plan import Metric
+from gradbench.record.metric import METRICS, Metric
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from gradbench.define.dtypes import DTYPES
 from gradbench.define.methods import BASELINE, methods
+from gradbench.define.metrics import metrics
 from gradbench.define.workloads import PRESETS, Workload, workloads
 from gradbench.errors import RequestError
-from gradbench.metrics import metrics
 from gradbench.record.observation import Observation
 from gradbench.report.export import forms
 

@@ -9,6 +9,7 @@ import msgspec
 
 from gradbench.define.dtypes import DTYPES, EPSILON
 from gradbench.define.methods import methods
+from gradbench.define.metrics import measured_metrics
 from gradbench.define.shapes import shapes_of, unfit
 from gradbench.define.sizes import size_class
 from gradbench.define.templates import joined
@@ -16,7 +17,6 @@ from gradbench.define.variants import empty_loop, variants_of
 from gradbench.define.workloads import PRESETS, Workload, workloads
 from gradbench.errors import RequestError
 from gradbench.extension import choose
-from gradbench.metrics import measured_metrics
 from gradbench.record.plan import FLUSH, Comparison, Plan, Request, Variant, full_name
 
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 
 from gradbench.define.dtypes import EPSILON
+from gradbench.define.metrics import measured_metrics
 from gradbench.define.planner import compose
 from gradbench.define.workloads import user_model as own
 from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
-from gradbench.metrics import measured_metrics
 from gradbench.record.plan import Plan, Request
 from gradbench.record.user_file import FileFacts
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradbench.measure.variant import ReadyVariant
-from gradbench.record.plan import Metric
+from gradbench.record.metric import Metric
 from gradbench.record.visits import Figure
 
 

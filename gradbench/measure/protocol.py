@@ -7,8 +7,9 @@ from typing import Literal, Union
 import msgspec
 
 from gradbench.record.environment import Environment
+from gradbench.record.metric import Metric
 from gradbench.record.observation import Observation
-from gradbench.record.plan import Comparison, Metric
+from gradbench.record.plan import Comparison
 from gradbench.record.results import BATCH_SECONDS
 from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Failure, Figure, Kernels, Memory, Timeline, Visit

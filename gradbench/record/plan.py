@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from gradbench.record.devices import KINDS
+from gradbench.record.metric import Metric
 
 # The workload of a statement of the user's; what it uses is known when it has run.
 STATEMENT = "statement"
@@ -41,31 +42,6 @@ class Expectation(msgspec.Struct, frozen=True):
     result_inference: bool | None = None
     shares_storage: bool | None = None
     grad_enabled_inside: bool | None = None
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """A figure that is known of a variant; less of it is better.
-
-    Attributes:
-        name: as exports, asv and pytest name it.
-        unit: `s`, `B`, or `1` for a number of something.
-        label: as a column of a report names it.
-        meaning: what it is, in a sentence.
-        exact: it is counted, and the same each time; a time has an interval over passes instead.
-        measure: `module:function`, of an extension: the worker calls it with the `ReadyVariant` in the pass
-            that counts memory, and it returns a number. Empty for gradbench's own.
-        followed: asv keeps it from commit to commit.
-        accelerator: it is only asked of an accelerator.
-    """
-
-    name: str
-    unit: str
-    label: str
-    meaning: str
-    exact: bool = True
-    measure: str = ""
-    followed: bool = False
-    accelerator: bool = False
 
 
 class Variant(msgspec.Struct, frozen=True):

@@ -51,6 +51,7 @@ def _header(record: Plain) -> Plain:
         record["plan"] = {
             **record["plan"],
             "comparisons": [_comparison(each) for each in record["plan"]["comparisons"]],
+            "metrics": [],
         }
     if "comparisons" in record:
         record["comparisons"] = [_comparison(each) for each in record["comparisons"]]

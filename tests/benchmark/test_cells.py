@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from gradbench import format
+from gradbench.define.metrics import METRICS, measured_metrics
 from gradbench.define.planner import plan_run
 from gradbench.guard.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
 from gradbench.measure.checks import check_answer, check_variant
 from gradbench.measure.memory import measure_memory
 from gradbench.measure.metrics import measure_figure
 from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
-from gradbench.metrics import METRICS, measured_metrics
 from gradbench.pytest_plugin import SENTENCE
 from gradbench.record.plan import Request
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gradbench.analyse.metrics import known, metrics_of
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.record.plan import Metric
+from gradbench.record.metric import Metric
 
 COLUMNS = (
     "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",

@@ -1,14 +1,40 @@
 """The figures that are known of a variant: one row each.
 
-Exports, the tables of a report, asv's cells and pytest's are made from these rows. What an extension adds is
-measured by a function of its own; where gradbench's are found in a summary says `gradbench.analyse.metrics`.
+Exports, the tables of a report, asv's cells and pytest's are made from these rows. Those of extensions travel
+in the plan, and are read like these.
 """
 
 from __future__ import annotations
 
-from gradbench.extension import distinct, extended
-from gradbench.record.plan import Metric
+import msgspec
 
+
+class Metric(msgspec.Struct, frozen=True):
+    """A figure that is known of a variant; less of it is better.
+
+    Attributes:
+        name: as exports, asv and pytest name it.
+        unit: `s`, `B`, or `1` for a number of something.
+        label: as a column of a report names it.
+        meaning: what it is, in a sentence.
+        exact: it is counted, and the same each time; a time has an interval over passes instead.
+        measure: `module:function`, of an extension: the worker calls it with the `ReadyVariant` in the pass
+            that counts memory, and it returns a number. Empty for gradbench's own.
+        followed: asv keeps it from commit to commit.
+        accelerator: it is only asked of an accelerator.
+    """
+
+    name: str
+    unit: str
+    label: str
+    meaning: str
+    exact: bool = True
+    measure: str = ""
+    followed: bool = False
+    accelerator: bool = False
+
+
+# The figures that gradbench's own records hold.
 METRICS: tuple[Metric, ...] = (
     Metric(
         name="time",
@@ -102,14 +128,3 @@ METRICS: tuple[Metric, ...] = (
         exact=False,
     ),
 )
-
-
-def metrics() -> tuple[Metric, ...]:
-    """The metrics of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
-    rows = extended("metrics", METRICS, lambda metric: metric.name)
-    return distinct("metrics", rows, lambda metric: metric.name)
-
-
-def measured_metrics() -> tuple[Metric, ...]:
-    """The metrics that a plan carries to the workers: those with a function of an extension."""
-    return tuple(metric for metric in metrics() if metric.measure)
