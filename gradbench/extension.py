@@ -11,6 +11,7 @@ loads the extensions of this environment, once. docs/extending.md has a complete
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Sequence
@@ -101,6 +102,35 @@ def distinct(table: str, rows: Sequence[Row], name: Callable[[Row], str]) -> tup
     if twice is not None:
         raise RequestError(f"an extension has {twice!r} twice in its {table}; rename one, or uninstall it")
     return tuple(rows)
+
+
+def choose(
+    option: str,
+    wanted: Sequence[str],
+    rows: Sequence[Row],
+    name: Callable[[Row], str],
+    fitting: Sequence[str] | None = None,
+) -> list[Row]:
+    """The rows that are wanted, in the order of the table; all of them when none is named.
+
+    Raises RequestError for a name that no row has: with the one that was meant, or else with those that are
+    `fitting` here.
+    """
+    known = {name(row): row for row in rows}
+    for each in wanted:
+        if each not in known:
+            near = difflib.get_close_matches(each, fitting or known, 1) or difflib.get_close_matches(
+                each, known, 1
+            )
+            raise RequestError(
+                f"{option} {each}: "
+                + (
+                    f"there is no such name; did you mean {near[0]}?"
+                    if near
+                    else f"expected one of {', '.join(fitting or known)}"
+                )
+            )
+    return [row for key, row in known.items() if not wanted or key in wanted]
 
 
 def _refused(package: str, why: str) -> RequestError:

@@ -60,6 +60,12 @@ def pytest_sessionstart():
         os.environ.pop(name, None)
 
 
+def pytest_collection_finish():
+    """One thread, as in a worker without --threads: on few elements threads only wait for each other."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def pytest_ignore_collect(collection_path, config):
     """Benchmarks are collected where they are asked for, and with --benchmark-only nothing else is."""
     inside = collection_path == BENCHMARKS or BENCHMARKS in collection_path.parents
@@ -125,7 +131,7 @@ def gradbench():
 
 @pytest.fixture(scope="session")
 def built_once(request, tmp_path_factory):
-    """Call `make(folder)` in the first process of this session that asks by that name; the folder, for all."""
+    """A folder by name, for all processes of the session: the first that asks fills it, by `make(folder)`."""
     base = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         base = base.parent
@@ -147,7 +153,7 @@ def built_once(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(gradbench, built_once):
-    """The folder of one real run: three passes over two comparisons, with its report. Tests leave it alone."""
+    """The folder of one real run: three passes over two comparisons, with its report. Tests only read it."""
 
     def make(folder):
         done = gradbench(

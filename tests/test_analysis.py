@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from gradbench.report.export import FORMS
 from synthetic import device_results, header, memory, rendered, results
 
 import gradbench.report
@@ -22,7 +23,6 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.schema1 import upgrade
 from gradbench.record.visits import Failure, Stretch, Timeline
-from gradbench.report.export.export import FORMS
 from gradbench.report.page import render
 from gradbench.report.terminal.brief import brief
 
@@ -75,8 +75,8 @@ def test_whatever_shows_a_run_a_second_time_computes_nothing(full, monkeypatch):
     calls.clear()
     assert render(analysis) == first
     assert brief(analysis, 100)
-    for form in FORMS.values():
-        assert form(analysis)
+    for form in FORMS:
+        assert form.write(analysis)
     assert calls == []
 
 
@@ -283,12 +283,12 @@ from gradbench.record.results import read_results
 from gradbench.analyse.analysis import analyse
 analysis = analyse(read_results(Path(sys.argv[1])))
 from gradbench.report import write_report
-from gradbench.report.export.export import FORMS
+from gradbench.report.export import FORMS
 from gradbench.report.terminal import brief, claims, compare, traits
 write_report(analysis, Path(sys.argv[2]))
 brief.brief(analysis, 100), claims.as_text(analysis.judgements, 100)
 traits.as_text(analysis.results.observations, analysis.results.header.label)
-for form in FORMS.values(): form(analysis)
+for form in FORMS: form.write(analysis)
 print(*sorted({name for name in sys.modules if name.split(".")[0] == "torch" or name.startswith(
     ("gradbench.define", "gradbench.measure", "gradbench.models", "gradbench.functions"))}))
 """

@@ -6,7 +6,7 @@ import psutil
 import pytest
 from synthetic import device_results, results
 
-from gradbench.doctor import machine, noise
+from gradbench.cli.doctor import machine, noise
 from gradbench.errors import EndedEarly
 from gradbench.record.device import DeviceReading
 from gradbench.record.plan import Request

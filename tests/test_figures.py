@@ -18,7 +18,6 @@ from matplotlib.text import Text
 from synthetic import memory, results
 
 from gradbench.analyse.analysis import analyse
-from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
@@ -49,16 +48,21 @@ def a_run(request=REQUEST, seconds=1e-6):
     return made
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The folder of a run."""
+def known(path):
+    """What the run in a folder shows."""
+    return analyse(read_results(path))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a run, with its figures in `figures`."""
     made = a_run()
-    path = tmp_path / "run"
-    path.mkdir()
+    path = tmp_path_factory.mktemp("run")
     writer = Writer(path / "results.jsonl")
     for record in (made.header, *made.passes, *made.visits, *made.memory, *made.observations, *made.ends):
         writer.write(record)
     writer.close()
+    write_figures(known(path), path / "figures", ["svg", "png"])
     return path
 
 
@@ -161,8 +165,7 @@ def test_a_table_that_cannot_fit_is_an_error_and_no_picture():
 
 
 def test_the_files_are_what_their_names_say(folder):
-    written = write_figures(summarise(read_results(folder)), folder / "figures", ["svg", "png"])
-    assert sorted(written) == sorted((folder / "figures").iterdir())
+    written = list((folder / "figures").iterdir())
     names = {path.stem for path in written}
     assert {"table-time", "table-speed", "ratios-control", "ratios-elementwise", "memory-control"} <= names
     assert len(written) == 2 * len(names)
@@ -179,10 +182,12 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    first = write_figures(summarise(read_results(folder)), tmp_path / "one", ["svg"])
-    second = write_figures(summarise(read_results(folder)), tmp_path / "two", ["svg"])
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    text = (tmp_path / "one" / "ratios-elementwise.svg").read_text()
+    written = write_figures(known(folder), tmp_path / "again", ["svg"])
+    assert sorted(written) == sorted((tmp_path / "again").iterdir())
+    assert {path.name: path.read_bytes() for path in written} == {
+        path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")
+    }
+    text = (tmp_path / "again" / "ratios-elementwise.svg").read_text()
     assert "var(--" not in text
     assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]\b", text)
     # Slower, in the colour of the page.
@@ -190,21 +195,33 @@ def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(fol
     assert TALK["paper"] in text
 
 
-def test_the_command_refuses_a_folder_with_files_and_a_format_it_does_not_know(gradbench, folder):
-    done = gradbench("figures", folder, "--format", "svg", cwd=folder.parent)
+def test_the_command_draws_once_and_refuses_a_folder_with_files(gradbench, folder, tmp_path):
+    results = tmp_path / "results.jsonl"
+    results.write_bytes((folder / "results.jsonl").read_bytes())
+    done = gradbench("figures", results, "--format", "svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "figures" in done.stdout
-    before = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
-    again = gradbench("figures", folder, cwd=folder.parent)
+    before = {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    again = gradbench("figures", results, cwd=tmp_path)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
     assert "expected a new or empty folder" in again.stderr
-    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == before
-    for formats in ("gif", "svg,gif", ""):
-        wrong = gradbench("figures", folder, "--output", "new", "--format", formats, cwd=folder.parent)
-        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-        assert "svg or png" in wrong.stderr
-    assert not (folder.parent / "new").exists()
+    assert {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
+
+
+@pytest.mark.parametrize("formats", [["gif"], ["svg", "gif"], [""], []])
+def test_a_format_that_is_not_known_is_refused_and_nothing_is_written(folder, tmp_path, formats):
+    with pytest.raises(RequestError, match=r"^--format .*: expected svg or png, or both with a comma$"):
+        write_figures(known(folder), tmp_path / "new", formats)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def fresh(folder, tmp_path):
+    """The same run in a folder that tests may write to."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.jsonl").write_bytes((folder / "results.jsonl").read_bytes())
+    return tmp_path / "run"
 
 
 def interrupt_after_one(process, output):
@@ -218,41 +235,40 @@ def interrupt_after_one(process, output):
 
 
 @pytest.mark.parametrize("output", ["figures", "talk/monday/figures", "empty"])
-def test_interrupted_figures_leave_nothing_and_can_be_drawn_again(gradbench, folder, output):
-    (folder / "empty").mkdir()
-    before = sorted(folder.rglob("*"))
-    command = ("figures", folder, "--output", output, "--format", "svg,png")
-    process = subprocess.Popen([GRADBENCH, *command], cwd=folder, stderr=subprocess.PIPE, text=True)
-    interrupt_after_one(process, folder / output)
+def test_interrupted_figures_leave_nothing_and_can_be_drawn_again(gradbench, fresh, output):
+    (fresh / "empty").mkdir()
+    before = sorted(fresh.rglob("*"))
+    command = ("figures", fresh, "--output", output, "--format", "svg,png")
+    process = subprocess.Popen([GRADBENCH, *command], cwd=fresh, stderr=subprocess.PIPE, text=True)
+    interrupt_after_one(process, fresh / output)
     said = process.communicate(timeout=60)[1]
     assert (process.returncode, said) == (3, "gradbench: stopped: interrupted; nothing was written\n")
-    assert sorted(folder.rglob("*")) == before
-    again = gradbench(*command[:-1], "svg", cwd=folder)
+    assert sorted(fresh.rglob("*")) == before
+    again = gradbench(*command[:-1], "svg", cwd=fresh)
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_figures_that_cannot_be_written_leave_nothing(folder):
+def test_figures_that_cannot_be_written_leave_nothing(fresh):
     """A file may have so many bytes here: the first pictures are smaller, and a later one is not."""
-    sizes = [
-        path.stat().st_size for path in write_figures(summarise(read_results(folder)), folder / "a", ["png"])
-    ]
+    sizes = [path.stat().st_size for path in write_figures(known(fresh), fresh / "a", ["png"])]
     most = sizes[0] + 1
     assert max(sizes) > most
-    before = sorted(folder.iterdir())
+    before = sorted(fresh.iterdir())
     done = subprocess.run(
-        [GRADBENCH, "figures", folder, "--format", "png"],
+        [GRADBENCH, "figures", fresh, "--format", "png"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
         capture_output=True,
         text=True,
     )
-    output = folder / "figures"
+    output = fresh / "figures"
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"gradbench: error: --output {output}: cannot be written: ")
-    assert sorted(folder.iterdir()) == before
+    assert sorted(fresh.iterdir()) == before
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{}\n", b"not json\n"])
-def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content):
+# What else a bad file may hold is in test_results.py.
+@pytest.mark.parametrize("content", [None, b"not json\n"])
+def test_figures_refuses_bad_results_in_the_words_of_report(gradbench, tmp_path, content):
     path = tmp_path / "results.jsonl"
     if content is not None:
         path.write_bytes(content)
@@ -263,12 +279,12 @@ def test_bad_results_are_told_as_report_tells_them(gradbench, tmp_path, content)
     assert not (tmp_path / "figures").exists()
 
 
-def test_a_run_that_measured_nothing_is_told_so(tmp_path):
+def test_a_run_that_measured_nothing_is_refused(tmp_path):
     writer = Writer(tmp_path / "results.jsonl")
     writer.write(results({}, passes=0).header)
     writer.close()
     with pytest.raises(RequestError, match="nothing was measured"):
-        write_figures(summarise(read_results(tmp_path)), tmp_path / "figures", ["svg"])
+        write_figures(known(tmp_path), tmp_path / "figures", ["svg"])
     assert not Path(tmp_path / "figures").exists()
 
 
@@ -285,10 +301,10 @@ def test_a_variant_that_one_size_lacks_keeps_its_row_and_has_a_dash():
 
 def test_bars_are_there_where_methods_differ_and_only_there():
     made = results({}, request=REQUEST)
-    assert all(bars(each) is None for each in summarise(made).comparisons)
+    assert all(bars(each) is None for each in analyse(made).comparisons)
     alike = memory(memory(made, "no_grad", peak=400), "requires_grad_false", peak=400)
-    assert all(bars(each) is None for each in summarise(alike).comparisons)
-    found = bars(summarise(memory(alike, "detach", peak=-800, saved=200)).comparisons[0])
+    assert all(bars(each) is None for each in analyse(alike).comparisons)
+    found = bars(analyse(memory(alike, "detach", peak=-800, saved=200)).comparisons[0])
     rows = {row.name: row.values for row in found.rows}
     assert rows["detach"] == (-800, 200, 0)
     assert rows["no_grad"] == (400, 0, 0)
@@ -303,7 +319,7 @@ def test_variants_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
     variants = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
     for name in variants:
         made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (9000, 5000)),)))
-    (comparison,) = [each for each in summarise(made).comparisons if each.timelines]
+    (comparison,) = [each for each in analyse(made).comparisons if each.timelines]
     figure = Figure()
     axes = figure.add_subplot()
     draw_timeline(axes, comparison, TALK)

@@ -51,7 +51,7 @@ def kernels_in_triton():
 
 @pytest.fixture(autouse=True)
 def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
-    """Nothing too small to compile, small pieces, Triton interpreted; one thread."""
+    """Nothing too small to compile, small pieces, Triton interpreted."""
     asked = getattr(request.node, "callspec", None)
     if asked and {"triton", torch.bfloat16} <= {each for each in asked.params.values() if each.__hash__}:
         pytest.skip(TRUNCATES)
@@ -59,10 +59,8 @@ def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
     monkeypatch.setattr(functions, "_triton", lambda index: kernels_in_triton)
     monkeypatch.setattr(functions, "_WORTH_COMPILING", 2)
     monkeypatch.setattr(functions, "_PIECE", 2000)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 def sample(size, dtype=torch.float64, **options):
@@ -336,7 +334,6 @@ def peaks_of_the_chain(size):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_fused_function_peaks_below_the_chain(form, size, monkeypatch):
     monkeypatch.undo()
-    torch.set_num_threads(1)
     x = sample(size, torch.float32)
     fused, chain = peaks(FUSED[form], x), peaks_of_the_chain(size)
     assert fused[0] < chain[0]
@@ -412,7 +409,7 @@ def test_a_batch_of_gradients_at_once(form, size):
 
 @pytest.mark.parametrize(
     ("name", "backend", "size"),
-    # That a graph has no break, and the right derivative, takes no kernels in C++; each of those takes seconds.
+    # A break in the graph, or a wrong derivative, is found without kernels in C++, which take seconds.
     [
         *((name, "aot_eager", size) for name in (*EVERY, "fused_apply") for size in (60, 5000)),
         ("composed", "inductor", 5000),

@@ -35,9 +35,6 @@ from gradbench.placement import (
 )
 from gradbench.placement.bar import watching
 
-# As in a worker: the samples are few, and threads would wait for each other.
-torch.set_num_threads(1)
-
 PREDICTORS = (NumpyPlacementPredictor, TensorPlacementPredictor, ModulePlacementPredictor)
 each_predictor = pytest.mark.parametrize("make", PREDICTORS)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -5,8 +5,9 @@ import textwrap
 import pytest
 import torch
 
-from gradbench.measure.protocol import FileFacts, FileRejected
+from gradbench.measure.protocol import FileRejected
 from gradbench.measure.user_file import inspect_user_file
+from gradbench.record.user_file import FileFacts
 
 NET = "import torch\nfrom torch import nn\nmodel = nn.Linear(3, 2)\nx = torch.rand(4, 3)\n"
 

@@ -18,11 +18,11 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
 from gradbench.measure.passes import Steering
-from gradbench.measure.protocol import FileFacts
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.user_model import plan_user_model, read
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
+from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.export.tidy_csv import to_csv
 from gradbench.report.snippet import snippet

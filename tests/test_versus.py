@@ -453,6 +453,7 @@ def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
     assert data["calibration_task"]["mean"] == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.timing
 def test_a_real_trial_has_a_page_that_can_be_built_again(found, gradbench):
     folder, _ = found
     page = (folder / "trial" / "report.html").read_text()

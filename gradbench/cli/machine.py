@@ -32,8 +32,8 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
     """
     import msgspec
 
-    from gradbench.doctor.machine import examine
-    from gradbench.doctor.noise import measure_noise
+    from gradbench.cli.doctor.machine import examine
+    from gradbench.cli.doctor.noise import measure_noise
 
     if quick and device != "cpu":
         raise RequestError(

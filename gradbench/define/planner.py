@@ -10,13 +10,13 @@ import msgspec
 from gradbench.define.dtypes import DTYPES, EPSILON
 from gradbench.define.methods import methods
 from gradbench.define.metrics import measured_metrics
-from gradbench.define.names import choose
 from gradbench.define.shapes import shapes_of, unfit
 from gradbench.define.sizes import size_class
 from gradbench.define.templates import joined
 from gradbench.define.variants import empty_loop, variants_of
 from gradbench.define.workloads import PRESETS, Workload, workloads
 from gradbench.errors import RequestError
+from gradbench.extension import choose
 from gradbench.record.plan import FLUSH, Comparison, Plan, Request, Variant, full_name
 
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.

@@ -10,8 +10,8 @@ from gradbench.define.planner import compose
 from gradbench.define.workloads import user_model as own
 from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
-from gradbench.measure.protocol import FileFacts
 from gradbench.record.plan import Plan, Request
+from gradbench.record.user_file import FileFacts
 
 # By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
 # mostly run the same kernels and agree to the bit; where torch takes another path without recording, as its

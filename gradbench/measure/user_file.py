@@ -17,10 +17,11 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
-from gradbench.measure.protocol import FileFacts, FileRejected
+from gradbench.measure.protocol import FileRejected
 from gradbench.measure.variant import execute
 from gradbench.models import share
 from gradbench.record.devices import KINDS
+from gradbench.record.user_file import FileFacts
 
 _WANTED = "expected `model`, a torch.nn.Module, and `x`, the tensor that goes into it"
 

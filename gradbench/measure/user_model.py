@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradbench.define.methods import methods as all_methods
-from gradbench.define.names import choose
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
+from gradbench.extension import choose
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
-from gradbench.measure.protocol import FileFacts, FileRejected, Task, WorkerSettings
+from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
 from gradbench.record.plan import Comparison, Plan, Request
+from gradbench.record.user_file import FileFacts
 
 # Executions of a variant in a visit at least: check, calibration, and five rounds of a call and the one
 # before.

@@ -6,8 +6,7 @@ To add a form, write a file with its function and add a row to `FORMS`; everythi
 
 from __future__ import annotations
 
-from gradbench.define.names import choose
-from gradbench.extension import distinct, extended
+from gradbench.extension import choose, distinct, extended
 from gradbench.report.export.form import Form
 from gradbench.report.export.github_action import to_github_action
 from gradbench.report.export.markdown import to_markdown

@@ -13,8 +13,8 @@ from gradbench import format
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.warnings import device_warnings
+from gradbench.cli.doctor.check import Check, State
 from gradbench.define.methods import BASELINE
-from gradbench.doctor.check import Check, State
 from gradbench.errors import EndedEarly
 from gradbench.measure import run
 from gradbench.measure.goal import Goal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from gradbench.doctor.check import Check
+from gradbench.cli.doctor.check import Check
 
 # A machine whose other processes take more than this of one processor disturbs most visits.
 BUSY = 0.25
