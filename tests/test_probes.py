@@ -3,13 +3,14 @@
 import dataclasses
 import gc
 import math
+import re
 
 import msgspec
 import pytest
 import torch
 
 from gradbench.analyse.traits import OBSERVED, characteristics
-from gradbench.define.methods import METHODS
+from gradbench.define.methods import BASELINE, METHODS
 from gradbench.define.probes import PROBES, Probe
 from gradbench.measure.probes import observe_traits
 from gradbench.record.observation import Observation
@@ -17,15 +18,15 @@ from gradbench.record.observation import Observation
 METHOD = {method.name: method for method in METHODS}
 PROBE = {probe.id: probe for probe in PROBES}
 
-# By what they act on, as their documentation says.
-ON_TENSOR = {"detach", "data", "detach_clone"}
-BLOCKS = {
-    "no_grad",
-    "no_grad_decorator",
-    "no_grad_prebuilt",
-    "inference_mode",
-    "set_grad_enabled_false",
-}
+
+def kind_of(name):
+    """What a method acts on, as its row says: everything, a flag, the input, a block, or the result."""
+    row = METHOD[name]
+    kinds = {"nothing": row.tracks, "flag": name == BASELINE, "input": row.on_input, "block": row.disables}
+    return next((kind for kind, holds in kinds.items() if holds), "result")
+
+
+COPIES = {name for name, row in METHOD.items() if row.on_input and row.shares is False}
 MB = 4_000_000  # a tensor of 1,000,000 elements of float32, in bytes
 
 
@@ -86,77 +87,77 @@ def test_a_method_holds_as_long_as_its_documentation_says(name, rows):
     # notes/autograd.html, "Locally disabling gradient computation": a flag holds until it is set again, a
     # mode until its block is left. Tensor.detach.html: a new tensor, detached from the graph.
     expected = {
-        "tracked": "nothing is switched off",
-        "requires_grad_false": "until changed",
-        "detach_after": "as long as the new tensor lives; the work before it is recorded",
-        **dict.fromkeys(ON_TENSOR, "as long as the new tensor lives"),
-        **dict.fromkeys(BLOCKS, "until the block is left"),
+        "nothing": "nothing is switched off",
+        "flag": "until changed",
+        "result": "as long as the new tensor lives; the work before it is recorded",
+        "input": "as long as the new tensor lives",
+        "block": "until the block is left",
     }
-    assert rows[name].persistence == expected[name]
+    assert rows[name].persistence == expected[kind_of(name)]
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_a_method_reaches_as_far_as_its_documentation_says(name, observed, rows):
     # no_grad.html, inference_mode.html: "thread-local; it will not affect computation in other threads".
     expected = {
-        "tracked": "nothing",
-        "requires_grad_false": "this tensor",
-        "detach_after": "the new tensor, made of the result",
-        **dict.fromkeys(ON_TENSOR, "the new tensor"),
-        **dict.fromkeys(BLOCKS, "all operations inside, in this thread"),
+        "nothing": "nothing",
+        "flag": "this tensor",
+        "result": "the new tensor, made of the result",
+        "input": "the new tensor",
+        "block": "all operations inside, in this thread",
     }
-    assert rows[name].scope == expected[name]
+    assert rows[name].scope == expected[kind_of(name)]
     # no_grad.html: "All factory functions, or functions that create a new Tensor and take a requires_grad
     # kwarg, will NOT be affected by this mode."
     assert observed[name, "scope"].observed["leaf_made_inside_requires_grad"] is True
-    assert observed[name, "scope"].observed["leaf_made_inside"] is (name not in BLOCKS)
+    assert observed[name, "scope"].observed["leaf_made_inside"] is not METHOD[name].disables
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_tracking_comes_back_as_the_documentation_says(name, rows):
     # enable_grad.html: "Enables gradient calculation, if it has been disabled", and not inference mode.
     expected = {
-        "tracked": "nothing to reverse",
-        "requires_grad_false": "by requires_grad_(True) on the same tensor",
-        "detach_after": "x was never cut off; the result only as a leaf of its own",
-        **dict.fromkeys(ON_TENSOR, "x was never cut off; the new tensor only as a leaf of its own"),
-        **dict.fromkeys(BLOCKS, "by itself; inside by enable_grad()"),
-        "inference_mode": "by itself; not inside by enable_grad()",
+        "nothing": "nothing to reverse",
+        "flag": "by requires_grad_(True) on the same tensor",
+        "result": "x was never cut off; the result only as a leaf of its own",
+        "input": "x was never cut off; the new tensor only as a leaf of its own",
+        "block": "by itself; inside by enable_grad()",
     }
-    assert rows[name].reversibility == expected[name]
+    if METHOD[name].inference:
+        expected["block"] = "by itself; not inside by enable_grad()"
+    assert rows[name].reversibility == expected[kind_of(name)]
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_only_a_copy_has_storage_of_its_own(name, observed):
     # Tensor.detach.html: "Returned Tensor shares the same storage with the original one."
-    copied = MB if name == "detach_clone" else 0
+    copied = MB if name in COPIES else 0
     assert observed[name, "memory"].observed == {"allocated": copied, "kept": copied}
-    assert observed[name, "write"].observed["shares_storage"] is (name != "detach_clone")
+    assert observed[name, "write"].observed["shares_storage"] is (name not in COPIES)
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_only_a_recorded_result_keeps_what_its_backward_needs(name, observed):
     # notes/autograd.html, "Saved tensors": exp saves its result, and sin reads that same tensor.
-    assert observed[name, "graph"].observed == {"result": MB, "kept": MB if name == "tracked" else 0}
+    assert observed[name, "graph"].observed == {"result": MB, "kept": MB if METHOD[name].tracks else 0}
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_objects_are_a_tensor_or_a_context_manager_or_none(name, observed):
-    # A decorator makes an object to decorate with, which stays, and one for each call.
     expected = {
-        "tracked": ("", ""),
-        "requires_grad_false": ("", ""),
-        "detach_after": ("", "1 Tensor"),
-        **dict.fromkeys(ON_TENSOR, ("1 Tensor", "1 Tensor")),
-        "no_grad": ("1 no_grad", ""),
-        "no_grad_decorator": ("2 no_grad", "1 no_grad"),
-        "no_grad_prebuilt": ("1 no_grad", "1 no_grad"),
-        "inference_mode": ("1 inference_mode", ""),
-        "set_grad_enabled_false": ("1 set_grad_enabled", ""),
+        "nothing": ("", ""),
+        "flag": ("", ""),
+        "result": ("", "1 Tensor"),
+        "input": ("1 Tensor", "1 Tensor"),
     }
-    observed = observed[name, "objects"].observed
-    assert (observed["inside"], observed["afterwards"]) == expected[name]
-    assert observed["result_is_x"] is (name not in ON_TENSOR | {"detach_after"})
+    row, found = METHOD[name], observed[name, "objects"].observed
+    if row.disables:
+        (guard,) = re.findall(r"torch\.(no_grad|inference_mode|set_grad_enabled)\(", row.setup + row.within)
+        # What the setup makes stays. A decorator makes an object to decorate with, and one for each call.
+        stays = guard in row.setup
+        expected["block"] = (f"{2 if '@' in row.setup else 1} {guard}", f"1 {guard}" if stays else "")
+    assert (found["inside"], found["afterwards"]) == expected[kind_of(name)]
+    assert found["result_is_x"] is (kind_of(name) not in ("input", "result"))
 
 
 @pytest.mark.parametrize("name", METHOD)
@@ -165,9 +166,9 @@ def test_a_write_is_noticed_unless_it_goes_through_data(name, observed, rows):
     # in correctness checks." pytorch/pytorch#6990: those through .data are not reported.
     expected = dict.fromkeys(METHOD, "shows in x; backward refuses")
     expected["data"] = "shows in x, unnoticed: wrong gradient"
-    expected["detach_clone"] = "does not reach x"
+    expected |= dict.fromkeys(COPIES, "does not reach x")
     assert rows[name].write == expected[name]
-    gradients = {"data": math.cos(2.0), "detach_clone": math.cos(1.0)}
+    gradients = {"data": math.cos(2.0), **dict.fromkeys(COPIES, math.cos(1.0))}
     if name in gradients:
         assert observed[name, "write"].observed["gradient"] == pytest.approx(gradients[name])
     else:
@@ -178,39 +179,37 @@ def test_a_write_is_noticed_unless_it_goes_through_data(name, observed, rows):
 def test_only_inference_tensors_are_of_no_use_to_autograd(name, observed, rows):
     # notes/autograd.html, "Inference Mode": tensors made in it "will not be able to be used in computations
     # to be recorded by autograd"; they have no version counter.
-    expected = dict.fromkeys(METHOD, "ordinary, without history")
-    expected["tracked"] = "with history"
-    expected["inference_mode"] = (
-        "inference tensor: no backward, no write, no tracking; its clone can be tracked"
-    )
-    assert rows[name].result == expected[name]
+    row, expected = METHOD[name], "ordinary, without history"
+    if row.tracks:
+        expected = "with history"
+    elif row.inference:
+        expected = "inference tensor: no backward, no write, no tracking; its clone can be tracked"
+    assert rows[name].result == expected
     said = observed[name, "result"].observed.get("saved_for_backward_says")
-    assert said == ("Inference tensors cannot be saved for backward" if name == "inference_mode" else None)
+    assert said == ("Inference tensors cannot be saved for backward" if row.inference else None)
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_a_view_made_in_a_block_requires_gradients_and_passes_none_on(name, rows):
     # DifferentiableViewMeta::requires_grad (torch/csrc/autograd/variable.h) asks the base of a view.
     expected = {
-        "tracked": "gradient reaches x; refuses a write",
-        **dict.fromkeys(BLOCKS, "requires_grad, but no gradient reaches x; refuses a write"),
-        "detach_clone": "not tracked; a write does not reach x",
+        "nothing": "gradient reaches x; refuses a write",
+        "block": "requires_grad, but no gradient reaches x; refuses a write",
     }
-    assert rows[name].view == expected.get(name, "not tracked; a write shows in x")
+    untracked = f"not tracked; a write {'does not reach' if name in COPIES else 'shows in'} x"
+    assert rows[name].view == expected.get(kind_of(name), untracked)
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_only_the_flag_of_x_reaches_a_graph_recorded_before(name, rows):
     # AccumulateGrad (torch/csrc/autograd/functions/accumulate_grad.cpp) asks the flag when backward runs.
-    assert rows[name].earlier == (
-        "x gets no gradient from it" if name == "requires_grad_false" else "untouched"
-    )
+    assert rows[name].earlier == ("x gets no gradient from it" if kind_of(name) == "flag" else "untouched")
 
 
 @pytest.mark.parametrize("name", METHOD)
 def test_only_the_flag_is_refused_on_a_result(name, observed, rows):
     # Tensor.requires_grad.html: the flag of a tensor that is no leaf cannot be changed.
-    refused = name == "requires_grad_false"
+    refused = kind_of(name) == "flag"
     assert rows[name].on_result == ("refused" if refused else "accepted; its origin keeps its gradient")
     if refused:
         said = observed[name, "on_result"].observed["accepted_says"]
