@@ -17,16 +17,18 @@ from gradbench.functions import (
     ExpSinSquare,
     Sin,
     Square,
+    autograd,
     composed,
     exp_sin_square,
+    forms,
+    fused,
     native,
     native_available,
 )
-from gradbench.functions import autograd as functions
 from gradbench.measure.memory import started
 from tests.interpreted import TRUNCATES, interpreted_kernels
 
-FORMS = get_args(functions.Form)
+FORMS = get_args(forms.Form)
 FUSED = {form: functools.partial(exp_sin_square, form=form) for form in FORMS}
 CHAINS = {"composed": composed, **FUSED}
 EVERY = {"square": Square.apply, "sin": Sin.apply, "exp": Exp.apply, **CHAINS}
@@ -55,10 +57,10 @@ def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
     asked = getattr(request.node, "callspec", None)
     if asked and {"triton", torch.bfloat16} <= {each for each in asked.params.values() if each.__hash__}:
         pytest.skip(TRUNCATES)
-    monkeypatch.setattr(functions, "_TRITON_KIND", "cpu")
-    monkeypatch.setattr(functions, "_triton", lambda index: kernels_in_triton)
-    monkeypatch.setattr(functions, "_WORTH_COMPILING", 2)
-    monkeypatch.setattr(functions, "_PIECE", 2000)
+    monkeypatch.setattr(forms, "_TRITON_KIND", "cpu")
+    monkeypatch.setattr(forms, "_triton", lambda index: kernels_in_triton)
+    monkeypatch.setattr(forms, "_WORTH_COMPILING", 2)
+    monkeypatch.setattr(fused, "_PIECE", 2000)
     yield
     torch.set_num_threads(1)
 
@@ -503,7 +505,7 @@ def test_where_nothing_compiles_the_compiled_form_is_the_eager_one(monkeypatch):
     def refuse(*args, **options):
         raise RuntimeError("torch.compile is not supported on this Python")
 
-    monkeypatch.setattr(functions, "_compiled", functools.cache(functions._compiled.__wrapped__))
+    monkeypatch.setattr(forms, "_compiled", functools.cache(forms._compiled.__wrapped__))
     monkeypatch.setattr(torch, "compile", refuse)
     x = sample(100, torch.float32)
     assert name_of(exp_sin_square(x, "compiled")) == "ExpSinSquareBackward"
@@ -511,7 +513,7 @@ def test_where_nothing_compiles_the_compiled_form_is_the_eager_one(monkeypatch):
 
 def test_few_elements_are_not_compiled(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(functions, "_compiled", lambda: pytest.fail("compiled"))
+    monkeypatch.setattr(forms, "_compiled", lambda: pytest.fail("compiled"))
     assert name_of(exp_sin_square(sample(100, torch.float32), "compiled")) == "ExpSinSquareBackward"
 
 
@@ -530,7 +532,7 @@ def test_native_with_threads(threads, size):
 
 
 def test_the_examples_of_the_module():
-    results = doctest.testmod(functions)
+    results = doctest.testmod(autograd)
     assert results.attempted >= 9
     assert results.failed == 0
 

@@ -104,7 +104,7 @@ def measure_waits(log: Log) -> dict[int, int]:
 def slower(source: str, waits: dict[int, int]) -> str:
     """The source, whose Square.backward waits so many nanoseconds, by number of elements."""
     waiting = _replaced(source, _PLACE, _WAITS.format(waits=waits))
-    return _replaced(waiting, "import math\n", "import math\nimport time\n")
+    return _replaced(waiting, "import torch\n", "import time\n\nimport torch\n")
 
 
 def larger(source: str) -> str:
