@@ -62,7 +62,7 @@ def extensions() -> dict[str, Extension]:
         package = point.dist.name if point.dist is not None else point.value
         try:
             loaded = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _refused(package, f"cannot be loaded: {type(error).__name__}: {error}") from None
         if not isinstance(loaded, Extension):
             raise _refused(package, f"expected {point.value} to be an Extension; got {_type(loaded)}")
@@ -83,6 +83,8 @@ def extended(
     rows = list(own)
     for package, extension in extensions().items():
         added: tuple[Any, ...] = getattr(extension, table)
+        if not isinstance(added, tuple):
+            raise _refused(package, f"expected {table} in a tuple; got {_type(added)}")
         for row in added:
             if not isinstance(row, kind):
                 raise _refused(package, f"expected {table} that are a {kind.__name__}; got {_type(row)}")
@@ -134,8 +136,8 @@ def choose(
 
 
 def _refused(package: str, why: str) -> RequestError:
-    said = " ".join(why.split())
-    return RequestError(f"the extension of the package {package}: {said}; mend it, or uninstall {package}")
+    line = " ".join(why.split())
+    return RequestError(f"the extension of the package {package}: {line}; mend it, or uninstall {package}")
 
 
 def _type(value: object) -> str:

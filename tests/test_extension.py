@@ -12,11 +12,12 @@ import pytest
 from conftest import GRADBENCH
 
 from gradbench import extension
-from gradbench.analyse.claims import claims
+from gradbench.analyse.claims import Claim, claims
+from gradbench.analyse.claims.claim import judge_claim
 from gradbench.analyse.summary import summarise
 from gradbench.define.methods import BASELINE, Method, methods
 from gradbench.define.metrics import Metric, metrics
-from gradbench.define.workloads import Workload, workloads
+from gradbench.define.workloads import Alternative, Workload, workloads
 from gradbench.errors import RequestError
 from gradbench.extension import Extension
 from gradbench.measure.remaining import Remaining
@@ -209,6 +210,17 @@ def method(name):
         ({"metrics": (Metric("peak", "B", "l", "m"),)}, metrics, "'peak' in its metrics"),
         ({"claims": (claims()[0],)}, claims, "in its claims is a name that gradbench has"),
         ({"exports": (forms()[0],)}, forms, "'csv' in its exports"),
+        (
+            {"exports": form("csv").__class__("mine", "e", str)},
+            forms,
+            "expected exports in a tuple; got Form",
+        ),
+        ({"metrics": (Metric("joules", "J", "l", "m"),)}, metrics, "the metric joules: expected measure"),
+        (
+            {"workloads": (Workload("w", "t", "s", alternatives=(Alternative("a", "l", "e"),)),)},
+            workloads,
+            "expected a baseline among its alternatives, a; got requires_grad_false",
+        ),
     ],
 )
 def test_a_row_that_cannot_stand_in_a_table_is_refused(monkeypatch, rows, table, why):
@@ -232,11 +244,34 @@ def test_rows_come_after_those_of_gradbench_and_are_chosen_by_name(monkeypatch):
     assert form("mine").write is str
 
 
+def test_a_claim_whose_question_fails_is_open_and_says_why():
+    def fails(summary):
+        raise ValueError("no such workload")
+
+    claim = Claim("mine", "It holds.", "https://x.y/", fails, "none")
+    judged = judge_claim(claim, None)
+    assert judged.verdict == "unresolved"
+    assert "ValueError: no such workload" in judged.evidence
+
+
+def test_a_form_that_fails_is_an_error_in_a_line(tmp_path):
+    source = (
+        "from gradbench.extension import Extension\nfrom gradbench.report.export import Form\n"
+        "EXTENSION = Extension(exports=(Form('bad', 'Fails.', lambda analysis: 1 / 0),))\n"
+    )
+    install(tmp_path, "broken-package", "broken", source)
+    sample = ROOT / "tests" / "samples" / "schema2" / "results.jsonl"
+    done = call(tmp_path, GRADBENCH, "export", sample, "--to", "bad", cwd=tmp_path)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "--to bad: the form failed: ZeroDivisionError" in done.err
+
+
 @pytest.mark.parametrize(
     ("source", "target", "why"),
     [
         ("import nothing_of_that_name", "EXTENSION", "ModuleNotFoundError: No module named"),
         ("", "EXTENSION", "AttributeError: "),
+        ("import sys\nsys.exit(3)", "EXTENSION", "cannot be loaded: SystemExit: 3"),
         ("EXTENSION = 1", "EXTENSION", "expected broken:EXTENSION to be an Extension; got int"),
     ],
 )  # fmt: skip

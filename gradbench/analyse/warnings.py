@@ -46,12 +46,12 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
     if passes < 2:
         yield (
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
-            f"Go on with --resume --passes {wanted}."
+            + summary.results.go_on(f"--passes {wanted}")
         )
     elif passes < FEW_PASSES:
         yield (
             f"Only {passes} passes visited some of this: intervals are wide, and effects of the layout of a "
-            f"process are little sampled. For a decision go on with --resume --passes {wanted}."
+            "process are little sampled. " + summary.results.go_on(f"--passes {wanted}")
         )
 
 
@@ -119,7 +119,7 @@ def _noise(summary: RunSummary) -> Iterator[str]:
         yield (
             f"In {len(noisy)} of {len(comparisons)} comparisons identical code may seem to differ by more "
             f"than 2 % (worst: {worst.comparison.id}, {format.difference(worst.floor)}). "
-            "More passes narrow that: --resume --passes."
+            + summary.results.go_on(f"--passes {2 * summary.passes}")
         )
     if summary.farthest_moved is not None:
         where, ratio = summary.farthest_moved
@@ -152,7 +152,7 @@ def unfinished(results: Results) -> Iterator[str]:
     if results.cut_off:
         yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
     if results.interrupted:
-        yield "The run was interrupted; what had been measured is shown. Go on with --resume."
+        yield f"The run was interrupted; the report shows what it measured. {results.go_on('')}"
 
 
 def _missed_precision(results: Results) -> Iterator[str]:
@@ -161,5 +161,6 @@ def _missed_precision(results: Results) -> Iterator[str]:
             got = "no interval" if end.reached is None else f"±{100 * end.reached:.2g} %"
             yield (
                 f"A precision of ±{100 * end.asked:.2g} % was asked for; {got} was reached when the "
-                f"{end.reason} ended the run. Go on with --resume, the same --precision, a longer --budget."
+                f"{end.reason} ended the run. "
+                + results.go_on(f"--precision {100 * end.asked:.2g} and a longer --budget")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,6 +243,6 @@ def _report(judged: Judged, as_json: bool) -> None:
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the trial is kept in {path}; "
-            f"build it with `gradbench report {path.parent}`"
+            f"build it with `gradbench report {shlex.quote(str(path.parent))}`"
         ) from None
     click.echo(f"report: {page}", err=as_json)

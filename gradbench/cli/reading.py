@@ -107,7 +107,14 @@ def export(results: Path | None, name: str, output: Path | None) -> None:
     """
     from gradbench.report.export import form
 
-    text = form(name).write(analysis_of(results))
+    wanted, analysis = form(name), analysis_of(results)
+    try:
+        text = wanted.write(analysis)
+    except Exception as error:
+        raise RequestError(
+            f"--to {name}: the form failed: {type(error).__name__}: {error}; choose another, or mend the "
+            "extension that it is from"
+        ) from None
     if output is None:
         click.echo(text, nl=False)
     else:

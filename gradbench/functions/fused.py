@@ -20,7 +20,7 @@ def derivative(x: torch.Tensor) -> torch.Tensor:
 class ExpSinSquare(Pointwise):
     """u = exp(sin(x²)), du/dx = 2x·cos(x²)·u, in one Function.
 
-    It splits its work in one of three alternatives, each for what costs most:
+    It splits its work in one of three ways, each for what costs most:
 
     - few elements, so calls cost most: forward multiplies the derivative out, as long as its factors are at
       hand, and backward is one product. Keeps x and the derivative.

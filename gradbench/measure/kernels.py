@@ -1,6 +1,6 @@
 """What a device was seen to do for a call of each variant: by the profiler, in calls that are not timed.
 
-The times of its clock by events can be held against these: see `gradbench.report.findings`.
+The times of its clock by events can be held against these: see `gradbench.analyse.trust`.
 """
 
 from __future__ import annotations

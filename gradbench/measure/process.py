@@ -142,6 +142,11 @@ class WorkerProcess:
         try:
             message = self._hear(START_TIMEOUT)
         except WorkerLost as lost:
+            if "No module named gradbench" in str(lost) or "No module named 'gradbench" in str(lost):
+                raise RequestError(
+                    f"{self._python}: expected this version of gradbench there; it has another or none; "
+                    "install this one there"
+                ) from None
             raise RequestError(
                 f"a measuring process could not start: {lost}; "
                 f"check `{self._python} -c 'import gradbench.measure.worker'`"

@@ -27,7 +27,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):

@@ -8,16 +8,13 @@ scaled.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Union
 
 import msgspec
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
@@ -139,6 +136,20 @@ class Results:
     length: int = 0
     compressed: bool = False
     schema: int = SCHEMA
+
+    @property
+    def resumable(self) -> bool:
+        """Whether passes can be added to the file."""
+        return self.schema == SCHEMA and not self.compressed
+
+    def go_on(self, options: str) -> str:
+        """Advice on how to add passes with these options of a command, as a sentence."""
+        if self.resumable:
+            folder = self.path.parent
+            # A page goes to others, and where a folder lies on this machine is not theirs to know.
+            where = "" if folder.is_absolute() else f" --output {shlex.quote(str(folder))}"
+            return f"Go on with --resume{where} {options}".rstrip() + "."
+        return "A new run with more passes would narrow that."
 
     @property
     def interrupted(self) -> bool:

@@ -43,12 +43,12 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
         installation=INSTALLATION,
         results_name=judged.trial.path.name,
         results_href=way(judged.trial.path, None),
-        described=_alternative,
+        described=_in_words,
     )
     put(page, output)
 
 
-def _alternative(variants: Sequence[VariantOutcome]) -> str:
+def _in_words(variants: Sequence[VariantOutcome]) -> str:
     """The figure in words."""
     return "B ÷ A: " + "; ".join(
         f"{each.variant.name} {format.ratio_with_ends(each.ratio)}, {each.outcome}" for each in variants

@@ -18,6 +18,7 @@ from __future__ import annotations
 import datetime
 import os
 import random
+import shlex
 import time
 from pathlib import Path
 from typing import Literal
@@ -116,7 +117,7 @@ class _Measuring:
             return EndedEarly(f"{why} before anything was measured; nothing was written")
         return EndedEarly(
             f"{why}; {len(self.trial.pairs)} pairs are kept in {self.trial.path}; "
-            f"see them with: gradbench report {self._output}"
+            f"see them with: gradbench report {shlex.quote(str(self._output))}"
         )
 
     def _measure(self) -> Trial:

@@ -79,6 +79,14 @@ class Judgement:
         return "; ".join(first[holds] for holds in (True, False, None) if holds in first)
 
 
+def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
+    """What the question finds; one open case with the error where the question of an extension raises."""
+    try:
+        return tuple(claim.question(summary))
+    except Exception as error:
+        return (Case("its question", None, f"the question failed: {type(error).__name__}: {error}"),)
+
+
 def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     """The verdict on a claim, from the results alone.
 
@@ -86,7 +94,7 @@ def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     holds in some and not in others; a case that the figures leave open leaves the claim unresolved,
     unless others already contradict each other.
     """
-    cases = tuple(claim.question(summary))
+    cases = _cases(claim, summary)
     known = {case.holds for case in cases}
     verdict: Word
     if not cases:

@@ -18,6 +18,7 @@ from gradbench.define.workloads import (
     user_model,
 )
 from gradbench.define.workloads.workload import LEAF, PRESETS, Alternative, Workload
+from gradbench.errors import RequestError
 from gradbench.extension import distinct, extended
 from gradbench.record.plan import STATEMENT
 
@@ -38,4 +39,11 @@ __all__ = ["LEAF", "PRESETS", "WORKLOADS", "Alternative", "Workload", "workloads
 def workloads() -> tuple[Workload, ...]:
     """The workloads of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
     rows = extended("workloads", WORKLOADS, lambda row: row.name, (user_model.NAME, STATEMENT))
+    for row in rows:
+        names = [each.name for each in row.alternatives]
+        if names and row.baseline not in names:
+            raise RequestError(
+                f"the workload {row.full_name}: expected a baseline among its alternatives, "
+                f"{', '.join(names)}; got {row.baseline}; mend the extension that it is from"
+            )
     return distinct("workloads", rows, lambda row: row.full_name)

@@ -100,7 +100,7 @@ class Workload:
         work: expression computed on the tensor `{x}` under each method; None where nothing is computed, or
             where `alternatives` say what is.
         alternatives: its variants, in place of the methods.
-        baseline: the alternative, or the method, that ratios are taken to.
+        baseline: the alternative that ratios are taken to; under methods that is `requires_grad_false`.
         answer: the result in NumPy, on `x` (and what `inputs` names) as float64 arrays, modules as a dict of
             arrays, and `answers` (`gradbench.define.answers`); None where there is none.
         inputs: further names: an expression in which `{shape}` and `{options}` are filled in.

@@ -32,7 +32,7 @@ def sentences(compared: Compared) -> list[str]:
         + f"; {summed_up(memory)}."
     ]
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        lines.append("Where it cannot tell, more passes would: gradbench run --resume --passes.")
+        lines.append("Where it cannot tell, more passes in both runs would.")
     moved = _moved(compared.changes)
     if moved:
         lines.append(
