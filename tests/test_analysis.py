@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from gradbench.report.export import FORMS
 from synthetic import device_results, header, memory, rendered, results
 
 import gradbench.report
@@ -23,6 +22,7 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.schema1 import upgrade
 from gradbench.record.visits import Failure, Stretch, Timeline
+from gradbench.report.export import FORMS
 from gradbench.report.page import render
 from gradbench.report.terminal.brief import brief
 
@@ -259,7 +259,10 @@ def test_the_copy_is_known_as_the_limit_in_files_of_either_schema():
     limits = [variant.name for each in plan.comparisons for variant in each.variants if variant.limit]
     assert limits == ["copy"] * len(plan.comparisons)
     old = {"name": "copy", "role": "method", "feed": ""}, {"name": "no_grad", "role": "method", "feed": ""}
-    lines = {"type": "header", "plan": {"comparisons": [{"lanes": list(old), "ways": True}]}}
+    lines = {
+        "type": "header",
+        "plan": {"comparisons": [{"workload": "custom", "lanes": list(old), "ways": True}]},
+    }
     variants = upgrade(lines)["plan"]["comparisons"][0]["variants"]
     assert [each["limit"] for each in variants] == [True, False]
 
@@ -282,7 +285,7 @@ from pathlib import Path
 from gradbench.record.results import read_results
 from gradbench.analyse.analysis import analyse
 analysis = analyse(read_results(Path(sys.argv[1])))
-from gradbench.report import write_report
+from gradbench.report.page import write_report
 from gradbench.report.export import FORMS
 from gradbench.report.terminal import brief, claims, compare, traits
 write_report(analysis, Path(sys.argv[2]))

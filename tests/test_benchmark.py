@@ -152,7 +152,7 @@ def test_a_guard_of_ratios_without_a_saved_run_or_a_bound_is_refused(arguments, 
     [
         ([], {}, False, True),
         (["tests"], {}, False, True),
-        (["tests/test_plan.py"], {}, False, True),
+        (["tests/test_planner.py"], {}, False, True),
         ([], {"benchmark_only": True}, True, False),
         ([], {"benchmark_enable": True}, True, True),
         (["tests/benchmark"], {}, True, True),
@@ -167,7 +167,7 @@ def test_benchmarks_are_collected_where_they_are_asked_for(arguments, options, b
     )
     collected = {
         path: conftest.pytest_ignore_collect(ROOT / path, config) is not True
-        for path in ("tests/benchmark", "tests/benchmark/test_cells.py", "tests/test_plan.py", "tests")
+        for path in ("tests/benchmark", "tests/benchmark/test_cells.py", "tests/test_planner.py", "tests")
     }
     assert collected.pop("tests")
     assert list(collected.values()) == [benchmarks, benchmarks, others]

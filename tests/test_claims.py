@@ -3,17 +3,19 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import rendered, results
+from synthetic import memory, rendered, results
 
 from gradbench.analyse.claims import CLAIMS, VERDICTS, verdicts
 from gradbench.analyse.claims.claim import Case, Claim, counted, judge_claim
-from gradbench.analyse.claims.decision import more_passes, within
-from gradbench.analyse.claims.questions import each_of, every
+from gradbench.analyse.claims.decision import FASTER, NOT_SLOWER, SAME, SLOWER, more_passes, within
+from gradbench.analyse.claims.questions import each_of, every, observed, smallest
+from gradbench.analyse.claims.questions import memory as bytes_of
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.interval import Interval
@@ -392,6 +394,20 @@ def test_a_probe_that_failed_leaves_its_claim_open(id):
     assert "the probe failed: RuntimeError: broken" in found.evidence
 
 
+@pytest.mark.parametrize("id", sorted(CLAIM))
+def test_a_claim_names_workloads_unless_it_is_asked_of_observations_alone(id):
+    assert bool(CLAIM[id].workloads) == (set(TRUTH[id][0]) != {"seen"})
+
+
+@pytest.mark.parametrize("id", sorted(id for id, claim in CLAIM.items() if claim.workloads))
+def test_a_claim_has_a_case_in_every_workload_that_it_names(id):
+    summary = summarise(world(CLAIM[id].workloads, **TRUTH[id][0]))
+    workloads = {each.comparison.id: each.comparison.workload for each in summary.comparisons}
+    cases = judge_claim(CLAIM[id], summary).cases
+    asked = {workloads[case.comparison] for case in cases if case.comparison}
+    assert not asked or asked == {each.partition(".")[0] for each in CLAIM[id].workloads}
+
+
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_row_says_what_is_claimed_by_whom_and_what_counts(claim):
     assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", claim.id)
@@ -430,6 +446,19 @@ def test_what_is_open_says_how_many_more_passes_it_takes():
     assert found.takes == "about 31 more passes, for here, there"
 
 
+def test_an_interval_that_ends_at_a_bound_is_within():
+    assert within(Interval(1.2, 1.1, 1.3, 5), 1.1, 1.3) is True
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [(FASTER, False), (NOT_SLOWER, True), (SAME, True), (SLOWER, False)],
+    ids=["faster", "not slower", "same", "slower"],
+)
+def test_equal_times_are_the_same_and_neither_faster_nor_slower(bounds, expected):
+    assert within(Interval(1.0, 0.99, 1.01, 5), *bounds) is expected
+
+
 @given(st.floats(0.2, 5.0), st.floats(1e-3, 1.0), st.floats(0.2, 5.0), st.floats(1e-3, 1.0))
 def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
@@ -451,6 +480,74 @@ def test_the_passes_asked_for_would_take_the_interval_off_the_bound(mean, half, 
     if within(interval, 0.0, 1.0) is None and more is not None:
         narrower = half * math.sqrt(count / (count + more))
         assert abs(math.log(mean)) >= narrower * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.25), (0.8, math.inf)])
+def test_the_passes_asked_for_are_by_the_distance_to_the_nearest_bound(bounds):
+    (bound,) = (each for each in bounds if 0 < each < math.inf)
+    # Twice as wide as the distance: four times as many passes, of which there are ten.
+    mean, half = bound * math.exp(0.05), 0.1
+    interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
+    assert more_passes(interval, *bounds) in (30, 31)
+
+
+def test_an_interval_that_only_just_reaches_the_bound_takes_one_more_pass():
+    mean, half = math.exp(0.1), 0.1001
+    interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
+    assert more_passes(interval, 0.0, 1.0) == 1
+
+
+def test_a_decided_case_takes_no_passes():
+    cases = verdict("ratio.no_grad", ratios={"no_grad": 1.1}).cases
+    assert {(case.holds, case.passes) for case in cases} == {(True, None)}
+
+
+def test_a_cost_that_grows_is_told_with_how_many_times():
+    evidence = verdict("time.linear.requires_grad_false", grows=1.0).evidence
+    found = re.search(r", (\S+) times for (\S+) times the elements", evidence).groups()
+    times, elements = (float(each.replace(",", "")) for each in found)
+    assert times == pytest.approx(elements, rel=0.05)
+
+
+def test_a_trait_is_asked_of_its_method_alone():
+    made = results({}, passes=0)
+    for trait, method, value in (("other", "a", 1), ("trait", "b", 2), ("trait", "a", 3), ("trait", "", 4)):
+        made.add(Observation(trait, "?", "code", method, {"it": value}))
+    (case,) = observed("trait", "a", lambda seen: seen["it"] == 3, "it is {it}")(summarise(made))
+    assert (case.holds, case.says) == (True, "it is 3")
+
+
+def test_nothing_and_truth_are_told_in_words():
+    made = results({}, passes=0)
+    made.add(Observation("trait", "?", "code", "a", {"it": "", "that": None, "so": True, "not": False}))
+    (case,) = observed("trait", "a", lambda seen: True, "{it} {that} {so} {not}")(summarise(made))
+    assert case.says == "nothing nothing yes no"
+
+
+@pytest.mark.parametrize("method", ["no_grad", "unheard of"])
+def test_who_peaks_least_is_not_asked_where_the_bytes_of_the_method_are_unknown(method):
+    summary = summarise(memory(results({}), "tracked", peak=400))
+    assert smallest(("elementwise",), method, ("tracked",))(summary) == []
+
+
+def test_a_variant_that_keeps_gradients_is_not_asked_for_the_bytes_of_its_graph():
+    made = results({}, request=Request(workloads=("retain",), sizes=("small",)))
+    (comparison,) = made.header.plan.comparisons
+    name = next(each.name for each in comparison.variants if not each.keeps_graph and each.role != "empty")
+    summary = summarise(memory(made, name, graph=400))
+    assert bytes_of(("retain",), name, "graph", (0, 1000))(summary) == []
+    assert len(bytes_of(("retain",), name, "retained", (0, 1000))(summary)) == 1
+
+
+@pytest.mark.parametrize("name", ["detach", "item"])
+def test_a_running_loss_that_keeps_one_byte_of_graph_keeps_something(name):
+    kept = {"tracked": 4000, "detach": 0, "item": 0}
+    assert verdict("folk.running_loss", memory={**kept, name: 1}).verdict == "depends"
+
+
+def test_a_case_of_questions_at_once_links_to_its_comparison():
+    one = lambda summary: [Case("here", True, "x", comparison="c/1")]  # noqa: E731
+    assert every(one, one)(NOTHING)[0].comparison == "c/1"
 
 
 def test_questions_at_once_fail_where_one_does_and_side_by_side_stay_apart():
@@ -511,6 +608,26 @@ def test_the_text_and_the_data_hold_every_verdict():
     assert sum(
         int(count) for count in re.findall(r"(\d+) (?:" + "|".join(VERDICTS) + ")", counted(found))
     ) == len(found)
+
+
+def test_a_row_of_the_data_has_the_names_that_programs_read():
+    (row,) = as_data([judge_claim(CLAIM["ratio.detach"], summarise(world(("control",))))])
+    assert set(row) == {"id", "claim", "source", "verdict", "evidence", "tolerance", "takes", "cases"}
+    assert all(set(case) == {"where", "holds", "says", "passes"} for case in row["cases"])
+
+
+def test_the_table_has_heads_and_rules_and_says_of_the_open_alone_what_it_takes():
+    text = as_text([judge_claim(a_claim(Case("here", True, "x")), NOTHING)] * 2, 80)
+    heads = [each.strip() for each in text.splitlines()[1].strip("┃").split("┃")]
+    assert heads == ["verdict", "claim", "evidence"]
+    assert text.count("├") == 1
+    assert "It takes" not in text
+
+
+def test_of_several_devices_verdicts_on_observations_are_counted_apart():
+    of_none = judge_claim(CLAIM["objects.detach"], NOTHING)
+    text = counted([replace(of_none, device="cuda:0"), of_none])
+    assert text == "1 claims on cuda:0: 1 not measured. 1 claims of observations: 1 not measured."
 
 
 def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, small_run, tmp_path):

@@ -6,6 +6,9 @@ backward is what PyTorch's tools/autograd/derivatives.yaml names in the formula 
 
 import gc
 import itertools
+import warnings
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from gradbench.analyse.timeline import split
 from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import LEAF
+from gradbench.measure import memory as memory_module
 from gradbench.measure.memory import Unrepeatable, follow, measure_memory
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.plan import Expectation, Request, Variant
@@ -296,3 +300,47 @@ def test_the_fused_function_keeps_nothing_for_a_backward_that_cannot_come():
     )
     memory = measure_memory(ReadyVariant(variant, prepare(comparison)), comparison.id)
     assert (memory.allocated, memory.allocations) == (400, 1)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_off_while_bytes_are_counted_and_then_as_it_was(on):
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with memory_module._uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() == on
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+def test_of_the_profilers_warnings_that_of_a_forgotten_cycle_alone_is_not_heard():
+    @contextmanager
+    def profiler(said):
+        warnings.warn(said, UserWarning, stacklevel=2)
+        yield
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with memory_module.started(profiler("Warning: Profiler clears events at the end of each cycle.")):
+            pass
+        assert heard == []
+        with memory_module.started(profiler("another")):
+            pass
+        assert [str(each.message) for each in heard] == ["another"]
+
+
+def test_without_an_x_all_that_is_retained_is_the_graphs():
+    assert memory_module._result_bytes([torch.ones(3)], None) == 0
+    assert memory_module._result_bytes([torch.ones(3)], torch.ones(3)) == 12
+
+
+def test_on_a_device_what_is_retained_is_the_graphs_but_for_the_result(monkeypatch):
+    counted = memory_module._Counted(
+        allocated=500, allocations=2, peak=500, retained=500, blocks=512, result=400
+    )
+    monkeypatch.setattr(memory_module, "_counted", lambda *_: counted)
+    monkeypatch.setattr(memory_module, "_saved", lambda *_: 0)
+    ready = SimpleNamespace(variant=SimpleNamespace(name="a"))
+    found = memory_module.measure_memory(ready, "c", SimpleNamespace(device="cuda:0"))
+    assert (found.retained, found.graph) == (500, 100)

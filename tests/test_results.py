@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import gzip
 import json
 
@@ -6,11 +7,13 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from synthetic import header
+from synthetic import device_results, header
+from synthetic import results as made_results
 
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.record.lines import SCHEMA, Writer
-from gradbench.record.results import FILENAME, locate, read_results
+from gradbench.record.plan import Request
+from gradbench.record.results import FILENAME, Options, locate, new_folder, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.visits import Failure, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
 
@@ -145,6 +148,20 @@ def test_a_record_is_in_the_file_before_the_writer_is_closed(tmp_path):
     writer.close()
 
 
+def test_one_writer_at_a_time_writes_to_a_file(tmp_path):
+    pytest.importorskip("fcntl")
+    path = tmp_path / FILENAME
+    first = Writer(path)
+    first.write(header())
+    length = path.stat().st_size
+    with pytest.raises(OSError, match="another gradbench is writing to it") as caught:
+        Writer(path, length)
+    assert caught.value.errno == errno.EAGAIN
+    assert caught.value.strerror == "another gradbench is writing to it"
+    first.close()
+    Writer(path, length).close()
+
+
 def test_a_file_that_is_there_is_never_overwritten(whole):
     content = whole.read_bytes()
     with pytest.raises(FileExistsError):
@@ -230,6 +247,12 @@ def test_a_foreign_file_is_refused(tmp_path, content):
     refusal(path)
 
 
+def test_a_file_of_another_kind_is_refused_with_the_kind_that_was_expected(tmp_path):
+    path = tmp_path / "foreign"
+    path.write_bytes(b"[]\n")
+    assert "expected a gradbench results file; its first line is not" in refusal(path)
+
+
 UNDECODABLE = {
     "no utf-8": b'"\xff"\n',
     "no utf-8 in a header": HEADER.replace(b"gradbench run", b"gradbench \xff"),
@@ -306,3 +329,29 @@ def test_the_folder_of_a_published_run_is_one(tmp_path):
     assert locate(tmp_path) == tmp_path / "results.jsonl.gz"
     (tmp_path / "results.jsonl").write_bytes(b"")
     assert locate(tmp_path) == tmp_path / "results.jsonl"
+
+
+def test_a_folder_that_is_taken_is_refused_with_what_it_holds(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RequestError, match="it is a file; name another"):
+        new_folder(tmp_path / "file")
+    with pytest.raises(RequestError, match="other files") as caught:
+        new_folder(tmp_path)
+    assert "--resume" not in str(caught.value)
+    (tmp_path / FILENAME).write_text("")
+    with pytest.raises(RequestError, match=r"another run; .*add --resume"):
+        new_folder(tmp_path)
+
+
+def test_memory_is_counted_unless_a_run_is_asked_not_to():
+    assert Options("standard", 1, "keep", 120.0).memory
+
+
+def test_a_run_names_the_processor_and_every_accelerator_that_it_measured():
+    assert made_results({}).header.measured_on == "A processor"
+    request = Request(("control",), ("no_grad",), ("100",), device="cpu,cuda:0")
+    assert device_results(request, passes=1).header.measured_on == "A processor and A device (cuda:0)"
+    three = msgspec.structs.replace(request, device="cpu,cuda:0,cuda:1")
+    assert device_results(three, passes=1).header.measured_on == (
+        "A processor, A device (cuda:0) and A device (cuda:1)"
+    )

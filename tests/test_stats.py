@@ -34,6 +34,12 @@ def test_an_interval_covers_the_mean_it_was_drawn_around_as_often_as_it_says():
     assert covered / 4000 == pytest.approx(0.95, abs=0.014)
 
 
+def test_the_smallest_visible_mean_is_of_tabulated_quantiles():
+    # t(0.975, 1) = 12.706 and t(0.8, 1) = 1.376; t(0.975, 2) = 4.303 and t(0.8, 2) = 1.061.
+    assert stats.smallest_visible([1.0, 3.0]) == pytest.approx(12.706 + 1.376, rel=1e-3)
+    assert stats.smallest_visible([1.0, 2.0, 3.0]) == pytest.approx((4.303 + 1.061) / math.sqrt(3), rel=1e-3)
+
+
 def test_a_mapped_interval_keeps_its_ends_in_order():
     found = stats.Interval(0.0, -1.0, 1.0, 3).map(math.exp)
     assert (found.low, found.mean, found.high) == pytest.approx((1 / math.e, 1.0, math.e))

@@ -3,14 +3,18 @@ import math
 import msgspec
 import numpy
 import pytest
-from synthetic import memory, results
+from synthetic import device_results, memory, results
 
+from gradbench.analyse import stats
 from gradbench.analyse.analysis import analyse
+from gradbench.analyse.net import _net_ratio
 from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.analyse.timeline import Split, split
+from gradbench.analyse.verdicts import SAME_MARGIN, verdict
+from gradbench.record.interval import Interval
 from gradbench.record.plan import Request
 from gradbench.record.telemetry import Telemetry
-from gradbench.record.visits import Failure, PassStart, RunEnd, Stretch, Timeline
+from gradbench.record.visits import Failure, PassStart, RunEnd, Stretch, Timeline, VariantTime
 
 
 def variant_of(made, name, place=0):
@@ -47,6 +51,23 @@ def test_a_clear_difference_is_called_by_its_direction_and_an_absent_one_the_sam
     assert variant_of(made, "data").verdict == "faster"
     assert variant_of(made, "detach").verdict == "same"
     assert variant_of(made, "requires_grad_false").verdict == "baseline"
+
+
+def test_an_interval_that_ends_where_the_same_ends_is_the_same():
+    margin = math.log1p(SAME_MARGIN)
+    variants = results({}).header.plan.comparisons[0].variants
+    method = next(each for each in variants if each.role == "method")
+    assert verdict(method, Interval(0.0, -margin, margin, 5), False, None, ()) == "same"
+
+
+def test_two_passes_tell_methods_apart():
+    (found,) = summarise(results({"no_grad": 2.0, "tracked": 4.0}, passes=2, scatter=1e-9)).comparisons
+    assert ("tracked", "no_grad") in found.above
+
+
+def test_an_empty_loop_as_long_as_the_baseline_leaves_no_ratio():
+    longer, as_long = (VariantTime(50, 1e-6, 1e-6, 1e-6, log) for log in (0.5, 0.0))
+    assert _net_ratio(longer, as_long) is None
 
 
 def test_a_difference_within_the_noise_is_not_told():
@@ -166,6 +187,8 @@ def test_a_precision_that_was_missed_is_told():
     assert any("±1 % was asked for; ±2 % was reached" in each for each in analyse(made).warnings)
     made.add(RunEnd("precision", 10.0, 0.01, 0.009))
     assert analyse(made).warnings == ()
+    made.add(RunEnd("budget", 10.0, 0.01, 0.99))
+    assert "±99 % was reached" in analyse(made).warnings[-1]
 
 
 def test_a_drifting_machine_does_not_make_a_long_call_look_like_an_empty_loop():
@@ -190,10 +213,28 @@ def test_the_visible_difference_is_one_that_a_verdict_would_find():
     assert 0.6 <= sum(seen) / len(seen) <= 0.97
 
 
+def test_what_is_visible_goes_by_the_scatter_of_the_methods():
+    # The methods scatter, the twins do not.
+    made = results({}, scatter=0.0)
+    dice = numpy.random.default_rng(1)
+    for visit in made.visits:
+        for name in ("no_grad", "tracked", "detach", "data"):
+            own = visit.variants[name]
+            noisy = msgspec.structs.replace(own, log_ratio=own.log_ratio + dice.normal(0, 0.1))
+            visit.variants[name] = noisy
+    (found,) = summarise(made).comparisons
+    methods = [each for each in found.methods if each.role == "method"]
+    confidence = 1 - stats.FAMILY / len(methods)
+    known = [stats.smallest_visible(list(each.log_ratios.values()), confidence) for each in methods]
+    assert found.visible == pytest.approx(max(found.floor, float(numpy.median(list(filter(None, known))))))
+    assert found.visible > 0.01
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (results({}, passes=1), "no interval"),
+        (results({}, passes=0), "0 passes: no interval"),
+        (results({}, passes=1), "1 pass: no interval"),
         (results({}, passes=4), "Only 4 passes"),
         (results({}, telemetry=Telemetry(others=0.3)), "Other processes used 30 %"),
         (results({}, telemetry=Telemetry(steal=0.05)), "kept 5.0 %"),
@@ -206,7 +247,8 @@ def test_a_warning_says_what_is_wrong(made, said):
 
 
 def test_a_clean_run_has_no_warning():
-    made = results({}, telemetry=Telemetry(0.01, 0.0, 3, 3e9))
+    # Others may take a twentieth of the machine.
+    made = results({}, telemetry=Telemetry(0.05, 0.0, 3, 3e9))
     made.add(RunEnd("passes", 10.0))
     assert analyse(made).warnings == ()
 
@@ -244,7 +286,9 @@ def test_what_a_step_does_not_have_is_not_known_and_not_zero():
 
 def test_a_loop_that_reads_the_clock_is_judged_by_others_of_its_kind():
     # 50 ns a turn is nothing odd where every call is timed by itself, and odd in a plain loop of 6 ns.
-    made = results({}, request=Request(workloads=("retain", "elementwise"), sizes=("small",)), empty=6e-9)
+    # Of two plain comparisons and one other the median of all would be the plain loop's.
+    request = Request(workloads=("retain", "control", "elementwise"), sizes=("small",))
+    made = results({}, request=request, empty=6e-9)
     for visit in made.visits:
         if visit.comparison.startswith("retain"):
             slow = msgspec.structs.replace(visit.variants["empty"], seconds=5e-8, log_ratio=math.log(0.05))
@@ -295,3 +339,36 @@ def test_methods_are_told_apart_from_each_other_where_neither_is_from_the_baseli
         assert each.variant("tracked").verdict == each.variant("no_grad").verdict == "cannot tell"
         assert ("tracked", "no_grad") in each.above
         assert (each.variant("no_grad").rank, each.variant("tracked").rank) == (1, 2)
+
+
+def test_a_device_that_takes_no_more_than_can_be_told_from_nothing_is_idle():
+    made = device_results(Request(("elementwise",), ("no_grad",), ("1e6",), device="cuda:0"))
+    for visit in made.visits:
+        for name, variant in visit.variants.items():
+            if variant.device is not None:
+                part = msgspec.structs.replace(variant.device, seconds=1e-8, least=1e-8)
+                visit.variants[name] = msgspec.structs.replace(variant, device=part)
+    assert summarise(made).comparisons[0].variant("no_grad").device_idle
+
+
+def test_identical_code_on_memory_of_its_own_that_takes_longer_is_told_with_its_place():
+    summary = summarise(results({"twin_own_buffer": 1.27}))
+    where, ratio = summary.farthest_moved
+    assert where is summary.comparisons[0]
+    assert ratio.mean == pytest.approx(1.27, rel=0.01)
+    faster = summarise(results({"twin_own_buffer": 0.8}))
+    assert faster.farthest_moved[1].mean == pytest.approx(0.8, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        results({"twin_own_buffer": 1.003}, scatter=1e-5),
+        results({"twin_own_buffer": 1.27, "twin": 1.5}),
+        results({"twin_own_buffer": 1.27}, passes=1),
+        results({}, request=Request(workloads=("retain",), sizes=("small",))),
+    ],
+    ids=["called the same", "within what the twin leaves open", "one pass", "no such twin"],
+)
+def test_memory_of_its_own_that_is_not_shown_to_matter_is_not_told(made):
+    assert summarise(made).farthest_moved is None

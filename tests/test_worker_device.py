@@ -260,7 +260,19 @@ def test_an_allocator_that_does_not_count_what_it_is_asked_for_is_a_failure_and_
     held = device.allocate(8)
     (failure,) = seen(Failure, ("y", "baseline", "y = allocate(8)"))
     del held
-    assert "does not" in failure.message
+    assert "PYTORCH_CUDA_ALLOC_CONF may name another" in failure.message
+
+
+def test_the_counters_are_read_when_the_device_has_done_all_that_was_issued(device, monkeypatch):
+    before, statistics = [], device.memory_stats
+
+    def read(*arguments):
+        before.append(device.log[-1])
+        return statistics(*arguments)
+
+    monkeypatch.setattr(device, "memory_stats", read)
+    seen(Memory, ("y", "baseline", "y = allocate(8); launch(10)"))
+    assert set(before) == {"synchronize"}
 
 
 def test_executions_that_allocate_differently_are_a_failure(device, monkeypatch):
