@@ -288,3 +288,12 @@ def test_a_package_at_fault_is_named_in_a_line(tmp_path, source, target, why):
         done = call(tmp_path, GRADBENCH, "run", "--output", tmp_path / "run", cwd=tmp_path)
         assert done.code == 2
         assert not (tmp_path / "run" / FILENAME).exists()
+
+
+def test_a_claim_that_cannot_stand_ends_a_run_before_it_measures(tmp_path):
+    source = "from gradbench.analyse.claims import CLAIMS\nfrom gradbench.extension import Extension\n"
+    install(tmp_path, "claims-again", "claims_again", f"{source}EXTENSION = Extension(claims=CLAIMS[:1])")
+    done = call(tmp_path, GRADBENCH, "run", "--workload", "control", "--output", "run", cwd=tmp_path)
+    assert done.code == 2
+    assert "in its claims is a name that gradbench has already" in done.err
+    assert not (tmp_path / "run").exists()

@@ -165,3 +165,19 @@ def test_a_published_file_of_records_is_read(name, kind):
 def test_published_trials_of_regressions_are_read(name, kind):
     content = (REPORTS / "regressions" / "data" / f"{name}.json").read_bytes()
     assert msgspec.json.decode(content, type=kind)
+
+
+def test_what_the_tables_of_schema_1_knew_by_name_stands_in_the_rows_now():
+    variant = {"name": "tracked", "role": "method"}
+    old = {
+        "workload": "batch",
+        "part": "",
+        "lanes": [variant, {**variant, "name": "copy"}, {**variant, "name": "no_grad"}],
+    }
+    parts = [{**old, "workload": "accumulate", "part": part} for part in ("evaluation", "training")]
+    header = schema1.upgrade({"type": "header", "plan": {"comparisons": [old, *parts]}})
+    batch, evaluation, training = header["plan"]["comparisons"]
+    assert [each["recommendable"] for each in batch["variants"]] == [False, False, True]
+    assert (batch["headline"], batch["purpose"]) == (True, "Evaluate batch after batch")
+    assert (evaluation["headline"], evaluation["purpose"]) == (True, "Add up a loss")
+    assert (training["headline"], training["purpose"]) == (False, "")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.record.interval import Interval
 from gradbench.record.metric import METRICS, Metric
+
+if TYPE_CHECKING:
+    from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+    from gradbench.record.interval import Interval
 
 
 @dataclass(frozen=True)

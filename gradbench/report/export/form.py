@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+if TYPE_CHECKING:
+    from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradbench import format
-from gradbench.analyse.model import RunSummary
 from gradbench.report.export.form import each_method
+
+if TYPE_CHECKING:
+    from gradbench.analyse.model import RunSummary
 
 
 def to_markdown(summary: RunSummary) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from gradbench.analyse.model import RunSummary
 from gradbench.report.export.form import each_method
+
+if TYPE_CHECKING:
+    from gradbench.analyse.model import RunSummary
 
 
 def to_pyperf(summary: RunSummary) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gradbench.analyse.metrics import known, metrics_of
-from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.record.metric import Metric
+
+if TYPE_CHECKING:
+    from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+    from gradbench.record.metric import Metric
 
 COLUMNS = (
     "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",
