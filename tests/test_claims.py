@@ -441,6 +441,15 @@ def test_the_verdict_is_that_of_all_cases_together(holds):
     assert bool(found.takes) == (expected == "unresolved")
 
 
+def test_the_evidence_of_an_open_claim_says_where_it_holds_and_where_not():
+    known = zip((True, False, None) * 2, "abcdef", strict=True)
+    cases = [Case(str(holds), holds, f"{word} figures") for holds, word in known]
+    found = judge_claim(a_claim(*cases), NOTHING)
+    assert found.evidence == (
+        "Holds: a figures; d figures. Does not hold: b figures; e figures. Open: c figures; f figures"
+    )
+
+
 def test_what_is_open_says_how_many_more_passes_it_takes():
     found = judge_claim(a_claim(Case("here", None, "x", 7), Case("there", None, "y", 31)), NOTHING)
     assert found.takes == "about 31 more passes, for here, there"
@@ -528,6 +537,13 @@ def test_nothing_and_truth_are_told_in_words():
 def test_who_peaks_least_is_not_asked_where_the_bytes_of_the_method_are_unknown(method):
     summary = summarise(memory(results({}), "tracked", peak=400))
     assert smallest(("elementwise",), method, ("tracked",))(summary) == []
+
+
+@pytest.mark.parametrize(("peak", "least"), [(400, True), (600, False)])
+def test_who_peaks_least_is_asked_of_the_rivals_and_not_of_the_method_itself(peak, least):
+    made = memory(memory(results({}), "tracked", peak=peak), "no_grad", peak=500)
+    (case,) = smallest(("elementwise",), "tracked", ("tracked", "no_grad"))(summarise(made))
+    assert case.holds is least
 
 
 def test_a_variant_that_keeps_gradients_is_not_asked_for_the_bytes_of_its_graph():
@@ -620,6 +636,8 @@ def test_the_table_has_heads_and_rules_and_says_of_the_open_alone_what_it_takes(
     text = as_text([judge_claim(a_claim(Case("here", True, "x")), NOTHING)] * 2, 80)
     heads = [each.strip() for each in text.splitlines()[1].strip("┃").split("┃")]
     assert heads == ["verdict", "claim", "evidence"]
+    cells = [line.split("│")[2].strip() for line in text.splitlines() if line.count("│") == 4]
+    assert cells == ["It is so.", "a.b"] * 2
     assert text.count("├") == 1
     assert "It takes" not in text
 
@@ -628,6 +646,7 @@ def test_of_several_devices_verdicts_on_observations_are_counted_apart():
     of_none = judge_claim(CLAIM["objects.detach"], NOTHING)
     text = counted([replace(of_none, device="cuda:0"), of_none])
     assert text == "1 claims on cuda:0: 1 not measured. 1 claims of observations: 1 not measured."
+    assert counted([]) == "No claim was asked for."
 
 
 def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, small_run, tmp_path):
