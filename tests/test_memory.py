@@ -222,7 +222,7 @@ def test_a_backward_that_retains_the_graph_keeps_what_it_saved():
     comparison, ready = part_of("retain", "")
     once, retain = (measure_memory(ready[name], comparison.id) for name in ("once", "retain"))
     assert (once.saved, retain.saved) == (0, 1200)
-    # What is released is x² alone: x is the variant's, and the result is held by what per_call the statement.
+    # What is released is x² alone: x is the variant's, and the result is held by the setup of the statement.
     assert retain.retained - once.retained == 400
 
 

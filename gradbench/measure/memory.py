@@ -366,7 +366,7 @@ def _saved(ready: _Execution) -> int:
 
 
 def _resident(ready: ReadyVariant) -> int:
-    """MemoryDifference of the process's resident set over one execution, the result held, in whole pages."""
+    """Growth of the process's resident set over one execution, the result held, in whole pages."""
     process = psutil.Process()
     per_call = ready.set_up_call()
     before = process.memory_info().rss
