@@ -16,7 +16,7 @@ import msgspec
 import psutil
 import pytest
 from conftest import GRADBENCH
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gradbench.define.methods import METHODS
@@ -179,6 +179,7 @@ def test_noisier_comparisons_get_longer_visits_in_the_same_time(workers, measure
     seconds=st.floats(0.001, 100),
     longest=st.floats(0.01, 5),
 )
+@example(noise={"a": 0.0, "b": 5e-324}, seconds=1.0, longest=1.0)
 def test_no_visit_is_shorter_or_longer_than_promised_and_all_fit_into_their_pass(noise, seconds, longest):
     seconds = max(seconds, len(noise) * min(SHORTEST_SLICE, longest))
     slices = share(noise, seconds, longest)

@@ -35,9 +35,10 @@ def share(noise: Mapping[str, float | None], seconds: float, longest: float) -> 
     """
     equal = min(longest, seconds / max(1, len(noise)))
     known = [each for each in noise.values() if each is not None]
-    if len(known) < len(noise) or not any(known) or equal <= SHORTEST_SLICE:
+    # So little noise that its mean is no number above 0 is none.
+    mean = sum(known) / max(1, len(known))
+    if len(known) < len(noise) or mean == 0 or equal <= SHORTEST_SLICE:
         return dict.fromkeys(noise, equal)
-    mean = sum(known) / len(known)
     # A quarter whatever the noise, so that no visit depends on one bad guess.
     weights = {id: 0.25 + 0.75 * (each or 0.0) / mean for id, each in noise.items()}
     low, high = 0.0, longest / min(weights.values())
