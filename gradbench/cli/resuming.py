@@ -9,7 +9,7 @@ import click
 
 from gradbench.define.sizes import parse_size
 from gradbench.errors import RequestError
-from gradbench.record.devices import KINDS, kind_of
+from gradbench.record.devices import all_of
 from gradbench.record.plan import Request
 from gradbench.record.results import Header
 
@@ -54,8 +54,7 @@ def _comparable(name: str, value: Any, header: Header) -> object:
         return {size for text in value for size in parse_size(text)}
     if name == "device":
         if value == "all":
-            devices = header.environment.devices
-            value = ",".join(["cpu", *(each for each in devices if kind_of(each) in KINDS[1:])])
+            value = all_of(header.environment.devices)
         return set(Request(device=value).devices)
     return set(value) if isinstance(value, tuple) else value
 

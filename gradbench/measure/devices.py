@@ -9,7 +9,7 @@ import msgspec
 from gradbench.errors import RequestError
 from gradbench.measure.process import WorkerProcess
 from gradbench.measure.protocol import WorkerSettings
-from gradbench.record.devices import KINDS, kind_of
+from gradbench.record.devices import KINDS, all_of, kind_of
 from gradbench.record.plan import Request
 
 
@@ -24,11 +24,7 @@ def resolve_devices(request: Request, python: str = sys.executable) -> Request:
     with WorkerProcess(WorkerSettings(0, "devices", 0, 1), 0, 0, "system", python) as worker:
         ready = worker.ready()
     here = ready.environment.devices
-    wanted = (
-        ",".join(["cpu", *(each for each in here if kind_of(each) in KINDS[1:])])
-        if request.device == "all"
-        else request.device
-    )
+    wanted = all_of(here) if request.device == "all" else request.device
     named = msgspec.structs.replace(request, device=wanted)
     for device in named.devices:
         if device not in here:

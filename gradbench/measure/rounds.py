@@ -31,14 +31,6 @@ class VariantFailed(Exception):
         self.error = error
 
 
-def run_batch(ready: ReadyVariant, n: int) -> int:
-    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
-    try:
-        return ready.batch(n)
-    except Exception as error:
-        raise VariantFailed(ready, error) from error
-
-
 _Taken = TypeVar("_Taken")
 
 
@@ -48,6 +40,11 @@ def timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: i
         return take(ready, n)
     except Exception as error:
         raise VariantFailed(ready, error) from error
+
+
+def run_batch(ready: ReadyVariant, n: int) -> int:
+    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
+    return timed(lambda each, calls: each.batch(calls), ready, n)
 
 
 class Rounds(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # The kinds of device that there is a clock for.
 KINDS = ("cpu", "cuda")
 
@@ -9,3 +11,8 @@ KINDS = ("cpu", "cuda")
 def kind_of(device: str) -> str:
     """The kind of a device: `cuda` of `cuda:1`."""
     return device.partition(":")[0]
+
+
+def all_of(here: Iterable[str]) -> str:
+    """What `--device all` stands for where these devices are: the CPU, and those with a clock."""
+    return ",".join(["cpu", *(each for each in here if kind_of(each) in KINDS[1:])])

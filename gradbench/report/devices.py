@@ -42,6 +42,8 @@ def _times(summary: RunSummary) -> Table | None:
         if any(each.variant(name) is not None for found in shared.values() for each in found.values())
     ]
 
+    label = summary.results.header.label
+
     def cells(found: dict[str, ComparisonSummary]) -> list[str]:
         of = [found.get(device) for device in summary.devices]
         made = [_time(each) for each in of]
@@ -55,7 +57,7 @@ def _times(summary: RunSummary) -> Table | None:
         (
             "workload, elements",
             *(f"{baseline.label}, {device}" for device in summary.devices),
-            *(f"{_label(summary, name)}, {device}" for name in names for device in summary.devices),
+            *(f"{label(name)}, {device}" for name in names for device in summary.devices),
         ),
         tuple(
             (f"{workload}, {numel:,}{f', {dtype}' if several else ''}", *cells(found))
@@ -75,11 +77,6 @@ def _time(each: ComparisonSummary | None) -> str:
 def _ratio(each: ComparisonSummary | None, name: str) -> str:
     variant = None if each is None else each.variant(name)
     return "" if variant is None or variant.ratio is None else format.multiple(variant.ratio)
-
-
-def _label(summary: RunSummary, method: str) -> str:
-    found = (each.variant(method) for each in summary.comparisons if not each.comparison.alternatives)
-    return next(variant.label for variant in found if variant is not None)
 
 
 def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | None:

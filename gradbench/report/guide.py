@@ -39,16 +39,6 @@ def _found(summary: RunSummary, name: str) -> list[ComparisonSummary]:
     return [each for each in summary.comparisons if each.comparison.name == name]
 
 
-def _label(summary: RunSummary, method: str) -> str:
-    variants = (
-        variant
-        for each in summary.comparisons
-        for variant in each.methods
-        if not each.comparison.alternatives
-    )
-    return next((variant.label for variant in variants if variant.name == method), method)
-
-
 def _time(summary: RunSummary) -> Table | None:
     alone, around = _found(summary, "control"), _found(summary, "elementwise")
     if not alone:
@@ -59,7 +49,7 @@ def _time(summary: RunSummary) -> Table | None:
     def row(method: str) -> tuple[str, ...]:
         cells = [_seconds(each.variant(method), lambda variant: variant.time) for each in ends]
         cells += [_seconds(each.variant(method), _added) for each in places]
-        return (_label(summary, method), *cells)
+        return (summary.results.header.label(method), *cells)
 
     return Table(
         "time",
@@ -96,7 +86,7 @@ def _memory(summary: Analysis) -> Table | None:
         variant = last.variant(method)
         allocated = "" if variant is None or variant.memory is None else format.size(variant.memory.allocated)
         own = known.get(method, Characteristics(method))
-        return (_label(summary, method), allocated, own.persistence or "", own.objects or "")
+        return (summary.results.header.label(method), allocated, own.persistence or "", own.objects or "")
 
     return Table(
         "memory",
@@ -128,7 +118,10 @@ def _speed(summary: RunSummary) -> Table | None:
         "speed",
         "Operation Speed Comparison",
         ("method", *(f"{each.comparison.name}, {each.comparison.numel:,}" for each in shown)),
-        tuple((_label(summary, method), *(cell(each, method) for each in shown)) for method in GUIDED),
+        tuple(
+            (summary.results.header.label(method), *(cell(each, method) for each in shown))
+            for method in GUIDED
+        ),
         "Time relative to requires_grad_(False), with 95 % intervals. The guide says 1, 1.2 and 1.1.",
         places=(None, *(each.comparison for each in shown)),
     )
@@ -175,7 +168,7 @@ def _comparison(summary: Analysis) -> Table | None:
     def row(method: str) -> tuple[str, ...]:
         own = known.get(method, Characteristics(method))
         cells = (own.scope, own.persistence, own.reversibility, own.memory, own.graph)
-        return (_label(summary, method), *(cell or "" for cell in cells))
+        return (summary.results.header.label(method), *(cell or "" for cell in cells))
 
     return Table(
         "comparison",
