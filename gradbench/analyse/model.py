@@ -89,6 +89,8 @@ class ComparisonSummary:
         timelines: by variant, where they were taken.
         splits: by variant, the same split at the backward.
         above: pairs of variants of which the first is shown to be slower than the second.
+        part: of the level of a false verdict, what this look at the run may spend.
+        passes_per_visit: passes of the run for each that visits this.
     """
 
     comparison: Comparison
@@ -102,6 +104,8 @@ class ComparisonSummary:
     timelines: dict[str, Timeline]
     splits: dict[str, Split]
     above: frozenset[Pair] = frozenset()
+    part: float = 1.0
+    passes_per_visit: float = 1.0
 
     def variant(self, name: str) -> VariantSummary | None:
         """The variant of that name."""

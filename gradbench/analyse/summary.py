@@ -15,6 +15,7 @@ from gradbench.analyse import stats
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
 from gradbench.analyse.net import Net, net_of_loops
 from gradbench.analyse.pairs import Pair
+from gradbench.analyse.spending import part_at_end
 from gradbench.analyse.timeline import split
 from gradbench.analyse.verdicts import (
     Family,
@@ -31,18 +32,23 @@ from gradbench.record.results import Results
 from gradbench.record.visits import Failure, Kernels, Memory, Timeline
 
 
-def summarise(results: Results) -> RunSummary:
-    """The figures of a run, from the records alone."""
+def summarise(results: Results, part: float | None = None) -> RunSummary:
+    """The figures of a run, from the records alone.
+
+    `part` of the level is spent by its verdicts; None for what its end may spend.
+    """
+    part = part_at_end(results) if part is None else part
     run = net_of_loops(results.header.plan.comparisons, results.visits)
-    family, records = family_of(run), _Records(results)
-    comparisons = tuple(_comparison(each, family, records) for each in run)
+    family, records = family_of(run, stats.FAMILY * part), _Records(results)
+    passes = len({visit.number for visit in results.visits})
+    comparisons = tuple(_comparison(each, family, records, part, passes) for each in run)
     wall = None if results.interrupted else sum(end.seconds for end in results.ends)
     timed = sum(visit.timed_seconds for visit in results.visits)
     imports = sum(begun.import_seconds for begun in results.passes)
     return RunSummary(
         results=results,
         comparisons=comparisons,
-        passes=max((comparison.passes for comparison in comparisons), default=0),
+        passes=passes,
         wall=wall,
         outside=None if wall is None else wall - timed - imports,
     )
@@ -87,7 +93,7 @@ class _Records:
             self.timelines[timeline.comparison][timeline.variant] = timeline
 
 
-def _comparison(net: Net, family: Family, records: _Records) -> ComparisonSummary:
+def _comparison(net: Net, family: Family, records: _Records, part: float, passes: int) -> ComparisonSummary:
     floor = floor_of(net)
     shown = above(net, floor, family)
     placed = ranks(net, shown)
@@ -109,6 +115,8 @@ def _comparison(net: Net, family: Family, records: _Records) -> ComparisonSummar
         timelines=timelines,
         splits={name: split(timeline) for name, timeline in timelines.items()},
         above=shown,
+        part=part,
+        passes_per_visit=passes / max(1, len(net.passes)),
     )
 
 

@@ -33,23 +33,25 @@ class Family:
         real: the (comparison, variant) that differ from the baseline after the correction over the run.
         tests: the ratios that it corrects for.
         comparisons: how many there are; each has an equal part of the level for pairs within it.
+        level: the chance of a false verdict, in the whole run.
     """
 
     real: frozenset[tuple[str, str]]
     tests: int
     comparisons: int
+    level: float = stats.FAMILY
 
 
-def family_of(run: Sequence[Net]) -> Family:
-    """What the comparisons of a run decide together."""
+def family_of(run: Sequence[Net], level: float = stats.FAMILY) -> Family:
+    """What the comparisons of a run decide together, at this chance of any false verdict."""
     tests = sum(variant.role == "method" for each in run for variant in each.comparison.variants)
-    return Family(_real(run), max(1, tests), len(run))
+    return Family(_real(run, level), max(1, tests), len(run), level)
 
 
-def _real(run: Sequence[Net]) -> frozenset[tuple[str, str]]:
+def _real(run: Sequence[Net], level: float) -> frozenset[tuple[str, str]]:
     """The (comparison, variant) that differ from the baseline, after Holm's correction over the run.
 
-    Of runs in which nothing differs, at most 1 in 100 shows anything.
+    Of runs in which nothing differs, at most this part shows anything.
     """
     passes = sorted({number for each in run for number in each.passes})
     columns = {
@@ -61,7 +63,7 @@ def _real(run: Sequence[Net]) -> frozenset[tuple[str, str]]:
     if not columns:
         return frozenset()
     adjusted = stats.holm(stats.p_values(numpy.array(list(columns.values())).T))
-    return frozenset(key for key, p in zip(columns, adjusted, strict=True) if p < stats.FAMILY)
+    return frozenset(key for key, p in zip(columns, adjusted, strict=True) if p < level)
 
 
 def floor_of(net: Net) -> float | None:
@@ -74,7 +76,7 @@ def floor_of(net: Net) -> float | None:
 
 def visible_in(net: Net, floor: float | None, family: Family) -> float | None:
     """The difference (a log-ratio) that would be called slower in 80 % of runs, for the median method."""
-    confidence = 1 - stats.FAMILY / family.tests
+    confidence = 1 - family.level / family.tests
     known = [
         found
         for variant in net.comparison.variants
@@ -101,7 +103,7 @@ def above(net: Net, floor: float | None, family: Family) -> frozenset[Pair]:
                 found.add((name, net.baseline) if mean > 0 else (net.baseline, name))
     if names and len(net.passes) > 1:
         samples = [[net.log_ratios[name].get(number, math.nan) for name in names] for number in net.passes]
-        pairs = stats.above(numpy.array(samples), stats.FAMILY / family.comparisons, floor)
+        pairs = stats.above(numpy.array(samples), family.level / family.comparisons, floor)
         found |= {(names[one], names[other]) for one, other in pairs}
     return frozenset(found)
 

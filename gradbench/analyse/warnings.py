@@ -60,8 +60,8 @@ def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
-            f"Other processes used {100 * statistics.median(busy):.0f} % of the machine's processor time "
-            "while it was measured. Close what can be closed, and measure again."
+            f"Other processes used {100 * statistics.median(busy):.0f} % of the time of the processors that "
+            "were measured on. Close what can be closed, and measure again."
         )
     stolen = [each.steal for each in readings if each.steal is not None]
     if stolen and float(numpy.mean(stolen)) > 0.01:

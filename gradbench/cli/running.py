@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gradbench.measure.progress import Progress
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
-    from gradbench.record.results import Header, Options
+    from gradbench.record.results import Header, Options, Results
 
 # A budget that holds fewer passes than this gives wide intervals.
 SCARCE = 10
@@ -50,6 +50,7 @@ class Measuring(ProcessOptions):
     passes: int | None
     budget: float | None
     precision: float | None
+    jobs: int | None
     output: Path | None
     resume: bool
     with_report: bool
@@ -121,6 +122,12 @@ class ModelOptions(Measuring):
     metavar="PERCENT",
     help="Stop once every interval is this narrow: ± per cent of its ratio.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Passes side by side, each bound to a core.  [default: the cores that nobody uses, up to 4]",
+)
 @of_processes
 @output_option("Folder of the run.  [default: runs/<time>]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
@@ -138,12 +145,12 @@ def run(asked: RunOptions) -> None:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, _steering(goal, progress))
+            results = runs.resume(folder, _steering(goal, asked.jobs, progress))
     else:
         goal = asked.goal(asked.preset)
         with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
             order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
-            results = runs.start(folder, order, _steering(goal, progress))
+            results = runs.start(folder, order, _steering(goal, asked.jobs, progress))
     _finish(results.path, asked)
 
 
@@ -173,7 +180,7 @@ def model(asked: ModelOptions) -> None:
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, _steering(goal, progress), user_model.plan, file)
+            results = runs.resume(folder, _steering(goal, asked.jobs, progress), user_model.plan, file)
     else:
         from gradbench.record.plan import Request
 
@@ -188,16 +195,22 @@ def model(asked: ModelOptions) -> None:
         command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
             order = runs.Order(user_model.request, options, command, user_model.plan, file)
-            results = runs.start(folder, order, _steering(goal, progress))
+            results = runs.start(folder, order, _steering(goal, asked.jobs, progress))
     _finish(results.path, asked)
 
 
-def _steering(goal: Goal, progress: Progress) -> Steering:
+def _steering(goal: Goal, jobs: int | None, progress: Progress) -> Steering:
     """What ends a run, and what shows its progress."""
     from gradbench.analyse.summary import worst_precision
-    from gradbench.measure.passes import Steering
+    from gradbench.analyse.undecided import find_open
+    from gradbench.measure.passes import LOOKS, Steering, Undecided
 
-    return Steering(goal, worst_precision, progress)
+    def undecided(results: Results) -> Undecided:
+        # The end of the run is a look as well, with a part of its own.
+        found = find_open(results, len(LOOKS))
+        return Undecided(found.by_comparison, found.says)
+
+    return Steering(goal, worst_precision, undecided, jobs, progress)
 
 
 def _resumed(asked: Measuring) -> tuple[Path, Header]:

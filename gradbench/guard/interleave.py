@@ -109,9 +109,7 @@ class Interleaved:
                 known or calibrate(_bounded(batch, batch_seconds), batch_seconds)
                 for batch, known in zip(self._batches, calls, strict=True)
             ]
-            self.calls = level(chosen, BASELINE)
-            # The calls of one thing and of its twin are the same, whatever calibration made of them.
-            self.calls[TWIN] = self.calls[BASELINE]
+            self.calls = level(chosen, ("method", "baseline", "twin", "empty"))
             # The least of three: one that was interrupted would make every copy, and every block, short.
             self.round_seconds = self._timed_round()
             while len(self.times) < 3 and time.perf_counter() < until:

@@ -4,43 +4,48 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 
 from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant
-from gradbench.measure.variant import ReadyVariant, expected_answer, prepare
+from gradbench.measure.variant import ReadyVariant, expected_answer
 from gradbench.record.plan import Comparison, Variant
+
+# What is checked: flags and modes alone, where this run has checked the same code before; values against the
+# baseline's as well; and those against NumPy's.
+Check = Literal["flags", "values", "answers"]
 
 
 def build(
     comparison: Comparison,
-    file: str,
-    answered: bool,
+    check: Check,
     dice: random.Random,
     fail: Callable[[Variant, Exception], bool],
+    shared: dict[str, Any],
 ) -> list[ReadyVariant]:
     """The variants that are set up and pass their checks, made in random order.
 
     Without the baseline there is nothing to compare with: then its failure is the visit's.
 
     Args:
-        file: of the user's, that the comparison comes from; empty for none.
-        answered: results are held against NumPy's as well, and not only against the baseline's.
+        check: how much of what a variant does is checked.
         fail: hears which variant fell out, and why; says whether the process can go on.
+        shared: the names that all variants share, as `gradbench.measure.variant.prepare` returns them.
     """
-    shared = prepare(comparison, file)
 
     def hold_against_numpy(y: torch.Tensor | None, variant: Variant) -> None:
-        answer = expected_answer(comparison, variant, shared) if answered else None
+        answer = expected_answer(comparison, variant, shared) if check == "answers" else None
         if answer is not None:
             check_answer(_result(y), answer, comparison)
 
     # The results of all are held against those of a baseline that is then thrown away. Were the
     # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
-    variant = comparison.baseline
+    variant, baseline = comparison.baseline, None
     try:
-        baseline = check_variant(ReadyVariant(variant, shared), comparison)
-        hold_against_numpy(baseline, variant)
+        if check != "flags":
+            baseline = check_variant(ReadyVariant(variant, shared), comparison)
+            hold_against_numpy(baseline, variant)
     except Exception as error:
         fail(variant, error)
         return []
@@ -52,8 +57,10 @@ def build(
         y = None
         try:
             ready = ReadyVariant(variant, shared)
-            y = check_variant(ready, comparison)
-            if variant.answer is not None:
+            y = check_variant(ready, comparison, values=check != "flags")
+            if check == "flags":
+                pass
+            elif variant.answer is not None:
                 hold_against_numpy(y, variant)
             elif y is not None and baseline is not None:
                 check_same(y, baseline, comparison)

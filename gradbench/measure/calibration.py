@@ -8,10 +8,16 @@ from collections.abc import Callable, Sequence
 Batch = Callable[[int], int]
 
 
-def level(calls: Sequence[int], baseline: int) -> list[int]:
-    """The same number of calls for variants of like length: identical ones must not differ in that either."""
-    base = calls[baseline]
-    return [base if 0.8 * base <= n <= 1.25 * base else n for n in calls]
+def level(calls: Sequence[int], roles: Sequence[str]) -> list[int]:
+    """The same number of calls for variants of like length, and for the baseline's twins whatever it is.
+
+    Identical variants that were given 11 and 18 calls differ by 1 %; a disturbed calibration gave them that.
+    """
+    base = calls[roles.index("baseline")]
+    return [
+        base if role.startswith("twin") or 0.8 * base <= n <= 1.25 * base else n
+        for n, role in zip(calls, roles, strict=True)
+    ]
 
 
 def calibrate(batch: Batch, wanted: float) -> int:

@@ -13,19 +13,25 @@ FEWEST_FOR_PRECISION = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a run measures: passes, seconds per visit at most, and seconds in all."""
+    """How much a preset measures.
 
-    passes: int
+    Attributes:
+        visits: of each comparison, at most.
+        slice: seconds of a visit in a run of so many passes.
+        longest: seconds of a visit at most, where the run chooses them.
+        budget: seconds of wall time in all.
+    """
+
+    visits: int
     slice: float
+    longest: float
     budget: float
 
 
-# Many short passes: processes differ by 10 to 100 times what a visit of half a second leaves open, so
-# time is better spent on another process than on a longer visit (METHODOLOGY.md has the figures).
 BUDGETS = {
-    "quick": Budget(passes=10, slice=0.2, budget=42),
-    "standard": Budget(passes=36, slice=0.55, budget=285),
-    "thorough": Budget(passes=120, slice=1.1, budget=1800),
+    "quick": Budget(visits=10, slice=0.2, longest=1.0, budget=42),
+    "standard": Budget(visits=36, slice=0.55, longest=2.0, budget=285),
+    "thorough": Budget(visits=120, slice=1.1, longest=4.0, budget=1800),
 }
 
 
@@ -34,20 +40,23 @@ class Goal:
     """When a run is done.
 
     Attributes:
-        passes: timing passes in all, those of an earlier run included; None: as many as the budget holds.
+        passes: timing passes in all, those of an earlier run included, which visit all that is due. None: the
+            run chooses what a pass visits, and for how long.
         budget: seconds of wall time for this run, the report included; None: no limit.
         precision: half width of every interval on a ratio, as a fraction, that is enough; None: not asked.
-        slice: seconds per visit at most.
+        slice: seconds per visit; at most, where the run chooses.
+        visits: of each comparison that are enough; None: no limit.
     """
 
     passes: int | None
     budget: float | None
     precision: float | None
     slice: float
+    visits: int | None = None
 
-    def options(self, preset: Budget | None) -> list[str]:
-        """The options that ask for this goal again where the preset of the run does not."""
-        if preset is not None and self == Goal(preset.passes, preset.budget, None, preset.slice):
+    def options(self, preset: str) -> list[str]:
+        """The options that ask for this goal again, where the preset of the run does not."""
+        if preset in BUDGETS and self == make_goal(preset, None, None, None):
             return []
         percent = None if self.precision is None else 100 * self.precision
         known = {"--passes": self.passes, "--budget": self.budget, "--precision": percent}
@@ -57,8 +66,8 @@ class Goal:
 def make_goal(preset: str, passes: int | None, budget: float | None, precision: float | None) -> Goal:
     """The goal of a request: the preset, with what was asked for in its place.
 
-    A budget without passes is filled with passes; passes without a budget have no limit of time; a
-    precision alone has the preset's budget.
+    A budget without passes is filled; passes without a budget have no limit of time; a precision alone has
+    the preset's budget.
     """
     base = BUDGETS[preset]
     if passes is not None and passes < 1:
@@ -67,8 +76,9 @@ def make_goal(preset: str, passes: int | None, budget: float | None, precision: 
         raise RequestError(f"--budget {budget:g}: expected seconds, from 10 to 1e7; one pass takes several")
     if precision is not None and not 0 < precision < 100:
         raise RequestError(f"--precision {precision:g}: expected per cent, above 0 and below 100")
-    if passes is None and budget is None and precision is None:
-        return Goal(base.passes, base.budget, None, base.slice)
-    if passes is None and budget is None:
-        budget = base.budget
-    return Goal(passes, budget, None if precision is None else precision / 100, base.slice)
+    fraction = None if precision is None else precision / 100
+    if passes is not None:
+        return Goal(passes, budget, fraction, base.slice)
+    if budget is None and precision is None:
+        return Goal(None, base.budget, None, base.longest, base.visits)
+    return Goal(None, base.budget if budget is None else budget, fraction, base.longest)

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-import random
 import shlex
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.measure.goal import BUDGETS, FEWEST_FOR_PRECISION, Goal
+from gradbench.measure.goal import FEWEST_FOR_PRECISION, Goal
+from gradbench.measure.lanes import Lane, Stopped, run_lanes
+from gradbench.measure.one_pass import OnePass
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.processors import places
 from gradbench.measure.progress import Progress
-from gradbench.measure.protocol import Finish, Message, Ready, Task, WorkerSettings
+from gradbench.measure.protocol import Ready, Task, WorkerSettings
 from gradbench.measure.remaining import Remaining
-from gradbench.measure.slices import noise_of, share
+from gradbench.measure.schedule import Schedule, Share
 from gradbench.measure.visitor import visit_each
 from gradbench.record.environment import Environment
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.results import Options, Record, Results
-from gradbench.record.visits import Failure, PassEnd, PassStart, RunEnd, Visit
+from gradbench.record.visits import Failure, Look, PassEnd, RunEnd, Visit
 
-# A comparison that lost this many visits in a row is not tried again in this run.
-GIVE_UP_AFTER = 3
+# A run looks at what is decided when these parts of its budget are spent: at times that no result moves.
+LOOKS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+# Bytes are counted within this part of the budget, where calls are so long that it matters.
+MEMORY_PART = 0.5
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """What a run leaves open so far.
+
+    Attributes:
+        open: by comparison id, from 0 for nothing to 1; a comparison that is missing counts as 1.
+        says: the same in a few words, for who watches.
+    """
+
+    open: Mapping[str, float] = field(default_factory=dict)
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,11 +55,15 @@ class Steering:
         goal: when it is done.
         precision: the widest half width of the intervals so far, as a fraction; None where one has none. It
             is asked where the goal names a precision.
+        undecided: what is open so far; asked at each of the LOOKS.
+        jobs: passes side by side; None for one per free core.
         progress: hears how far the run is.
     """
 
     goal: Goal
     precision: Callable[[Results], float | None] = lambda _: None
+    undecided: Callable[[Results], Undecided] = lambda _: Undecided()
+    jobs: int | None = None
     progress: Progress = Progress()  # noqa: RUF009 -- has no state
 
 
@@ -51,16 +73,19 @@ class Measured:
 
     Attributes:
         file: of the user's, that the plan is made of.
+        expected: by comparison id seconds that a first visit takes at least, where that is known.
     """
 
     plan: Plan
     request: Request
     options: Options
     file: Path | None
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 # Opens the results once the first worker has shown its machine.
 Open = Callable[[Environment], tuple[Results, Writer]]
+Kind = Literal["memory", "time"]
 
 
 class Passes:
@@ -71,23 +96,33 @@ class Passes:
         self.measured = measured
         self.steering = steering
         self.pace = Pace(steering.goal)
+        self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.expected)
+        alone = any(each.device != "cpu" for each in measured.plan.comparisons)
+        self.places = places(steering.jobs, measured.options.threads, alone)
         self._open = open_
         self._old = old
         self._writer: Writer | None = None
         self.results: Results | None = None
         # By comparison the visits that were lost in a row.
         self.lost: dict[str, int] = {}
+        # Held by the lane that writes, or decides what is next.
+        self._lock = threading.RLock()
+        self._todo = Remaining(measured.plan, old)
+        self._number = self._todo.first_pass
+        self._reason: Literal["passes", "budget", "precision"] = "passes"
+        # The comparisons of which bytes are counted, or need not be.
+        self._counted = {each.id for each in measured.plan.comparisons}
+        self._looks = list(LOOKS)
 
     def go(self) -> Results:
         """Measure. Raises RequestError where nothing can be, and EndedEarly with what is kept."""
-        todo = Remaining(self.measured.plan, self._old)
-        passes, made = self.steering.goal.passes, todo.first_pass - 1
-        if passes is not None and made >= passes and not todo.unfinished:
+        passes, made = self.steering.goal.passes, self._todo.first_pass - 1
+        if passes is not None and made >= passes and not self._todo.unfinished:
             raise RequestError(
                 f"nothing to do: the run has its {made} passes; ask for more with --passes {2 * made}"
             )
         try:
-            self._measure(todo)
+            self._measure()
         except KeyboardInterrupt:
             raise self._ended_early("interrupted") from None
         except OSError as error:
@@ -111,169 +146,188 @@ class Passes:
             "--resume",
             "--output",
             str(kept.path.parent),
-            *self.steering.goal.options(BUDGETS.get(self.measured.options.preset)),
+            *self.steering.goal.options(self.measured.options.preset),
         ]
         return EndedEarly(
             f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
         )
 
-    def _measure(self, todo: Remaining) -> None:
+    def _measure(self) -> None:
+        goal, plan = self.steering.goal, self.measured.plan
+        memory = self._todo.memory if self.measured.options.memory else []
+        known = None
+        if goal.passes is not None:
+            known = sum(len(comparisons) for comparisons in self._todo.unfinished.values())
+            known += sum(len(plan.due(number)) for number in range(self._number, goal.passes + 1))
+        self.steering.progress.begin(len(memory), known)
+        self._first = self._first_work(memory)
         try:
-            self._begin(todo)
-            for number, comparisons in todo.unfinished.items():
-                self._pass(number, "time", comparisons, self.pace.unfinished(len(comparisons)))
-            reason = self._new_passes(todo.first_pass)
-            asked = self.steering.goal.precision
-            reached = None if asked is None else self._reached()
-            self.write(RunEnd(reason, self.pace.elapsed(), asked, reached))
+            run_lanes(self.places, self._work)
+            reached = None if goal.precision is None else self._reached()
+            self.write(RunEnd(self._reason, self.pace.elapsed(), goal.precision, reached))
         finally:
             # A disk that turns out to be full here ends the run as one that was full before.
             if self._writer is not None:
                 self._writer.close()
 
-    def _begin(self, todo: Remaining) -> None:
-        """Count bytes, and observe the methods."""
-        plan, options, total = self.measured.plan, self.measured.options, self.steering.goal.passes
-        known = None
-        if total is not None:
-            known = sum(len(comparisons) for comparisons in todo.unfinished.values())
-            known += sum(len(plan.due(number)) for number in range(todo.first_pass, total + 1))
-        memory = todo.memory if options.memory else []
-        self.steering.progress.begin(len(memory), known)
+    def _first_work(self, memory: list[Comparison]) -> list[Callable[[Lane], None]]:
+        """What comes before new passes: bytes, what the methods do, and passes that were cut off."""
+        first: list[Callable[[Lane], None]] = []
         if memory:
-            self._pass(0, "memory", memory, len(memory) * self.steering.goal.slice)
+            if self.measured.file is not None:
+                # Which of its variants need no clock is seen while bytes are counted.
+                self._counted -= {each.id for each in memory}
+            first.append(lambda lane: self._count(lane, memory))
         # A run of a few workloads asks about them, and not about all that the methods do.
-        if options.memory and not self.measured.request.workloads and todo.observe:
-            self._observe()
+        if self.measured.options.memory and not self.measured.request.workloads and self._todo.observe:
+            first.append(self._observe)
+        if self.steering.goal.passes is not None:
+            for number, comparisons in self._todo.unfinished.items():
+                first.append(
+                    lambda lane, number=number, due=comparisons: self._pass(  # type: ignore[misc]
+                        lane, number, "time", self.schedule.fixed(due, self._for_pass(len(self.places)))
+                    )
+                )
+        return first
 
-    def _new_passes(self, number: int) -> Literal["passes", "budget", "precision"]:
-        """Make passes from this one on; why there are no more."""
-        goal, plan = self.steering.goal, self.measured.plan
-        while goal.passes is None or number <= goal.passes:
-            comparisons = plan.due(number)
-            seconds = self.pace.next_pass(number, len(comparisons))
-            if seconds is None:
-                return "budget"
-            self._pass(number, "time", comparisons, seconds)
-            visited = number // max(each.every for each in plan.comparisons)
-            if goal.precision is not None and visited >= FEWEST_FOR_PRECISION:
-                reached = self._reached()
-                if reached is not None and reached <= goal.precision:
-                    return "precision"
-            number += 1
-        return "passes"
+    def _work(self, lane: Lane) -> None:
+        """Do what is to be done, one thing after another, until there is nothing left."""
+        while not lane.stop.is_set():
+            with self._lock:
+                work = self._first.pop(0) if self._first else self._new_pass()
+            if work is None:
+                return
+            work(lane)
+
+    def _new_pass(self) -> Callable[[Lane], None] | None:
+        """The next pass; None where there are no more. The lock is held."""
+        goal = self.steering.goal
+        if goal.precision is not None and self._precise_enough(goal.precision):
+            self._reason = "precision"
+            return None
+        self._look()
+        if goal.passes is not None and self._number > goal.passes:
+            return None
+        left = self.pace.left()
+        if goal.passes is not None:
+            shares = self.schedule.fixed(self.measured.plan.due(self._number), self._for_pass(goal.passes))
+            short = left is not None and left < self.schedule.startup + len(shares) * 0.1
+        else:
+            waiting = len(self._counted) < len(self.measured.plan.comparisons)
+            among = self._counted if waiting else None
+            shares = self.schedule.next(left if left is not None else 1e9, len(self.places), among)
+            if not shares and waiting and (left is None or left > 0):
+                return _wait
+            short = not shares
+            if short and goal.visits is not None and left is not None and left > 0:
+                short = bool(self.schedule.next(left, len(self.places)))
+        # The first pass is made whatever the budget; without it there is nothing to report.
+        if short and not (goal.passes is not None and self._number == 1):
+            self._reason = "budget"
+            return None
+        if not shares:
+            return None
+        number, self._number = self._number, self._number + 1
+        return lambda lane: self._pass(lane, number, "time", shares)
+
+    def _for_pass(self, passes: int) -> float | None:
+        """Seconds for the visits of one of the passes that are left."""
+        left = self.pace.left()
+        if left is None:
+            return None
+        rounds = max(1, -(-(passes - self._number + 1) // len(self.places)))
+        return left / rounds - self.schedule.startup
+
+    def _precise_enough(self, asked: float) -> bool:
+        if self.results is None:
+            return False
+        visits = min(
+            (sum(each.comparison == one.id for each in self.results.visits)
+             for one in self.measured.plan.comparisons), default=0
+        )  # fmt: skip
+        if visits < FEWEST_FOR_PRECISION:
+            return False
+        reached = self._reached()
+        return reached is not None and reached <= asked
 
     def _reached(self) -> float | None:
         return None if self.results is None else self.steering.precision(self.results)
 
-    def _pass(
-        self, number: int, kind: Literal["memory", "time"], comparisons: list[Comparison], seconds: float
-    ) -> None:
+    def _look(self) -> None:
+        """See what is still open, where it is time for that."""
+        if self.pace.all is None or self.results is None or not self._looks:
+            return
+        spent = self.pace.elapsed() / self.pace.all
+        if spent < self._looks[0]:
+            return
+        self._looks = [each for each in self._looks if each > spent]
+        found = self.steering.undecided(self.results)
+        self.write(Look(min(1.0, spent), dict(found.open), found.says))
+        self.schedule.open = found.open
+        self.steering.progress.decided(found.says)
+
+    def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:
+        """Count bytes."""
+        visits = OnePass(self, lane, 0, "memory", {each.id: 0.0 for each in comparisons})
+        if self.measured.file is None:
+            comparisons = visits.shuffled(comparisons)
+        else:
+            visits.until = None if self.pace.all is None else MEMORY_PART * self.pace.all
+        try:
+            self._made(0, visits, comparisons)
+        finally:
+            with self._lock:
+                self._counted = {each.id for each in self.measured.plan.comparisons}
+
+    def _pass(self, lane: Lane, number: int, kind: Kind, shares: list[Share]) -> None:
         """Visit comparisons in random order."""
+        visits = OnePass(self, lane, number, kind, {each.comparison.id: each.seconds for each in shares})
+        self._made(number, visits, visits.shuffled([each.comparison for each in shares]))
+
+    def _made(self, number: int, visits: OnePass, comparisons: list[Comparison]) -> None:
         began = time.monotonic()
-        one = _Pass(self, number, kind, self._slices(comparisons, seconds))
-        visit_each(one.shuffled(comparisons), one)
-        took = time.monotonic() - began
-        self.write(PassEnd(number, took))
-        if kind == "time":
-            self.pace.startup = max(0.5, took - one.timed)
+        visit_each(comparisons, visits)
+        if not visits.lane.stop.is_set():
+            self.write(PassEnd(number, time.monotonic() - began))
 
-    def _slices(self, comparisons: list[Comparison], seconds: float) -> dict[str, float]:
-        noise = noise_of(self.results.visits if self.results else ())
-        return share({each.id: noise.get(each.id) for each in comparisons}, seconds, self.steering.goal.slice)
+    def counted(self, comparison: Comparison) -> None:
+        """Bytes of a comparison are counted: its time may be taken."""
+        with self._lock:
+            self._counted.add(comparison.id)
 
-    def _observe(self) -> None:
+    def _observe(self, lane: Lane) -> None:
         """Have a fresh process observe what the methods do to tensors."""
         self.steering.progress.observing()
         settings = WorkerSettings(0, "memory", self.measured.request.seed % (1 << 32), 1)
         with WorkerProcess(settings, 0, 0, "system") as worker:
+            lane.works_with(worker)
             self.opened(worker.ready())
             try:
                 # All or none: a part of them would keep the rest from being asked for again.
                 for message in list(worker.visit(Task(None, 0.0), self.measured.options.timeout)):
                     self.write(message)  # type: ignore[arg-type]
             except WorkerLost as lost:
+                if lane.stop.is_set():
+                    raise Stopped from None
                 self.write(Failure(0, "traits", None, "traits", lost.kind, str(lost)))
 
     def opened(self, ready: Ready) -> None:
         """A worker shows its machine: with the first one there are results."""
-        if self.results is None:
-            self.results, self._writer = self._open(ready.environment)
+        with self._lock:
+            if self.results is None:
+                self.results, self._writer = self._open(ready.environment)
 
     def write(self, record: Record) -> None:
         """Keep a record."""
         assert self._writer is not None
         assert self.results is not None
-        self._writer.write(record)
-        self.results.add(record)
+        with self._lock:
+            self._writer.write(record)
+            self.results.add(record)
+            if isinstance(record, Visit):
+                self.schedule.heard(record)
 
 
-class _Pass:
-    """The visits of one pass; see `gradbench.measure.visitor`.
-
-    Attributes:
-        timed: seconds of all rounds so far.
-    """
-
-    def __init__(
-        self, run: Passes, number: int, kind: Literal["memory", "time"], slices: dict[str, float]
-    ) -> None:
-        self._run = run
-        self._number = number
-        self._kind = kind
-        self._slices = slices
-        self._progress = run.steering.progress
-        self._dice = random.Random(f"{run.measured.request.seed}/{number}/{kind}")
-        self._hash_seed = self._padding = 0
-        self.timed = 0.0
-
-    def shuffled(self, comparisons: list[Comparison]) -> list[Comparison]:
-        order = list(comparisons)
-        self._dice.shuffle(order)
-        return order
-
-    def start(self) -> WorkerProcess:
-        plan, options, file = self._run.measured.plan, self._run.measured.options, self._run.measured.file
-        settings = WorkerSettings(
-            self._number,
-            self._kind,
-            self._dice.getrandbits(32),
-            options.threads,
-            options.batch_seconds,
-            accelerators=any(each.device != "cpu" for each in plan.comparisons),
-            file="" if file is None else str(file.absolute()),
-            metrics=plan.metrics,
-        )
-        self._hash_seed, self._padding = self._dice.randrange(1 << 32), self._dice.randrange(4096)
-        self._progress.starting(self._number)
-        # Resident memory grows only where freed pages go back to the system.
-        allocator = options.allocator if self._kind == "time" else "system"
-        return WorkerProcess(settings, self._hash_seed, self._padding, allocator)
-
-    def started(self, ready: Ready) -> None:
-        self._run.opened(ready)
-        self._run.write(
-            PassStart(self._number, self._kind, ready.import_seconds, self._hash_seed, self._padding)
-        )
-
-    def task(self, comparison: Comparison) -> tuple[Task, float] | None:
-        if self._run.lost.get(comparison.id, 0) >= GIVE_UP_AFTER:
-            message = f"lost {GIVE_UP_AFTER} visits in a row"
-            self._run.write(Failure(self._number, comparison.id, None, "time", "given up", message))
-            return None
-        self._progress.visiting(self._number, comparison, self._run.pace.left())
-        seconds = self._slices[comparison.id]
-        return Task(comparison, seconds), self._run.measured.options.timeout + 3 * seconds
-
-    def hear(self, comparison: Comparison, message: Message) -> None:
-        if isinstance(message, Visit):
-            self.timed += message.timed_seconds
-            self._run.lost.pop(comparison.id, None)
-        self._run.write(message)  # type: ignore[arg-type]
-
-    def lost(self, comparison: Comparison, why: WorkerLost) -> None:
-        self._run.lost[comparison.id] = self._run.lost.get(comparison.id, 0) + 1
-        self._run.write(Failure(self._number, comparison.id, None, self._kind, why.kind, str(why)))
-
-    def visited(self, finish: Finish | None) -> None:
-        self._progress.visited()
+def _wait(lane: Lane) -> None:
+    """Let another lane count the bytes of what this one could time."""
+    lane.stop.wait(0.2)

@@ -85,6 +85,8 @@ class WorkerProcess:
             raise RequestError(
                 f"{python}: expected a Python interpreter; it cannot be started: {error.strerror}"
             ) from None
+        # Whoever ends a run kills it while its lane may do the same.
+        self._ending = threading.Lock()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._decoder = msgspec.json.Decoder(Message)
@@ -191,14 +193,15 @@ class WorkerProcess:
 
         Once it has been waited for, its id may be that of another process, or of another's group.
         """
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    # Windows has no groups to end: what the worker started there outlives it.
-                    self._process.kill()
-            self._process.wait()
+        with self._ending:
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if hasattr(os, "killpg"):
+                        os.killpg(self._process.pid, signal.SIGKILL)
+                    else:
+                        # Windows has no groups to end: what the worker started there outlives it.
+                        self._process.kill()
+                self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):

@@ -32,6 +32,9 @@ class Progress:
     def visited(self) -> None:
         """A visit ended."""
 
+    def decided(self, says: str) -> None:
+        """What is decided so far, in a few words."""
+
 
 @contextmanager
 def make_progress(quiet: bool) -> Iterator[Progress]:
@@ -100,6 +103,7 @@ class BarProgress(Progress):
         self.total: int | None = None
         self._left: float | None = None
         self.doing = "starting"
+        self.says = ""
 
     def begin(self, memory: int, visits: int | None) -> None:
         self.total = None if visits is None else visits + memory
@@ -117,10 +121,14 @@ class BarProgress(Progress):
     def visited(self) -> None:
         self.visits += 1
 
+    def decided(self, says: str) -> None:
+        self.says = says
+
     @property
     def done(self) -> str:
-        """Visits that are over, of how many."""
-        return f"{self.visits}" if self.total is None else f"{self.visits}/{self.total}"
+        """Visits that are over, of how many, and what is decided."""
+        visits = f"{self.visits}" if self.total is None else f"{self.visits}/{self.total}"
+        return f"{visits} visits; {self.says}" if self.says else f"{visits} visits"
 
     @property
     def clock(self) -> str:
@@ -154,4 +162,4 @@ class LineProgress(BarProgress):
         super().visiting(number, comparison, left)
         if time.monotonic() - self._last >= SILENCE:
             self._last = time.monotonic()
-            print(f"gradbench: {self.doing}; {self.done} visits, {self.clock}", file=sys.stderr, flush=True)
+            print(f"gradbench: {self.doing}; {self.done}, {self.clock}", file=sys.stderr, flush=True)

@@ -16,18 +16,26 @@ from gradbench.record.visits import Failure, Figure, Kernels, Memory, Timeline, 
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One comparison to visit, for a slice of `seconds`; or, without one, to observe what the methods do.
+    """One comparison to visit; or, without one, to observe what the methods do.
 
-    With `file_text` it is the text of a file of the user's that is to be looked at, and nothing else.
+    Attributes:
+        seconds: that its rounds should take.
+        file_text: of a file of the user's that is to be looked at, and nothing else.
+        calls: in a batch, by variant, where earlier visits tell; a variant without is calibrated.
+        check: in full; otherwise the flags alone, where this run has checked the same code before.
+        most: seconds after which no further round begins, however few there were; None for no limit.
     """
 
     comparison: Comparison | None
     seconds: float
     file_text: str | None = None
+    calls: dict[str, int] = {}
+    check: bool = True
+    most: float | None = None
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradbench import __version__
@@ -42,6 +43,7 @@ class Order:
 
     Attributes:
         command: as the user gave it.
+        expected: by comparison id seconds that a first visit takes at least, where that is known.
     """
 
     request: Request
@@ -49,6 +51,7 @@ class Order:
     command: str
     plan: Plan | None = None
     file: Path | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -72,7 +75,7 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
         path = output / FILENAME
         return Results(path, header), create(path, header)
 
-    return Passes(Measured(plan, request, options, order.file), steering, begin, None).go()
+    return Passes(Measured(plan, request, options, order.file, order.expected), steering, begin, None).go()
 
 
 def resume(output: Path, steering: Steering, plan: Plan | None = None, file: Path | None = None) -> Results:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from typing import Any
 
 import psutil
 
@@ -11,11 +13,12 @@ from gradbench.record.telemetry import Telemetry
 
 
 class Watch:
-    """Watches from its making to `read`."""
+    """Watches the processors that this process may use, from its making to `read`."""
 
     def __init__(self, uuid: str | None = None) -> None:
         """With the identifier of an accelerator, that as well."""
         self._uuid = uuid
+        self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
         self._process = psutil.Process()
         self._times = self._processor_times()
         self._switches = self._context_switches()
@@ -36,14 +39,18 @@ class Watch:
         return Telemetry(others, steal, switched, _frequency(), device)
 
     def _processor_times(self) -> tuple[float, float, float, float] | None:
-        """Seconds since some moment: of all processors, idle, stolen, and of this process."""
+        """Seconds since some moment: of the processors in all, idle, stolen, and of this process."""
         try:
-            cpu, own = psutil.cpu_times(), self._process.cpu_times()
+            each, own = psutil.cpu_times(percpu=True), self._process.cpu_times()
         except (psutil.Error, OSError):
             return None
-        guests = getattr(cpu, "guest", 0.0) + getattr(cpu, "guest_nice", 0.0)
-        idle = cpu.idle + getattr(cpu, "iowait", 0.0)
-        return sum(cpu) - guests, idle, getattr(cpu, "steal", 0.0), own.user + own.system
+        mine = [cpu for number, cpu in enumerate(each) if number in (self._processors or range(len(each)))]
+        if not mine:
+            return None
+        total = sum(sum(cpu) - _guests(cpu) for cpu in mine)
+        idle = sum(cpu.idle + getattr(cpu, "iowait", 0.0) for cpu in mine)
+        stolen = sum(getattr(cpu, "steal", 0.0) for cpu in mine)
+        return total, idle, stolen, own.user + own.system
 
     def _context_switches(self) -> int | None:
         try:
@@ -51,6 +58,12 @@ class Watch:
         except (psutil.Error, OSError, NotImplementedError):
             return None
         return switches
+
+
+def _guests(cpu: Any) -> float:
+    """Seconds that are counted among those of the user already."""
+    seconds: float = getattr(cpu, "guest", 0.0) + getattr(cpu, "guest_nice", 0.0)
+    return seconds
 
 
 def _frequency() -> float | None:

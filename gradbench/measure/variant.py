@@ -14,6 +14,7 @@ import numpy
 import torch
 
 from gradbench.measure.calibration import Batch
+from gradbench.measure.processor_time import CLOCKS, Clock
 from gradbench.record.plan import Comparison, Variant
 
 # What of a user's file a variant may read. All else in it is its own affair.
@@ -41,6 +42,29 @@ _BATCH_WITH_SETUP = """\
 def batch(n, {names}):
 {first_setup}
 {first}
+    {made} = None
+    taken = 0
+    for _ in repeat(None, n):
+{setup_per_call}
+        started = clock()
+{statement}
+        taken += clock() - started
+        {made} = None
+    return taken
+"""
+
+# A long call finds the caches full of its own data, whoever ran before: no call goes before the clock.
+_LONG_BATCH = """\
+def batch(n, {names}):
+    {made} = None
+    started = clock()
+    for _ in repeat(None, n):
+{statement}
+        {made} = None
+    return clock() - started
+"""
+_LONG_BATCH_WITH_SETUP = """\
+def batch(n, {names}):
     {made} = None
     taken = 0
     for _ in repeat(None, n):
@@ -91,6 +115,7 @@ class ReadyVariant:
     Attributes:
         batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
             runs before each call, and is not in them.
+        once: seconds of the first execution, cold as it may have been; 0 before there was one.
     """
 
     def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
@@ -105,6 +130,8 @@ class ReadyVariant:
         self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
         self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
         self._marked: Callable[..., None] | None = None
+        self._long: dict[Clock, Batch] = {}
+        self.once = 0.0
 
     def _stored(self, code: str) -> set[str]:
         """The names that code makes anew."""
@@ -128,6 +155,14 @@ class ReadyVariant:
         )
         exec(compile(source, f"<batch of {variant.name}>", "exec"), self._around)
         return self._around.pop("batch")
+
+    def long_batch(self, clock: Clock) -> Batch:
+        """As `batch`, by this clock, and without a call before it: for calls of a millisecond and more."""
+        if clock not in self._long:
+            self._around["clock"] = CLOCKS[clock]
+            template = _LONG_BATCH_WITH_SETUP if self.variant.setup_per_call else _LONG_BATCH
+            self._long[clock] = self._make_batch(template)
+        return self._long[clock]
 
     def batch_marked(self, n: int, marks: BatchMarks) -> None:
         """Run the statement once, and then n times as `batch` does, with `marks` in the clock's place."""
@@ -171,7 +206,10 @@ class ReadyVariant:
 
     def run_and_hold(self) -> tuple[Any, bool]:
         """As `run`; also whether what the variant promises holds."""
-        names = self._execute(self.set_up_call())
+        per_call = self.set_up_call()
+        started = time.perf_counter()
+        names = self._execute(per_call)
+        self.once = time.perf_counter() - started
         return self._result(names), not self.variant.holds or bool(eval(self.variant.holds, names))
 
     def _execute(self, names: dict[str, Any]) -> dict[str, Any]:

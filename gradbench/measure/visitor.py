@@ -28,7 +28,7 @@ class Visitor(Protocol):
     def lost(self, comparison: Comparison, why: WorkerLost) -> None:
         """The visit cost its process."""
 
-    def visited(self, finish: Finish | None) -> None:
+    def visited(self, comparison: Comparison, finish: Finish | None) -> None:
         """The visit is over; None where it was lost."""
 
 
@@ -61,5 +61,5 @@ def _visit(comparison: Comparison, worker: WorkerProcess, visitor: Visitor) -> b
     except WorkerLost as lost:
         visitor.lost(comparison, lost)
     finally:
-        visitor.visited(finish)
+        visitor.visited(comparison, finish)
     return finish is not None

@@ -23,13 +23,14 @@ _STARTED = time.perf_counter()
 
 import ctypes  # noqa: E402 -- the clock above must start before torch is imported
 import gc  # noqa: E402
+import math  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import BinaryIO  # noqa: E402
+from typing import Any, BinaryIO  # noqa: E402
 
 import msgspec  # noqa: E402
 import numpy  # noqa: E402
@@ -37,7 +38,7 @@ import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
-from gradbench.measure.build import build  # noqa: E402
+from gradbench.measure.build import Check, build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
 from gradbench.measure.checks import CheckFailed  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
@@ -54,17 +55,17 @@ from gradbench.measure.protocol import (  # noqa: E402
     WorkerSettings,
 )
 from gradbench.measure.rounds import (  # noqa: E402
-    FEWEST_ROUNDS,
-    Rounds,
+    Span,
     VariantFailed,
     calibrated,
     run_batch,
+    take_cpu_rounds,
     take_device_rounds,
     take_rounds,
     timed,
 )
 from gradbench.measure.telemetry import Watch  # noqa: E402
-from gradbench.measure.variant import ReadyVariant  # noqa: E402
+from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
 from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison  # noqa: E402
@@ -87,6 +88,8 @@ class Worker:
         # The device that is measured on, where it is not the CPU.
         self._accelerator: clock.Accelerator | None = None
         self._broken = ""
+        # By text, what a user's file defines.
+        self._files: dict[str, dict[str, Any]] = {}
         torch.set_num_threads(settings.threads)
         if settings.file:
             # As for a program; not before torch, whose imports nothing there may take the place of.
@@ -108,7 +111,7 @@ class Worker:
         if task.comparison is None:
             self._observe()
             return
-        self._visit(task.comparison, task.seconds)
+        self._visit(task.comparison, task)
         if self._accelerator is not None and not self._broken:
             # Nothing of the visit is held any more; what it left in cycles goes as well.
             gc.collect()
@@ -116,7 +119,7 @@ class Worker:
         if self._broken:
             raise SystemExit(f"this process cannot use its device any more: {self._broken}")
 
-    def _visit(self, comparison: Comparison, seconds: float) -> None:
+    def _visit(self, comparison: Comparison, task: Task) -> None:
         started = time.perf_counter()
         # What is released while something is measured must be what is measured.
         gc.disable()
@@ -125,7 +128,7 @@ class Worker:
             self._accelerator = None
             if comparison.device != "cpu":
                 self._accelerator = clock.Accelerator(comparison.device)
-            variants = built = self._build(comparison)
+            variants = built = self._build(comparison, task.check)
             if self._accelerator is None and self._settings.kind != "time":
                 self._accelerator = self._found(comparison)
             if self._settings.kind == "memory":
@@ -135,7 +138,7 @@ class Worker:
                     if self._settings.kind == "turns":
                         self._turns(variants)
                     else:
-                        self._time(comparison, variants, seconds, started)
+                        self._time(comparison, variants, task, started)
                     break
                 except VariantFailed as failed:
                     self._fail(comparison, failed.ready.variant.name, "time", failed.error)
@@ -150,9 +153,6 @@ class Worker:
             for ready in built:
                 ready.close()
             gc.enable()
-            if self._settings.file:
-                # The functions of the file hold its names, and so the model, in a circle.
-                gc.collect()
 
     def _found(self, comparison: Comparison) -> clock.Accelerator | None:
         """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
@@ -181,14 +181,25 @@ class Worker:
         self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
         return not self._broken
 
-    def _build(self, comparison: Comparison) -> list[ReadyVariant]:
+    def _build(self, comparison: Comparison, in_full: bool) -> list[ReadyVariant]:
+        check: Check = "flags"
+        if in_full:
+            check = "answers" if self._settings.number <= ANSWERED else "values"
         return build(
             comparison,
-            self._settings.file,
-            self._settings.number <= ANSWERED,
+            check,
             self._random,
             lambda variant, error: self._fail(comparison, variant.name, "check", error),
+            self._prepared(comparison),
         )
+
+    def _prepared(self, comparison: Comparison) -> dict[str, Any]:
+        """What the variants share. A user's file is run once in a process: to load it may take seconds."""
+        if not self._settings.file:
+            return prepare(comparison)
+        if comparison.prepare not in self._files:
+            self._files[comparison.prepare] = prepare(comparison, self._settings.file)
+        return dict(self._files[comparison.prepare])
 
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.measure.memory import follow, measure_memory
@@ -234,23 +245,20 @@ class Worker:
         except Exception as error:
             self._fail(comparison, None, "kernels", error)
 
-    def _time(
-        self, comparison: Comparison, variants: list[ReadyVariant], seconds: float, started: float
-    ) -> None:
+    def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
         device = self._device_clock()
-        calls = calibrated(variants, self._settings.batch_seconds, device)
-        calls = level(calls, [ready.variant.role for ready in variants].index("baseline"))
+        roles = [ready.variant.role for ready in variants]
+        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.calls), roles)
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
+        latest = math.inf if task.most is None else started + task.most
+        span = Span(min(begun + task.seconds, latest), latest)
         if device is None:
-            rounds = Rounds(
-                take_rounds(run_batch, variants, calls, begun + seconds, FEWEST_ROUNDS, self._random)
-            )
+            rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)
         else:
-            rounds = take_device_rounds(device, variants, calls, begun + seconds, self._random)
+            rounds = take_device_rounds(device, variants, calls, span, self._random)
         ended = time.perf_counter()
         telemetry = watch.read()
-        roles = [ready.variant.role for ready in variants]
         variant_times, error = visit_times(roles, calls, rounds.wall)
         if rounds.host is not None and rounds.device is not None:
             per_call = any(ready.variant.setup_per_call for ready in variants)
@@ -267,6 +275,7 @@ class Worker:
                     ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
                 },
                 telemetry=telemetry,
+                clock=rounds.clock,
             )
         )
 
@@ -292,7 +301,8 @@ class Worker:
             # The other worker has had the caches since.
             for ready, n in zip(taken, calls, strict=True):
                 run(ready, n)
-            times = take_rounds(run, taken, calls, time.perf_counter() + turn.seconds, 1, self._random)
+            span = Span(time.perf_counter() + turn.seconds)
+            times = take_rounds(run, taken, calls, span, 1, self._random)
             seconds = numpy.median(times, axis=0) / numpy.array(calls) / 1e9
             self.say(Turned({r.variant.name: float(each) for r, each in zip(taken, seconds, strict=True)}))
 

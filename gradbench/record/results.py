@@ -1,8 +1,8 @@
 """The records of a run, and their file of JSON Lines.
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
-Timeline, Kernels, Figure, Observation, Failure and PassEnd records, and a RunEnd for each time a run came
-to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never
+Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time a run
+came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never
 scaled.
 """
 
@@ -24,6 +24,7 @@ from gradbench.record.visits import (
     Failure,
     Figure,
     Kernels,
+    Look,
     Memory,
     PassEnd,
     PassStart,
@@ -105,7 +106,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
-    Header, PassStart, Visit, Memory, Timeline, Kernels, Figure, Observation, Failure, PassEnd, RunEnd
+    Header, PassStart, Visit, Memory, Timeline, Kernels, Figure, Observation, Failure, Look, PassEnd, RunEnd
 ]  # fmt: skip
 
 
@@ -132,6 +133,7 @@ class Results:
     failures: list[Failure] = field(default_factory=list)
     ends: list[PassEnd] = field(default_factory=list)
     runs: list[RunEnd] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     cut_off: int = 0
     length: int = 0
     compressed: bool = False
@@ -179,6 +181,8 @@ class Results:
             self.ends.append(record)
         elif isinstance(record, RunEnd):
             self.runs.append(record)
+        elif isinstance(record, Look):
+            self.looks.append(record)
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 

@@ -11,7 +11,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     """Readings over the rounds of a visit; None where the system does not say.
 
     Attributes:
-        others: share of the machine's processor time that other processes used, 0 to 1.
+        others: share of the time of the processors it may use that other processes had, 0 to 1.
         steal: share of it that the host of a virtual machine kept, 0 to 1.
         switches: involuntary context switches of the worker.
         frequency: of the processor at the end, in Hz.

@@ -15,6 +15,8 @@ class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
     Attributes:
         number: of the pass; the pass that measures memory is 0.
         import_seconds: the worker's start and its import of torch.
+        processor: that its process was bound to; None where it was not.
+        beside: passes that may run at the same time, this one among them.
     """
 
     number: int
@@ -22,6 +24,8 @@ class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
     import_seconds: float
     hash_seed: int
     padding: int
+    processor: int | None = None
+    beside: int = 1
 
 
 class PartTime(msgspec.Struct, frozen=True):
@@ -71,6 +75,7 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
         other_seconds: wall time of everything else in the visit: building, checks, calibration.
         error: estimated standard error of the twin's log-ratio within this visit.
         telemetry: what else the machine did during the rounds.
+        clock: what the batches were timed by: the `wall` clock, or the processor time of their `thread`.
     """
 
     number: int
@@ -81,6 +86,7 @@ class Visit(msgspec.Struct, frozen=True, tag="visit"):
     error: float
     variants: dict[str, VariantTime]
     telemetry: Telemetry = Telemetry()
+    clock: Literal["wall", "thread"] = "wall"
 
 
 class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
@@ -166,6 +172,20 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     stage: str
     kind: Literal["check", "raised", "out of memory", "died", "hung", "given up"]
     message: str
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """A run looked at what is decided, and chose by it what it measures next.
+
+    Attributes:
+        spent: part of the budget that was spent, 0 to 1.
+        open: by comparison id, from 0 for nothing open to 1.
+        says: the same in a few words.
+    """
+
+    spent: float
+    open: dict[str, float]
+    says: str
 
 
 class PassEnd(msgspec.Struct, frozen=True, tag="pass_end"):

@@ -69,7 +69,7 @@ class SideBytes:
         failure = Failure(0, comparison.id, None, "memory", why.kind, str(why))
         self.records.append(SideFailure(self.name, failure))
 
-    def visited(self, finish: Finish | None) -> None:
+    def visited(self, comparison: Comparison, finish: Finish | None) -> None:
         if finish is not None:
             self.imported = max(self.imported, finish.imported)
 

@@ -22,6 +22,7 @@ class Case:
         says: the figures, as part of a sentence.
         passes: how many more passes should settle what is open; None where that cannot be told.
         comparison: the id of the comparison that it is of; empty where it is of none, or of several.
+        among: the ids of those, where it is of several.
     """
 
     where: str
@@ -29,6 +30,12 @@ class Case:
     says: str
     passes: int | None = None
     comparison: str = ""
+    among: tuple[str, ...] = ()
+
+    @property
+    def comparisons(self) -> tuple[str, ...]:
+        """The ids of all comparisons that it is of."""
+        return (self.comparison,) if self.comparison else self.among
 
 
 Question = Callable[[RunSummary], list[Case]]

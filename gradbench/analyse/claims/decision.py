@@ -59,11 +59,16 @@ def more_passes(interval: Interval | None, low: float, high: float) -> int | Non
 
 def decided(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
     """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
-    decisive = wider(interval, DECISIVE, logarithms=True)
+    decisive = wider(interval, confidence_of(each), logarithms=True)
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
-    passes = None if visits is None else visits * each.comparison.every
+    passes = None if visits is None else math.ceil(visits * each.passes_per_visit)
     return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
+
+
+def confidence_of(each: ComparisonSummary) -> float:
+    """At what confidence the intervals of a comparison decide cases."""
+    return 1 - (1 - DECISIVE) * each.part
 
 
 def where(each: ComparisonSummary) -> str:

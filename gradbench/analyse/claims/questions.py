@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
 from gradbench.analyse.claims.claim import Case, Question
-from gradbench.analyse.claims.decision import DECISIVE, NOT_SLOWER, decided, where, within
+from gradbench.analyse.claims.decision import NOT_SLOWER, confidence_of, decided, where, within
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.stats import wider
 from gradbench.record.interval import Interval
@@ -121,7 +121,9 @@ def grows(
             return []
         few, many = min(found), max(found)
         # Seconds that are added may be none or fewer; times are geometric means.
-        first, last = (wider(found[size], DECISIVE, logarithms=not added) for size in (few, many))
+        between = [each for each in comparisons(summary, names) if each.comparison.numel in (few, many)]
+        confidence = confidence_of(between[0])
+        first, last = (wider(found[size], confidence, logarithms=not added) for size in (few, many))
         exponent = _exponent(first, last, math.log(many / few))
         says = (
             f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "
@@ -129,7 +131,8 @@ def grows(
             f"{format.significant(found[many].mean / found[few].mean)} times for {many / few:,.0f} times the "
             "elements"
         )
-        return [Case(label, within(exponent, *exponents), says)]
+        ids = tuple(each.comparison.id for each in between)
+        return [Case(label, within(exponent, *exponents), says, among=ids)]
 
     return ask
 

@@ -1,0 +1,90 @@
+"""What a run leaves open while it goes on, by comparison: where more visits would decide something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradbench.analyse.claims import verdicts
+from gradbench.analyse.claims.claim import Judgement
+from gradbench.analyse.model import ComparisonSummary, VariantSummary
+from gradbench.analyse.spending import part_at_look
+from gradbench.analyse.summary import summarise
+from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.record.results import Results
+
+# A noise floor above this is one that more visits should lower: half of what counts as the same.
+WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
+# What would take so many times the visits made so far, or fewer, is as well worth them as anything else.
+IN_REACH = 3.0
+
+
+@dataclass(frozen=True)
+class Open:
+    """What is open: by comparison id from 0 for nothing to 1, and the same in a few words."""
+
+    by_comparison: dict[str, float]
+    says: str
+
+
+def find_open(results: Results, looks: int) -> Open:
+    """What one of so many looks at a run that goes on finds open, at its part of the level."""
+    summary = summarise(results, part_at_look(results, looks))
+    judgements = verdicts(summary)
+    by_claims: dict[str, list[float]] = {}
+    for judgement in judgements:
+        for id, more in _asked(judgement, max(1, summary.passes)):
+            by_claims.setdefault(id, []).append(more)
+    found = {}
+    for each in summary.comparisons:
+        times = [*_times(each), *by_claims.get(each.comparison.id, ())]
+        found[each.comparison.id] = max((_worth(one) for one in times), default=0.0)
+    asked = [each for each in judgements if each.verdict != "not measured"]
+    decided = sum(each.verdict != "unresolved" for each in asked)
+    left = sum(each > 0 for each in found.values())
+    says = f"{left} of {len(found)} comparisons have something open"
+    if asked:
+        says = f"{decided} of {len(asked)} claims decided, {says}"
+    return Open(found, says)
+
+
+def _worth(times: float) -> float:
+    """What an open question is worth that so many times the visits made would decide."""
+    return 1.0 if times <= IN_REACH else IN_REACH / times
+
+
+def _asked(judgement: Judgement, passes: int) -> Iterator[tuple[str, float]]:
+    """The comparisons that an unresolved claim waits for, and how many times their visits it takes."""
+    if judgement.verdict != "unresolved":
+        return
+    for case in judgement.cases:
+        if case.holds is None:
+            for id in case.comparisons:
+                yield id, 1.0 if case.passes is None else 1 + case.passes / passes
+
+
+def _times(each: ComparisonSummary) -> Iterator[float]:
+    """How many times the visits made would settle the floor, and the verdicts, of a comparison."""
+    if not each.has_baseline:
+        return
+    if each.floor is None:
+        yield 1.0
+    elif each.floor > WANTED_FLOOR:
+        yield (each.floor / WANTED_FLOOR) ** 2
+    for variant in each.methods:
+        if variant.verdict == "cannot tell":
+            yield _verdict_takes(variant)
+
+
+def _verdict_takes(variant: VariantSummary) -> float:
+    """How many times the visits made would tell a method from the baseline, or call it the same."""
+    ratio = variant.ratio
+    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 0:
+        return 1.0
+    mean, half = abs(math.log(ratio.mean)), math.log(ratio.high / ratio.low) / 2
+    # To be told apart takes about twice the width of the 95 % interval, after the corrections.
+    apart = (2 * half / mean) ** 2 if mean > 0 else math.inf
+    margin = math.log1p(SAME_MARGIN) - mean
+    same = (half / margin) ** 2 if margin > 0 else math.inf
+    return max(1.0, min(apart, same))

@@ -1,0 +1,83 @@
+"""Lanes: passes side by side, one per processor, that end together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gradbench.measure.process import WorkerProcess
+
+# How long the main thread sleeps between looks at its lanes; a signal wakes it at once.
+_LOOK_SECONDS = 0.2
+
+
+class Stopped(Exception):
+    """The run ends: what this lane does is of no more use."""
+
+
+@dataclass
+class Lane:
+    """A place for one pass at a time.
+
+    Attributes:
+        processor: that its processes are bound to; None for none.
+        worker: the process that works for it now.
+    """
+
+    processor: int | None
+    stop: threading.Event
+    worker: WorkerProcess | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def works_with(self, worker: WorkerProcess) -> WorkerProcess:
+        """Take over a process, which ends with the lane. Raises Stopped where that has ended."""
+        with self._lock:
+            self.worker = worker
+            if self.stop.is_set():
+                worker.kill()
+                raise Stopped
+        return worker
+
+    def end(self) -> None:
+        """End the process of this lane: whoever waits for its answer hears that it died."""
+        with self._lock:
+            if self.worker is not None:
+                self.worker.kill()
+
+
+def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) -> None:
+    """Have `work` done for a lane on each processor, at the same time, and wait for all of them.
+
+    Raises what the first of them raises, or KeyboardInterrupt, once all have ended.
+    """
+    stop = threading.Event()
+    lanes = [Lane(processor, stop) for processor in processors]
+    raised: list[BaseException] = []
+
+    def one(lane: Lane) -> None:
+        try:
+            work(lane)
+        except BaseException as error:
+            # The processes of a run that ends die in the middle of things: only the cause counts.
+            if not stop.is_set():
+                raised.append(error)
+                stop.set()
+
+    threads = [threading.Thread(target=one, args=(lane,), daemon=True) for lane in lanes]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads) and not stop.is_set():
+            next(thread for thread in threads if thread.is_alive()).join(_LOOK_SECONDS)
+    finally:
+        # After a signal as after an error: nothing is left behind.
+        was_stopped = stop.is_set() or any(thread.is_alive() for thread in threads)
+        stop.set()
+        if was_stopped:
+            for lane in lanes:
+                lane.end()
+        for thread in threads:
+            thread.join()
+    if raised:
+        raise raised[0]

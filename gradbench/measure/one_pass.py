@@ -1,0 +1,163 @@
+"""One pass: its process, its visits, and what becomes of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Literal
+
+from gradbench.measure.lanes import Lane, Stopped
+from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.protocol import Finish, Message, Ready, Task, WorkerSettings
+from gradbench.record.plan import Comparison
+from gradbench.record.visits import Failure, PassStart, Visit
+
+if TYPE_CHECKING:
+    from gradbench.measure.passes import Passes
+
+# A comparison that lost this many visits in a row is not tried again in this run.
+GIVE_UP_AFTER = 3
+# In so many visits of a comparison all that a variant does is checked. Afterwards its flags are: the code and
+# the machine are the same.
+CHECKED_VISITS = 3
+
+
+class OnePass:
+    """The visits of one pass; see `gradbench.measure.visitor`.
+
+    Attributes:
+        lane: where it is made.
+        until: seconds since the start of the run after which no visit begins; None for those of the budget.
+    """
+
+    def __init__(
+        self,
+        run: Passes,
+        lane: Lane,
+        number: int,
+        kind: Literal["memory", "time"],
+        slices: dict[str, float],
+    ) -> None:
+        self.lane = lane
+        self.until: float | None = None
+        self._run = run
+        self._number = number
+        self._kind = kind
+        self._slices = slices
+        self._progress = run.steering.progress
+        self._dice = random.Random(f"{run.measured.request.seed}/{number}/{kind}")
+        self._hash_seed = self._padding = 0
+        self._started = 0.0
+
+    def shuffled(self, comparisons: list[Comparison]) -> list[Comparison]:
+        """The comparisons in a random order, the same whenever this pass is made."""
+        order = list(comparisons)
+        self._dice.shuffle(order)
+        return order
+
+    def start(self) -> WorkerProcess:
+        """A fresh process, which ends with the lane."""
+        if self.lane.stop.is_set():
+            raise Stopped
+        plan, options, file = self._run.measured.plan, self._run.measured.options, self._run.measured.file
+        settings = WorkerSettings(
+            self._number,
+            self._kind,
+            self._dice.getrandbits(32),
+            options.threads,
+            options.batch_seconds,
+            accelerators=any(each.device != "cpu" for each in plan.comparisons),
+            file="" if file is None else str(file.absolute()),
+            metrics=plan.metrics,
+        )
+        self._hash_seed, self._padding = self._dice.randrange(1 << 32), self._dice.randrange(4096)
+        self._progress.starting(self._number)
+        # Resident memory grows only where freed pages go back to the system.
+        allocator = options.allocator if self._kind == "time" else "system"
+        self._started = time.monotonic()
+        return self.lane.works_with(WorkerProcess(settings, self._hash_seed, self._padding, allocator))
+
+    def started(self, ready: Ready) -> None:
+        """The process has imported torch: from now on it stays where it is."""
+        if self.lane.processor is not None and self.lane.worker is not None:
+            self.lane.worker.bind({self.lane.processor})
+        if self._kind == "time":
+            self._run.schedule.startup = max(0.5, time.monotonic() - self._started)
+        self._run.opened(ready)
+        self._run.write(
+            PassStart(
+                self._number,
+                self._kind,
+                ready.import_seconds,
+                self._hash_seed,
+                self._padding,
+                self.lane.processor,
+                len(self._run.places),
+            )
+        )
+
+    def task(self, comparison: Comparison) -> tuple[Task, float] | None:
+        """What is to be done for a comparison; None where it is given up, or its time has run out."""
+        if self.lane.stop.is_set():
+            raise Stopped
+        if self._run.lost.get(comparison.id, 0) >= GIVE_UP_AFTER:
+            message = f"lost {GIVE_UP_AFTER} visits in a row"
+            self._run.write(Failure(self._number, comparison.id, None, "time", "given up", message))
+            return None
+        left = self._run.pace.left()
+        if left is not None and not self._fits(comparison, left):
+            if self._kind == "time":
+                self._run.schedule.missed(comparison)
+            return None
+        self._progress.visiting(self._number, comparison, left)
+        seconds, timeout = self._slices[comparison.id], self._run.measured.options.timeout
+        if self._kind == "memory":
+            return Task(comparison, 0.0), timeout
+        known = [each for each in self._visits() if each.comparison == comparison.id]
+        task = Task(
+            comparison,
+            seconds,
+            calls=self._calls(known),
+            check=len(known) < CHECKED_VISITS,
+            most=None if left is None else max(left, 0.0),
+        )
+        return task, timeout + 3 * seconds
+
+    def _fits(self, comparison: Comparison, left: float) -> bool:
+        """Whether a visit ends in time; without any there is nothing to report."""
+        if self._kind == "memory":
+            return self.until is None or self._run.pace.elapsed() < self.until
+        return self._run.schedule.least(comparison) <= left or not self._visits()
+
+    def _visits(self) -> list[Visit]:
+        return [] if self._run.results is None else self._run.results.visits
+
+    def _calls(self, known: list[Visit]) -> dict[str, int]:
+        """The calls of a batch by variant, from the latest visit of the same comparison."""
+        if not known:
+            return {}
+        wanted = self._run.measured.options.batch_seconds
+        return {
+            name: max(1, round(wanted / variant.seconds))
+            for name, variant in known[-1].variants.items()
+            if variant.seconds > 0 and variant.host is None
+        }
+
+    def hear(self, comparison: Comparison, message: Message) -> None:
+        """Keep what the process says."""
+        if isinstance(message, Visit):
+            self._run.lost.pop(comparison.id, None)
+        self._run.write(message)  # type: ignore[arg-type]
+
+    def lost(self, comparison: Comparison, why: WorkerLost) -> None:
+        """The visit cost its process."""
+        if self.lane.stop.is_set():
+            raise Stopped
+        self._run.lost[comparison.id] = self._run.lost.get(comparison.id, 0) + 1
+        self._run.write(Failure(self._number, comparison.id, None, self._kind, why.kind, str(why)))
+
+    def visited(self, comparison: Comparison, finish: Finish | None) -> None:
+        """The visit is over."""
+        if self._kind == "memory":
+            self._run.counted(comparison)
+        self._progress.visited()

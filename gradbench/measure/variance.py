@@ -1,0 +1,90 @@
+"""What the visits of a comparison cost, and how they scatter: within a visit, and between processes.
+
+A visit of t seconds estimates a log-ratio with the variance b + w/t: b between processes, w/t within. With o
+seconds around its rounds, the variance that a second of work buys is least for t = √(o·w/b) (Kalibera and
+Jones 2013). Hosts differ in both: where calls are interrupted w is large and visits are long, on a quiet host
+they are short and many.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from gradbench.record.visits import Visit
+
+# A visit shorter than this is mostly what stands around it.
+SHORTEST_SLICE = 0.1
+# Of fewer visits a variance between processes says little; the median over comparisons stands in.
+FEW = 4
+# What is supposed before anything is known: 1 % between processes, and within a tenth of a second.
+_SUPPOSED = 1e-4
+
+
+@dataclass
+class Scatter:
+    """The visits of a comparison so far.
+
+    Attributes:
+        planned: visits that are made or under way.
+    """
+
+    planned: int = 0
+    visits: int = 0
+    _other: list[float] = field(default_factory=list)
+    _round: float = 0.0
+    _within: list[float] = field(default_factory=list)
+    _errors: list[float] = field(default_factory=list)
+    _ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, visit: Visit) -> None:
+        """Take in a visit."""
+        self.visits += 1
+        # The first visit of a process pays for what it loads; the latest tell what the next will take.
+        self._other = [*self._other[-4:], visit.other_seconds]
+        self._round = visit.timed_seconds / max(1, visit.rounds)
+        self._within.append(visit.error**2 * visit.timed_seconds)
+        self._errors.append(visit.error**2)
+        for name, variant in visit.variants.items():
+            if name != "empty":
+                self._ratios[name].append(variant.log_ratio)
+
+    @property
+    def other(self) -> float:
+        """Seconds of a visit around its rounds."""
+        return statistics.median(self._other) if self._other else SHORTEST_SLICE
+
+    @property
+    def least(self) -> float:
+        """Seconds of the shortest visit that says anything."""
+        return self.other + self._round
+
+    @property
+    def within(self) -> float:
+        """The variance of a log-ratio after one second of rounds."""
+        return statistics.median(self._within) if self._within else _SUPPOSED * SHORTEST_SLICE
+
+    @property
+    def between(self) -> float | None:
+        """The variance of the log-ratios between processes, of the median variant; None of few visits."""
+        if self.visits < FEW:
+            return None
+        known = [statistics.variance(each) for each in self._ratios.values() if len(each) >= FEW]
+        scatter = [each for each in known if each > 0]
+        if not scatter:
+            return 0.0
+        return max(0.0, statistics.median(scatter) - statistics.median(self._errors))
+
+
+def best_slice(other: float, within: float, between: float, longest: float) -> float:
+    """Seconds of rounds that make the most of a visit, from SHORTEST_SLICE to `longest`.
+
+    >>> best_slice(other=0.1, within=4e-6, between=1e-5, longest=2.0)
+    0.2
+    """
+    if within <= 0:
+        return SHORTEST_SLICE
+    best = math.sqrt(other * within / between) if between > 0 else longest
+    return min(longest, max(SHORTEST_SLICE, best))
