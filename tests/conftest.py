@@ -15,7 +15,7 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
-from gradbench.measure import devices, pace, passes, run
+from gradbench.measure import devices, one_pass, pace, passes, run
 from gradbench.measure import goal as goals
 from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
@@ -190,23 +190,18 @@ class Workers:
     def __init__(self):
         self.environment = ENVIRONMENT
         self.free, self.lacks = {}, {"cuda": "there is no driver"}
-        self.started, self.tasks = [], []
+        self.started, self.tasks, self.bound = [], [], []
         self.now, self.startup, self.around = 0.0, 1.0, 0.02
         self.lose = lambda settings, comparison: None
         self.noise = lambda comparison: 0.001
         self.observed = [Observation("persistence", "How long?", "seen = {}", "no_grad", {"after": True})]
 
-    @contextlib.contextmanager
     def __call__(self, settings, hash_seed, padding, allocator, python=sys.executable):
         self.started.append(
             SimpleNamespace(settings=settings, hash_seed=hash_seed, padding=padding, allocator=allocator)
         )
         self.now += self.startup
-        yield SimpleNamespace(
-            ready=self.ready,
-            visit=lambda task, timeout: self.visit(settings, task),
-            ask=lambda task, timeout: itertools.chain(self.visit(settings, task), [Finish()]),
-        )
+        return _StandIn(self, settings)
 
     def ready(self):
         return Ready(self.environment, self.startup, free=self.free, lacks=self.lacks)
@@ -230,6 +225,34 @@ class Workers:
         return [id for pass_, _, id, _ in self.tasks if pass_ == number]
 
 
+class _StandIn:
+    """One process that `Workers` starts."""
+
+    def __init__(self, workers, settings):
+        self._workers, self._settings = workers, settings
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ready(self):
+        return self._workers.ready()
+
+    def bind(self, processors):
+        self._workers.bound.append(processors)
+
+    def kill(self):
+        pass
+
+    def visit(self, task, timeout):
+        return self._workers.visit(self._settings, task)
+
+    def ask(self, task, timeout):
+        return itertools.chain(self.visit(task, timeout), [Finish()])
+
+
 @pytest.fixture
 def workers(monkeypatch):
     """Runs in this test start no process and take no time; the fixture tells what they asked for."""
@@ -237,8 +260,10 @@ def workers(monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: stand_in.now)
     for module, name, other in (
         (passes, "WorkerProcess", stand_in),
+        (one_pass, "WorkerProcess", stand_in),
         (devices, "WorkerProcess", stand_in),
         (passes, "time", clock),
+        (one_pass, "time", clock),
         (pace, "time", clock),
     ):
         monkeypatch.setattr(module, name, other)
@@ -268,10 +293,10 @@ def wait_until_gone():
 def measure_into():
     """Start a run as the command would, with a goal in passes unless told otherwise."""
 
-    def measure(folder, request, passes=3, goal=None, plan=None, precision=None, **options):
+    def measure(folder, request, passes=3, goal=None, plan=None, precision=None, jobs=1, **options):
         known = {"preset": "quick", "threads": 1, "allocator": "keep", "timeout": 30.0}
         order = run.Order(request, Options(**{**known, **options}), "gradbench run", plan)
-        steering = Steering(goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None))
+        steering = Steering(goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None), jobs=jobs)
         return run.start(folder, order, steering)
 
     return measure

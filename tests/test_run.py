@@ -28,7 +28,6 @@ from gradbench.measure.goal import Goal, make_goal
 from gradbench.measure.pace import REPORT_SECONDS
 from gradbench.measure.passes import Steering
 from gradbench.measure.progress import Progress
-from gradbench.measure.slices import SHORTEST_SLICE, share
 from gradbench.record.environment import FACTS, AcceleratorFacts
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Plan, Request
@@ -158,73 +157,15 @@ def test_losses_that_are_not_in_a_row_do_not_add_up(workers, measure_into, tmp_p
     assert [visit.number for visit in results.visits if visit.comparison == bad] == [3, 6, 9]
 
 
-def test_noisier_comparisons_get_longer_visits_in_the_same_time(workers, measure_into, tmp_path):
-    noisy = IDS[1]
-    workers.noise = lambda comparison: 0.01 if comparison.id == noisy else 0.001
-    # Seconds for three passes of visits of 0.5 s, where visits of 2 s are wanted.
-    goal = Goal(3, REPORT_SECONDS + 3 * (2.0 + 0.5 * len(IDS)), None, 2.0)
-    measure_into(tmp_path / "run", REQUEST, goal=goal, memory=False)
-    for number in (1, 2, 3):
-        seconds = {id: each for pass_, _, id, each in workers.tasks if pass_ == number}
-        if number == 1:
-            assert list(seconds.values()) == pytest.approx([sum(seconds.values()) / len(IDS)] * len(IDS))
-        else:
-            assert seconds[noisy] == max(seconds.values()) <= 2.0
-            assert seconds[noisy] > 3 * seconds[IDS[0]]
-            assert min(seconds.values()) >= SHORTEST_SLICE
-
-
-@given(
-    noise=st.dictionaries(st.text(), st.floats(0, 1e9) | st.just(0.0), min_size=1, max_size=40),
-    seconds=st.floats(0.001, 100),
-    longest=st.floats(0.01, 5),
-)
-@example(noise={"a": 0.0, "b": 5e-324}, seconds=1.0, longest=1.0)
-def test_no_visit_is_shorter_or_longer_than_promised_and_all_fit_into_their_pass(noise, seconds, longest):
-    seconds = max(seconds, len(noise) * min(SHORTEST_SLICE, longest))
-    slices = share(noise, seconds, longest)
-    assert slices.keys() == noise.keys()
-    shortest = min(SHORTEST_SLICE, longest) * (1 - 1e-9)
-    assert all(shortest <= each <= longest for each in slices.values())
-    assert sum(slices.values()) <= seconds * (1 + 1e-9)
-    # What is there is used.
-    assert sum(slices.values()) == pytest.approx(min(seconds, longest * len(noise)))
-    for one, other in itertools.combinations(noise, 2):
-        if noise[one] > noise[other]:
-            assert slices[one] >= slices[other]
-
-
-def test_one_comparison_whose_noise_is_not_known_yet_makes_all_visits_equal():
-    assert share({"a": 0.1, "b": None}, 1.0, 2.0) == {"a": 0.5, "b": 0.5}
-
-
-def test_visits_without_noise_share_the_time_equally(workers, measure_into, tmp_path):
-    workers.noise = lambda comparison: 0.0
-    measure_into(tmp_path / "run", REQUEST, passes=2)
-    assert all(seconds > 0 for _, _, _, seconds in workers.tasks)
-
-
-@pytest.mark.parametrize(
-    ("asked", "goal"),
-    [
-        ((None, None, None), ("preset", "preset", None)),
-        ((7, None, None), (7, None, None)),
-        ((None, 60.0, None), (None, 60.0, None)),
-        ((None, None, 2.0), (None, "preset", 0.02)),
-        ((7, 60.0, 2.0), (7, 60.0, 0.02)),
-        ((7, None, 2.0), (7, None, 0.02)),
-    ],
-)
 @pytest.mark.parametrize("preset", ["quick", "standard", "thorough"])
-def test_what_is_asked_takes_the_place_of_the_preset(preset, asked, goal):
+def test_what_is_asked_takes_the_place_of_the_preset(preset):
     base = goals.BUDGETS[preset]
-    passes, budget, precision = goal
-    assert make_goal(preset, *asked) == Goal(
-        base.passes if passes == "preset" else passes,
-        base.budget if budget == "preset" else budget,
-        precision,
-        base.slice,
-    )
+    assert make_goal(preset, None, None, None) == Goal(None, base.budget, None, base.longest, base.visits)
+    # So many passes are made of visits of one length; anything else leaves both to the run.
+    assert make_goal(preset, 7, None, None) == Goal(7, None, None, base.slice)
+    assert make_goal(preset, 7, 60.0, 2.0) == Goal(7, 60.0, 0.02, base.slice)
+    assert make_goal(preset, None, 60.0, None) == Goal(None, 60.0, None, base.longest)
+    assert make_goal(preset, None, None, 2.0) == Goal(None, base.budget, 0.02, base.longest)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -291,7 +232,7 @@ def test_a_run_stops_at_the_precision_that_was_asked_for(workers, measure_into, 
     ],
 )
 def test_a_goal_is_asked_for_again_by_the_options_that_its_preset_does_not_imply(goal, options):
-    assert goal.options(goals.BUDGETS["quick"]) == options
+    assert goal.options("quick") == options
 
 
 def test_a_precision_that_is_not_reached_ends_with_the_passes(workers, measure_into, tmp_path):

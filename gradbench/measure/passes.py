@@ -63,7 +63,7 @@ class Steering:
     goal: Goal
     precision: Callable[[Results], float | None] = lambda _: None
     undecided: Callable[[Results], Undecided] = lambda _: Undecided()
-    jobs: int | None = None
+    jobs: int | None = 1
     progress: Progress = Progress()  # noqa: RUF009 -- has no state
 
 

@@ -35,8 +35,9 @@ class Scatter:
     visits: int = 0
     _other: list[float] = field(default_factory=list)
     _round: float = 0.0
-    _within: list[float] = field(default_factory=list)
+    _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
+    _twin: list[float] = field(default_factory=list)
     _ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, visit: Visit) -> None:
@@ -45,11 +46,14 @@ class Scatter:
         # The first visit of a process pays for what it loads; the latest tell what the next will take.
         self._other = [*self._other[-4:], visit.other_seconds]
         self._round = visit.timed_seconds / max(1, visit.rounds)
-        self._within.append(visit.error**2 * visit.timed_seconds)
-        self._errors.append(visit.error**2)
+        self._errors.append(visit.error**2 * visit.timed_seconds)
         for name, variant in visit.variants.items():
+            if name == "twin":
+                # Of identical code the true log-ratio is 0.
+                self._twin.append(variant.log_ratio**2 * visit.timed_seconds)
             if name != "empty":
                 self._ratios[name].append(variant.log_ratio)
+        self._seconds.append(visit.timed_seconds)
 
     @property
     def other(self) -> float:
@@ -63,19 +67,27 @@ class Scatter:
 
     @property
     def within(self) -> float:
-        """The variance of a log-ratio after one second of rounds."""
-        return statistics.median(self._within) if self._within else _SUPPOSED * SHORTEST_SLICE
+        """The variance of a log-ratio after one second of rounds.
+
+        What identical code comes out different by from visit to visit is such noise: bursts that are longer
+        than a visit, too, which no scatter between its rounds shows.
+        """
+        if not self._errors:
+            return _SUPPOSED * SHORTEST_SLICE
+        seen = statistics.median(self._errors)
+        return max(seen, statistics.fmean(self._twin)) if len(self._twin) >= FEW else 2 * seen
 
     @property
     def between(self) -> float | None:
-        """The variance of the log-ratios between processes, of the median variant; None of few visits."""
+        """The variance of a log-ratio between processes, of the median variant; None of few visits."""
         if self.visits < FEW:
             return None
         known = [statistics.variance(each) for each in self._ratios.values() if len(each) >= FEW]
         scatter = [each for each in known if each > 0]
         if not scatter:
             return 0.0
-        return max(0.0, statistics.median(scatter) - statistics.median(self._errors))
+        noise = self.within * statistics.fmean(1 / each for each in self._seconds)
+        return max(0.0, statistics.median(scatter) - noise)
 
 
 def best_slice(other: float, within: float, between: float, longest: float) -> float:
