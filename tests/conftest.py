@@ -1,6 +1,5 @@
 """What tests share: one real run, and workers that stand in for real processes."""
 
-import contextlib
 import fcntl
 import itertools
 import os
@@ -296,7 +295,9 @@ def measure_into():
     def measure(folder, request, passes=3, goal=None, plan=None, precision=None, jobs=1, **options):
         known = {"preset": "quick", "threads": 1, "allocator": "keep", "timeout": 30.0}
         order = run.Order(request, Options(**{**known, **options}), "gradbench run", plan)
-        steering = Steering(goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None), jobs=jobs)
+        steering = Steering(
+            goal or goals.Goal(passes, None, None, 0.1), precision or (lambda _: None), jobs=jobs
+        )
         return run.start(folder, order, steering)
 
     return measure

@@ -40,9 +40,7 @@ def visit(comparison, seconds=0.2, other=0.05, log_ratio=0.1, twin=0.001, error=
     )
 
 
-@given(
-    other=st.floats(0.01, 2.0), within=st.floats(1e-8, 1e-3), between=st.floats(1e-8, 1e-3)
-)
+@given(other=st.floats(0.01, 2.0), within=st.floats(1e-8, 1e-3), between=st.floats(1e-8, 1e-3))
 def test_no_other_length_of_a_visit_buys_more(other, within, between):
     best = best_slice(other, within, between, 4.0)
     assert SHORTEST_SLICE <= best <= 4.0
@@ -99,10 +97,12 @@ def test_of_few_visits_nothing_is_said_of_the_variance_between_processes():
 class Simulation:
     """A run on a clock of its own, in which visits scatter as they are told to."""
 
-    def __init__(self, goal=GOAL, beside=1, startup=1.0, other=0.05, twin=lambda id: 0.001, open_={}, plan=PLAN):
+    def __init__(
+        self, goal=GOAL, beside=1, startup=1.0, other=0.05, twin=lambda id: 0.001, open_=None, plan=PLAN
+    ):
         self.schedule = Schedule(plan, goal)
         self.schedule.startup = startup
-        self.schedule.open = open_
+        self.schedule.open = open_ or {}
         self.beside, self.other, self.twin = beside, other, twin
         self.visits, self.seconds = Counter(), Counter()
         self.passes = []

@@ -106,8 +106,7 @@ class OnePass:
             return None
         left = self._run.pace.left()
         if left is not None and not self._fits(comparison, left):
-            if self._kind == "time":
-                self._run.schedule.missed(comparison)
+            self._run.missed(comparison, self._kind)
             return None
         self._progress.visiting(self._number, comparison, left)
         seconds, timeout = self._slices[comparison.id], self._run.measured.options.timeout

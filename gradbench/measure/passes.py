@@ -290,6 +290,13 @@ class Passes:
         if not visits.lane.stop.is_set():
             self.write(PassEnd(number, time.monotonic() - began))
 
+    def missed(self, comparison: Comparison, kind: Kind) -> None:
+        """A visit is left out, for want of time."""
+        with self._lock:
+            self._reason = "budget"
+            if kind == "time":
+                self.schedule.missed(comparison)
+
     def counted(self, comparison: Comparison) -> None:
         """Bytes of a comparison are counted: its time may be taken."""
         with self._lock:

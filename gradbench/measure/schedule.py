@@ -107,6 +107,9 @@ class Schedule:
             if room <= 0:
                 break
         self._per_pass = max(1, len(chosen))
+        if not chosen and not begun:
+            # Without a visit there is nothing to report.
+            chosen = [Share(eligible[0], SHORTEST_SLICE)]
         for share in chosen:
             self._scatter[share.comparison.id].planned += 1
         return chosen

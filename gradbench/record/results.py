@@ -2,8 +2,8 @@
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
 Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time a run
-came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never
-scaled.
+came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory
+in bytes, never scaled.
 """
 
 from __future__ import annotations
