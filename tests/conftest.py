@@ -16,9 +16,9 @@ from synthetic import ENVIRONMENT
 
 from gradbench.measure import devices, one_pass, pace, passes, run
 from gradbench.measure import goal as goals
-from gradbench.measure.passes import Steering
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Finish, Ready
+from gradbench.measure.steering import Steering
 from gradbench.record.observation import Observation
 from gradbench.record.results import Options
 from gradbench.record.visits import Memory, VariantTime, Visit

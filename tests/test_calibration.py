@@ -55,4 +55,9 @@ def test_a_disturbed_batch_does_not_make_batches_short():
     ],
 )
 def test_variants_of_like_length_get_the_calls_of_the_baseline(calls, leveled):
-    assert level(calls, 0) == leveled
+    assert level(calls, ["baseline"] + ["method"] * (len(calls) - 1)) == leveled
+
+
+def test_a_twin_gets_the_calls_of_the_baseline_whatever_calibration_made_of_it():
+    roles = ["method", "twin", "baseline", "twin_own_buffer", "empty"]
+    assert level([30, 11, 18, 40, 4000], roles) == [30, 18, 18, 18, 4000]

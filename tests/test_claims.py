@@ -595,9 +595,12 @@ def test_without_memory_a_claim_on_speed_and_memory_is_open():
 def test_passes_are_asked_for_by_visits_that_they_make():
     made = world(("placement",), ratios={"numpy": 1.0}, scatter=0.05)
     once = judge_claim(CLAIM["loss.scratch_slower"], summarise(made))
-    comparisons = tuple(msgspec.structs.replace(each, every=3) for each in made.header.plan.comparisons)
-    plan = msgspec.structs.replace(made.header.plan, comparisons=comparisons)
-    made.header = msgspec.structs.replace(made.header, plan=plan)
+    # Two of three passes visit something else.
+    other = msgspec.structs.replace(made.visits[0], comparison="other")
+    passes = max(each.number for each in made.visits)
+    made.visits += [
+        msgspec.structs.replace(other, number=number) for number in range(passes + 1, 3 * passes + 1)
+    ]
     thrice = judge_claim(CLAIM["loss.scratch_slower"], summarise(made))
     assert [case.passes for case in thrice.cases] == [
         None if case.passes is None else 3 * case.passes for case in once.cases

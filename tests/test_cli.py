@@ -1,6 +1,7 @@
 """The command line: what it refuses, how it says so, and what it tells about itself."""
 
 import os
+import re
 import resource
 import select
 import shutil
@@ -384,7 +385,8 @@ def test_a_run_that_is_asked_to_end_does_so_as_by_ctrl_c(call, workers):
     before = signal.getsignal(signal.SIGTERM)
     code, out, err = call("run", *SMALL, "--passes", "3", "--output", "out")
     assert (code, out) == (3, "")
-    assert err.startswith("gradbench: stopped: interrupted; 1 visits are kept in ")
+    # The lane may finish a visit or two before the main thread hears the signal.
+    assert re.match(r"gradbench: stopped: interrupted; \d visits are kept in ", err)
     assert "--resume --output out" in err
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -11,9 +11,9 @@ from synthetic import ENVIRONMENT
 
 from gradbench.errors import RequestError
 from gradbench.measure import goal as goals
-from gradbench.measure.passes import Steering
 from gradbench.measure.process import KEEP_PAGES, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import Finish, Ready, Task, WorkerSettings
+from gradbench.measure.steering import Steering
 from gradbench.record.plan import Comparison, Expectation, Plan, Request, Variant
 from gradbench.record.visits import PassEnd, RunEnd
 

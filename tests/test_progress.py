@@ -35,7 +35,7 @@ def test_what_is_being_done_is_said_and_how_long_it_took_and_will(clock):
     visit(shown, clock, 10, number=0)
     assert (shown.doing, shown.done, shown.clock) == (
         "memory: control 100",
-        "1/10",
+        "1/10 visits",
         "0:10 elapsed, 1:30 left",
     )
     shown.observing()
@@ -48,7 +48,15 @@ def test_of_an_end_that_is_not_known_nothing_is_said(clock):
     shown = progress.BarProgress()
     shown.begin(1, None)
     visit(shown, clock, 5)
-    assert (shown.done, shown.clock) == ("1", "0:05 elapsed")
+    assert (shown.done, shown.clock) == ("1 visits", "0:05 elapsed")
+
+
+def test_what_is_decided_stands_beside_the_visits(clock):
+    shown = progress.BarProgress()
+    shown.begin(0, None)
+    visit(shown, clock, 5)
+    shown.decided("3 of 8 claims decided")
+    assert shown.done == "1 visits; 3 of 8 claims decided"
 
 
 def test_a_log_has_a_line_when_there_was_none_for_a_while(clock, capsys):
@@ -79,7 +87,7 @@ def test_a_bar_that_has_one_colour_only_is_left_out(clock):
     assert "\u2501" in drawn(shown, color_system="standard", no_color=False)
     plain = drawn(shown, no_color=True)
     assert "\u2501" not in plain
-    assert "pass 1: control 100 1/2 0:03 elapsed, 0:03 left" in plain
+    assert "pass 1: control 100 1/2 visits 0:03 elapsed, 0:03 left" in plain
 
 
 def test_the_quiet_and_those_who_read_a_log_get_no_bar(capsys):

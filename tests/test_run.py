@@ -26,8 +26,8 @@ from gradbench.measure import goal as goals
 from gradbench.measure import run
 from gradbench.measure.goal import Goal, make_goal
 from gradbench.measure.pace import REPORT_SECONDS
-from gradbench.measure.passes import Steering
 from gradbench.measure.progress import Progress
+from gradbench.measure.steering import Steering
 from gradbench.record.environment import FACTS, AcceleratorFacts
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Plan, Request
@@ -695,7 +695,7 @@ from gradbench.record.results import Options
 plan = msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Plan)
 options = Options("by hand", 1, "keep", 60.0, memory=False)
 goal = goals.Goal(1, None, None, 0.1)
-run.start(pathlib.Path(sys.argv[2]), run.Order(Request(), options, "", plan), passes.Steering(goal))
+run.start(pathlib.Path(sys.argv[2]), run.Order(Request(), options, "", plan), steering.Steering(goal))
 """
 
 

@@ -1,3 +1,4 @@
+import os
 from types import SimpleNamespace
 
 import psutil
@@ -28,7 +29,9 @@ def machine(monkeypatch):
     def pretend(before, after, own=(0.0, 1.0), switches=(5, 7)):
         times = iter([Times(before), Times(after)])
         monkeypatch.setattr(psutil, "Process", lambda: Process(own, switches))
-        monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1})
+        # Another processor, which this process may not use, is no business of its.
+        monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [Times((9, 9, 9, 9)), next(times)])
         return telemetry.Watch()
 
     return pretend
@@ -47,7 +50,7 @@ def test_rounding_of_the_counters_never_gives_a_negative_share(machine):
 
 
 def test_what_the_system_does_not_say_is_unknown_and_not_zero(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil, "cpu_times", refuse)

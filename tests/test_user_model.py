@@ -17,7 +17,7 @@ from gradbench.define.workloads.user_model import NAME
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
-from gradbench.measure.passes import Steering
+from gradbench.measure.steering import Steering
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.user_model import plan_user_model, read
 from gradbench.record.plan import Request

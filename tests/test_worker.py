@@ -152,9 +152,9 @@ def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatc
     results = []
     check = build.check_variant
 
-    def watched(ready, comparison):
+    def watched(ready, comparison, **options):
         assert sum(each() is not None for each in results) <= 1
-        y = check(ready, comparison)
+        y = check(ready, comparison, **options)
         if y is not None:
             results.append(weakref.ref(y))
         return y

@@ -31,8 +31,8 @@ from gradbench.errors import EndedEarly
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
-    from gradbench.measure.passes import Steering
     from gradbench.measure.progress import Progress
+    from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
     from gradbench.record.results import Header, Options, Results
@@ -203,7 +203,7 @@ def _steering(goal: Goal, jobs: int | None, progress: Progress) -> Steering:
     """What ends a run, and what shows its progress."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
-    from gradbench.measure.passes import LOOKS, Steering, Undecided
+    from gradbench.measure.steering import LOOKS, Steering, Undecided
 
     def undecided(results: Results) -> Undecided:
         # The end of the run is a look as well, with a part of its own.

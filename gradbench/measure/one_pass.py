@@ -4,22 +4,72 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
 
 from gradbench.measure.lanes import Lane, Stopped
+from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.progress import Progress
 from gradbench.measure.protocol import Finish, Message, Ready, Task, WorkerSettings
-from gradbench.record.plan import Comparison
+from gradbench.measure.schedule import Schedule
+from gradbench.record.plan import Comparison, Plan, Request
+from gradbench.record.results import Options, Record, Results
 from gradbench.record.visits import Failure, PassStart, Visit
-
-if TYPE_CHECKING:
-    from gradbench.measure.passes import Passes
 
 # A comparison that lost this many visits in a row is not tried again in this run.
 GIVE_UP_AFTER = 3
 # In so many visits of a comparison all that a variant does is checked. Afterwards its flags are: the code and
 # the machine are the same.
 CHECKED_VISITS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run measures: its plan, as these options say.
+
+    Attributes:
+        file: of the user's, that the plan is made of.
+        expected: by comparison id seconds that a first visit takes at least, where that is known.
+    """
+
+    plan: Plan
+    request: Request
+    options: Options
+    file: Path | None
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+
+class Run(Protocol):
+    """The run that a pass is of.
+
+    Attributes:
+        results: None before the first process has shown its machine.
+        places: by pass that may run at the same time, the processor that it is bound to.
+        lost: by comparison id the visits that were lost in a row.
+    """
+
+    measured: Measured
+    pace: Pace
+    schedule: Schedule
+    progress: Progress
+    results: Results | None
+    places: list[int | None]
+    lost: dict[str, int]
+
+    def opened(self, ready: Ready) -> None:
+        """A process shows its machine."""
+
+    def write(self, record: Record) -> None:
+        """Keep a record."""
+
+    def missed(self, comparison: Comparison, kind: Literal["memory", "time"]) -> None:
+        """A visit is left out, for want of time."""
+
+    def counted(self, comparison: Comparison) -> None:
+        """Bytes of a comparison are counted."""
 
 
 class OnePass:
@@ -32,7 +82,7 @@ class OnePass:
 
     def __init__(
         self,
-        run: Passes,
+        run: Run,
         lane: Lane,
         number: int,
         kind: Literal["memory", "time"],
@@ -44,7 +94,7 @@ class OnePass:
         self._number = number
         self._kind = kind
         self._slices = slices
-        self._progress = run.steering.progress
+        self._progress = run.progress
         self._dice = random.Random(f"{run.measured.request.seed}/{number}/{kind}")
         self._hash_seed = self._padding = 0
         self._started = 0.0

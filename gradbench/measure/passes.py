@@ -5,82 +5,29 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal
 
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.measure.goal import FEWEST_FOR_PRECISION, Goal
+from gradbench.measure.goal import FEWEST_FOR_PRECISION
 from gradbench.measure.lanes import Lane, Stopped, run_lanes
-from gradbench.measure.one_pass import OnePass
+from gradbench.measure.one_pass import Measured, OnePass
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.processors import places
-from gradbench.measure.progress import Progress
 from gradbench.measure.protocol import Ready, Task, WorkerSettings
 from gradbench.measure.remaining import Remaining
 from gradbench.measure.schedule import Schedule, Share
+from gradbench.measure.steering import LOOKS, Steering
 from gradbench.measure.visitor import visit_each
 from gradbench.record.environment import Environment
 from gradbench.record.lines import Writer
-from gradbench.record.plan import Comparison, Plan, Request
-from gradbench.record.results import Options, Record, Results
+from gradbench.record.plan import Comparison
+from gradbench.record.results import Record, Results
 from gradbench.record.visits import Failure, Look, PassEnd, RunEnd, Visit
 
-# A run looks at what is decided when these parts of its budget are spent: at times that no result moves.
-LOOKS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 # Bytes are counted within this part of the budget, where calls are so long that it matters.
 MEMORY_PART = 0.5
-
-
-@dataclass(frozen=True)
-class Undecided:
-    """What a run leaves open so far.
-
-    Attributes:
-        open: by comparison id, from 0 for nothing to 1; a comparison that is missing counts as 1.
-        says: the same in a few words, for who watches.
-    """
-
-    open: Mapping[str, float] = field(default_factory=dict)
-    says: str = ""
-
-
-@dataclass(frozen=True)
-class Steering:
-    """What guides a run while it goes on.
-
-    Attributes:
-        goal: when it is done.
-        precision: the widest half width of the intervals so far, as a fraction; None where one has none. It
-            is asked where the goal names a precision.
-        undecided: what is open so far; asked at each of the LOOKS.
-        jobs: passes side by side; None for one per free core.
-        progress: hears how far the run is.
-    """
-
-    goal: Goal
-    precision: Callable[[Results], float | None] = lambda _: None
-    undecided: Callable[[Results], Undecided] = lambda _: Undecided()
-    jobs: int | None = 1
-    progress: Progress = Progress()  # noqa: RUF009 -- has no state
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a run measures: its plan, as these options say.
-
-    Attributes:
-        file: of the user's, that the plan is made of.
-        expected: by comparison id seconds that a first visit takes at least, where that is known.
-    """
-
-    plan: Plan
-    request: Request
-    options: Options
-    file: Path | None
-    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 # Opens the results once the first worker has shown its machine.
@@ -95,6 +42,7 @@ class Passes:
         """Go on with the `old` results, where there are some."""
         self.measured = measured
         self.steering = steering
+        self.progress = steering.progress
         self.pace = Pace(steering.goal)
         self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.expected)
         alone = any(each.device != "cpu" for each in measured.plan.comparisons)
@@ -159,7 +107,7 @@ class Passes:
         if goal.passes is not None:
             known = sum(len(comparisons) for comparisons in self._todo.unfinished.values())
             known += sum(len(plan.due(number)) for number in range(self._number, goal.passes + 1))
-        self.steering.progress.begin(len(memory), known)
+        self.progress.begin(len(memory), known)
         self._first = self._first_work(memory)
         try:
             run_lanes(self.places, self._work)
@@ -264,7 +212,7 @@ class Passes:
         found = self.steering.undecided(self.results)
         self.write(Look(min(1.0, spent), dict(found.open), found.says))
         self.schedule.open = found.open
-        self.steering.progress.decided(found.says)
+        self.progress.decided(found.says)
 
     def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:
         """Count bytes."""
@@ -304,7 +252,7 @@ class Passes:
 
     def _observe(self, lane: Lane) -> None:
         """Have a fresh process observe what the methods do to tensors."""
-        self.steering.progress.observing()
+        self.progress.observing()
         settings = WorkerSettings(0, "memory", self.measured.request.seed % (1 << 32), 1)
         with WorkerProcess(settings, 0, 0, "system") as worker:
             lane.works_with(worker)

@@ -18,7 +18,9 @@ from gradbench.define.planner import plan_run
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
 from gradbench.measure.devices import resolve_devices
-from gradbench.measure.passes import Measured, Passes, Steering
+from gradbench.measure.one_pass import Measured
+from gradbench.measure.passes import Passes
+from gradbench.measure.steering import Steering
 from gradbench.record.environment import Environment, differences
 from gradbench.record.lines import SCHEMA, Writer, create
 from gradbench.record.plan import Plan, Request

@@ -9,7 +9,7 @@ import msgspec
 from gradbench.record.telemetry import Telemetry
 
 
-class PassStart(msgspec.Struct, frozen=True, tag="pass_start"):
+class PassStart(msgspec.Struct, frozen=True, tag="pass_start", omit_defaults=True):
     """A fresh process began.
 
     Attributes:
@@ -67,7 +67,7 @@ class VariantTime(msgspec.Struct, frozen=True, omit_defaults=True):
     device: PartTime | None = None
 
 
-class Visit(msgspec.Struct, frozen=True, tag="visit"):
+class Visit(msgspec.Struct, frozen=True, tag="visit", omit_defaults=True):
     """One comparison in one process.
 
     Attributes:

@@ -157,7 +157,7 @@ class Coverage(msgspec.Struct, frozen=True):
 
 
 _COMPARISON = with_twin("simulated", "", {"same": "", "slower": ""})
-_HEADER = Header(
+HEADER = Header(
     FORMAT, SCHEMA, "", "", "", Request(), Options("simulated", 1, "system", 1.0),
     Environment("", "", "", "", "", 1, 0, "", "", "", "", "", 1, ("cpu",)), Plan((_COMPARISON,)),
 )  # fmt: skip
@@ -165,7 +165,7 @@ _HEADER = Header(
 
 def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
     """Simulate one run of a regime, and summarise its comparison as that of a real one."""
-    results = Results(Path("simulated"), _HEADER)
+    results = Results(Path("simulated"), HEADER)
     roles = [each.role for each in _COMPARISON.variants]
     net = CALL * numpy.array([*VARIANTS.values(), 0.0])
     for number in range(1, regime.passes + 1):

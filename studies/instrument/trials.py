@@ -12,7 +12,7 @@ from pathlib import Path
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
 from gradbench.measure.pace import REPORT_SECONDS
-from gradbench.measure.passes import Steering
+from gradbench.measure.steering import Steering
 from gradbench.record.plan import Comparison, Plan, Request, Role, Variant
 from gradbench.record.results import BATCH_SECONDS, Allocator, Options, Results
 from studies.files import Log, compress

@@ -18,7 +18,7 @@ from gradbench.define.methods import BASELINE
 from gradbench.errors import EndedEarly
 from gradbench.measure import run
 from gradbench.measure.goal import Goal
-from gradbench.measure.passes import Steering
+from gradbench.measure.steering import Steering
 from gradbench.record.plan import Request
 from gradbench.record.results import Options, Results
 
