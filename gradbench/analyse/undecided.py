@@ -59,9 +59,10 @@ def _asked(judgement: Judgement, passes: int) -> Iterator[tuple[str, float]]:
     if judgement.verdict != "unresolved":
         return
     for case in judgement.cases:
-        if case.holds is None:
+        # What more passes do not settle, since its figure stands on a bound or is not measured, is not open.
+        if case.holds is None and case.passes is not None:
             for id in case.comparisons:
-                yield id, 1.0 if case.passes is None else 1 + case.passes / passes
+                yield id, 1 + case.passes / passes
 
 
 def _times(each: ComparisonSummary) -> Iterator[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from gradbench.analyse.claims.claim import Case
 from gradbench.analyse.model import ComparisonSummary
@@ -41,17 +42,18 @@ def within(interval: Interval | None, low: float, high: float) -> bool | None:
     return False if interval.high < low or interval.low > high else None
 
 
-def more_passes(interval: Interval | None, low: float, high: float) -> int | None:
+def more_passes(interval: Interval | None, low: float, high: float, logarithms: bool = True) -> int | None:
     """How many more passes should take the interval off the bound that it reaches across.
 
     Its width falls with the root of the number of passes. None where its middle is on the bound, or where
-    there is no interval.
+    there is no interval. `logarithms`: it was made of the logarithms of the values.
     """
     if interval is None or interval.low is None or interval.high is None:
         return None
-    mean = math.log(interval.mean)
-    gaps = [abs(mean - math.log(bound)) for bound in (low, high) if 0 < bound < math.inf]
-    half = math.log(interval.high / interval.low) / 2
+    scale: Callable[[float], float] = math.log if logarithms else float
+    least = 0.0 if logarithms else -math.inf
+    gaps = [abs(scale(interval.mean) - scale(bound)) for bound in (low, high) if least < bound < math.inf]
+    half = (scale(interval.high) - scale(interval.low)) / 2
     if not gaps or min(gaps) < half / 30:
         return None
     return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
 from gradbench.analyse.claims.claim import Case, Question
-from gradbench.analyse.claims.decision import NOT_SLOWER, confidence_of, decided, where, within
+from gradbench.analyse.claims.decision import NOT_SLOWER, confidence_of, decided, more_passes, where, within
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.stats import wider
 from gradbench.record.interval import Interval
@@ -132,7 +132,10 @@ def grows(
             "elements"
         )
         ids = tuple(each.comparison.id for each in between)
-        return [Case(label, within(exponent, *exponents), says, among=ids)]
+        holds = within(exponent, *exponents)
+        visits = None if holds is not None else more_passes(exponent, *exponents, logarithms=False)
+        passes = None if visits is None else math.ceil(visits * max(e.passes_per_visit for e in between))
+        return [Case(label, holds, says, passes, among=ids)]
 
     return ask
 
@@ -232,7 +235,7 @@ def every(*questions: Question) -> Question:
             wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
             says = "; ".join(case.says for case in cases)
             passes = max(wanted) if holds is None and wanted else None
-            merged.append(Case(place, holds, says, passes, cases[0].comparison))
+            merged.append(Case(place, holds, says, passes, cases[0].comparison, cases[0].among))
         return merged
 
     return ask

@@ -1,0 +1,108 @@
+"""What a run that goes on finds open, and what its looks may spend, on results of known truth."""
+
+import math
+import statistics
+
+import pytest
+
+from gradbench.analyse import stats
+from gradbench.analyse.spending import AT_END, AT_LOOKS, part_at_end, part_at_look
+from gradbench.analyse.summary import summarise
+from gradbench.analyse.undecided import IN_REACH, find_open
+from gradbench.record.plan import Request
+from gradbench.record.visits import Look, RunEnd
+from synthetic import results
+
+LOOKS = 6
+ONE = Request(workloads=("elementwise",), sizes=("small",), methods=("no_grad", "tracked", "detach"))
+
+
+def opened(made):
+    (found,) = find_open(made, LOOKS).by_comparison.values()
+    return found
+
+
+def test_nothing_is_open_where_every_method_is_told_apart_or_the_same():
+    assert opened(results({"no_grad": 1.7, "tracked": 1.3}, scatter=0.001, request=ONE)) == 0.0
+
+
+def test_a_verdict_that_a_few_more_visits_would_give_is_open_in_full():
+    made = results({"no_grad": 1.7, "tracked": 1.3, "detach": 1.02}, passes=6, scatter=0.02, request=ONE)
+    assert opened(made) == 1.0
+
+
+def test_what_the_rest_of_the_budget_cannot_decide_is_worth_less_than_what_it_can():
+    # Nothing differs: 1 % is near with the one scatter, and far away with the other.
+    near, far = (
+        [opened(results({}, scatter=scatter, request=ONE, seed=seed)) for seed in range(20)]
+        for scatter in (0.011, 0.3)
+    )
+    assert statistics.median(near) == 1.0
+    assert 0 < statistics.median(far) < 0.5
+    assert IN_REACH > 1
+
+
+def test_a_noise_floor_that_hides_differences_is_open():
+    # The methods are told apart whatever the noise of the twin.
+    clear = {"no_grad": 4.0, "tracked": 3.0, "detach": 5.0}
+    assert opened(results(clear, passes=12, scatter=0.02, request=ONE)) > 0
+    assert opened(results(clear, passes=12, scatter=0.001, request=ONE)) == 0.0
+
+
+def test_two_passes_leave_everything_open_and_one_says_so_too():
+    for passes in (1, 2):
+        assert opened(results({"no_grad": 1.7}, passes=passes, request=ONE)) == 1.0
+
+
+def test_a_claim_opens_the_comparisons_that_it_waits_for():
+    sizes = Request(workloads=("control",), methods=("no_grad", "detach"))
+    quiet = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.0005, request=sizes), LOOKS)
+    # Its growth over sizes cannot be told, though every method is told from the baseline.
+    noisy = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.1, request=sizes), LOOKS)
+    assert sum(noisy.by_comparison.values()) > sum(quiet.by_comparison.values())
+    assert "claims decided" in noisy.says
+    assert "comparisons have something open" in noisy.says
+
+
+def looked(made, runs=1):
+    made.looks += [Look(0.5, {}, "")]
+    made.runs += [RunEnd("budget", 10.0)] * runs
+    return made
+
+
+def test_a_run_that_looks_but_once_spends_the_whole_level():
+    made = results({}, request=ONE)
+    assert part_at_end(made) == 1.0
+    made.runs.append(RunEnd("passes", 10.0))
+    assert part_at_end(made) == 1.0
+
+
+def test_all_looks_of_a_run_and_of_those_that_go_on_with_it_spend_the_level_at_most():
+    total = 0.0
+    for runs in range(60):
+        made = results({}, passes=1, request=ONE)
+        made.runs += [RunEnd("budget", 10.0)] * runs
+        total += LOOKS * part_at_look(made, LOOKS)
+        total += part_at_end(looked(made, 1))
+    assert total == pytest.approx(2 * (AT_END + AT_LOOKS))
+    assert total <= 1.0 + 1e-9
+
+
+def test_the_end_of_a_run_that_looked_before_decides_at_its_part_of_the_level():
+    # By chance these ten passes put detach where the whole level would call it slower, and its part does not.
+    found = set()
+    for seed in range(400):
+        made = results({"detach": 1.006}, scatter=0.003, request=ONE, seed=seed)
+        whole = summarise(made).comparisons[0].variant("detach").verdict
+        part = summarise(looked(made)).comparisons[0].variant("detach").verdict
+        found.add((whole, part))
+    assert ("slower", "slower") in found
+    assert ("slower", "cannot tell") in found or ("slower", "same") in found
+    assert not any(part == "slower" and whole != "slower" for whole, part in found)
+
+
+def test_looks_are_stricter_than_the_end():
+    made = results({}, passes=3, request=ONE)
+    assert part_at_look(made, LOOKS) < AT_END
+    assert math.isclose(AT_END + AT_LOOKS, 0.5)
+    assert stats.FAMILY == 0.01
