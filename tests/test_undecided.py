@@ -4,6 +4,7 @@ import math
 import statistics
 
 import pytest
+from synthetic import results
 
 from gradbench.analyse import stats
 from gradbench.analyse.spending import AT_END, AT_LOOKS, part_at_end, part_at_look
@@ -11,7 +12,6 @@ from gradbench.analyse.summary import summarise
 from gradbench.analyse.undecided import IN_REACH, find_open
 from gradbench.record.plan import Request
 from gradbench.record.visits import Look, RunEnd
-from synthetic import results
 
 LOOKS = 6
 ONE = Request(workloads=("elementwise",), sizes=("small",), methods=("no_grad", "tracked", "detach"))
