@@ -14,7 +14,7 @@ import numpy
 import torch
 
 from gradbench.measure.calibration import Batch
-from gradbench.record.plan import Comparison, Variant
+from gradbench.record.plan import USER_MODEL, Comparison, Variant
 
 # What of a user's file a variant may read. All else in it is its own affair.
 READ_OF_FILE = ("model", "x", "call", "loss")
@@ -91,6 +91,7 @@ class ReadyVariant:
     Attributes:
         batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
             runs before each call, and is not in them.
+        took: seconds of the statement when it was checked, rough; 0.0 before.
     """
 
     def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
@@ -105,6 +106,7 @@ class ReadyVariant:
         self._around = {**self._names, "repeat": repeat, "clock": time.perf_counter_ns}
         self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
         self._marked: Callable[..., None] | None = None
+        self.took = 0.0
 
     def _stored(self, code: str) -> set[str]:
         """The names that code makes anew."""
@@ -166,12 +168,14 @@ class ReadyVariant:
 
         Unlike `run` this computes nothing after the statement.
         """
-        names = self._execute(dict(per_call))
-        return [eval(part, names) for part in self._parts]
+        return self.result_of(self._execute(dict(per_call)))
 
     def run_and_hold(self) -> tuple[Any, bool]:
         """As `run`; also whether what the variant promises holds."""
-        names = self._execute(self.set_up_call())
+        names = self.set_up_call()
+        started = time.perf_counter()
+        self._execute(names)
+        self.took = time.perf_counter() - started
         return self._result(names), not self.variant.holds or bool(eval(self.variant.holds, names))
 
     def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
@@ -183,18 +187,25 @@ class ReadyVariant:
     def _result(self, names: dict[str, Any]) -> Any:
         return eval(self.variant.result, names) if self.variant.result else None
 
-    def run_by_line(self, within: Callable[[int], AbstractContextManager[Any]]) -> tuple[list[str], Any]:
+    def run_by_line(
+        self, within: Callable[[int], AbstractContextManager[Any]], per_call: dict[str, Any] | None = None
+    ) -> tuple[list[str], dict[str, Any]]:
         """Execute the statement line by line, each within a context of its own.
 
-        Returns the lines (a block is one), and what must be held for the result to live on.
+        Returns the lines (a block is one), and what must be held for the result to live on. With `per_call`
+        it goes on from what `set_up_call` made.
         """
-        names = self.set_up_call()
+        names = self.set_up_call() if per_call is None else per_call
         lines = [ast.unparse(node) for node in ast.parse(self.variant.statement).body]
         codes = [compile(line, f"<{self.variant.name}, line {i}>", "exec") for i, line in enumerate(lines)]
         for number, code in enumerate(codes):
             with within(number):
                 exec(code, names)
         return lines, names
+
+    def result_of(self, names: dict[str, Any]) -> list[Any]:
+        """As `run_and_keep` returns, of the names that the statement left."""
+        return [eval(part, names) for part in self._parts]
 
     def run_probe(self) -> Any:
         """Execute the probe; return the grad mode that it saw."""
@@ -237,6 +248,8 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
 
     Where they come from a `file` of the user's it is what that file defines for gradbench to read.
     """
+    if comparison.workload != USER_MODEL:
+        file = ""
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
     return {name: value for name, value in names.items() if name in READ_OF_FILE or not file}
 
