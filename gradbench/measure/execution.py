@@ -84,6 +84,11 @@ class _Operators(TorchDispatchMode):  # type: ignore[misc]
         self.seen: list[Hashable] = []
         self.paused = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to keep the compiler out of it torch would import all of it, which takes a second."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.paused:
             self.seen.append((str(func), _kind(args), _kind(kwargs or {})))
