@@ -14,7 +14,7 @@ import numpy
 import torch
 
 from gradbench.measure.calibration import Batch
-from gradbench.record.plan import USER_MODEL, Comparison, Variant
+from gradbench.record.plan import PRICE, Comparison, Variant
 
 # What of a user's file a variant may read. All else in it is its own affair.
 READ_OF_FILE = ("model", "x", "call", "loss")
@@ -248,7 +248,8 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
 
     Where they come from a `file` of the user's it is what that file defines for gradbench to read.
     """
-    if comparison.workload != USER_MODEL:
+    # Beside the file's own work stands some of gradbench's.
+    if comparison.workload == PRICE:
         file = ""
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
     return {name: value for name, value in names.items() if name in READ_OF_FILE or not file}
