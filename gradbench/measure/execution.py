@@ -40,21 +40,22 @@ class Observed:
         signature: equal for what is the same execution; None where the dispatcher could not be watched.
         operators: how many were dispatched; None as there.
         seconds: that it took, the watching included.
-        saved: bytes of the unique storages that graphs keep afterwards, the result held.
+        saved: bytes of the unique storages that graphs keep afterwards, the result held; None where the
+            statement works under no hook, as torch.func does.
         resident: growth of the process's resident set over it, the result held.
     """
 
     signature: Hashable | None
     operators: int | None
     seconds: float
-    saved: int
+    saved: int | None
     resident: int
 
 
 def observe(execution: Executable) -> Observed:
     """Execute once and watch what is dispatched and saved; what is made for the call is made unwatched.
 
-    Where the dispatcher cannot be watched it is executed without. Raises what the statement raises then.
+    Where one of the two cannot be watched it is executed without. Raises what the statement raises then.
     """
     if not _compiles():
         with contextlib.suppress(Exception):
@@ -63,7 +64,9 @@ def observe(execution: Executable) -> Observed:
             # What took its time without any operator worked where no mode sees it, as a CUDA graph does.
             if operators.seen:
                 return observed
-    return _observed(execution, None)
+    with contextlib.suppress(Exception):
+        return _observed(execution, None)
+    return _unwatched(execution)
 
 
 def _compiles() -> bool:
@@ -193,6 +196,18 @@ def _observed(execution: Executable, operators: _Operators | None) -> Observed:
             tuple(_kind_of_result(each, execution.x) for each in tensors_in(kept)),
         )  # fmt: skip
     return Observed(signature, None if operators is None else len(operators.seen), seconds, saved, resident)
+
+
+def _unwatched(execution: Executable) -> Observed:
+    process = psutil.Process()
+    per_call = execution.set_up_call()
+    before = process.memory_info().rss
+    started = time.perf_counter()
+    kept = execution.run_and_keep(per_call)
+    seconds = time.perf_counter() - started
+    resident = process.memory_info().rss - before
+    del kept, per_call
+    return Observed(None, None, seconds, None, resident)
 
 
 def _kind_of_result(tensor: torch.Tensor, x: torch.Tensor | None) -> Hashable:

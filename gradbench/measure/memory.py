@@ -78,6 +78,8 @@ def measure_long(
         observed = observe(ready)
         if known(observed):
             return None
+        # Where it could not be seen, that is said as of a short call.
+        saved = _saved(ready) if observed.saved is None else observed.saved
         counted = [_by_line(ready, number) for number in range(1 + repeats)]
     events = _events(profiler)
     found = [_within(events, *_bounds(profiler, number)) for number in range(len(counted))]
@@ -94,7 +96,7 @@ def measure_long(
         peak=peak,
         retained=retained,
         graph=retained - result,
-        saved=observed.saved,
+        saved=saved,
         resident=observed.resident,
         source=SOURCE,
         executions=len(counted),
