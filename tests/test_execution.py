@@ -228,6 +228,12 @@ def test_a_signature_tells_apart_what_is_executed_kept_and_held():
     ]
     assert len({signature(each) for each in apart}) == len(apart)
     assert signature(recorded) == signature(lambda: (X @ W).exp()) is not None
+    # The operator is the same one; only the result tells.
+    assert observe(Made(X.exp)).operators == 1
+    with torch.inference_mode():
+        inside = observe(Made(X.exp))
+    assert inside.operators == 1
+    assert inside.signature != signature(X.exp)
     free = W.detach()
     assert signature(under(torch.no_grad)) == signature(lambda: (X @ free).exp())
 

@@ -48,11 +48,7 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
 def _gain(each: ComparisonSummary) -> Finding | None:
     """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
     tracked = each.variant("tracked")
-    known = [
-        variant
-        for variant in each.methods
-        if variant is not tracked and variant.time is not None and variant.bound is None
-    ]
+    known = [variant for variant in each.methods if variant is not tracked and variant.time is not None]
     best = min(leaders(known) or known, key=seconds, default=None)
     if tracked is None or tracked.time is None or best is None or best.time is None:
         return None

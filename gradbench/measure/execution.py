@@ -189,12 +189,10 @@ def _observed(execution: Executable, operators: _Operators | None) -> Observed:
     saved = bytes_of(held)
     signature = None
     if operators is not None:
-        # What graphs still keep: a backward that retains its graph dispatches and saves as one that does not.
-        left = sorted((each.storage.nbytes(), *map(str, each._place)) for each in held)
-        signature = (
-            tuple(operators.seen), tuple(packed), tuple(left), saved,
-            tuple(_kind_of_result(each, execution.x) for each in tensors_in(kept)),
-        )  # fmt: skip
+        # A backward that retains its graph dispatches and saves as one that does not: what is still kept
+        # tells them apart.
+        results = tuple(_kind_of_result(each, execution.x) for each in tensors_in(kept))
+        signature = tuple(operators.seen), tuple(packed), saved, results
     return Observed(signature, None if operators is None else len(operators.seen), seconds, saved, resident)
 
 
