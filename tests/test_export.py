@@ -17,7 +17,10 @@ from gradbench.record.visits import Failure
 from gradbench.report.export import form, forms
 from gradbench.report.export.tidy_csv import to_csv
 
-HEAD = "workload,method,size,numel,device,dtype,metric,unit,value,low,high,ratio,ratio_low,ratio_high,passes"
+HEAD = (
+    "workload,method,size,numel,device,dtype,metric,unit,value,low,high,ratio,ratio_low,ratio_high,passes,"
+    "same_as"
+)
 ON_CPU = {metric.name for metric in METRICS if not metric.accelerator}
 REQUEST = Request(("control", "elementwise"), sizes=("small", "large"))
 

@@ -25,8 +25,8 @@ from studies.regressions import asv_trials, versus_trials
 SAMPLES = Path(__file__).parent / "samples"
 REPORTS = Path(__file__).parents[1] / "reports"
 
-# Only an accelerator gives the first, only a side that fails the second, only an extension a figure. Only a
-# run that chooses what it measures has a look.
+# Only an accelerator gives the first, only a side that fails the second, and only an extension a figure. Only
+# a run that chooses what it measures has a look, and only a long model of the user's an execution.
 BY_HAND = {
     1: [
         {"type": "kernels", "comparison": "c", "lane": "yardstick", "count": 2, "seconds": 1e-5},
@@ -37,6 +37,8 @@ BY_HAND = {
     2: [
         {"type": "kernels", "comparison": "c", "variant": "calibration_task", "count": 2, "seconds": 1e-5},
         {"type": "look", "spent": 0.25, "open": {"c": 0.5}, "says": "1 of 1 comparisons"},
+        {"type": "execution", "comparison": "c", "variant": "no_grad", "seconds": 0.5,
+            "same_as": "requires_grad_false", "operators": 8, "declared": True},
         {"type": "figure", "comparison": "c", "variant": "tracked", "metric": "graph_nodes", "value": 2.0},
         {"type": "side_failure", "side": "B", "failure": {
             "type": "failure", "number": 1, "comparison": "c", "variant": "baseline", "stage": "time",
@@ -58,8 +60,9 @@ def records(schema):
 
 
 OLD, NEW = records(1), records(SCHEMA)
-# What no file of schema 1 says: figures of extensions, looks, and how methods are shown that were not timed.
-NEW_KINDS, NEW_NAMES = {"figure", "look"}, {"labels"}
+# What no file of schema 1 says: figures of extensions, looks, what is executed, and how methods are shown
+# that were not timed.
+NEW_KINDS, NEW_NAMES = {"figure", "look", "execution"}, {"labels"}
 KINDS = {
     **{each.__struct_config__.tag: each for each in (*get_args(results.Record), *get_args(versus.Record))},
     "results header": results.Header,

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 import torch
 
+from gradbench.measure import user_file
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.record.user_file import FileFacts
@@ -182,14 +183,63 @@ MISTAKES = {
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_in_one_line(see, name):
+def test_a_mistake_is_told_in_one_line(see, name, long, monkeypatch):
+    if long:
+        monkeypatch.setattr(user_file, "LONG", -1.0)
     text, says = MISTAKES[name]
     refused = see(text)
     assert isinstance(refused, FileRejected)
     assert "\n" not in refused.message
     for part in says:
         assert part in refused.message
+
+
+COUNTING = (
+    NET
+    + """
+calls = {"forward": 0, "backward": 0}
+def call(model, x):
+    calls["forward"] += 1
+    return model(x)
+class Count(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, y): return y.clone()
+    @staticmethod
+    def backward(ctx, given):
+        calls["backward"] += 1
+        print("calls", *calls.values())
+        return given
+def loss(y): return Count.apply(y).square().mean()
+"""
+)
+
+
+@pytest.mark.parametrize(("long", "forwards", "backwards"), [(1e9, 5, 2), (-1.0, 3, 1)])
+def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys, long, forwards, backwards):
+    """The forward of a training step is one more call."""
+    monkeypatch.setattr(user_file, "LONG", long)
+    seen = see(COUNTING)
+    assert isinstance(seen, FileFacts)
+    assert capsys.readouterr().out.split("calls")[-1].split() == [str(forwards), str(backwards)]
+    assert seen.forward > 0
+    assert seen.step > 0
+
+
+@pytest.mark.parametrize(
+    ("draws", "repeats"),
+    [
+        ("y", True),
+        ("y + torch.rand(1)", False),
+        ("y + random.random()", False),
+        ("y + numpy.random.rand()", False),
+    ],
+)
+def test_whether_a_long_loss_repeats_is_told_by_what_it_draws(see, monkeypatch, draws, repeats):
+    monkeypatch.setattr(user_file, "LONG", -1.0)
+    seen = see(NET + f"import random, numpy\ndef loss(y): return ({draws}).square().mean()\n")
+    assert seen.repeats is repeats
 
 
 def test_threads_that_the_file_sets_are_refused(see):

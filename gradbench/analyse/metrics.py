@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gradbench.record.metric import METRICS, Metric
@@ -21,11 +21,13 @@ class Known:
         value: seconds, bytes or a number; never scaled.
         interval: of the value, where it is not exact.
         ratio: of the value to the baseline's.
+        same_as: the variant that it was measured of, which executes the same; empty for its own.
     """
 
     value: float | int | None = None
     interval: Interval | None = None
     ratio: Interval | None = None
+    same_as: str = ""
 
 
 def metrics_of(summary: RunSummary, each: ComparisonSummary) -> Iterator[Metric]:
@@ -49,7 +51,9 @@ def _time(time: Interval | None, ratio: Interval | None) -> Known:
 
 
 def _memory(variant: VariantSummary, name: str) -> Known:
-    return Known(None if variant.memory is None else getattr(variant.memory, name))
+    if variant.memory is None:
+        return Known()
+    return Known(getattr(variant.memory, name), same_as=variant.memory.same_as)
 
 
 def _graph(variant: VariantSummary) -> Known:
@@ -58,7 +62,9 @@ def _graph(variant: VariantSummary) -> Known:
 
 # The others are fields of the record of memory.
 _READ: dict[str, Callable[[VariantSummary], Known]] = {
-    "time": lambda variant: _time(variant.time, variant.ratio),
+    "time": lambda variant: replace(
+        _time(variant.time, variant.ratio), same_as=variant.bound.timed if variant.bound else ""
+    ),
     "host_time": lambda variant: _time(variant.host, variant.host_ratio),
     "device_time": lambda variant: _time(variant.device, variant.device_ratio),
     "kernels": lambda variant: Known(variant.kernels.count if variant.kernels else None),

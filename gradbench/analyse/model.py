@@ -15,12 +15,35 @@ from gradbench.analyse.twins import Twins, make_twins
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Comparison, Role, Variant
 from gradbench.record.results import Results
-from gradbench.record.visits import Failure, Kernels, Memory, Timeline
+from gradbench.record.visits import Execution, Failure, Kernels, Memory, Timeline
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Verdict = Literal["baseline", "faster", "slower", "same", "cannot tell", "no time of its own", "failed"]
+Verdict = Literal[
+    "baseline", "faster", "slower", "same", "bounded", "cannot tell", "no time of its own", "failed"
+]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a variant that was not timed differs by at most from the one that was timed in its place.
+
+    Attributes:
+        timed, label: the name and the label of that one, which executes the same.
+        seconds: the difference at most; None where the price of a control is not known.
+        of: seconds of a call of that one.
+    """
+
+    timed: str
+    label: str
+    seconds: float | None
+    of: float
+
+    @property
+    def share(self) -> float | None:
+        """The difference as a part of the call."""
+        return None if self.seconds is None else self.seconds / self.of
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,8 @@ class VariantSummary:
         device_idle: the device has nothing to do for it that could be told from nothing.
         kernels: what the profiler saw the device do.
         figures: by metric, what an extension measured of it.
+        execution: what it executes, and whether another variant executes the same.
+        bound: it was not timed, and the time is that of another variant: what it differs by from that.
     """
 
     definition: Variant
@@ -58,6 +83,8 @@ class VariantSummary:
     device_log_ratios: dict[int, float] = field(default_factory=dict)
     kernels: Kernels | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    execution: Execution | None = None
+    bound: Bound | None = None
 
     @property
     def name(self) -> str:

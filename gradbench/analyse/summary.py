@@ -12,6 +12,7 @@ from collections import defaultdict
 import numpy
 
 from gradbench.analyse import stats
+from gradbench.analyse.bounds import with_bounds
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
 from gradbench.analyse.net import Net, net_of_loops
 from gradbench.analyse.pairs import Pair
@@ -41,7 +42,9 @@ def summarise(results: Results, part: float | None = None) -> RunSummary:
     run = net_of_loops(results.header.plan.comparisons, results.visits)
     family, records = family_of(run, stats.FAMILY * part), _Records(results)
     passes = len({visit.number for visit in results.visits})
-    comparisons = tuple(_comparison(each, family, records, part, passes) for each in run)
+    comparisons = with_bounds(
+        [_comparison(each, family, records, part, passes) for each in run], results.executions
+    )
     wall = None if results.interrupted else sum(end.seconds for end in results.ends)
     timed = sum(visit.timed_seconds for visit in results.visits)
     imports = sum(begun.import_seconds for begun in results.passes)
@@ -61,6 +64,9 @@ def worst_precision(results: Results) -> float | None:
         # More passes do not make a baseline longer.
         for variant in comparison.methods if comparison.has_baseline else ():
             if variant.role == "baseline" or variant.verdict == "no time of its own":
+                continue
+            # Another one was timed in its place.
+            if variant.bound is not None:
                 continue
             if variant.ratio is None or variant.ratio.low is None or variant.ratio.high is None:
                 return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradbench import format
+from gradbench.analyse.bounds import bounded_finding
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary, leaders
 from gradbench.analyse.phrases import VERDICTS, against, peaks, ratios, seconds, slower_and_faster
 from gradbench.analyse.trust import floor
 from gradbench.record.interval import Interval
-from gradbench.record.plan import USER_MODEL
+from gradbench.record.plan import PRICE, USER_MODEL
 from gradbench.record.results import Results
 
 
@@ -23,18 +24,20 @@ class UserFile:
 
 def user_file(results: Results) -> UserFile | None:
     """The file of a run of `gradbench model`; None for any other run."""
-    comparisons = results.header.plan.comparisons
-    if not comparisons or any(each.workload != USER_MODEL for each in comparisons):
-        return None
-    return UserFile(comparisons[0].title.partition(":")[0], comparisons[0].prepare)
+    own = [each for each in results.header.plan.comparisons if each.workload == USER_MODEL]
+    return UserFile(own[0].title.partition(":")[0], own[0].prepare) if own else None
 
 
 def user_model_findings(summary: RunSummary) -> list[Finding]:
     """The findings, what is gained first; those whose figures are not there are left out."""
-    parts = {each.comparison.part: each for each in summary.comparisons}
+    parts = {
+        each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
+    }
+    prices = [each for each in summary.comparisons if each.comparison.workload == PRICE]
     found: list[Finding | None] = []
     if "evaluation" in parts:
-        found += [_gain(parts["evaluation"]), _kept(parts["evaluation"])]
+        evaluation = parts["evaluation"]
+        found += [_gain(evaluation), bounded_finding(evaluation, prices), _kept(evaluation)]
     found.append(_step(parts))
     step = parts.get("step")
     found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]

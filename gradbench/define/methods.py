@@ -41,6 +41,8 @@ class Method:
         shares: whether the `y` of `alone` shares its storage with `x`; None where there is no `y`.
         disables: whether grad mode is off inside its scope.
         recommendable: it is an answer to the question what to use.
+        entered_as: the method that it is, but for how the control is entered; what is executed under both is
+            the same. Empty for none.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Method:
     shares: bool | None = None
     disables: bool = False
     recommendable: bool = True
+    entered_as: str = ""
 
 
 METHODS: tuple[Method, ...] = (
@@ -133,6 +136,7 @@ METHODS: tuple[Method, ...] = (
         setup_alone="@torch.no_grad()\ndef work():\n    pass",
         alone="work()",
         disables=True,
+        entered_as="no_grad",
     ),
     Method(
         name="no_grad_prebuilt",
@@ -145,6 +149,7 @@ METHODS: tuple[Method, ...] = (
         within="with guard:\n    y = WORK(x)",
         alone="with guard:\n    pass",
         disables=True,
+        entered_as="no_grad",
     ),
     Method(
         name="inference_mode",
@@ -168,6 +173,7 @@ METHODS: tuple[Method, ...] = (
         within="with torch.set_grad_enabled(False):\n    y = WORK(x)",
         alone="with torch.set_grad_enabled(False):\n    pass",
         disables=True,
+        entered_as="no_grad",
     ),
     Method(
         name="data",

@@ -55,7 +55,7 @@ def plan_run(request: Request) -> Plan:
                 if reason:
                     skipped[_id(workload, math.prod(shape), own)] = reason
                     continue
-                comparison = _comparison(workload, shape, own)
+                comparison = comparison_at(workload, shape, own)
                 # A method that this workload has no alternative for does not bring it into the plan.
                 if not (workload.alternatives and request.methods and not request.workloads) or any(
                     variant.role == "method" for variant in comparison.variants
@@ -85,7 +85,8 @@ def _id(workload: Workload, numel: int, request: Request) -> str:
     return f"{full_name(workload.name, workload.part)}/{numel}/{request.dtype}/{request.device}"
 
 
-def _comparison(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
+def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
+    """The comparison of a workload of gradbench's own, with an x of this shape."""
     device, dtype = request.device, request.dtype
     options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 
+import msgspec
+
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.metrics import measured_metrics
-from gradbench.define.planner import compose
+from gradbench.define.planner import comparison_at, compose
 from gradbench.define.workloads import user_model as own
 from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
-from gradbench.record.plan import Plan, Request
+from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.user_file import FileFacts
 
 # By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
@@ -18,9 +20,15 @@ from gradbench.record.user_file import FileFacts
 # fused attention does, errors add up layer by layer. A result that is wrong is off by more.
 ALLOWED = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 0.1, "float16": 0.02}
 
+# Of a model whose forward takes longer, in seconds, what a control adds is below what can be seen: it is
+# measured on other work.
+PRICED_FROM = 5e-3
+
 
 def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
-    """What is measured of a file: evaluation, and training where it defines a loss.
+    """What is measured of a file: evaluation, and training where it defines a loss; what matters most first.
+
+    Of a long model the price of the controls on other work is second: against the model that is quick.
 
     With methods in the request, only what has one of them. Raises RequestError where nothing has.
     """
@@ -32,7 +40,8 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
     facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"
     rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings)]
     if seen.trains:
-        rows += own.training(title, seen.calls, seen.repeats, roundings)
+        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings)
+        rows += [step, forward, backward]
     prepare = seeded(text, request.seed)
     comparisons = [compose(row, seen.shape, request, prepare) for row in rows]
     wanted = [
@@ -52,7 +61,17 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
             f"--method {','.join(request.methods)}: nothing to measure; "
             + (reasons or "it is an alternative in training, and the file defines no loss(y)")
         )
+    if wanted[0].part == own.EVALUATION and seen.forward > PRICED_FROM and request.device == "cpu":
+        price = _price(request)
+        if any(variant.role == "method" for variant in price.variants):
+            wanted.insert(1, price)
     return Plan(tuple(wanted), metrics=measured_metrics())
+
+
+def _price(request: Request) -> Comparison:
+    row = own.price()
+    asked = msgspec.structs.replace(request, dtype="float32")
+    return comparison_at(row, row.shape(row.sizes["large"]), asked)
 
 
 def seeded(text: str, seed: int) -> str:

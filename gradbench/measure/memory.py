@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -21,6 +20,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.measure.clock import Accelerator
+from gradbench.measure.execution import Executable, Observed, bytes_of, observe, saving, tensors_in
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Memory, Stretch, Timeline
 
@@ -61,6 +61,77 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
     )
 
 
+def measure_long(
+    ready: ReadyVariant,
+    comparison_id: str,
+    known: Callable[[Observed], bool],
+    repeats: bool,
+    by_line: bool,
+) -> tuple[Memory, Timeline | None] | None:
+    """The bytes of a long execution, in as few executions as can be; None where they are `known`.
+
+    The first is observed, and is not counted: it is under the same profiler, so that what the next releases
+    of it is seen. One is counted, or two that `repeats` asks for. With `by_line` they are followed as well.
+    Raises Unrepeatable where the two differ.
+    """
+    with _profiled() as profiler:
+        observed = observe(ready)
+        if known(observed):
+            return None
+        # Where it could not be seen, that is said as of a short call.
+        saved = _saved(ready) if observed.saved is None else observed.saved
+        counted = [_by_line(ready, number) for number in range(1 + repeats)]
+    events = _events(profiler)
+    found = [_within(events, *_bounds(profiler, number)) for number in range(len(counted))]
+    sizes = [[size for _, size in each] for each in found]
+    if sizes[0] != sizes[-1]:
+        raise Unrepeatable(f"two executions allocated {sizes[0]} and {sizes[-1]} bytes; expected the same")
+    lines, result = counted[-1]
+    peak, retained = _levels(sizes[-1])
+    memory = Memory(
+        comparison=comparison_id,
+        variant=ready.variant.name,
+        allocated=sum(size for size in sizes[-1] if size > 0),
+        allocations=sum(1 for size in sizes[-1] if size > 0),
+        peak=peak,
+        retained=retained,
+        graph=retained - result,
+        saved=saved,
+        resident=observed.resident,
+        source=SOURCE,
+        executions=len(counted),
+    )
+    if not by_line:
+        return memory, None
+    ends = _ends(profiler, f"{_LINE}{len(counted) - 1} ")
+    # What the lines name is still held where the last of them ends.
+    held = [event for event in found[-1] if event[0] <= ends[str(len(lines) - 1)]]
+    return memory, Timeline(comparison_id, ready.variant.name, _stretches(lines, held, ends))
+
+
+def _by_line(ready: ReadyVariant, number: int) -> tuple[list[str], int]:
+    """Execute the statement line by line, in ranges of this number; its lines, and bytes new in its result.
+
+    What else the statement names is released inside the ranges, as where it is executed in one piece.
+    """
+    with record_function(f"{_SETUP} {number}"):
+        per_call = ready.set_up_call()
+    lines, names = ready.run_by_line(lambda line: record_function(f"{_LINE}{number} {line}"), dict(per_call))
+    kept = ready.result_of(names)
+    del names
+    with record_function(f"{_DONE} {number}"):
+        return lines, _result_bytes(kept, ready.x)
+
+
+def _bounds(profiler: profile, number: int) -> tuple[int, int]:
+    """When the setup of an execution of this number ended, and when it was done."""
+    return _ends(profiler, f"{_SETUP} ")[str(number)], _ends(profiler, f"{_DONE} ")[str(number)]
+
+
+def _within(events: list[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
+    return [event for event in events if begin < event[0] <= end]
+
+
 # What is asked of the counters: bytes asked for since the start, their number, live now, and most live.
 _ALLOCATED = "requested_bytes.all.allocated"
 _ALLOCATIONS = "allocation.all.allocated"
@@ -93,7 +164,7 @@ class _Counted(NamedTuple):
     result: int
 
 
-def _counted(ready: _Execution, accelerator: Accelerator) -> _Counted:
+def _counted(ready: Executable, accelerator: Accelerator) -> _Counted:
     """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted."""
 
     def execute() -> _Counted:
@@ -156,17 +227,6 @@ def measure_call(
     return sum(event for event in events if event > 0), *_levels(events), _saved(call)
 
 
-class _Execution(Protocol):
-    """What can be executed again and again: a variant, or a call."""
-
-    @property
-    def x(self) -> torch.Tensor | None: ...
-
-    def set_up_call(self) -> dict[str, Any]: ...
-
-    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]: ...
-
-
 class _Call:
     """A function in the place of a variant."""
 
@@ -183,7 +243,7 @@ class _Call:
         return [self._function(*per_call.values())]
 
 
-def _repeated(execution: _Execution) -> tuple[list[int], int]:
+def _repeated(execution: Executable) -> tuple[list[int], int]:
     """As `_allocations`, of two executions that agree; raises Unrepeatable where they do not."""
     # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
     _, first, second = (_allocations(execution) for _ in range(3))
@@ -232,7 +292,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _allocations(ready: _Execution) -> tuple[list[int], int]:
+def _allocations(ready: Executable) -> tuple[list[int], int]:
     """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result.
 
     What is made for the statement is made before it, under the same profiler, so that its release by the
@@ -250,17 +310,9 @@ def _result_bytes(kept: list[Any], x: torch.Tensor | None) -> int:
     """Bytes of the storages of a result, other than that of x; 0 where there is no x to tell them from."""
     if x is None:
         return 0
-    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in _tensors(kept)}
+    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors_in(kept)}
     storages.pop(x.untyped_storage().data_ptr(), None)
     return sum(storage.nbytes() for storage in storages.values())
-
-
-def _tensors(kept: Any) -> Iterator[torch.Tensor]:
-    if isinstance(kept, torch.Tensor):
-        yield kept
-    elif isinstance(kept, list | tuple):
-        for each in kept:
-            yield from _tensors(each)
 
 
 def _events(profiler: profile) -> list[tuple[int, int]]:
@@ -277,6 +329,7 @@ def _events(profiler: profile) -> list[tuple[int, int]]:
 
 # The names of ranges in a profile.
 _SETUP = "gradbench setup per call"
+_DONE = "gradbench done"
 _LINE = "gradbench line "
 
 
@@ -301,6 +354,11 @@ def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | N
     events = _events(profiler)
     ends = _ends(profiler, _LINE)
     del held
+    return Timeline(comparison_id, ready.variant.name, _stretches(lines, events, ends))
+
+
+def _stretches(lines: list[str], events: list[tuple[int, int]], ends: dict[str, int]) -> tuple[Stretch, ...]:
+    """The bytes that are live after each event, by the line that it is in; the last has all that is left."""
     live, stretches, at = 0, [], 0
     for number, line in enumerate(lines):
         reached = []
@@ -309,7 +367,7 @@ def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | N
             reached.append(live)
             at += 1
         stretches.append(Stretch(line, tuple(reached)))
-    return Timeline(comparison_id, ready.variant.name, tuple(stretches))
+    return tuple(stretches)
 
 
 def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator) -> Timeline:
@@ -330,39 +388,14 @@ def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Acce
     return Timeline(comparison_id, ready.variant.name, stretches)
 
 
-class _Saved:
-    """Stands in the graph for a saved tensor, so that it can be seen when the graph lets go of it.
-
-    It holds the storage, so that no other takes its address, and not the tensor: an operation that saves
-    its own result would then hold itself, through the result's history, and never be released.
-    """
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self.storage = tensor.untyped_storage()
-        self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        self._place = tensor.storage_offset(), tensor.shape, tensor.stride()
-
-    def unpack(self) -> torch.Tensor:
-        """The tensor again, for a statement that runs backward."""
-        offset, shape, stride = self._place
-        return self._like.set_(self.storage, offset, shape, stride)
-
-
-def _saved(ready: _Execution) -> int:
+def _saved(ready: Executable) -> int:
     """Bytes of the unique storages that graphs keep after the statement, its result still held."""
-    held: weakref.WeakSet[_Saved] = weakref.WeakSet()
-
-    def pack(tensor: torch.Tensor) -> _Saved:
-        saved = _Saved(tensor)
-        held.add(saved)
-        return saved
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, _Saved.unpack):
+    with saving() as held:
         per_call = ready.set_up_call()
         kept = ready.run_and_keep(per_call)
-    storages = {saved.storage.data_ptr(): saved.storage.nbytes() for saved in held}
+    saved = bytes_of(held)
     del kept, per_call
-    return sum(storages.values())
+    return saved
 
 
 def _resident(ready: ReadyVariant) -> int:

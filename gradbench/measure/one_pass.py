@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+import msgspec
+
 from gradbench.measure.lanes import Lane, Stopped
+from gradbench.measure.leave_out import left_out
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.progress import Progress
@@ -164,7 +167,7 @@ class OnePass:
             return Task(comparison, 0.0), timeout
         known = [each for each in self._visits() if each.comparison == comparison.id]
         task = Task(
-            comparison,
+            self._without_what_is_known(comparison),
             seconds,
             calls=self._calls(known),
             check=len(known) < CHECKED_VISITS,
@@ -180,6 +183,14 @@ class OnePass:
 
     def _visits(self) -> list[Visit]:
         return [] if self._run.results is None else self._run.results.visits
+
+    def _without_what_is_known(self, comparison: Comparison) -> Comparison:
+        """The comparison without the variants that execute the same as others of its, and need no clock."""
+        known = frozenset() if self._run.results is None else left_out(comparison, self._run.results)
+        if not known:
+            return comparison
+        kept = tuple(each for each in comparison.variants if each.name not in known)
+        return msgspec.structs.replace(comparison, variants=kept)
 
     def _calls(self, known: list[Visit]) -> dict[str, int]:
         """The calls of a batch by variant, from the latest visit of the same comparison."""

@@ -12,7 +12,7 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Comparison
 from gradbench.record.results import BATCH_SECONDS
 from gradbench.record.user_file import FileFacts
-from gradbench.record.visits import Failure, Figure, Kernels, Memory, Timeline, Visit
+from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -120,6 +120,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Memory, Timeline, Kernels, Figure,
-    Observation, Failure,
+    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory, Timeline, Kernels,
+    Figure, Observation, Failure,
 ]  # fmt: skip

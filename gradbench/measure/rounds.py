@@ -97,15 +97,15 @@ def calibrated(
 
 def _calls(ready: ReadyVariant, batch_seconds: float) -> int:
     # One call more tells a long one from one that loaded a library when it was checked.
-    if ready.once >= LONG_SECONDS and _one_call(ready) >= LONG_SECONDS:
+    if ready.took >= LONG_SECONDS and _one_call(ready) >= LONG_SECONDS:
         return 1
     return calibrate(partial(run_batch, ready), batch_seconds)
 
 
 def _one_call(ready: ReadyVariant) -> float:
     """Seconds of one call, the least that is known."""
-    ready.once = min(ready.once, timed(lambda each, n: each.long_batch("wall")(n), ready, 1) / 1e9)
-    return ready.once
+    ready.took = min(ready.took, timed(lambda each, n: each.long_batch("wall")(n), ready, 1) / 1e9)
+    return ready.took
 
 
 def take_cpu_rounds(
@@ -116,7 +116,7 @@ def take_cpu_rounds(
     Raises VariantFailed.
     """
     place = next(place for place, ready in enumerate(variants) if ready.variant.role == "baseline")
-    seconds = variants[place].once
+    seconds = variants[place].took
     if calls[place] == 1 and LONG_SECONDS <= seconds < _SURELY_LONG:
         seconds = _one_call(variants[place])
     if calls[place] > 1 or seconds < LONG_SECONDS:

@@ -14,7 +14,7 @@ from gradbench.errors import RequestError
 from gradbench.extension import choose
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
-from gradbench.record.plan import Comparison, Plan, Request
+from gradbench.record.plan import PRICE, Comparison, Plan, Request
 from gradbench.record.user_file import FileFacts
 
 # Executions of a variant in a visit at least: check, calibration, and five rounds of a call and the one
@@ -62,7 +62,13 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     return UserModel(file, plan, request, max(visits.values()), sum(visits.values()))
 
 
+# Seconds of a call on the work that the price of the controls is measured on; rough.
+_PRICE = 5e-3
+
+
 def _call(comparison: Comparison, facts: FileFacts) -> float:
+    if comparison.workload == PRICE:
+        return _PRICE
     return facts.forward if comparison.part == "evaluation" else facts.step
 
 

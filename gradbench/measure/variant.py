@@ -15,7 +15,7 @@ import torch
 
 from gradbench.measure.calibration import Batch
 from gradbench.measure.processor_time import CLOCKS, Clock
-from gradbench.record.plan import Comparison, Variant
+from gradbench.record.plan import PRICE, Comparison, Variant
 
 # What of a user's file a variant may read. All else in it is its own affair.
 READ_OF_FILE = ("model", "x", "call", "loss")
@@ -115,7 +115,7 @@ class ReadyVariant:
     Attributes:
         batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
             runs before each call, and is not in them.
-        once: seconds of the first execution, cold as it may have been; 0 before there was one.
+        took: seconds of its first execution, rough and cold as that may have been; 0.0 before.
     """
 
     def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ class ReadyVariant:
         self.batch: Batch = self._make_batch(_BATCH_WITH_SETUP if variant.setup_per_call else _BATCH)
         self._marked: Callable[..., None] | None = None
         self._long: dict[Clock, Batch] = {}
-        self.once = 0.0
+        self.took = 0.0
 
     def _stored(self, code: str) -> set[str]:
         """The names that code makes anew."""
@@ -201,15 +201,14 @@ class ReadyVariant:
 
         Unlike `run` this computes nothing after the statement.
         """
-        names = self._execute(dict(per_call))
-        return [eval(part, names) for part in self._parts]
+        return self.result_of(self._execute(dict(per_call)))
 
     def run_and_hold(self) -> tuple[Any, bool]:
         """As `run`; also whether what the variant promises holds."""
-        per_call = self.set_up_call()
+        names = self.set_up_call()
         started = time.perf_counter()
-        names = self._execute(per_call)
-        self.once = time.perf_counter() - started
+        self._execute(names)
+        self.took = time.perf_counter() - started
         return self._result(names), not self.variant.holds or bool(eval(self.variant.holds, names))
 
     def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
@@ -221,18 +220,25 @@ class ReadyVariant:
     def _result(self, names: dict[str, Any]) -> Any:
         return eval(self.variant.result, names) if self.variant.result else None
 
-    def run_by_line(self, within: Callable[[int], AbstractContextManager[Any]]) -> tuple[list[str], Any]:
+    def run_by_line(
+        self, within: Callable[[int], AbstractContextManager[Any]], per_call: dict[str, Any] | None = None
+    ) -> tuple[list[str], dict[str, Any]]:
         """Execute the statement line by line, each within a context of its own.
 
-        Returns the lines (a block is one), and what must be held for the result to live on.
+        Returns the lines (a block is one), and what must be held for the result to live on. With `per_call`
+        it goes on from what `set_up_call` made.
         """
-        names = self.set_up_call()
+        names = self.set_up_call() if per_call is None else per_call
         lines = [ast.unparse(node) for node in ast.parse(self.variant.statement).body]
         codes = [compile(line, f"<{self.variant.name}, line {i}>", "exec") for i, line in enumerate(lines)]
         for number, code in enumerate(codes):
             with within(number):
                 exec(code, names)
         return lines, names
+
+    def result_of(self, names: dict[str, Any]) -> list[Any]:
+        """As `run_and_keep` returns, of the names that the statement left."""
+        return [eval(part, names) for part in self._parts]
 
     def run_probe(self) -> Any:
         """Execute the probe; return the grad mode that it saw."""
@@ -275,6 +281,9 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
 
     Where they come from a `file` of the user's it is what that file defines for gradbench to read.
     """
+    # Beside the file's own work stands some of gradbench's.
+    if comparison.workload == PRICE:
+        file = ""
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
     return {name: value for name, value in names.items() if name in READ_OF_FILE or not file}
 

@@ -202,15 +202,13 @@ class Worker:
         return dict(self._files[comparison.prepare])
 
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
-        from gradbench.measure.memory import follow, measure_memory
+        from gradbench.measure.counting import Counting
 
-        for ready in variants:
-            if ready.variant.role == "empty" or not ready.variant.counted:
-                continue
+        counting = Counting(comparison, variants, self._accelerator)
+        for ready in counting.variants:
             try:
-                self.say(measure_memory(ready, comparison.id, self._accelerator))
-                if comparison.timeline and ready.variant.role in ("baseline", "method"):
-                    self.say(follow(ready, comparison.id, self._accelerator))
+                for record in counting.of(ready):
+                    self.say(record)
             except Exception as error:
                 self._fail(comparison, ready.variant.name, "memory", error)
                 if self._broken:

@@ -16,6 +16,8 @@ from gradbench.record.metric import Metric
 STATEMENT = "statement"
 # The workload of a model of the user's, in parts.
 USER_MODEL = "model"
+# What the controls cost on other work, measured beside a model of the user's.
+PRICE = "price"
 
 
 FLUSH = "flush.zero_()"

@@ -1,9 +1,9 @@
 """The records of a run, and their file of JSON Lines.
 
-The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Memory,
-Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time a run
-came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory
-in bytes, never scaled.
+The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Execution,
+Memory, Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time
+a run came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in
+bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Plan, Request
 from gradbench.record.visits import (
+    Execution,
     Failure,
     Figure,
     Kernels,
@@ -106,7 +107,8 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
-    Header, PassStart, Visit, Memory, Timeline, Kernels, Figure, Observation, Failure, Look, PassEnd, RunEnd
+    Header, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look,
+    PassEnd, RunEnd,
 ]  # fmt: skip
 
 
@@ -125,6 +127,7 @@ class Results:
     header: Header
     passes: list[PassStart] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
     kernels: list[Kernels] = field(default_factory=list)
@@ -163,6 +166,8 @@ class Results:
         """Take in one more record."""
         if isinstance(record, Visit):
             self.visits.append(record)
+        elif isinstance(record, Execution):
+            self.executions.append(record)
         elif isinstance(record, Memory):
             self.memory.append(record)
         elif isinstance(record, Timeline):

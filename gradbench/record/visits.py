@@ -104,6 +104,8 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
         source: where the exact figures come from.
         peak_blocks: as `peak`, in the blocks that the allocator gave, which are larger than what was asked
             for; None where there are none.
+        same_as: the variant that these bytes were counted of, which executes the same; empty for its own.
+        executions: how many executions agree in the exact figures; of one, nothing shows that they repeat.
     """
 
     comparison: str
@@ -117,6 +119,27 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
     resident: int | None
     source: str
     peak_blocks: int | None = None
+    same_as: str = ""
+    executions: int = 2
+
+
+class Execution(msgspec.Struct, frozen=True, tag="execution", omit_defaults=True):
+    """What one execution of a variant is, beside the control itself; known where a call is long.
+
+    Attributes:
+        seconds: of one execution, rough.
+        same_as: the first variant that executes the same, the baseline before others; empty where that is
+            itself, or where its execution could not be observed.
+        operators: those that torch dispatched; None where they could not be observed.
+        declared: it was not observed; its code, or the table of methods, says what it executes.
+    """
+
+    comparison: str
+    variant: str
+    seconds: float
+    same_as: str = ""
+    operators: int | None = None
+    declared: bool = False
 
 
 class Stretch(msgspec.Struct, frozen=True):

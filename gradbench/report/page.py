@@ -12,12 +12,13 @@ import msgspec
 
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
+from gradbench.analyse.bounds import bound_in_words, executions_in_words
 from gradbench.analyse.claims import VERDICTS, counted
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.net import LEAST_LOOPS
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.user_model import UserFile
-from gradbench.record.plan import Comparison, Variant
+from gradbench.record.plan import USER_MODEL, Comparison, Variant
 from gradbench.record.results import Header
 from gradbench.report import devices, guide, sections, template
 from gradbench.report.snippet import snippet
@@ -52,6 +53,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         own=own,
         snippet=snippet if own is None else partial(_snippet_of_user_file, own),
         verdict=_verdict,
+        executions_in_words=executions_in_words,
         by_id={each.id: each for each in comparisons},
         measured={each.workload for each in comparisons},
         kinds=_kinds(comparisons),
@@ -88,6 +90,8 @@ def _left_out(analysis: Analysis) -> dict[str, str]:
 
 def _snippet_of_user_file(own: UserFile, comparison: Comparison, variant: Variant) -> str:
     """A variant's code without the user's file, which the page shows once."""
+    if comparison.workload != USER_MODEL:
+        return snippet(comparison, variant)
     shown = msgspec.structs.replace(comparison, prepare=f"# {own.name} stands here, as shown below")
     return snippet(shown, variant)
 
@@ -123,6 +127,10 @@ def _glance(analysis: Analysis) -> dict[str, Any]:
 
 def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
     """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
+    if variant.bound is not None:
+        return bound_in_words(variant.bound)
+    if variant.time is None and variant.execution is not None and variant.execution.same_as:
+        return f"not timed: the same execution as {variant.execution.same_as}"
     if variant.verdict == "no time of its own":
         return "not distinguishable from an empty loop"
     if variant.role == "twin_own_buffer" and comparison.moved is not None:

@@ -38,17 +38,19 @@ def _break_even(operations: int) -> Workload:
     )
 
 
+ELEMENTWISE = Workload(
+    name="elementwise",
+    title="one multiplication, x * 2",
+    shows="The control in place, around the smallest piece of work: where its price weighs most.",
+    purpose="Keep one tensor out of the graph",
+    work="{x} * 2.0",
+    answer="x * 2.0",
+    pointwise=True,
+    filling=FILLING,
+)
+
 WORKLOADS = (
-    Workload(
-        name="elementwise",
-        title="one multiplication, x * 2",
-        shows="The control in place, around the smallest piece of work: where its price weighs most.",
-        purpose="Keep one tensor out of the graph",
-        work="{x} * 2.0",
-        answer="x * 2.0",
-        pointwise=True,
-        filling=FILLING,
-    ),
+    ELEMENTWISE,
     Workload(
         name="chain",
         title="a chain of three operations, exp(sin(x²))",

@@ -1,17 +1,25 @@
 """What is measured of a model of the user's: its evaluation under every method, its training in parts.
 
 These rows are made for one file, and stand in no table: what the file defines as `model`, `x`, `call` and
-`loss` is what they compute with.
+`loss` is what they compute with. Beside them stands the price of the controls, on work that is none of the
+file's.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from gradbench.define.methods import BASELINE, methods
+from gradbench.define.workloads.pointwise import ELEMENTWISE
 from gradbench.define.workloads.workload import Alternative, Workload
-from gradbench.record.plan import USER_MODEL
+from gradbench.record.plan import PRICE, USER_MODEL
 
 NAME = USER_MODEL
+EVALUATION = "evaluation"
+
+# Elements of float32 whose buffers no last cache of a processor holds, so that the control is entered cold,
+# as it is between two calls of a model.
+BEYOND_CACHES = 4_000_000
 
 _DOCS = "https://docs.pytorch.org/docs/stable/"
 # In each variant, so that nothing is added to the names of the file: its functions look them up there.
@@ -34,7 +42,7 @@ def evaluation(file: str, facts: str, calls: bool, roundings: float) -> Workload
     """
     return Workload(
         name=NAME,
-        part="evaluation",
+        part=EVALUATION,
         title=f"{file}: evaluation",
         shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.",
         leaf=f"{_LEAF}.eval()",
@@ -43,6 +51,20 @@ def evaluation(file: str, facts: str, calls: bool, roundings: float) -> Workload
         work=_called(calls, "{x}"),
         normwise=True,
         roundings=roundings,
+    )
+
+
+def price() -> Workload:
+    """What the controls add in place: those that are entered around work, on a single operation."""
+    return replace(
+        ELEMENTWISE,
+        name=PRICE,
+        part=ELEMENTWISE.name,
+        title=f"price of the controls, on other work: {ELEMENTWISE.title}",
+        shows="What a control adds in place, beyond the caches: it bounds what it adds to a long call.",
+        purpose="",
+        methods=(BASELINE, *(each.name for each in methods() if each.disables)),
+        sizes={"large": BEYOND_CACHES},
     )
 
 

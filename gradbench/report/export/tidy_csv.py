@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "workload", "method", "size", "numel", "device", "dtype", "metric", "unit",
-    "value", "low", "high", "ratio", "ratio_low", "ratio_high", "passes",
+    "value", "low", "high", "ratio", "ratio_low", "ratio_high", "passes", "same_as",
 )  # fmt: skip
 
 
 def rows(summary: RunSummary) -> Iterator[dict[str, object]]:
-    """A row for each variant and metric; seconds, bytes and numbers, never scaled; None where unknown."""
+    """A row for each variant and metric; seconds, bytes and numbers, never scaled; None where unknown.
+
+    A figure that was measured of another variant, which executes the same, names it in `same_as`.
+    """
     for each in summary.comparisons:
         for variant in each.variants:
             for metric in metrics_of(summary, each):
@@ -40,6 +43,7 @@ def _row(each: ComparisonSummary, variant: VariantSummary, metric: Metric) -> di
         "metric": metric.name,
         "unit": metric.unit,
         "value": found.value,
+        "same_as": found.same_as or None,
     }
     if found.interval is not None:
         row |= {"low": found.interval.low, "high": found.interval.high, "passes": found.interval.count}

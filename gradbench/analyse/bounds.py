@@ -1,0 +1,140 @@
+"""What is known of a variant that was not timed, since another one executes the same.
+
+The two differ by the control alone. What a control adds in place was measured on other work, and bounds what
+it can add to a long call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gradbench import format
+from gradbench.analyse.model import Bound, ComparisonSummary, Finding, VariantSummary
+from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.record.interval import Interval
+from gradbench.record.plan import PRICE
+from gradbench.record.visits import Execution
+
+# By method the seconds that it adds in place, from the least to the most.
+Prices = Mapping[str, tuple[float, float]]
+
+
+def with_bounds(
+    comparisons: Sequence[ComparisonSummary], executions: Iterable[Execution]
+) -> tuple[ComparisonSummary, ...]:
+    """The comparisons, with what is known of those variants that another one was timed in the place of."""
+    known = {(each.comparison, each.variant): each for each in executions}
+    if not known:
+        return tuple(comparisons)
+    prices = _prices(comparisons)
+    return tuple(
+        replace(
+            each,
+            variants=tuple(
+                _with_bound(each, variant, known.get((each.comparison.id, variant.name)), prices)
+                for variant in each.variants
+            ),
+        )
+        for each in comparisons
+    )
+
+
+def _prices(comparisons: Iterable[ComparisonSummary]) -> Prices:
+    """What each control adds in place, by its interval; the baseline adds nothing."""
+    found: dict[str, tuple[float, float]] = {}
+    for each in comparisons:
+        for variant in each.methods if each.comparison.workload == PRICE else ():
+            ends = variant.extra
+            if variant.role == "baseline":
+                found[variant.name] = (0.0, 0.0)
+            elif ends is not None and ends.low is not None and ends.high is not None:
+                found[variant.name] = (ends.low, ends.high)
+    return found
+
+
+def _with_bound(
+    each: ComparisonSummary, variant: VariantSummary, execution: Execution | None, prices: Prices
+) -> VariantSummary:
+    if execution is None:
+        return variant
+    variant = replace(variant, execution=execution)
+    timed = each.variant(execution.same_as)
+    if variant.role != "method" or timed is None or timed.time is None:
+        return variant
+    if variant.time is not None or variant.log_ratios or variant.failures:
+        return variant
+    bound = Bound(timed.name, timed.label, _apart(variant.name, timed.name, prices), timed.time.mean)
+    small = bound.share is not None and bound.share < SAME_MARGIN
+    return replace(variant, time=timed.time, bound=bound, verdict="bounded" if small else "cannot tell")
+
+
+def _apart(one: str, other: str, prices: Prices) -> float | None:
+    """The seconds that two controls can differ by at most; None where the price of one is not known."""
+    if one not in prices or other not in prices:
+        return None
+    (low, high), (least, most) = prices[one], prices[other]
+    return max(high - least, most - low)
+
+
+def bound_in_words(bound: Bound) -> str:
+    """What the verdict says: the largest difference that is left open, in a call of so long."""
+    if bound.seconds is None or bound.share is None:
+        return f"cannot tell: executes the same as {bound.label}; what the control adds is not known"
+    within = f"at most {format.seconds(bound.seconds)} of {format.seconds(bound.of)}"
+    words = "no difference that matters" if bound.share < SAME_MARGIN else "cannot tell"
+    return f"{words}: {within}, {format.percent(bound.share)}"
+
+
+def bounded_finding(each: ComparisonSummary, prices: Sequence[ComparisonSummary]) -> Finding | None:
+    """Which methods execute the same as one that was timed, and what that bounds; None where none does."""
+    found = [
+        (variant, variant.bound)
+        for variant in each.methods
+        if variant.verdict == "bounded" and variant.bound is not None
+    ]
+    if not found:
+        return None
+    _, worst = max(found, key=lambda pair: pair[1].seconds or 0.0)
+    names = ", ".join(variant.label for variant, _ in found)
+    timed = ", ".join(dict.fromkeys(bound.label for _, bound in found))
+    added = [
+        f"{variant.label} {_added(variant.extra)}"
+        for price in prices
+        for variant in price.methods
+        if variant.role == "method" and variant.extra is not None
+    ]
+    where = ", ".join(
+        f"{price.comparison.title.partition(': ')[2]} at {price.comparison.numel:,} elements"
+        for price in prices
+    )
+    part = each.comparison.title.partition(": ")[2]
+    return Finding(
+        f"In {part}, the same execution as {timed}, but for the control: {names}; {bound_in_words(worst)}.",
+        f"They were not timed on the model. What a control adds in place was measured on {where}: "
+        f"{', '.join(added)}.",
+    )
+
+
+def _added(extra: Interval) -> str:
+    ends = f" ({format.seconds(extra.low)} to {format.seconds(extra.high)})" if extra.low is not None else ""
+    return f"{format.seconds(extra.mean)}{ends}"
+
+
+def executions_in_words(each: ComparisonSummary) -> str:
+    """Which variants are the same execution, by what, and whose bytes stand for whose; empty for none."""
+    sentences = []
+    seen = [variant for variant in each.variants if variant.execution and variant.execution.same_as]
+    for declared, how in ((False, "by the operators that they dispatch"), (True, "by their code")):
+        pairs = [
+            f"{variant.name} as {variant.execution.same_as}"
+            for variant in seen
+            if variant.execution is not None and variant.execution.declared is declared
+        ]
+        if pairs:
+            sentences.append(f"The same execution, {how}: {', '.join(pairs)}.")
+    if any(variant.memory is not None and variant.memory.same_as for variant in each.variants):
+        sentences.append("Bytes of the same execution were counted once.")
+    if any(variant.memory is not None and variant.memory.executions == 1 for variant in each.variants):
+        sentences.append("They are of one execution, since it is long: that they repeat is not shown.")
+    return " ".join(sentences)

@@ -1,0 +1,161 @@
+"""The bytes of a comparison: of each variant or, where calls are long, once for each distinct execution."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+
+import msgspec
+
+from gradbench.define.methods import methods
+from gradbench.measure.clock import Accelerator
+from gradbench.measure.execution import Observed, observe
+from gradbench.measure.leave_out import LONG
+from gradbench.measure.memory import follow, measure_long, measure_memory
+from gradbench.measure.variant import ReadyVariant
+from gradbench.record.plan import USER_MODEL, Comparison
+from gradbench.record.visits import Execution, Memory, Timeline
+
+# Of calls that are longer, in seconds, it is worth an execution to know what they execute.
+OBSERVED_FROM = 1e-3
+# Of calls that are longer, in seconds, bytes are counted once for what executes the same.
+COUNTED_ONCE_FROM = 20e-3
+
+
+class Counting:
+    """Tells of the variants of one comparison what they execute, and what that does to memory.
+
+    Attributes:
+        variants: those that have bytes to count, in the order in which they are to be asked for.
+    """
+
+    def __init__(
+        self, comparison: Comparison, variants: Sequence[ReadyVariant], accelerator: Accelerator | None
+    ) -> None:
+        self._comparison = comparison
+        self._accelerator = accelerator
+        self._alike = _Alike(comparison)
+        self._memory: dict[str, Memory] = {}
+        self.variants = [each for each in variants if each.variant.role != "empty" and each.variant.counted]
+        # What a model of the user's does at the baseline, the others do as well, or more.
+        self._call = 0.0
+        if comparison.workload == USER_MODEL:
+            self._call = next((each.took for each in variants if each.variant.role == "baseline"), 0.0)
+        if self._call > OBSERVED_FROM:
+            self.variants.sort(key=self._alike.place)
+
+    def of(self, ready: ReadyVariant) -> Iterator[Execution | Memory | Timeline]:
+        """The records of one variant. Raises what the statement raises, Unrepeatable and Uncounted."""
+        if self._call <= OBSERVED_FROM:
+            yield from self._counted(ready)
+        elif self._call <= COUNTED_ONCE_FROM:
+            yield self._alike.observed(ready, observe(ready))
+            yield from self._counted(ready)
+        elif self._accelerator is not None:
+            execution = self._alike.observed(ready, observe(ready))
+            yield execution
+            yield from [self._copied(execution)] if self._is_known(execution) else self._counted(ready)
+        else:
+            yield from self._of_long(ready)
+
+    def _is_known(self, execution: Execution) -> bool:
+        """Whether the bytes of another variant stand for those of this execution."""
+        return execution.same_as in self._memory
+
+    def _of_long(self, ready: ReadyVariant) -> Iterator[Execution | Memory | Timeline]:
+        declared = self._alike.declared(ready) if self._call > LONG else None
+        if declared is not None and self._is_known(declared):
+            yield declared
+            yield self._copied(declared)
+            return
+        made: list[Execution] = []
+
+        def known(observed: Observed) -> bool:
+            made.append(self._alike.observed(ready, observed))
+            return self._is_known(made[0])
+
+        try:
+            counted = measure_long(
+                ready, self._comparison.id, known, repeats=self._call <= LONG, by_line=self._followed(ready)
+            )
+        finally:
+            # What was seen is told, whatever else fails.
+            yield from made
+        if counted is None:
+            yield self._copied(made[0])
+            return
+        memory, timeline = counted
+        self._memory[ready.variant.name] = memory
+        yield memory
+        if timeline is not None:
+            yield timeline
+
+    def _counted(self, ready: ReadyVariant) -> Iterator[Memory | Timeline]:
+        memory = measure_memory(ready, self._comparison.id, self._accelerator)
+        self._memory[ready.variant.name] = memory
+        yield memory
+        if self._followed(ready):
+            yield follow(ready, self._comparison.id, self._accelerator)
+
+    def _followed(self, ready: ReadyVariant) -> bool:
+        return self._comparison.timeline and ready.variant.role in ("baseline", "method")
+
+    def _copied(self, execution: Execution) -> Memory:
+        memory = self._memory[execution.same_as]
+        return msgspec.structs.replace(memory, variant=execution.variant, same_as=execution.same_as)
+
+
+class _Alike:
+    """Which variants of a comparison execute the same, of those that have been asked for so far."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self._places = {each.name: place for place, each in enumerate(comparison.variants)}
+        self._first: dict[Hashable, str] = {}
+        self._found: dict[str, Execution] = {}
+
+    def place(self, ready: ReadyVariant) -> tuple[bool, int]:
+        """To sort by: the baseline is before the others, and these are in the order of the plan."""
+        return ready.variant.role != "baseline", self._places[ready.variant.name]
+
+    def observed(self, ready: ReadyVariant, observed: Observed) -> Execution:
+        """What a variant executes, as it was observed."""
+        name = ready.variant.name
+        first = name
+        if observed.signature is not None:
+            first = self._first.setdefault(observed.signature, name)
+        # The check may have been the first call of its kind, and watching takes time: the lesser is nearer.
+        return self._keep(
+            Execution(
+                comparison=self._comparison.id,
+                variant=name,
+                seconds=min(ready.took, observed.seconds),
+                same_as="" if first == name else first,
+                operators=observed.operators,
+            )
+        )
+
+    def declared(self, ready: ReadyVariant) -> Execution | None:
+        """What a variant executes by its code, or by the table of methods; None where neither says it."""
+        variant, comparison = ready.variant, self._comparison
+        other = ""
+        if variant.role in ("twin", "twin_own_buffer"):
+            other = comparison.baseline.name
+        elif not comparison.alternatives:
+            other = next((each.entered_as for each in methods() if each.name == variant.name), "")
+        found = self._found.get(other)
+        if found is None:
+            return None
+        return self._keep(
+            Execution(
+                comparison=comparison.id,
+                variant=variant.name,
+                seconds=ready.took,
+                same_as=found.same_as or found.variant,
+                operators=found.operators,
+                declared=True,
+            )
+        )
+
+    def _keep(self, execution: Execution) -> Execution:
+        self._found[execution.variant] = execution
+        return execution

@@ -1,0 +1,224 @@
+"""What a variant really executes, as torch's dispatcher and its graph show it.
+
+Variants that dispatch the same operators on the same kinds of tensors, keep the same for a backward and leave
+the same kind of result are one execution, but for the control itself. What a dispatch mode cannot see, as
+compiled code, is an execution of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psutil
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Executable(Protocol):
+    """What can be executed again and again: a variant, or a call."""
+
+    @property
+    def x(self) -> torch.Tensor | None: ...
+
+    def set_up_call(self) -> dict[str, Any]: ...
+
+    def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]: ...
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One execution, as it was observed.
+
+    Attributes:
+        signature: equal for what is the same execution; None where the dispatcher could not be watched.
+        operators: how many were dispatched; None as there.
+        seconds: that it took, the watching included.
+        saved: bytes of the unique storages that graphs keep afterwards, the result held; None where the
+            statement works under no hook, as torch.func does.
+        resident: growth of the process's resident set over it, the result held.
+    """
+
+    signature: Hashable | None
+    operators: int | None
+    seconds: float
+    saved: int | None
+    resident: int
+
+
+def observe(execution: Executable) -> Observed:
+    """Execute once and watch what is dispatched and saved; what is made for the call is made unwatched.
+
+    Where one of the two cannot be watched it is executed without. Raises what the statement raises then.
+    """
+    if not _compiles():
+        with contextlib.suppress(Exception):
+            operators = _Operators()
+            observed = _observed(execution, operators)
+            # What took its time without any operator worked where no mode sees it, as a CUDA graph does.
+            if operators.seen:
+                return observed
+    with contextlib.suppress(Exception):
+        return _observed(execution, None)
+    return _unwatched(execution)
+
+
+def _compiles() -> bool:
+    """Whether something was compiled in this process: under a dispatch mode it would run uncompiled."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and bool(dynamo.counters["frames"])
+
+
+class _Operators(TorchDispatchMode):  # type: ignore[misc]
+    """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them.
+
+    Attributes:
+        paused: what is dispatched is ours, and not the statement's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Hashable] = []
+        self.paused = False
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to keep the compiler out of it torch would import all of it, which takes a second."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.paused:
+            self.seen.append((str(func), _kind(args), _kind(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+
+def _kind(value: Any) -> Hashable:
+    """What an operator may decide by: of a tensor all but its values and its flag, of a number its value."""
+    if isinstance(value, torch.Tensor):
+        strides = value.stride() if value.layout == torch.strided else ()
+        return tuple(value.shape), strides, value.dtype, value.device, value.layout
+    if isinstance(value, list | tuple):
+        return tuple(_kind(each) for each in value)
+    if isinstance(value, dict):
+        return tuple((name, _kind(each)) for name, each in sorted(value.items()))
+    if value is None or isinstance(value, bool | int | float | complex | str):
+        return type(value), repr(value)
+    if isinstance(value, torch.dtype | torch.device | torch.layout | torch.memory_format):
+        return str(value)
+    return type(value).__name__
+
+
+class SavedTensor:
+    """Stands in the graph for a saved tensor, so that it can be seen when the graph lets go of it.
+
+    It holds the storage, so that no other takes its address, and not the tensor: an operation that saves
+    its own result would then hold itself, through the result's history, and never be released.
+    """
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.storage = tensor.untyped_storage()
+        self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        self._place = tensor.storage_offset(), tensor.shape, tensor.stride()
+
+    def unpack(self) -> torch.Tensor:
+        """The tensor again, for a statement that runs backward."""
+        offset, shape, stride = self._place
+        return self._like.set_(self.storage, offset, shape, stride)
+
+
+@contextmanager
+def saving(
+    noted: Callable[[torch.Tensor], object] = lambda _: None,
+    unwatched: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+) -> Iterator[weakref.WeakSet[SavedTensor]]:
+    """See what is saved for a backward: the set holds what graphs still keep.
+
+    Args:
+        noted: hears each tensor that is saved.
+        unwatched: a context for what is done here to save and to restore it.
+    """
+    held: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
+
+    def pack(tensor: torch.Tensor) -> SavedTensor:
+        with unwatched():
+            noted(tensor)
+            saved = SavedTensor(tensor)
+        held.add(saved)
+        return saved
+
+    def unpack(saved: SavedTensor) -> torch.Tensor:
+        with unwatched():
+            return saved.unpack()
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield held
+
+
+def bytes_of(held: weakref.WeakSet[SavedTensor]) -> int:
+    """Bytes of the unique storages among what graphs keep."""
+    return sum({each.storage.data_ptr(): each.storage.nbytes() for each in held}.values())
+
+
+def _observed(execution: Executable, operators: _Operators | None) -> Observed:
+    @contextmanager
+    def unwatched() -> Iterator[None]:
+        if operators is not None:
+            operators.paused = True
+        try:
+            yield
+        finally:
+            if operators is not None:
+                operators.paused = False
+
+    process = psutil.Process()
+    packed: list[Hashable] = []
+    with saving(lambda tensor: packed.append(_kind(tensor)), unwatched) as held:
+        per_call = execution.set_up_call()
+        before = process.memory_info().rss
+        started = time.perf_counter()
+        with operators or contextlib.nullcontext():
+            kept = execution.run_and_keep(per_call)
+        seconds = time.perf_counter() - started
+        resident = process.memory_info().rss - before
+    saved = bytes_of(held)
+    signature = None
+    if operators is not None:
+        # A backward that retains its graph dispatches and saves as one that does not: what is still kept
+        # tells them apart.
+        results = tuple(_kind_of_result(each, execution.x) for each in tensors_in(kept))
+        signature = tuple(operators.seen), tuple(packed), saved, results
+    return Observed(signature, None if operators is None else len(operators.seen), seconds, saved, resident)
+
+
+def _unwatched(execution: Executable) -> Observed:
+    process = psutil.Process()
+    per_call = execution.set_up_call()
+    before = process.memory_info().rss
+    started = time.perf_counter()
+    kept = execution.run_and_keep(per_call)
+    seconds = time.perf_counter() - started
+    resident = process.memory_info().rss - before
+    del kept, per_call
+    return Observed(None, None, seconds, None, resident)
+
+
+def _kind_of_result(tensor: torch.Tensor, x: torch.Tensor | None) -> Hashable:
+    """What holding a result means: its history, and whose storage it is on."""
+    on_x = x is not None and tensor.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    flags = tensor.requires_grad, tensor.is_leaf, tensor.is_inference(), tensor.grad_fn is not None
+    return _kind(tensor), flags, on_x
+
+
+def tensors_in(kept: Any) -> Iterator[torch.Tensor]:
+    """The tensors in lists and tuples."""
+    if isinstance(kept, torch.Tensor):
+        yield kept
+    elif isinstance(kept, list | tuple):
+        for each in kept:
+            yield from tensors_in(each)

@@ -1,0 +1,47 @@
+"""Which variants of a model of the user's need no timing, since another one is the same execution."""
+
+from __future__ import annotations
+
+from gradbench.record.plan import PRICE, USER_MODEL, Comparison
+from gradbench.record.results import Results
+
+# Of calls that are longer, in seconds, what a control adds in place is far below what is called the same.
+LEFT_OUT_FROM = 5e-3
+# Calls that are longer, in seconds, are executed as seldom as the figures allow.
+LONG = 0.3
+
+
+def left_out(comparison: Comparison, results: Results) -> frozenset[str]:
+    """The variants of a comparison that need no timing: each executes the same as one that is timed.
+
+    Of methods those whose price in place the plan measures, and of calls beyond LONG all. The twin is timed
+    always. Of runs that observed no executions, and of other workloads, none.
+    """
+    if comparison.workload != USER_MODEL:
+        return frozenset()
+    seen = {each.variant: each for each in results.executions if each.comparison == comparison.id}
+    roles = {each.name: each.role for each in comparison.variants}
+    # One that fell out cannot stand for others.
+    fallen = {each.variant for each in results.failures if each.comparison == comparison.id and each.number}
+    priced = priced_in(results)
+    return frozenset(
+        name
+        for name, each in seen.items()
+        if each.same_as
+        and each.same_as in seen
+        and each.same_as not in fallen
+        and (
+            (roles.get(name) == "method" and each.seconds > (LEFT_OUT_FROM if name in priced else LONG))
+            or (roles.get(name) == "twin_own_buffer" and each.seconds > LONG)
+        )
+    )
+
+
+def priced_in(results: Results) -> frozenset[str]:
+    """The methods whose price in place the plan measures."""
+    return frozenset(
+        variant.name
+        for comparison in results.header.plan.comparisons
+        if comparison.workload == PRICE
+        for variant in comparison.variants
+    )
