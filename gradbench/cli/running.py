@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from gradbench.cli.folders import new_folder, newest
 from gradbench.cli.messages import columns, say
 from gradbench.cli.options import (
     DEVICES,
+    Command,
     ProcessOptions,
     device_option,
     dtype_option,
@@ -37,8 +40,8 @@ if TYPE_CHECKING:
     from gradbench.record.plan import Request
     from gradbench.record.results import Header, Options, Results
 
-# A budget that holds fewer passes than this gives wide intervals.
-SCARCE = 10
+# A budget that holds fewer visits of a comparison than this gives wide intervals.
+SCARCE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +103,18 @@ class ModelOptions(Measuring):
     file: Path
 
 
+def preset_option(default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--preset",
+        type=click.Choice(list(BUDGETS)),
+        default=default,
+        show_default=True,
+        help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
+    )
+
+
 @click.command()
-@click.option(
-    "--preset",
-    type=click.Choice(list(BUDGETS)),
-    default="standard",
-    show_default=True,
-    help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
-)
+@preset_option("standard")
 @workload_option("Only this workload; several times or with commas for more.")
 @method_option("Only this method; the baseline is always measured.")
 @size_option("small, medium, large, a number of elements (1e6), or a sweep (1:1e7).")
@@ -154,10 +161,11 @@ def run(asked: RunOptions) -> None:
     _finish(results.path, asked)
 
 
-_SHARED = {field.name for field in fields(Measuring)}
+_SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 
 
 @click.command(params=[each for each in run.params if each.name in _SHARED])
+@preset_option("quick")
 @click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
 @takes(ModelOptions)
 def model(asked: ModelOptions) -> None:
@@ -174,13 +182,14 @@ def model(asked: ModelOptions) -> None:
     from gradbench.record.results import new_folder as expect_new_folder
 
     check_extensions()
-    file = asked.file
+    file, began = asked.file, time.monotonic()
     if asked.resume:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, _steering(goal, asked.jobs, progress), user_model.plan, file)
+            steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
+            results = runs.resume(folder, steering, user_model.plan, file)
     else:
         from gradbench.record.plan import Request
 
@@ -189,17 +198,18 @@ def model(asked: ModelOptions) -> None:
             expect_new_folder(asked.output)
         wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
         user_model = _look(asked, wanted, asked.threads)
-        _warn_of_few_passes(user_model, goal)
+        _warn_of_few_visits(user_model, goal)
         options = asked.recorded(_timeout(asked, user_model))
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
         command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
-            order = runs.Order(user_model.request, options, command, user_model.plan, file)
-            results = runs.start(folder, order, _steering(goal, asked.jobs, progress))
+            order = runs.Order(user_model.request, options, command, user_model.plan, file, user_model.least)
+            steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
+            results = runs.start(folder, order, steering)
     _finish(results.path, asked)
 
 
-def _steering(goal: Goal, jobs: int | None, progress: Progress) -> Steering:
+def _steering(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
     """What ends a run, and what shows its progress."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
@@ -210,7 +220,7 @@ def _steering(goal: Goal, jobs: int | None, progress: Progress) -> Steering:
         found = find_open(results, len(LOOKS))
         return Undecided(found.by_comparison, found.says)
 
-    return Steering(goal, worst_precision, undecided, jobs, progress)
+    return Steering(goal, worst_precision, undecided, jobs, progress, spent)
 
 
 def _resumed(asked: Measuring) -> tuple[Path, Header]:
@@ -239,15 +249,19 @@ def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
     if given("timeout"):
         return asked.timeout
     # A visit of a large model takes as long as it takes; what is rough is taken five times.
-    return min(max(asked.timeout, 5 * user_model.visit), 86_400.0)
+    return min(max(asked.timeout, 5 * user_model.longest), 86_400.0)
 
 
-def _warn_of_few_passes(user_model: UserModel, goal: Goal) -> None:
-    if goal.budget is not None and user_model.one_pass * SCARCE > goal.budget:
+def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
+    first = next(iter(user_model.least.values()))
+    if goal.budget is not None and first * SCARCE > goal.budget:
+        # Bytes take as long again.
+        enough = math.ceil(2 * SCARCE * sum(user_model.least.values()) / 10) * 10
         say(
             "note",
-            f"a pass takes about {user_model.one_pass:.0f} s here, so few fit into {goal.budget:g} s and "
-            "intervals will be wide; give a longer --budget, a smaller x, or fewer methods by --method",
+            f"a visit of the first comparison takes about {first:.0f} s here, so fewer than {SCARCE} fit into "
+            f"{goal.budget:g} s and intervals will be wide; --budget {enough} would do, or a smaller x, or "
+            "fewer methods by --method",
         )
 
 

@@ -13,9 +13,10 @@ REPORT_SECONDS = 6.0
 class Pace:
     """Seconds since a run began, and those that its budget leaves."""
 
-    def __init__(self, goal: Goal) -> None:
+    def __init__(self, goal: Goal, spent: float = 0.0) -> None:
+        """Begin now, with so many seconds spent already."""
         self._goal = goal
-        self._began = time.monotonic()
+        self._began = time.monotonic() - spent
 
     def elapsed(self) -> float:
         """Seconds since the run began."""

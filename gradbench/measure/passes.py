@@ -43,7 +43,7 @@ class Passes:
         self.measured = measured
         self.steering = steering
         self.progress = steering.progress
-        self.pace = Pace(steering.goal)
+        self.pace = Pace(steering.goal, steering.spent)
         self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.expected)
         alone = any(each.device != "cpu" for each in measured.plan.comparisons)
         self.places = places(steering.jobs, measured.options.threads, alone)

@@ -37,6 +37,7 @@ class Steering:
         undecided: what is open so far; asked at each of the LOOKS.
         jobs: passes side by side; None for one per free core.
         progress: hears how far the run is.
+        spent: seconds of the budget that what came before the run has taken.
     """
 
     goal: Goal
@@ -44,3 +45,4 @@ class Steering:
     undecided: Callable[[Results], Undecided] = lambda _: Undecided()
     jobs: int | None = 1
     progress: Progress = Progress()  # noqa: RUF009 -- has no state
+    spent: float = 0.0
