@@ -165,6 +165,21 @@ def test_what_a_method_is_entered_as_is_a_method_before_it():
         assert not each.entered_as or names.index(each.entered_as) < place
 
 
+def test_without_a_check_the_baseline_is_executed_once_more_for_its_seconds(tmp_path, monkeypatch):
+    built = Worker._build
+
+    def unchecked(self, comparison):
+        made = built(self, comparison)
+        for ready in made:
+            ready.took = 0.0
+        return made
+
+    monkeypatch.setattr(Worker, "_build", unchecked)
+    found = counted(tmp_path, monkeypatch, NETS["batches"], observed=0.0, once=0.0, long=0.0)
+    assert all(each.seconds > 0 for each in found.Execution.values())
+    assert found.Execution["evaluation", "no_grad_prebuilt"].declared
+
+
 def test_short_calls_are_not_watched(tmp_path, monkeypatch):
     monkeypatch.setattr(counting, "observe", lambda *_: pytest.fail("watched"))
     found = counted(tmp_path, monkeypatch, NETS["batches"], observed=math.inf, once=math.inf)
