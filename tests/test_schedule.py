@@ -183,8 +183,7 @@ def test_what_can_be_timed_already_is_chosen_among():
 
 
 def test_a_visit_that_does_not_fit_is_not_planned():
-    expected = {IDS[0]: 500.0}
-    schedule = Schedule(PLAN, GOAL, expected=expected)
+    schedule = Schedule(PLAN, GOAL, calls={IDS[0]: 125.0})
     planned = set(itertools.chain.from_iterable(
         (each.comparison.id for each in schedule.next(100.0, 1)) for _ in range(3)
     ))  # fmt: skip

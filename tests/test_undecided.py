@@ -9,7 +9,7 @@ from synthetic import results
 from gradbench.analyse import stats
 from gradbench.analyse.spending import AT_END, AT_LOOKS, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
-from gradbench.analyse.undecided import IN_REACH, find_open
+from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.record.plan import Request
 from gradbench.record.visits import Look, RunEnd
 
@@ -28,7 +28,7 @@ def test_nothing_is_open_where_every_method_is_told_apart_or_the_same():
 
 def test_a_verdict_that_a_few_more_visits_would_give_is_open_in_full():
     made = results({"no_grad": 1.7, "tracked": 1.3, "detach": 1.02}, passes=6, scatter=0.02, request=ONE)
-    assert opened(made) == 1.0
+    assert opened(made) >= OF_VERDICT
 
 
 def test_what_the_rest_of_the_budget_cannot_decide_is_worth_less_than_what_it_can():
@@ -37,21 +37,22 @@ def test_what_the_rest_of_the_budget_cannot_decide_is_worth_less_than_what_it_ca
         [opened(results({}, scatter=scatter, request=ONE, seed=seed)) for seed in range(20)]
         for scatter in (0.011, 0.3)
     )
-    assert statistics.median(near) == 1.0
-    assert 0 < statistics.median(far) < 0.5
+    assert statistics.median(near) >= OF_VERDICT
+    assert 0 < statistics.median(far) < OF_VERDICT
     assert IN_REACH > 1
 
 
 def test_a_noise_floor_that_hides_differences_is_open():
     # The methods are told apart whatever the noise of the twin.
     clear = {"no_grad": 4.0, "tracked": 3.0, "detach": 5.0}
-    assert opened(results(clear, passes=12, scatter=0.02, request=ONE)) > 0
+    assert opened(results(clear, passes=12, scatter=0.02, request=ONE)) == pytest.approx(OF_FLOOR, rel=0.9)
     assert opened(results(clear, passes=12, scatter=0.001, request=ONE)) == 0.0
 
 
 def test_two_passes_leave_everything_open_and_one_says_so_too():
     for passes in (1, 2):
-        assert opened(results({"no_grad": 1.7}, passes=passes, request=ONE)) == 1.0
+        assert opened(results({"no_grad": 1.7}, passes=passes, request=ONE)) >= OF_VERDICT
+    assert OF_CLAIM == 1.0 > max(OF_FLOOR, OF_VERDICT)
 
 
 def test_a_claim_opens_the_comparisons_that_it_waits_for():

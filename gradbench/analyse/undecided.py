@@ -18,6 +18,8 @@ from gradbench.record.results import Results
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
 # What would take so many times the visits made so far, or fewer, is as well worth them as anything else.
 IN_REACH = 3.0
+# What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
+OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ def find_open(results: Results, looks: int) -> Open:
             by_claims.setdefault(id, []).append(more)
     found = {}
     for each in summary.comparisons:
-        times = [*_times(each), *by_claims.get(each.comparison.id, ())]
-        found[each.comparison.id] = max((_worth(one) for one in times), default=0.0)
+        claims = by_claims.get(each.comparison.id, ())
+        found[each.comparison.id] = max([*_worths(each), *(OF_CLAIM * _in_reach(one) for one in claims)])
     asked = [each for each in judgements if each.verdict != "not measured"]
     decided = sum(each.verdict != "unresolved" for each in asked)
     left = sum(each > 0 for each in found.values())
@@ -49,8 +51,8 @@ def find_open(results: Results, looks: int) -> Open:
     return Open(found, says)
 
 
-def _worth(times: float) -> float:
-    """What an open question is worth that so many times the visits made would decide."""
+def _in_reach(times: float) -> float:
+    """How near an open question is that so many times the visits made would decide: 1 or less."""
     return 1.0 if times <= IN_REACH else IN_REACH / times
 
 
@@ -65,17 +67,18 @@ def _asked(judgement: Judgement, passes: int) -> Iterator[tuple[str, float]]:
                 yield id, 1 + case.passes / passes
 
 
-def _times(each: ComparisonSummary) -> Iterator[float]:
-    """How many times the visits made would settle the floor, and the verdicts, of a comparison."""
+def _worths(each: ComparisonSummary) -> Iterator[float]:
+    """What is open of the floor, and of the verdicts, of a comparison; at least 0.0."""
+    yield 0.0
     if not each.has_baseline:
         return
     if each.floor is None:
-        yield 1.0
+        yield OF_CLAIM
     elif each.floor > WANTED_FLOOR:
-        yield (each.floor / WANTED_FLOOR) ** 2
+        yield OF_FLOOR * _in_reach((each.floor / WANTED_FLOOR) ** 2)
     for variant in each.methods:
         if variant.verdict == "cannot tell":
-            yield _verdict_takes(variant)
+            yield OF_VERDICT * _in_reach(_verdict_takes(variant))
 
 
 def _verdict_takes(variant: VariantSummary) -> float:

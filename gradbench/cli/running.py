@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from gradbench.record.plan import Request
     from gradbench.record.results import Header, Options, Results
 
-# A budget that holds fewer visits of a comparison than this gives wide intervals.
-SCARCE = 5
+# Seconds of wall time of a quick look at a model.
+MODEL_BUDGET = 55.0
+# A budget that holds fewer calls of a model than this leaves something out.
+SCARCE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,12 @@ class ModelOptions(Measuring):
     """What `model` takes."""
 
     file: Path
+
+    def goal(self, preset: str) -> Goal:
+        """As of a run; a quick one may take a minute, since to look at the file is in it."""
+        goal = super().goal(preset)
+        quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
+        return replace(goal, budget=MODEL_BUDGET) if quick else goal
 
 
 def preset_option(default: str) -> Callable[[Command], Command]:
@@ -203,7 +211,7 @@ def model(asked: ModelOptions) -> None:
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
         command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
-            order = runs.Order(user_model.request, options, command, user_model.plan, file, user_model.least)
+            order = runs.Order(user_model.request, options, command, user_model.plan, file, user_model.calls)
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
     _finish(results.path, asked)
@@ -253,15 +261,14 @@ def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
 
 
 def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
-    first = next(iter(user_model.least.values()))
+    first = next(iter(user_model.calls.values()))
     if goal.budget is not None and first * SCARCE > goal.budget:
-        # Bytes take as long again.
-        enough = math.ceil(2 * SCARCE * sum(user_model.least.values()) / 10) * 10
+        enough = math.ceil(SCARCE * sum(user_model.calls.values()) / 10) * 10
         say(
             "note",
-            f"a visit of the first comparison takes about {first:.0f} s here, so fewer than {SCARCE} fit into "
-            f"{goal.budget:g} s and intervals will be wide; --budget {enough} would do, or a smaller x, or "
-            "fewer methods by --method",
+            f"a call of the model takes about {first:.2g} s here, so {goal.budget:g} s hold few of them: "
+            f"some variants may be left out, and intervals are wide; --budget {enough} would do, or a "
+            "smaller x, or fewer methods by --method",
         )
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant
+from gradbench.measure.protocol import Check
 from gradbench.measure.variant import ReadyVariant, expected_answer
 from gradbench.record.plan import Comparison, Variant
-
-# What is checked: flags and modes alone, where this run has checked the same code before; values against the
-# baseline's as well; and those against NumPy's.
-Check = Literal["flags", "values", "answers"]
 
 
 def build(
@@ -42,8 +39,9 @@ def build(
     # The results of all are held against those of a baseline that is then thrown away. Were the
     # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
     variant, baseline = comparison.baseline, None
+    in_full = check in ("values", "answers")
     try:
-        if check != "flags":
+        if in_full:
             baseline = check_variant(ReadyVariant(variant, shared), comparison)
             hold_against_numpy(baseline, variant)
     except Exception as error:
@@ -57,10 +55,9 @@ def build(
         y = None
         try:
             ready = ReadyVariant(variant, shared)
-            y = check_variant(ready, comparison, values=check != "flags")
-            if check == "flags":
-                pass
-            elif variant.answer is not None:
+            if check != "baseline" or variant.role == "baseline":
+                y = check_variant(ready, comparison, values=in_full)
+            if in_full and variant.answer is not None:
                 hold_against_numpy(y, variant)
             elif y is not None and baseline is not None:
                 check_same(y, baseline, comparison)

@@ -1,7 +1,10 @@
-"""Which variants of a model of the user's need no timing, since another one is the same execution."""
+"""Which variants of a model of the user's need no timing: another is the same execution, or time is short."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from gradbench.define.methods import methods
 from gradbench.record.plan import PRICE, USER_MODEL, Comparison
 from gradbench.record.results import Results
 
@@ -45,3 +48,33 @@ def priced_in(results: Results) -> frozenset[str]:
         if comparison.workload == PRICE
         for variant in comparison.variants
     )
+
+
+def left_out_unseen(comparison: Comparison, call: float) -> frozenset[str]:
+    """As `left_out`, of a comparison whose executions were not observed yet: what the table of methods says.
+
+    `call` is seconds of a call, as far as it is known beforehand; of calls up to LONG none.
+    """
+    if comparison.workload != USER_MODEL or call <= LONG:
+        return frozenset()
+    entered = {each.name for each in methods() if each.entered_as}
+    return frozenset(
+        each.name
+        for each in comparison.variants
+        if each.role == "twin_own_buffer"
+        or (each.role == "method" and not comparison.alternatives and each.name in entered)
+    )
+
+
+def affordable(comparison: Comparison, executions: float) -> Comparison:
+    """The comparison with the variants for which there is time, the baseline before all.
+
+    Args:
+        executions: how many there is time for, of two for each variant.
+    """
+    timed = [each for each in comparison.variants if each.role not in ("baseline", "empty")]
+    kept = {each.name for each in timed[: max(0, int(executions / 2) - 1)]}
+    variants = tuple(
+        each for each in comparison.variants if each.role in ("baseline", "empty") or each.name in kept
+    )
+    return comparison if len(variants) == len(comparison.variants) else replace(comparison, variants=variants)

@@ -12,11 +12,11 @@ from typing import Literal, Protocol
 import msgspec
 
 from gradbench.measure.lanes import Lane, Stopped
-from gradbench.measure.leave_out import left_out
+from gradbench.measure.leave_out import LONG, affordable, left_out, left_out_unseen
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.progress import Progress
-from gradbench.measure.protocol import Finish, Message, Ready, Task, WorkerSettings
+from gradbench.measure.protocol import Check, Finish, Message, Ready, Task, WorkerSettings
 from gradbench.measure.schedule import Schedule
 from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.results import Options, Record, Results
@@ -24,8 +24,7 @@ from gradbench.record.visits import Failure, PassStart, Visit
 
 # A comparison that lost this many visits in a row is not tried again in this run.
 GIVE_UP_AFTER = 3
-# In so many visits of a comparison all that a variant does is checked. Afterwards its flags are: the code and
-# the machine are the same.
+# In so many visits of a comparison results are held against each other, and in the first against NumPy's.
 CHECKED_VISITS = 3
 
 
@@ -35,14 +34,14 @@ class Measured:
 
     Attributes:
         file: of the user's, that the plan is made of.
-        expected: by comparison id seconds that a first visit takes at least, where that is known.
+        calls: by comparison id seconds of a call, where that is known beforehand.
     """
 
     plan: Plan
     request: Request
     options: Options
     file: Path | None
-    expected: Mapping[str, float] = field(default_factory=dict)
+    calls: Mapping[str, float] = field(default_factory=dict)
 
 
 class Run(Protocol):
@@ -163,45 +162,56 @@ class OnePass:
             return None
         self._progress.visiting(self._number, comparison, left)
         seconds, timeout = self._slices[comparison.id], self._run.measured.options.timeout
-        if self._kind == "memory":
-            return Task(comparison, 0.0), timeout
         known = [each for each in self._visits() if each.comparison == comparison.id]
+        call = self._run.measured.calls.get(comparison.id, 0.0)
+        if self._kind == "memory":
+            check: Check = "baseline" if call > LONG else "answers"
+            return Task(self._in_time(comparison, call, left), 0.0, check=check), timeout
         task = Task(
-            self._without_what_is_known(comparison),
+            self._in_time(self._without_what_is_known(comparison, call), call, left),
             seconds,
-            calls=self._calls(known),
-            check=len(known) < CHECKED_VISITS,
+            known=_seconds(known),
+            check=self._check(len(known), call),
             most=None if left is None else max(left, 0.0),
         )
         return task, timeout + 3 * seconds
 
+    def _check(self, visits: int, call: float) -> Check:
+        """How much to check of a comparison after so many visits: the code and the machine stay the same."""
+        if visits == 0:
+            return "answers"
+        if call > LONG:
+            return "baseline"
+        return "values" if visits < CHECKED_VISITS else "flags"
+
+    def _in_time(self, comparison: Comparison, call: float, left: float | None) -> Comparison:
+        """The comparison without the variants for which a long call leaves no time."""
+        if left is None or call <= LONG:
+            return comparison
+        until = left if self.until is None else self.until - self._run.pace.elapsed()
+        return affordable(comparison, until / call)
+
+    def _without_what_is_known(self, comparison: Comparison, call: float) -> Comparison:
+        """The comparison without the variants that execute the same as others of its, and need no clock."""
+        known: frozenset[str] = frozenset()
+        if self._run.results is not None:
+            known = left_out(comparison, self._run.results)
+        known = known or left_out_unseen(comparison, call)
+        kept = tuple(each for each in comparison.variants if each.name not in known)
+        return msgspec.structs.replace(comparison, variants=kept) if known else comparison
+
     def _fits(self, comparison: Comparison, left: float) -> bool:
         """Whether a visit ends in time; without any there is nothing to report."""
+        # Its baseline at least is executed twice.
+        least = 2 * self._run.measured.calls.get(comparison.id, 0.0)
         if self._kind == "memory":
-            return self.until is None or self._run.pace.elapsed() < self.until
+            return self.until is None or self._run.pace.elapsed() + least < self.until
+        if least > 2 * LONG:
+            return least <= left or not self._visits()
         return self._run.schedule.least(comparison) <= left or not self._visits()
 
     def _visits(self) -> list[Visit]:
         return [] if self._run.results is None else self._run.results.visits
-
-    def _without_what_is_known(self, comparison: Comparison) -> Comparison:
-        """The comparison without the variants that execute the same as others of its, and need no clock."""
-        known = frozenset() if self._run.results is None else left_out(comparison, self._run.results)
-        if not known:
-            return comparison
-        kept = tuple(each for each in comparison.variants if each.name not in known)
-        return msgspec.structs.replace(comparison, variants=kept)
-
-    def _calls(self, known: list[Visit]) -> dict[str, int]:
-        """The calls of a batch by variant, from the latest visit of the same comparison."""
-        if not known:
-            return {}
-        wanted = self._run.measured.options.batch_seconds
-        return {
-            name: max(1, round(wanted / variant.seconds))
-            for name, variant in known[-1].variants.items()
-            if variant.seconds > 0 and variant.host is None
-        }
 
     def hear(self, comparison: Comparison, message: Message) -> None:
         """Keep what the process says."""
@@ -221,3 +231,15 @@ class OnePass:
         if self._kind == "memory":
             self._run.counted(comparison)
         self._progress.visited()
+
+
+def _seconds(visits: list[Visit]) -> dict[str, float]:
+    """By variant the seconds per call of the latest visit that timed it; on the CPU, loop included."""
+    found: dict[str, float] = {}
+    for visit in visits[-3:]:
+        found |= {
+            name: each.seconds
+            for name, each in visit.variants.items()
+            if each.seconds > 0 and each.host is None
+        }
+    return found

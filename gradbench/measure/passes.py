@@ -11,6 +11,7 @@ from typing import Literal
 from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import FEWEST_FOR_PRECISION
 from gradbench.measure.lanes import Lane, Stopped, run_lanes
+from gradbench.measure.leave_out import LONG
 from gradbench.measure.one_pass import Measured, OnePass
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
@@ -44,7 +45,7 @@ class Passes:
         self.steering = steering
         self.progress = steering.progress
         self.pace = Pace(steering.goal, steering.spent)
-        self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.expected)
+        self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.calls)
         alone = any(each.device != "cpu" for each in measured.plan.comparisons)
         self.places = places(steering.jobs, measured.options.threads, alone)
         self._open = open_
@@ -123,8 +124,9 @@ class Passes:
         first: list[Callable[[Lane], None]] = []
         if memory:
             if self.measured.file is not None:
-                # Which of its variants need no clock is seen while bytes are counted.
-                self._counted -= {each.id for each in memory}
+                # Which of its variants need no clock is seen while bytes are counted. Where that takes long,
+                # the table of methods has to do.
+                self._counted -= {each.id for each in memory if self.measured.calls.get(each.id, 0.0) <= LONG}
             first.append(lambda lane: self._count(lane, memory))
         # A run of a few workloads asks about them, and not about all that the methods do.
         if self.measured.options.memory and not self.measured.request.workloads and self._todo.observe:

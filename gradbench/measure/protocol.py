@@ -14,6 +14,10 @@ from gradbench.record.results import BATCH_SECONDS
 from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
+# What of the variants is checked: that the baseline runs; flags and modes of all; their results against the
+# baseline's as well; and those against NumPy's.
+Check = Literal["baseline", "flags", "values", "answers"]
+
 
 class Task(msgspec.Struct, frozen=True):
     """One comparison to visit; or, without one, to observe what the methods do.
@@ -21,16 +25,16 @@ class Task(msgspec.Struct, frozen=True):
     Attributes:
         seconds: that its rounds should take.
         file_text: of a file of the user's that is to be looked at, and nothing else.
-        calls: in a batch, by variant, where earlier visits tell; a variant without is calibrated.
-        check: in full; otherwise the flags alone, where this run has checked the same code before.
+        known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
+        check: how much of what the variants do is checked before they are timed.
         most: seconds after which no further round begins, however few there were; None for no limit.
     """
 
     comparison: Comparison | None
     seconds: float
     file_text: str | None = None
-    calls: dict[str, int] = {}
-    check: bool = True
+    known: dict[str, float] = {}
+    check: Check = "answers"
     most: float | None = None
 
 

@@ -83,29 +83,30 @@ def calibrated(
     variants: list[ReadyVariant],
     batch_seconds: float,
     device: clock.DeviceClock | None,
-    known: Mapping[str, int] = {},
+    known: Mapping[str, float] = {},
 ) -> list[int]:
-    """The calls in a batch of each variant; those `known` by name are taken as they are.
+    """The calls in a batch of each variant; where its seconds per call are `known`, no batch is run for them.
 
     Raises VariantFailed.
     """
     if device is None:
-        return [known.get(ready.variant.name) or _calls(ready, batch_seconds) for ready in variants]
+        return [_calls(ready, batch_seconds, known.get(ready.variant.name, 0.0)) for ready in variants]
     wanted = max(batch_seconds, clock.BATCH_SECONDS)
     return [timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
 
 
-def _calls(ready: ReadyVariant, batch_seconds: float) -> int:
-    # One call more tells a long one from one that loaded a library when it was checked.
-    if ready.took >= LONG_SECONDS and _one_call(ready) >= LONG_SECONDS:
-        return 1
+def _calls(ready: ReadyVariant, batch_seconds: float, known: float) -> int:
+    if known > 0:
+        ready.took = known
+        return max(1, round(batch_seconds / known))
+    if not 0 < ready.took < LONG_SECONDS:
+        # It was not executed yet, or may have loaded a library when it was: one call more tells.
+        if ready.took < _SURELY_LONG:
+            taken = timed(lambda each, n: each.long_batch("wall")(n), ready, 1) / 1e9
+            ready.took = min(ready.took or taken, taken)
+        if ready.took >= LONG_SECONDS:
+            return 1
     return calibrate(partial(run_batch, ready), batch_seconds)
-
-
-def _one_call(ready: ReadyVariant) -> float:
-    """Seconds of one call, the least that is known."""
-    ready.took = min(ready.took, timed(lambda each, n: each.long_batch("wall")(n), ready, 1) / 1e9)
-    return ready.took
 
 
 def take_cpu_rounds(
@@ -117,8 +118,6 @@ def take_cpu_rounds(
     """
     place = next(place for place, ready in enumerate(variants) if ready.variant.role == "baseline")
     seconds = variants[place].took
-    if calls[place] == 1 and LONG_SECONDS <= seconds < _SURELY_LONG:
-        seconds = _one_call(variants[place])
     if calls[place] > 1 or seconds < LONG_SECONDS:
         return Rounds(take_rounds(run_batch, variants, calls, span, FEWEST_ROUNDS, dice))
     fewest = next((count for least, count in _FEWER_ROUNDS if seconds >= least), FEWEST_ROUNDS)

@@ -45,7 +45,7 @@ class Order:
 
     Attributes:
         command: as the user gave it.
-        expected: by comparison id seconds that a first visit takes at least, where that is known.
+        calls: by comparison id seconds of a call, where that is known beforehand.
     """
 
     request: Request
@@ -53,7 +53,7 @@ class Order:
     command: str
     plan: Plan | None = None
     file: Path | None = None
-    expected: Mapping[str, float] = field(default_factory=dict)
+    calls: Mapping[str, float] = field(default_factory=dict)
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -77,7 +77,7 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
         path = output / FILENAME
         return Results(path, header), create(path, header)
 
-    return Passes(Measured(plan, request, options, order.file, order.expected), steering, begin, None).go()
+    return Passes(Measured(plan, request, options, order.file, order.calls), steering, begin, None).go()
 
 
 def resume(output: Path, steering: Steering, plan: Plan | None = None, file: Path | None = None) -> Results:

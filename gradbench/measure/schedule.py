@@ -14,7 +14,9 @@ from gradbench.record.visits import Visit
 
 # So many visits each comparison gets before any gets more: of fewer an interval is wide by its few degrees of
 # freedom alone.
-FIRST_VISITS = 6
+FIRST_VISITS = 5
+# Which of them take no longer than this part of the longest.
+FIRST_PART = 0.5
 # A pass takes so many times as long as its process takes to start.
 PASS_PER_START = 8.0
 # What is left of a budget is worth another process where it is so many times what that takes to start.
@@ -42,12 +44,12 @@ class Schedule:
     """
 
     def __init__(
-        self, plan: Plan, goal: Goal, visits: Iterable[Visit] = (), expected: Mapping[str, float] = {}
+        self, plan: Plan, goal: Goal, visits: Iterable[Visit] = (), calls: Mapping[str, float] = {}
     ) -> None:
-        """Go on from these visits. `expected` are seconds of a first visit, by comparison id."""
+        """Go on from these visits. `calls` are seconds of a call where that is known, by comparison id."""
         self._plan = plan
         self._goal = goal
-        self._expected = expected
+        self._calls = calls
         self._scatter = {each.id: Scatter() for each in plan.comparisons}
         self.startup = 2.0
         self._per_pass = max(1, len(plan.comparisons))
@@ -64,7 +66,8 @@ class Schedule:
     def least(self, comparison: Comparison) -> float:
         """Seconds of the shortest visit of a comparison that says anything."""
         known = self._scatter[comparison.id]
-        return known.least if known.visits else self._expected.get(comparison.id, known.least)
+        # Before a first visit: the baseline and another, executed twice.
+        return known.least if known.visits else max(known.least, 4 * self._calls.get(comparison.id, 0.0))
 
     def fixed(self, comparisons: Iterable[Comparison], seconds: float | None) -> list[Share]:
         """Visits of all these, in equal slices: the goal's, or as long as `seconds` in all allow."""
@@ -130,7 +133,8 @@ class Schedule:
         for id, each in self._scatter.items():
             # The start of a process is spent on all of its visits.
             other = each.other + self.startup / self._per_pass
-            best[id] = best_slice(other, each.within, between[id], self._goal.slice)
+            longest = self._goal.slice * (FIRST_PART if each.planned < FIRST_VISITS else 1.0)
+            best[id] = best_slice(other, each.within, between[id], longest)
             missing[id] = max(0, FIRST_VISITS - each.planned)
             around += missing[id] * each.other
         # Of all the time a ninth goes into starting processes.

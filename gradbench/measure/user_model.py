@@ -12,17 +12,14 @@ from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
 from gradbench.extension import choose
-from gradbench.measure.leave_out import LEFT_OUT_FROM
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
 from gradbench.record.plan import PRICE, Comparison, Plan, Request
 from gradbench.record.user_file import FileFacts
 
-# Executions of a variant in a visit of short calls at least: check, calibration, and five rounds of a call and
-# the one before.
+# Executions of a variant in a visit of short calls at least: check, calibration, and five rounds of a call
+# and the one before.
 FEWEST_CALLS = 14
-# Executions of an evaluation that differ, mostly: recorded, recorded and detached, not recorded, and its twin.
-DISTINCT = 4
 
 
 @dataclass(frozen=True)
@@ -34,14 +31,14 @@ class UserModel:
         plan, request: of its run.
         longest: seconds that the longest visit may take, with everything executed as often as short calls
             are; rough.
-        least: by comparison id, seconds of the shortest visit that says anything; rough.
+        calls: by comparison id, seconds of a call; rough.
     """
 
     file: Path
     plan: Plan
     request: Request
     longest: float
-    least: dict[str, float]
+    calls: dict[str, float]
 
 
 def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> UserModel:
@@ -61,17 +58,8 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     request = Request((user_model.NAME,), methods, (), facts.device, facts.result, seed, preset)
     plan = plan_file(file.name, text, facts, request)
     longest = max(len(each.variants) * FEWEST_CALLS * _call(each, facts) for each in plan.comparisons)
-    least = {each.id: _least(each, facts) for each in plan.comparisons}
-    return UserModel(file, plan, request, facts.load + longest, least)
-
-
-def _least(comparison: Comparison, facts: FileFacts) -> float:
-    """Seconds of a visit in which each variant that needs a clock is executed once, and timed once."""
-    call = _call(comparison, facts)
-    variants = len(comparison.variants) - 1
-    if not comparison.alternatives and call > LEFT_OUT_FROM:
-        variants = min(variants, DISTINCT)
-    return facts.load + 2 * variants * call
+    calls = {each.id: _call(each, facts) for each in plan.comparisons}
+    return UserModel(file, plan, request, facts.load + longest, calls)
 
 
 # Seconds of a call on the work that the price of the controls is measured on; rough.

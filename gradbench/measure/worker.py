@@ -38,7 +38,7 @@ import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
-from gradbench.measure.build import Check, build  # noqa: E402
+from gradbench.measure.build import build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
 from gradbench.measure.checks import CheckFailed  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
@@ -46,6 +46,7 @@ from gradbench.measure.faults import fault_of  # noqa: E402
 from gradbench.measure.protocol import (  # noqa: E402
     PROTOCOL,
     Calibrated,
+    Check,
     Finish,
     Message,
     Ready,
@@ -70,10 +71,6 @@ from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison  # noqa: E402
 from gradbench.record.visits import Failure, Visit  # noqa: E402
-
-# In passes beyond this, results are held against the baseline's alone, and not against NumPy's: by then each
-# comparison has been visited, and a tensor of a million elements takes NumPy longer than a visit takes.
-ANSWERED = 3
 
 
 class Worker:
@@ -181,10 +178,7 @@ class Worker:
         self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
         return not self._broken
 
-    def _build(self, comparison: Comparison, in_full: bool) -> list[ReadyVariant]:
-        check: Check = "flags"
-        if in_full:
-            check = "answers" if self._settings.number <= ANSWERED else "values"
+    def _build(self, comparison: Comparison, check: Check) -> list[ReadyVariant]:
         return build(
             comparison,
             check,
@@ -246,7 +240,7 @@ class Worker:
     def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
         device = self._device_clock()
         roles = [ready.variant.role for ready in variants]
-        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.calls), roles)
+        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
         latest = math.inf if task.most is None else started + task.most

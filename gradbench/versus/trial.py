@@ -25,7 +25,7 @@ from typing import Literal
 
 from gradbench import __version__
 from gradbench.errors import EndedEarly, RequestError
-from gradbench.measure.protocol import Ready
+from gradbench.measure.protocol import Check, Ready
 from gradbench.record.lines import SCHEMA, Writer, create
 from gradbench.record.plan import Comparison
 from gradbench.record.results import new_folder
@@ -52,6 +52,10 @@ from gradbench.versus.turns import Partner, SideLost, visit
 
 # A comparison that lost this many visits is not tried again.
 GIVE_UP_AFTER = 3
+
+
+# In later pairs results are held against the baseline's alone: both sides have shown what they compute.
+ANSWERED = 3
 
 
 class Watcher:
@@ -231,7 +235,8 @@ class _Measuring:
             Partner(name, worker, self._options.timeout, self._fail)
             for name, worker in zip(NAMES, pair.workers, strict=True)
         ]
-        found = visit(comparison, partners, self._options, self._dice, self._fallen)
+        check: Check = "answers" if number <= ANSWERED else "values"
+        found = visit(comparison, partners, self._options, self._dice, self._fallen, check)
         if found is not None:
             turns, variants = found
             self._write(PairVisit(number, comparison.id, turns, variants))

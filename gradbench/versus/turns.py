@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence, Set
 
 from gradbench.measure.process import WorkerLost, WorkerProcess
-from gradbench.measure.protocol import Calibrated, Finish, Task, Turn, Turned
+from gradbench.measure.protocol import Calibrated, Check, Finish, Task, Turn, Turned
 from gradbench.record.plan import Comparison
 from gradbench.record.visits import Failure
 from gradbench.versus.records import NAMES, Name, Options, PairTime
@@ -65,6 +65,7 @@ def visit(
     options: Options,
     dice: random.Random,
     fallen: Set[tuple[str, str]],
+    check: Check,
 ) -> tuple[int, dict[str, PairTime]] | None:
     """Have A and B visit a comparison; the turns of each, and by variant its times. Raises SideLost.
 
@@ -72,11 +73,12 @@ def visit(
         partners: A and B.
         dice: draw who begins.
         fallen: comparison and variant of those that are left out; it may grow meanwhile.
+        check: how much both sides check before their first turn.
 
     Returns:
         None where no variant but the calibration task stands on both sides, or one fell out.
     """
-    offers = [each.ask(Task(comparison, 0.0)) for each in partners]
+    offers = [each.ask(Task(comparison, 0.0, check=check)) for each in partners]
     calls = {}
     if all(isinstance(offer, Calibrated) for offer in offers):
         calls = _agreed(comparison, offers, fallen)  # type: ignore[arg-type]
