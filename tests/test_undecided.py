@@ -1,13 +1,12 @@
 """What a run that goes on finds open, and what its looks may spend, on results of known truth."""
 
-import math
 import statistics
 
 import pytest
 from synthetic import results
 
 from gradbench.analyse import stats
-from gradbench.analyse.spending import AT_END, AT_LOOKS, part_at_end, part_at_look
+from gradbench.analyse.spending import AT_END, FIRST, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.record.plan import Request
@@ -85,8 +84,7 @@ def test_all_looks_of_a_run_and_of_those_that_go_on_with_it_spend_the_level_at_m
         made.runs += [RunEnd("budget", 10.0)] * runs
         total += LOOKS * part_at_look(made, LOOKS)
         total += part_at_end(looked(made, 1))
-    assert total == pytest.approx(2 * (AT_END + AT_LOOKS))
-    assert total <= 1.0 + 1e-9
+    assert total == pytest.approx(1.0)
 
 
 def test_the_end_of_a_run_that_looked_before_decides_at_its_part_of_the_level():
@@ -104,6 +102,5 @@ def test_the_end_of_a_run_that_looked_before_decides_at_its_part_of_the_level():
 
 def test_looks_are_stricter_than_the_end():
     made = results({}, passes=3, request=ONE)
-    assert part_at_look(made, LOOKS) < AT_END
-    assert math.isclose(AT_END + AT_LOOKS, 0.5)
+    assert LOOKS * part_at_look(made, LOOKS) < part_at_end(looked(made)) == AT_END * FIRST
     assert stats.FAMILY == 0.01

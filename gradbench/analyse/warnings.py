@@ -37,9 +37,18 @@ def find_warnings(summary: RunSummary) -> Iterator[str]:
 def _few_passes(summary: RunSummary) -> Iterator[str]:
     # To go on would fail in the same way where a comparison has failed in all passes.
     lost = lost_comparisons(summary.results)
-    passes = min(
-        (each.passes for each in summary.comparisons if each.comparison.id not in lost), default=None
-    )
+    waiting = [
+        each.comparison.id
+        for each in summary.comparisons
+        if not each.passes and each.comparison.id not in lost
+    ]
+    if waiting and summary.passes:
+        yield (
+            f"{len(waiting)} of {len(summary.comparisons)} comparisons were not timed, for want of time: "
+            f"{', '.join(waiting)}. " + summary.results.go_on("and a longer --budget")
+        )
+    timed = [each.passes for each in summary.comparisons if each.passes]
+    passes = min(timed, default=0 if waiting else None)
     wanted = 2 * FEW_PASSES * max((each.comparison.every for each in summary.comparisons), default=1)
     if passes is None:
         return

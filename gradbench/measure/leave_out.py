@@ -66,14 +66,24 @@ def left_out_unseen(comparison: Comparison, call: float) -> frozenset[str]:
     )
 
 
-def affordable(comparison: Comparison, executions: float) -> Comparison:
+def not_executed(comparison: Comparison, call: float) -> frozenset[str]:
+    """The variants whose bytes need no execution: of a long call, twins and what the table declares."""
+    twins = {each.name for each in comparison.variants if each.role.startswith("twin")}
+    return left_out_unseen(comparison, call) | twins
+
+
+def affordable(comparison: Comparison, executions: float, free: frozenset[str]) -> Comparison:
     """The comparison with the variants for which there is time, the baseline before all.
 
     Args:
         executions: how many there is time for, of two for each variant.
+        free: variants that need none.
     """
-    timed = [each for each in comparison.variants if each.role not in ("baseline", "empty")]
-    kept = {each.name for each in timed[: max(0, int(executions / 2) - 1)]}
+    kept, left = set(free), int(executions / 2) - 1
+    for each in comparison.variants:
+        if each.role not in ("baseline", "empty") and each.name not in free and left > 0:
+            kept.add(each.name)
+            left -= 1
     variants = tuple(
         each for each in comparison.variants if each.role in ("baseline", "empty") or each.name in kept
     )

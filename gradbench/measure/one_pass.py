@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from gradbench.measure.lanes import Lane, Stopped
-from gradbench.measure.leave_out import LONG, affordable, left_out, left_out_unseen
+from gradbench.measure.leave_out import LONG, affordable, left_out, left_out_unseen, not_executed
 from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.progress import Progress
@@ -166,7 +166,8 @@ class OnePass:
         call = self._run.measured.calls.get(comparison.id, 0.0)
         if self._kind == "memory":
             check: Check = "baseline" if call > LONG else "answers"
-            return Task(self._in_time(comparison, call, left), 0.0, check=check), timeout
+            free = not_executed(comparison, call)
+            return Task(self._in_time(comparison, call, left, free), 0.0, check=check), timeout
         task = Task(
             self._in_time(self._without_what_is_known(comparison, call), call, left),
             seconds,
@@ -184,19 +185,21 @@ class OnePass:
             return "baseline"
         return "values" if visits < CHECKED_VISITS else "flags"
 
-    def _in_time(self, comparison: Comparison, call: float, left: float | None) -> Comparison:
-        """The comparison without the variants for which a long call leaves no time."""
+    def _in_time(
+        self, comparison: Comparison, call: float, left: float | None, free: frozenset[str] = frozenset()
+    ) -> Comparison:
+        """The comparison without the variants for which a long call leaves no time; `free` ones take none."""
         if left is None or call <= LONG:
             return comparison
         until = left if self.until is None else self.until - self._run.pace.elapsed()
-        return affordable(comparison, until / call)
+        return affordable(comparison, until / call, free)
 
     def _without_what_is_known(self, comparison: Comparison, call: float) -> Comparison:
         """The comparison without the variants that execute the same as others of its, and need no clock."""
         known: frozenset[str] = frozenset()
         if self._run.results is not None:
             known = left_out(comparison, self._run.results)
-        known = known or left_out_unseen(comparison, call)
+        known |= left_out_unseen(comparison, call)
         kept = tuple(each for each in comparison.variants if each.name not in known)
         return msgspec.structs.replace(comparison, variants=kept) if known else comparison
 

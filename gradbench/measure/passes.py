@@ -28,7 +28,7 @@ from gradbench.record.results import Record, Results
 from gradbench.record.visits import Failure, Look, PassEnd, RunEnd, Visit
 
 # Bytes are counted within this part of the budget, where calls are so long that it matters.
-MEMORY_PART = 0.5
+MEMORY_PART = 0.65
 
 
 # Opens the results once the first worker has shown its machine.

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from gradbench.measure.goal import Goal
+from gradbench.measure.leave_out import LONG
 from gradbench.measure.variance import SHORTEST_SLICE, Scatter, best_slice
 from gradbench.record.plan import Comparison, Plan
 from gradbench.record.visits import Visit
@@ -65,9 +66,12 @@ class Schedule:
 
     def least(self, comparison: Comparison) -> float:
         """Seconds of the shortest visit of a comparison that says anything."""
-        known = self._scatter[comparison.id]
+        known, call = self._scatter[comparison.id], self._calls.get(comparison.id, 0.0)
+        if known.visits and call > LONG:
+            # Later visits execute the baseline once before their round.
+            return call + known.round
         # Before a first visit: the baseline and another, executed twice.
-        return known.least if known.visits else max(known.least, 4 * self._calls.get(comparison.id, 0.0))
+        return known.least if known.visits else max(known.least, 4 * call)
 
     def fixed(self, comparisons: Iterable[Comparison], seconds: float | None) -> list[Share]:
         """Visits of all these, in equal slices: the goal's, or as long as `seconds` in all allow."""
@@ -100,7 +104,9 @@ class Schedule:
         room = left / passes - self.startup
         chosen: list[Share] = []
         for each in sorted(eligible, key=self._rank(slices)):
-            cost = max(self.least(each), self._scatter[each.id].other + slices[each.id])
+            cost = self.least(each)
+            if self._calls.get(each.id, 0.0) <= LONG:
+                cost = max(cost, self._scatter[each.id].other + slices[each.id])
             if chosen and cost > room:
                 continue
             if cost > left - self.startup and self.least(each) > left - self.startup:

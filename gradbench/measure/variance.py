@@ -29,12 +29,13 @@ class Scatter:
 
     Attributes:
         planned: visits that are made or under way.
+        round: seconds of a round, as of the last visit.
     """
 
     planned: int = 0
     visits: int = 0
     _other: list[float] = field(default_factory=list)
-    _round: float = 0.0
+    round: float = 0.0
     _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
     _twin: list[float] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Scatter:
         self.visits += 1
         # The first visit of a process pays for what it loads; the latest tell what the next will take.
         self._other = [*self._other[-4:], visit.other_seconds]
-        self._round = visit.timed_seconds / max(1, visit.rounds)
+        self.round = visit.timed_seconds / max(1, visit.rounds)
         self._errors.append(visit.error**2 * visit.timed_seconds)
         for name, variant in visit.variants.items():
             if name == "twin":
@@ -63,7 +64,7 @@ class Scatter:
     @property
     def least(self) -> float:
         """Seconds of the shortest visit that says anything."""
-        return self.other + self._round
+        return self.other + self.round
 
     @property
     def within(self) -> float:
