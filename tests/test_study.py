@@ -1,6 +1,7 @@
 """The study of the instrument: its numbers from results whose truth is known, and its page from them."""
 
 import math
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 from matplotlib.text import Text
 from synthetic import ENVIRONMENT
 
+from gradbench.analyse.undecided import Open
+from gradbench.measure.steering import LOOKS
 from gradbench.record.interval import Interval
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import FORMAT, Header, Options, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
-from studies.instrument import analysis, simulation, trials
+from studies.instrument import analysis, clocks, simulation, stopping, trials
+from studies.instrument.clocks import Clocked
 from studies.instrument.findings import _at_least, _cold
 from studies.instrument.order import Carried
 
@@ -215,3 +219,56 @@ def test_a_bias_is_stated_by_the_end_of_its_interval_that_is_nearer_to_none():
     assert _at_least(0.01, 0.03) == 0.01
     assert _at_least(-0.03, -0.02) == 0.02
     assert _at_least(-0.01, 0.03) == 0.0
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    monkeypatch.setattr(stopping, "COMPARISONS", 4)
+    monkeypatch.setattr(stopping, "BUDGET", 60.0)
+
+
+def test_a_simulated_run_that_looks_keeps_to_its_budget_and_visits_everything(small_runs):
+    for design in stopping.DESIGNS:
+        results = stopping.one_run(design, numpy.random.default_rng(2))
+        assert len(results.looks) == (len(LOOKS) if design == "by what is open" else 0)
+        visits = Counter(each.comparison for each in results.visits)
+        assert len(visits) == 4
+        assert min(visits.values()) >= 3
+        spent = sum(each.timed_seconds + each.other_seconds for each in results.visits)
+        starts = stopping.STARTUP * len({each.number for each in results.visits})
+        assert spent + starts == pytest.approx(stopping.BESIDE * stopping.BUDGET, rel=0.15)
+
+
+def test_false_verdicts_of_runs_that_look_are_counted(small_runs, monkeypatch):
+    monkeypatch.setattr(stopping, "find_open", lambda results, looks: Open({}, ""))
+    honest = stopping._some_runs("by what is open", 1, 4)
+    assert not any(each["false"] for each in honest)
+    covered = [one for each in honest for name in each["covered"] for one in each["covered"][name]]
+    assert 0.85 < sum(covered) / len(covered) <= 1.0
+    # A run that calls all different would be seen.
+    monkeypatch.setattr("gradbench.analyse.stats.FAMILY", 1e9)
+    monkeypatch.setattr("gradbench.analyse.summary.floor_of", lambda net: 1e-9)
+    assert all(each["false"] for each in stopping._some_runs("by what is open", 1, 2))
+
+
+def test_how_far_twins_are_off_is_a_root_mean_square_over_processes():
+    found = [
+        Clocked(condition, statement, seed, "a processor", 2e-3, {
+            clock: dict.fromkeys(clocks.ESTIMATORS, off * (-1) ** seed) for clock in ("wall", "thread")
+        })
+        for condition in clocks.CONDITIONS for statement in clocks.STATEMENTS
+        for seed, off in ((1, 0.03), (2, 0.04))
+    ]  # fmt: skip
+    told = analysis.clocks(found)
+    assert told["processes"] == 2
+    assert len(told["rows"]) == len(clocks.CONDITIONS) * len(clocks.STATEMENTS)
+    for row in told["rows"]:
+        assert row["off"]["wall"]["ratio of medians"] == pytest.approx(math.sqrt((9e-4 + 16e-4) / 2))
+
+
+def test_two_clocks_are_read_in_one_process(monkeypatch):
+    monkeypatch.setattr(clocks, "SECONDS", 0.05)
+    found = clocks.observe("alone", 3, "chain, 100 elements")
+    assert found.off.keys() == {"wall", "thread"}
+    assert 1e-7 < found.seconds < 1e-3
+    assert all(abs(off) < 0.7 for each in found.off.values() for off in each.values())

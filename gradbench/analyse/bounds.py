@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gradbench import format
-from gradbench.analyse.model import Bound, ComparisonSummary, Finding, VariantSummary
+from gradbench.analyse.model import Bound, ComparisonSummary, Finding, VariantSummary, Verdict
 from gradbench.analyse.verdicts import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
@@ -62,11 +62,15 @@ def _with_bound(
     timed = each.variant(execution.same_as)
     if variant.role != "method" or timed is None or timed.time is None:
         return variant
-    if variant.time is not None or variant.log_ratios or variant.failures:
+    # One visit before the executions were known shows less than the bound does.
+    if len(variant.log_ratios) > 1 or variant.failures:
         return variant
     bound = Bound(timed.name, timed.label, _apart(variant.name, timed.name, prices), timed.time.mean)
     small = bound.share is not None and bound.share < SAME_MARGIN
-    return replace(variant, time=timed.time, bound=bound, verdict="bounded" if small else "cannot tell")
+    verdict: Verdict = "bounded" if small else "cannot tell"
+    return replace(
+        variant, time=timed.time, ratio=None, extra=None, log_ratios={}, bound=bound, verdict=verdict
+    )
 
 
 def _apart(one: str, other: str, prices: Prices) -> float | None:

@@ -16,6 +16,8 @@ REPORTS = Path("reports/instrument")
 # By name, the module of each part: its `study(data, log)` measures, and writes into the folder `data`.
 PARTS = {
     "simulation": "studies.instrument.simulation",
+    "stopping": "studies.instrument.stopping",
+    "clocks": "studies.instrument.clocks",
     "trials": "studies.instrument.trials",
     "order": "studies.instrument.order",
     "peers": "studies.instrument.peers.study",

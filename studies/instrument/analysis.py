@@ -17,11 +17,14 @@ from scipy.stats import binomtest, spearmanr
 from gradbench.analyse import stats
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.summary import summarise
+from gradbench.measure.processor_time import CLOCKS
 from gradbench.record.interval import Interval
 from gradbench.record.results import Results
 from gradbench.record.visits import Visit
 from studies.files import read_analysis, read_records
+from studies.instrument.clocks import CONDITIONS, ESTIMATORS, SECONDS, STATEMENTS, Clocked, scatter
 from studies.instrument.order import Carried
+from studies.instrument.stopping import Stopped
 from studies.instrument.variants import called_different, named
 
 Table = list[dict[str, Any]]
@@ -286,3 +289,39 @@ def explained(results: Results) -> dict[str, Any]:
         "quiet_error": float(numpy.median(error[~disturbed])),
         "disturbed_error": float(numpy.median(error[disturbed])),
     }
+
+
+def clocks(found: Sequence[Clocked]) -> dict[str, Any]:
+    """How far twins were off by each clock and estimator, for each statement and condition."""
+    off = scatter(found)
+    rows = [
+        {
+            "statement": statement,
+            "condition": condition,
+            "took": float(numpy.median([each.seconds for each in found if each.statement == statement])),
+            "off": {
+                clock: {name: off[condition, statement, clock, name] for name in ESTIMATORS}
+                for clock in CLOCKS
+            },
+        }
+        for statement in STATEMENTS
+        for condition in CONDITIONS
+    ]
+    return {
+        "rows": rows,
+        "estimators": list(ESTIMATORS),
+        "processes": len({each.seed for each in found}),
+        "seconds": SECONDS,
+        "machine": found[0].machine,
+    }
+
+
+def stopping(found: Sequence[Stopped]) -> list[dict[str, Any]]:
+    """What came of each design, with the interval of its false verdicts."""
+    return [
+        {
+            **msgspec.to_builtins(each),
+            "false_between": share_interval(round(each.false * each.runs), each.runs),
+        }
+        for each in found
+    ]

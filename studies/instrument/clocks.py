@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Clocked(msgspec.Struct, frozen=True):
     """What one process says of a statement and its twin.
 
     Attributes:
+        machine: its processor.
         seconds: per call, by the median of processor time.
         off: by clock and estimator, the log-ratio of the twin, which is 0 in truth.
     """
@@ -66,6 +67,7 @@ class Clocked(msgspec.Struct, frozen=True):
     condition: str
     statement: str
     seed: int
+    machine: str
     seconds: float
     off: dict[str, dict[str, float]]
 
@@ -73,6 +75,7 @@ class Clocked(msgspec.Struct, frozen=True):
 def observe(condition: str, seed: int, statement: str) -> Clocked:
     """Time a statement and its twin in turn, in rounds of both clocks."""
     from gradbench.measure.calibration import calibrate
+    from gradbench.measure.environment import observe as observe_machine
     from gradbench.measure.variant import ReadyVariant, prepare
 
     code, numel = STATEMENTS[statement]
@@ -98,7 +101,7 @@ def observe(condition: str, seed: int, statement: str) -> Clocked:
         base, twin = (numpy.log(numpy.maximum(by_role[role], 1e-3)) for role in ("baseline", "twin"))
         off[name] = {each: estimate(twin, base) for each, estimate in ESTIMATORS.items()}
         seconds = float(numpy.exp(numpy.median(base))) / 1e9
-    return Clocked(condition, statement, seed, seconds, off)
+    return Clocked(condition, statement, seed, observe_machine().processor, seconds, off)
 
 
 # Computes on what lies in its caches, and copies what does not.
@@ -154,7 +157,7 @@ def main(condition: str, seed: int) -> None:
         print(msgspec.json.encode(observe(condition, seed, statement)).decode())
 
 
-def scatter(found: list[Clocked]) -> dict[tuple[str, str, str, str], float]:
+def scatter(found: Sequence[Clocked]) -> dict[tuple[str, str, str, str], float]:
     """The root mean square of the twin's log-ratio, by condition, statement, clock and estimator."""
     rows: dict[tuple[str, str, str, str], list[float]] = {}
     for each, clock, name in itertools.product(found, CLOCKS, ESTIMATORS):

@@ -6,12 +6,13 @@ from typing import Any
 
 from gradbench import format
 from gradbench.analyse.model import Finding
+from gradbench.measure.processor_time import LONG_SECONDS
 from gradbench.record.interval import Interval
 
 
 def findings(numbers: dict[str, Any]) -> list[Finding]:
     """One finding for each part of the study, whatever it came to."""
-    parts = (_simulated, _same, _known, _power, _peers, _hidden, _cold)
+    parts = (_simulated, _looks, _same, _clocks, _known, _power, _peers, _hidden, _cold)
     return [part(numbers) for part in parts]
 
 
@@ -34,6 +35,40 @@ def _simulated(numbers: dict[str, Any]) -> Finding:
         f"{sentence}.",
         (f"It fails {failed}. " if rest else "")
         + f"Identical variants are called different in at most {false} of runs.",
+    )
+
+
+def _looks(numbers: dict[str, Any]) -> Finding:
+    looks, alike = numbers["stopping"]
+    low, high = looks["false_between"]
+    covered = looks["covered"].values()
+    return Finding(
+        f"Runs that choose what they measure by what they found have a false verdict in "
+        f"{_percent(looks['false'], 2)} of {looks['runs']:,} simulations ({_percent(low, 2)} to "
+        f"{_percent(high, 2)}); 1 % is allowed.",
+        f"Their 95 % intervals hold the truth in {_percent(min(covered))} to {_percent(max(covered))}. They "
+        f"leave {looks['undecided']:g} verdicts open in the median run. Where every comparison gets the same "
+        f"time {alike['undecided']:g} stay open.",
+    )
+
+
+def _clocks(numbers: dict[str, Any]) -> Finding:
+    own, rows = "median of paired ratios", numbers["clocks"]["rows"]
+
+    def off(condition: str, clock: str, long: bool) -> list[float]:
+        return [
+            row["off"][clock][own]
+            for row in rows
+            if row["condition"] == condition and (row["took"] > LONG_SECONDS) is long
+        ]
+
+    return Finding(
+        f"Beside busy processes identical calls of milliseconds come out "
+        f"{_percent(max(off('busy', 'wall', True)))} apart at worst by the wall clock, and "
+        f"{_percent(max(off('busy', 'thread', True)))} by processor time, which times them.",
+        f"Short calls in two processes side by side, each on a core, differ by "
+        f"{_percent(max(off('side by side', 'wall', False)), 2)} at most, and in one process alone by "
+        f"{_percent(max(off('alone', 'wall', False)), 2)}.",
     )
 
 

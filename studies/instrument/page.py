@@ -10,7 +10,7 @@ from gradbench.analyse.net import LEAST_LOOPS
 from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
 from studies.files import read_records, write_json
-from studies.instrument import analysis, figures, order, simulation, trials
+from studies.instrument import analysis, clocks, figures, order, simulation, stopping, trials
 from studies.instrument.findings import error, findings
 from studies.instrument.peers import study as peers
 from studies.instrument.peers.figures import ENOUGH
@@ -36,6 +36,9 @@ def numbers(data: Path) -> dict[str, Any]:
     identical = read_results(trial("same"))
     return {
         "coverage": read_records(data / simulation.FILENAME, Coverage),
+        "clocks": analysis.clocks(read_records(data / clocks.FILENAME, clocks.Clocked)),
+        "stopping": analysis.stopping(read_records(data / stopping.FILENAME, stopping.Stopped)),
+        "stopping_of": stopping.COMPARISONS,
         "same": analysis.same(identical),
         "known": {name: analysis.known(trial(f"known {name}")) for name in ("10 µs", "50 µs", "250 µs")},
         "power": analysis.power(sorted(data.glob(trials.filename("power *")))),
