@@ -16,7 +16,14 @@ from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
 from gradbench.define.user_model import PRICED_FROM, plan_file
-from gradbench.measure.leave_out import LEFT_OUT_FROM, LONG, left_out
+from gradbench.measure.leave_out import (
+    LEFT_OUT_FROM,
+    LONG,
+    affordable,
+    left_out,
+    left_out_unseen,
+    not_executed,
+)
 from gradbench.record.plan import PRICE, USER_MODEL, Request
 from gradbench.record.visits import Execution, Failure, VariantTime
 from gradbench.report.export.markdown import to_markdown
@@ -116,6 +123,15 @@ def test_a_variant_that_was_timed_has_its_own_time_and_verdict():
     assert (timed.bound, timed.verdict) == (None, "same")
     assert timed.ratio is not None
     assert timed.execution.same_as == "requires_grad_false"
+
+
+def test_one_visit_from_before_the_executions_were_known_yields_to_the_bound():
+    found = made(absent=("no_grad",))
+    visits = [each for each in found.visits if each.comparison == in_plan(found).id]
+    for visit in visits[1:]:
+        del visit.variants["no_grad_decorator"]
+    variant = evaluation(found).variant("no_grad_decorator")
+    assert (variant.verdict, variant.ratio, variant.log_ratios) == ("bounded", None, {})
 
 
 def test_a_variant_that_failed_is_not_answered_by_another():
@@ -290,3 +306,31 @@ def test_nothing_is_left_out_of_runs_that_observed_nothing_and_of_other_workload
     found.add(Execution(each.id, "requires_grad_false", 1.0))
     found.add(Execution(each.id, "no_grad", 1.0, "requires_grad_false"))
     assert left_out(each, found) == set()
+
+
+def test_of_very_long_calls_the_table_of_methods_says_what_needs_no_clock():
+    comparison = in_plan(made(call=2 * LONG))
+    entered = {each.name for each in METHODS if each.entered_as}
+    unseen = left_out_unseen(comparison, 2 * LONG)
+    assert unseen == (entered & {each.name for each in comparison.variants}) | {"twin_own_buffer"}
+    assert left_out_unseen(comparison, LONG) == frozenset()
+    assert not_executed(comparison, 2 * LONG) == unseen | {"twin"}
+    # Alternatives of a part of training are no methods, whatever their names.
+    step = in_plan(made(), "forward")
+    assert left_out_unseen(step, 2 * LONG) == {"twin_own_buffer"}
+
+
+def test_where_time_is_short_the_baseline_comes_first_and_the_others_in_their_order():
+    comparison = in_plan(made())
+    names = [each.name for each in comparison.variants if each.role not in ("baseline", "empty")]
+
+    def kept(executions, free=frozenset()):
+        return [each.name for each in affordable(comparison, executions, free).variants]
+
+    assert kept(2.0) == [each.name for each in comparison.variants if each.role in ("baseline", "empty")]
+    assert set(kept(2.0)) < set(kept(4.0)) < set(kept(8.0))
+    assert names[0] in kept(4.0)
+    assert kept(-1.0) == kept(0.0) == kept(2.0)
+    assert affordable(comparison, 1000.0, frozenset()) is comparison
+    # What takes no time is there, and takes the place of nothing.
+    assert set(kept(4.0, frozenset({names[-1]}))) == {*kept(4.0), names[-1]}
