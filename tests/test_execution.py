@@ -168,8 +168,8 @@ def test_what_a_method_is_entered_as_is_a_method_before_it():
 def test_without_a_check_the_baseline_is_executed_once_more_for_its_seconds(tmp_path, monkeypatch):
     built = Worker._build
 
-    def unchecked(self, comparison):
-        made = built(self, comparison)
+    def unchecked(self, comparison, check):
+        made = built(self, comparison, check)
         for ready in made:
             ready.took = 0.0
         return made

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 
 import pytest
 
@@ -25,9 +26,13 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     assert {each.method for each in results.observations} == {"", *(method.name for method in METHODS)}
     assert {variant.name for each in plan for variant in each.variants} > {method.name for method in METHODS}
     numbers = {visit.number for visit in results.visits}
-    assert {(visit.number, visit.comparison) for visit in results.visits} == {
-        (number, each.id) for number in numbers for each in plan
-    }
+    visits = Counter((visit.number, visit.comparison) for visit in results.visits)
+    assert set(visits.values()) == {1}
+    # A last pass may visit a part; all others have time for everything.
+    by_comparison = Counter(visit.comparison for visit in results.visits)
+    assert by_comparison.keys() == {each.id for each in plan}
+    assert max(by_comparison.values()) - min(by_comparison.values()) <= len(numbers) // 2
+    assert min(by_comparison.values()) >= 2
     page = (folder / "report.html").read_text()
     assert all(f'id="{each.workload}"' in page for each in plan)
     assert "What each method does" in page

@@ -191,7 +191,8 @@ def test_a_run_keeps_to_its_budget_and_uses_it(
     assert took + REPORT_SECONDS >= budget / 2 or complete
     assert results.runs[0].reason == ("passes" if complete else "budget")
     assert set(made.values()) == {1}
-    assert {id for _, id in made} == set(IDS)
+    if budget - REPORT_SECONDS > shortest + 2 * startup:
+        assert {id for _, id in made} == set(IDS)
 
 
 def test_a_budget_gives_the_intervals_degrees_of_freedom_where_five_passes_fit(
@@ -689,7 +690,7 @@ def test_ctrl_c_before_anything_is_measured_writes_nothing(tmp_path, wait_until_
 
 LONG_VISIT = """
 import sys, msgspec, pathlib
-from gradbench.measure import goal as goals, passes, run
+from gradbench.measure import goal as goals, run, steering
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import Options
 plan = msgspec.json.decode(pathlib.Path(sys.argv[1]).read_bytes(), type=Plan)

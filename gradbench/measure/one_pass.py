@@ -133,8 +133,7 @@ class OnePass:
         """The process has imported torch: from now on it stays where it is."""
         if self.lane.processor is not None and self.lane.worker is not None:
             self.lane.worker.bind({self.lane.processor})
-        if self._kind == "time":
-            self._run.schedule.startup = max(0.5, time.monotonic() - self._started)
+        self._run.schedule.startup = max(0.5, time.monotonic() - self._started)
         self._run.opened(ready)
         self._run.write(
             PassStart(
