@@ -14,7 +14,7 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
-from gradbench.measure import devices, one_pass, pace, passes, run
+from gradbench.measure import devices, one_pass, pace, passes, processors, run
 from gradbench.measure import goal as goals
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Finish, Ready
@@ -256,6 +256,7 @@ class _StandIn:
 def workers(monkeypatch):
     """Runs in this test start no process and take no time; the fixture tells what they asked for."""
     stand_in = Workers()
+    monkeypatch.setattr(processors, "WATCHED", 0.0)
     clock = SimpleNamespace(monotonic=lambda: stand_in.now)
     for module, name, other in (
         (passes, "WorkerProcess", stand_in),

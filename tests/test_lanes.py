@@ -93,9 +93,7 @@ def test_passes_side_by_side_visit_everything_once_a_pass(workers, measure_into,
 @pytest.mark.skipif(not processors.can_bind(), reason="a process cannot be bound here")
 def test_a_pass_is_bound_to_the_core_of_its_lane_and_the_file_says_which(workers, measure_into, tmp_path):
     results = measure_into(tmp_path / "run", REQUEST, passes=4, jobs=2)
-    cores = processors.physical_cores()
-    expected = {cores[0], cores[1 % len(cores)]}
-    assert {each.processor for each in results.passes} <= expected
+    assert {each.processor for each in results.passes} <= set(processors.physical_cores())
     assert [{each.processor} for each in results.passes] == workers.bound
 
 
@@ -127,7 +125,8 @@ def test_what_a_run_finds_open_is_looked_for_at_fixed_parts_of_its_budget_and_ke
 ):
     seen = []
 
-    def undecided(results):
+    def undecided(results, session):
+        assert session == 0
         seen.append(workers.now)
         return Undecided({each.id: 0.5 for each in results.header.plan.comparisons}, "half of it")
 
@@ -154,13 +153,52 @@ def test_siblings_count_as_one_core(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "thread_siblings_list").write_text(f"{siblings}\n")
     # What the system does not tell of is a core of its own.
-    assert processors.physical_cores(tmp_path) == [0, 1, 5]
+    assert processors.physical_cores(tmp_path) == {0: {0, 2}, 1: {1, 3}, 5: {5}}
 
 
-@pytest.mark.parametrize(("used", "free"), [([3.0, 4.0], [0, 1]), ([90.0, 4.0], [1]), ([99.0, 80.0], [0, 1])])
-def test_busy_cores_are_left_to_others_unless_all_are_busy(monkeypatch, used, free):
-    monkeypatch.setattr(processors.psutil, "cpu_percent", lambda interval, percpu: used)
-    assert processors.free_cores([0, 1]) == free
+@pytest.fixture
+def cores(monkeypatch):
+    """A machine of so many cores, of which others use so much."""
+
+    def pretend(used, siblings=None, allowed=float("inf")):
+        made = siblings or {number: {number} for number in range(len(used))}
+        monkeypatch.setattr(processors, "physical_cores", lambda: made)
+        monkeypatch.setattr(processors, "quota", lambda: allowed)
+        monkeypatch.setattr(processors.psutil, "cpu_percent", lambda interval, percpu: used)
+
+    return pretend
+
+
+@pytest.mark.skipif(not processors.can_bind(), reason="a process cannot be bound here")
+@pytest.mark.parametrize(
+    ("used", "free"),
+    [([3.0, 4.0], [0, 1]), ([90.0, 4.0], [1]), ([99.0, 80.0], [1, 0]), ([0.0] * 16, [0, 1, 2, 3])],
+)
+def test_busy_cores_are_left_to_others_unless_all_are_busy(cores, used, free):
+    cores(used)
+    assert processors.places(None, 1, False) == free
+    # Whoever asks for one pass gets the freest core.
+    assert processors.places(1, 1, False) == free[:1]
+
+
+@pytest.mark.skipif(not processors.can_bind(), reason="a process cannot be bound here")
+def test_a_busy_sibling_makes_its_core_busy_and_a_quota_limits_the_passes(cores):
+    siblings = {0: {0, 2}, 1: {1, 3}}
+    cores([1.0, 2.0, 95.0, 3.0], siblings)
+    assert processors.places(None, 1, False) == [1]
+    cores([0.0] * 8, allowed=1.5)
+    assert processors.places(None, 1, False) == [0]
+    cores([0.0] * 8, allowed=0.5)
+    assert processors.places(None, 1, False) == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"), [("max 100000\n", float("inf")), ("150000 100000\n", 1.5), ("odd", float("inf"))]
+)
+def test_the_quota_of_a_control_group_is_read(tmp_path, text, allowed):
+    (tmp_path / "cpu.max").write_text(text)
+    assert processors.quota(tmp_path / "cpu.max") == allowed
+    assert processors.quota(tmp_path / "absent") == float("inf")
 
 
 @pytest.mark.parametrize(

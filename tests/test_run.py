@@ -869,3 +869,49 @@ def test_a_run_on_another_gpu_is_another_run(workers, measure_into, tmp_path):
     workers.environment = msgspec.structs.replace(workers.environment, accelerators=(other,))
     with pytest.raises(RequestError, match=r"cuda:0 H100 of .*, driver not known and cuda:0 A100 of "):
         resume(tmp_path / "run", 2)
+
+
+def test_a_run_in_which_no_visit_succeeds_ends_with_its_budget(workers, measure_into, tmp_path):
+    workers.lose = lambda settings, comparison: "died"
+    began = workers.now
+    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(None, 60.0, None, 0.5))
+    assert results.visits == []
+    assert workers.now - began <= 60.0 + workers.startup
+    assert {each.kind for each in results.failures} == {"died", "given up"}
+
+
+def test_a_run_that_has_all_its_visits_says_so_and_what_to_ask_for(workers, measure_into, tmp_path):
+    goal = Goal(None, 5000.0, None, 0.5, visits=3)
+    first = measure_into(tmp_path / "run", REQUEST, goal=goal)
+    assert first.runs[0].reason == "passes"
+    before = (tmp_path / "run" / FILENAME).read_bytes()
+    for again, message in (
+        (goal, "each comparison has the visits that the preset asks for; ask for more with --budget"),
+        (Goal(None, 7.0, None, 0.5), "the budget leaves 1 s, too few for another process"),
+    ):
+        with pytest.raises(RequestError, match=f"nothing to do: {message}"):
+            run.resume(tmp_path / "run", Steering(again))
+    assert (tmp_path / "run" / FILENAME).read_bytes() == before
+
+
+def test_a_preset_that_runs_out_of_time_says_budget(workers, measure_into, tmp_path):
+    goal = Goal(None, 60.0, None, 0.5, visits=500)
+    assert measure_into(tmp_path / "run", REQUEST, goal=goal).runs[0].reason == "budget"
+
+
+def test_what_was_cut_off_before_a_run_came_to_its_end_is_no_interruption(workers, measure_into, tmp_path):
+    measure_into(tmp_path / "run", REQUEST, goal=Goal(None, 40.0, None, 0.5))
+    path = tmp_path / "run" / FILENAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines[:-1] if b"pass_end" not in line))
+    assert read_results(path).interrupted
+    run.resume(tmp_path / "run", Steering(Goal(None, 40.0, None, 0.5)))
+    assert not read_results(path).interrupted
+
+
+def test_bytes_are_counted_within_a_part_of_the_budget(workers, measure_into, tmp_path):
+    workers.around = 10.0
+    results = measure_into(tmp_path / "run", REQUEST, goal=Goal(None, 50.0, None, 0.5))
+    counted = {each.comparison for each in results.memory}
+    assert 0 < len(counted) < len(IDS)
+    assert results.visits

@@ -10,6 +10,7 @@ from gradbench.analyse.spending import AT_END, FIRST, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.record.plan import Request
+from gradbench.record.results import sessions
 from gradbench.record.visits import Look, RunEnd
 
 LOOKS = 6
@@ -44,7 +45,7 @@ def test_what_the_rest_of_the_budget_cannot_decide_is_worth_less_than_what_it_ca
 def test_a_noise_floor_that_hides_differences_is_open():
     # The methods are told apart whatever the noise of the twin.
     clear = {"no_grad": 4.0, "tracked": 3.0, "detach": 5.0}
-    assert opened(results(clear, passes=12, scatter=0.02, request=ONE)) == pytest.approx(OF_FLOOR, rel=0.9)
+    assert 0 < opened(results(clear, passes=12, scatter=0.02, request=ONE)) <= OF_FLOOR
     assert opened(results(clear, passes=12, scatter=0.001, request=ONE)) == 0.0
 
 
@@ -82,7 +83,7 @@ def test_all_looks_of_a_run_and_of_those_that_go_on_with_it_spend_the_level_at_m
     for runs in range(60):
         made = results({}, passes=1, request=ONE)
         made.runs += [RunEnd("budget", 10.0)] * runs
-        total += LOOKS * part_at_look(made, LOOKS)
+        total += LOOKS * part_at_look(LOOKS, runs)
         total += part_at_end(looked(made, 1))
     assert total == pytest.approx(1.0)
 
@@ -100,7 +101,15 @@ def test_the_end_of_a_run_that_looked_before_decides_at_its_part_of_the_level():
     assert not any(part == "slower" and whole != "slower" for whole, part in found)
 
 
+def test_a_run_that_was_stopped_and_gone_on_with_spends_less_at_its_next_end():
+    # Ctrl-C leaves no end in the file; whoever read the report then has seen verdicts.
+    made = results({}, passes=3, request=ONE)
+    made.looks += [Look(0.5, {}, "", 0), Look(0.25, {}, "", 1)]
+    assert part_at_end(made) == AT_END * (1 - FIRST) / 2
+    assert sessions(made) == 2
+
+
 def test_looks_are_stricter_than_the_end():
     made = results({}, passes=3, request=ONE)
-    assert LOOKS * part_at_look(made, LOOKS) < part_at_end(looked(made)) == AT_END * FIRST
+    assert LOOKS * part_at_look(LOOKS, 0) < part_at_end(looked(made)) == AT_END * FIRST
     assert stats.FAMILY == 0.01

@@ -16,6 +16,10 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.visits import Execution
 
+# Seconds that an operator may take longer where a control is in force, beside the price of the control. On
+# tensors that need gradients it took 40 ns longer under no_grad() than on tensors that do not, of 1.2 µs on a
+# slow processor (METHODOLOGY.md, "A model of the user's").
+PER_OPERATOR = 100e-9
 # By method the seconds that it adds in place, from the least to the most.
 Prices = Mapping[str, tuple[float, float]]
 
@@ -65,7 +69,10 @@ def _with_bound(
     # One visit before the executions were known shows less than the bound does.
     if len(variant.log_ratios) > 1 or variant.failures:
         return variant
-    bound = Bound(timed.name, timed.label, _apart(variant.name, timed.name, prices), timed.time.mean)
+    apart = _apart(variant.name, timed.name, prices)
+    if apart is not None:
+        apart += PER_OPERATOR * (execution.operators or 0)
+    bound = Bound(timed.name, timed.label, apart, timed.time.mean)
     small = bound.share is not None and bound.share < SAME_MARGIN
     verdict: Verdict = "bounded" if small else "cannot tell"
     return replace(
@@ -79,6 +86,15 @@ def _apart(one: str, other: str, prices: Prices) -> float | None:
         return None
     (low, high), (least, most) = prices[one], prices[other]
     return max(high - least, most - low)
+
+
+def verdict_in_words(variant: VariantSummary) -> str:
+    """What a table says of a variant: its bound, its verdict, or that there was no time for it."""
+    if variant.bound is not None:
+        return bound_in_words(variant.bound)
+    if variant.time is None and not variant.failures and variant.verdict == "cannot tell":
+        return "not timed"
+    return variant.verdict
 
 
 def bound_in_words(bound: Bound) -> str:

@@ -186,7 +186,9 @@ def _judged(
             logs.append(list(variant.log_ratios.values()) if variant and variant.ratio else [])
         if all(len(values) >= 2 for values in logs):
             tested[place] = (logs[0], logs[1])
-    confidence = 1 - stats.FAMILY / max(1, len(tested))
+    # Runs that looked before their end have spent a part of the level.
+    part = min((side[id].part for side in (old, new) for id in side), default=1.0)
+    confidence = 1 - part * stats.FAMILY / max(1, len(tested))
     reach = math.log1p(margin)
     judged = list(changes)
     for place, (before, after) in tested.items():

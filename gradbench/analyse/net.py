@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -92,13 +92,22 @@ def net_of_loops(comparisons: Iterable[Comparison], visits: Iterable[Visit]) -> 
     by_comparison: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
         by_comparison[visit.comparison].append(visit)
-    # A loop that reads the clock at each turn is another loop, and so is one that waits for a device.
-    kinds: dict[tuple[str, bool], list[Visit]] = defaultdict(list)
+    # A loop that reads the clock at each turn is another loop, by either clock. So is one that waits for a
+    # device.
+    kinds: dict[tuple[str, bool, str], list[Visit]] = defaultdict(list)
     plan = list(comparisons)
     for each in plan:
-        kinds[each.device, _per_call(each)].extend(by_comparison[each.id])
+        for visit in by_comparison[each.id]:
+            kinds[each.device, _per_call(each), visit.clock].append(visit)
     loops = {kind: _loop(same) for kind, same in kinds.items()}
-    return [_net(each, by_comparison[each.id], loops[each.device, _per_call(each)]) for each in plan]
+    return [
+        _net(
+            each,
+            by_comparison[each.id],
+            {clock: loops.get((each.device, _per_call(each), clock), 0.0) for clock in ("wall", "thread")},
+        )
+        for each in plan
+    ]
 
 
 def _per_call(comparison: Comparison) -> bool:
@@ -125,14 +134,14 @@ def _empty(visit: Visit, baseline: VariantTime | None, loop: float) -> VariantTi
     return msgspec.structs.replace(empty, seconds=loop, log_ratio=math.log(loop / baseline.seconds))
 
 
-def _net(comparison: Comparison, visits: list[Visit], loop: float) -> Net:
+def _net(comparison: Comparison, visits: list[Visit], loops_by_clock: Mapping[str, float]) -> Net:
     net = Net(comparison, visits)
     baseline = net.baseline
     # By pass, the log of a variant's time to the empty loop's, from rounds in which the drift has cancelled.
     loops: dict[str, list[float]] = defaultdict(list)
     for visit in visits:
         base = visit.variants.get(baseline)
-        empty = _empty(visit, base, loop)
+        empty = _empty(visit, base, loops_by_clock[visit.clock])
         for name, variant in visit.variants.items():
             if name == "empty":
                 continue

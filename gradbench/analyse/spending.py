@@ -3,13 +3,16 @@
 A run that chooses what to measure by what it has found looks several times, and a difference that is none
 may cross a line at any of them. So the level is spent in parts (Lan and DeMets 1983): most of it by what the
 end of the run decides, a little by the looks before, and the rest by runs that go on with it, half as much by
-each as by the one before. The looks stand at parts of the budget, which no result moves. All parts together
-are the level, so that it bounds the chance of a false verdict whatever the looks make of the order of visits.
+each as by the one before. The looks stand at parts of the budget, which no result moves.
+
+A look decides no verdict. It stops visits of a comparison, at a level so strict that a difference which is
+none seldom gets past it. The end tests again, of as many visits as the looks left it. Simulated runs
+(studies.instrument.stopping) show the rate of false verdicts that comes of both.
 """
 
 from __future__ import annotations
 
-from gradbench.record.results import Results
+from gradbench.record.results import Results, sessions
 
 # Of the level, what the first run may spend; those that go on with it have a half of the rest, a quarter, …
 FIRST = 0.8
@@ -18,18 +21,18 @@ AT_END = 0.875
 
 
 def part_at_end(results: Results) -> float:
-    """The part of the level that the verdicts of a run may spend; all of it where it looked but once."""
+    """The part of the level that the verdicts of a run may spend; all of it where it never looked."""
     if not results.looks:
         return 1.0
-    return AT_END * _of_run(max(0, len(results.runs) - 1))
+    return AT_END * _of_session(max(0, sessions(results) - 1))
 
 
-def part_at_look(results: Results, looks: int) -> float:
-    """The part that one of so many looks may spend, in the run that goes on now."""
-    return (1 - AT_END) * _of_run(len(results.runs)) / looks
+def part_at_look(looks: int, session: int) -> float:
+    """The part that one of so many looks may spend, in a run that goes on with `session` others."""
+    return (1 - AT_END) * _of_session(session) / looks
 
 
-def _of_run(before: int) -> float:
+def _of_session(before: int) -> float:
     """What a run may spend that goes on with so many."""
     part: float = FIRST if before == 0 else (1 - FIRST) * 0.5**before
     return part

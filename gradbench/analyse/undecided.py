@@ -30,9 +30,9 @@ class Open:
     says: str
 
 
-def find_open(results: Results, looks: int) -> Open:
-    """What one of so many looks at a run that goes on finds open, at its part of the level."""
-    summary = summarise(results, part_at_look(results, looks))
+def find_open(results: Results, looks: int, session: int = 0) -> Open:
+    """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
+    summary = summarise(results, part_at_look(looks, session))
     judgements = verdicts(summary)
     by_claims: dict[str, list[float]] = {}
     for judgement in judgements:

@@ -55,12 +55,12 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
     if passes < 2:
         yield (
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
-            + summary.results.go_on(f"--passes {wanted}")
+            + summary.results.go_on_longer(wanted)
         )
     elif passes < FEW_PASSES:
         yield (
             f"Only {passes} passes visited some of this: intervals are wide, and effects of the layout of a "
-            "process are little sampled. " + summary.results.go_on(f"--passes {wanted}")
+            "process are little sampled. " + summary.results.go_on_longer(wanted)
         )
 
 
@@ -69,8 +69,8 @@ def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
-            f"Other processes used {100 * statistics.median(busy):.0f} % of the time of the processors that "
-            "were measured on. Close what can be closed, and measure again."
+            f"Other processes used {100 * statistics.median(busy):.0f} % of the processor time "
+            "while it was measured. Close what can be closed, and measure again."
         )
     stolen = [each.steal for each in readings if each.steal is not None]
     if stolen and float(numpy.mean(stolen)) > 0.01:
@@ -128,7 +128,7 @@ def _noise(summary: RunSummary) -> Iterator[str]:
         yield (
             f"In {len(noisy)} of {len(comparisons)} comparisons identical code may seem to differ by more "
             f"than 2 % (worst: {worst.comparison.id}, {format.difference(worst.floor)}). "
-            + summary.results.go_on(f"--passes {2 * summary.passes}")
+            + summary.results.go_on_longer(2 * summary.passes)
         )
     if summary.farthest_moved is not None:
         where, ratio = summary.farthest_moved

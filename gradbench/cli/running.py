@@ -197,7 +197,7 @@ def model(asked: ModelOptions) -> None:
         user_model = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(folder, steering, user_model.plan, file)
+            results = runs.resume(folder, steering, user_model.plan, file, user_model.calls)
     else:
         from gradbench.record.plan import Request
 
@@ -223,9 +223,8 @@ def _steering(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0
     from gradbench.analyse.undecided import find_open
     from gradbench.measure.steering import LOOKS, Steering, Undecided
 
-    def undecided(results: Results) -> Undecided:
-        # The end of the run is a look as well, with a part of its own.
-        found = find_open(results, len(LOOKS))
+    def undecided(results: Results, session: int) -> Undecided:
+        found = find_open(results, len(LOOKS), session)
         return Undecided(found.by_comparison, found.says)
 
     return Steering(goal, worst_precision, undecided, jobs, progress, spent)

@@ -68,8 +68,9 @@ def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) ->
     try:
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads) and not stop.is_set():
-            next(thread for thread in threads if thread.is_alive()).join(_LOOK_SECONDS)
+        for thread in threads:
+            while thread.is_alive() and not stop.is_set():
+                thread.join(_LOOK_SECONDS)
     finally:
         # After a signal as after an error: nothing is left behind.
         was_stopped = stop.is_set() or any(thread.is_alive() for thread in threads)
@@ -78,6 +79,8 @@ def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) ->
             for lane in lanes:
                 lane.end()
         for thread in threads:
-            thread.join()
+            # One that a signal kept from starting cannot be waited for.
+            if thread.ident is not None:
+                thread.join()
     if raised:
         raise raised[0]

@@ -154,6 +154,7 @@ class OnePass:
         if self._run.lost.get(comparison.id, 0) >= GIVE_UP_AFTER:
             message = f"lost {GIVE_UP_AFTER} visits in a row"
             self._run.write(Failure(self._number, comparison.id, None, "time", "given up", message))
+            self._run.schedule.give_up(comparison)
             return None
         left = self._run.pace.left()
         if left is not None and not self._fits(comparison, left):
@@ -167,8 +168,13 @@ class OnePass:
             check: Check = "baseline" if call > LONG else "answers"
             free = not_executed(comparison, call)
             return Task(self._in_time(comparison, call, left, free), 0.0, check=check), timeout
+        timed = self._in_time(self._without_what_is_known(comparison, call), call, left)
+        if known and not any(each.role == "method" for each in timed.variants):
+            # The seconds of the baseline are known: alone it shows nothing more.
+            self._run.missed(comparison, self._kind)
+            return None
         task = Task(
-            self._in_time(self._without_what_is_known(comparison, call), call, left),
+            timed,
             seconds,
             known=_seconds(known),
             check=self._check(len(known), call),
@@ -181,7 +187,7 @@ class OnePass:
         if visits == 0:
             return "answers"
         if call > LONG:
-            return "baseline"
+            return "warm"
         return "values" if visits < CHECKED_VISITS else "flags"
 
     def _in_time(

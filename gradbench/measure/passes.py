@@ -24,11 +24,13 @@ from gradbench.measure.visitor import visit_each
 from gradbench.record.environment import Environment
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Comparison
-from gradbench.record.results import Record, Results
+from gradbench.record.results import Record, Results, sessions
 from gradbench.record.visits import Failure, Look, PassEnd, RunEnd, Visit
 
-# Bytes are counted within this part of the budget, where calls are so long that it matters.
+# Bytes are counted within this part of the budget.
 MEMORY_PART = 0.65
+# To observe the methods takes a process, and about as long again.
+OBSERVED_WITHIN = 3.0
 
 
 # Opens the results once the first worker has shown its machine.
@@ -62,6 +64,7 @@ class Passes:
         # The comparisons of which bytes are counted, or need not be.
         self._counted = {each.id for each in measured.plan.comparisons}
         self._looks = list(LOOKS)
+        self._session = 0 if old is None else sessions(old)
 
     def go(self) -> Results:
         """Measure. Raises RequestError where nothing can be, and EndedEarly with what is kept."""
@@ -83,6 +86,19 @@ class Passes:
             raise self._ended_early(str(error)) from None
         assert self.results is not None
         return self.results
+
+    def _nothing_to_do(self) -> str:
+        """Why no process was started."""
+        if self.schedule.complete():
+            return (
+                "nothing to do: each comparison has the visits that the preset asks for; ask for more with "
+                "--budget SECONDS"
+            )
+        left = self.pace.left() or 0.0
+        return (
+            f"nothing to do: the budget leaves {max(left, 0.0):.0f} s, too few for another process; give a "
+            "longer --budget"
+        )
 
     def _ended_early(self, why: str) -> EndedEarly:
         kept = self.results or self._old
@@ -112,6 +128,8 @@ class Passes:
         self._first = self._first_work(memory)
         try:
             run_lanes(self.places, self._work)
+            if self._writer is None:
+                raise RequestError(self._nothing_to_do())
             reached = None if goal.precision is None else self._reached()
             self.write(RunEnd(self._reason, self.pace.elapsed(), goal.precision, reached))
         finally:
@@ -168,9 +186,7 @@ class Passes:
             shares = self.schedule.next(left if left is not None else 1e9, len(self.places), among)
             if not shares and waiting and (left is None or left > 0):
                 return _wait
-            short = not shares
-            if short and goal.visits is not None and left is not None and left > 0:
-                short = bool(self.schedule.next(left, len(self.places)))
+            short = not shares and not self.schedule.complete()
         # The first pass is made whatever the budget; without it there is nothing to report.
         if short and not (goal.passes is not None and self._number == 1):
             self._reason = "budget"
@@ -211,18 +227,17 @@ class Passes:
         if spent < self._looks[0]:
             return
         self._looks = [each for each in self._looks if each > spent]
-        found = self.steering.undecided(self.results)
-        self.write(Look(min(1.0, spent), dict(found.open), found.says))
+        found = self.steering.undecided(self.results, self._session)
+        self.write(Look(min(1.0, spent), dict(found.open), found.says, self._session))
         self.schedule.open = found.open
         self.progress.decided(found.says)
 
     def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:
         """Count bytes."""
         visits = OnePass(self, lane, 0, "memory", {each.id: 0.0 for each in comparisons})
+        visits.until = None if self.pace.all is None else MEMORY_PART * self.pace.all
         if self.measured.file is None:
             comparisons = visits.shuffled(comparisons)
-        else:
-            visits.until = None if self.pace.all is None else MEMORY_PART * self.pace.all
         try:
             self._made(0, visits, comparisons)
         finally:
@@ -253,7 +268,10 @@ class Passes:
             self._counted.add(comparison.id)
 
     def _observe(self, lane: Lane) -> None:
-        """Have a fresh process observe what the methods do to tensors."""
+        """Have a fresh process observe what the methods do to tensors, where there is time for it."""
+        left = self.pace.left()
+        if left is not None and left < OBSERVED_WITHIN * self.schedule.startup:
+            return
         self.progress.observing()
         settings = WorkerSettings(0, "memory", self.measured.request.seed % (1 << 32), 1)
         with WorkerProcess(settings, 0, 0, "system") as worker:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ WATCHED = 0.3
 MOST_BY_DEFAULT = 4
 
 _TOPOLOGY = Path("/sys/devices/system/cpu")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def can_bind() -> bool:
@@ -24,40 +26,49 @@ def can_bind() -> bool:
     return hasattr(os, "sched_setaffinity")
 
 
-def physical_cores(topology: Path = _TOPOLOGY) -> list[int]:
-    """A logical processor of each physical core that this process may use.
+def physical_cores(topology: Path = _TOPOLOGY) -> dict[int, set[int]]:
+    """By a logical processor of each physical core that this process may use, all logical ones of that core.
 
     Where the system does not tell siblings, every logical processor counts as a core.
     """
-    allowed = sorted(os.sched_getaffinity(0))
-    seen: set[str] = set()
-    cores = []
-    for number in allowed:
+    cores: dict[int, set[int]] = {}
+    seen: dict[str, int] = {}
+    for number in sorted(os.sched_getaffinity(0)):
         try:
             siblings = (topology / f"cpu{number}/topology/thread_siblings_list").read_text().strip()
         except OSError:
             siblings = str(number)
-        if siblings not in seen:
-            seen.add(siblings)
-            cores.append(number)
+        first = seen.setdefault(siblings, number)
+        cores.setdefault(first, set()).add(number)
     return cores
 
 
-def free_cores(cores: Iterable[int]) -> list[int]:
-    """Those of the cores that others leave free; all of them where they leave none.
-
-    Where every core is busy, passes on all of them get more time than one pass would.
-    """
-    cores = list(cores)
+def by_use(cores: Mapping[int, Collection[int]]) -> list[tuple[int, float]]:
+    """The cores, with the part of its time that others have of each: those with most time to give first."""
     if len(cores) < 2:
-        return cores
+        return [(core, 0.0) for core in cores]
     used = psutil.cpu_percent(interval=WATCHED, percpu=True)
-    free = [number for number in cores if number < len(used) and used[number] <= 100 * BUSY]
-    return free or cores
+
+    def busiest(siblings: Collection[int]) -> float:
+        return max(used[number] if number < len(used) else 0.0 for number in siblings) / 100
+
+    # Small differences are no reason to change places.
+    return sorted(((core, round(busiest(each), 1)) for core, each in cores.items()), key=lambda pair: pair[1])
+
+
+def quota(file: Path = _QUOTA) -> float:
+    """The processors that a control group allows this process; infinite where it sets no limit."""
+    try:
+        allowed, period = file.read_text().split()
+        return float(allowed) / float(period) if allowed != "max" else math.inf
+    except (OSError, ValueError):
+        return math.inf
 
 
 def places(jobs: int | None, threads: int, alone: bool) -> list[int | None]:
     """By pass that may run at the same time, the processor that it is bound to; None binds it to none.
+
+    Where every core is busy, passes on all of them get more time than one pass would.
 
     Args:
         jobs: as many as the user asked for; None for as many as there are cores to spare.
@@ -66,8 +77,9 @@ def places(jobs: int | None, threads: int, alone: bool) -> list[int | None]:
     """
     if alone or threads > 1 or not can_bind():
         return [None] * (1 if alone or jobs is None else jobs)
-    cores = physical_cores()
+    cores = by_use(physical_cores())
     if jobs is None:
-        return [*free_cores(cores)[:MOST_BY_DEFAULT]]
+        free = [core for core, used in cores if used <= BUSY] or [core for core, _ in cores]
+        return [*free[: max(1, math.floor(min(MOST_BY_DEFAULT, quota())))]]
     # More passes than cores share them; the user asked for it.
-    return [cores[place % len(cores)] for place in range(jobs)]
+    return [cores[place % len(cores)][0] for place in range(jobs)]

@@ -14,9 +14,9 @@ from gradbench.record.results import BATCH_SECONDS
 from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
-# What of the variants is checked: that the baseline runs; flags and modes of all; their results against the
-# baseline's as well; and those against NumPy's.
-Check = Literal["baseline", "flags", "values", "answers"]
+# What of the variants is checked: that the baseline runs; that it does, and one that records, so that neither
+# is cold; flags and modes of all; their results against the baseline's as well; and those against NumPy's.
+Check = Literal["baseline", "warm", "flags", "values", "answers"]
 
 
 class Task(msgspec.Struct, frozen=True):

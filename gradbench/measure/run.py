@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from gradbench import __version__
 from gradbench.define.methods import methods
@@ -80,10 +81,17 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
     return Passes(Measured(plan, request, options, order.file, order.calls), steering, begin, None).go()
 
 
-def resume(output: Path, steering: Steering, plan: Plan | None = None, file: Path | None = None) -> Results:
+def resume(
+    output: Path,
+    steering: Steering,
+    plan: Plan | None = None,
+    file: Path | None = None,
+    calls: Mapping[str, float] = MappingProxyType({}),
+) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
 
-    What was measured of a `file` of the user's needs the `plan` that is made of it now.
+    What was measured of a `file` of the user's needs the `plan` that is made of it now, and by comparison id
+    the seconds of its `calls`.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
@@ -122,4 +130,5 @@ def resume(output: Path, steering: Steering, plan: Plan | None = None, file: Pat
         except OSError as error:
             raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
 
-    return Passes(Measured(plan, old.header.request, old.header.options, file), steering, begin, old).go()
+    measured = Measured(plan, old.header.request, old.header.options, file, calls)
+    return Passes(measured, steering, begin, old).go()

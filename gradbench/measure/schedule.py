@@ -20,9 +20,9 @@ FIRST_VISITS = 5
 FIRST_PART = 0.5
 # A pass takes so many times as long as its process takes to start.
 PASS_PER_START = 8.0
-# What is left of a budget is worth another process where it is so many times what that takes to start.
+# A process starts only if the budget holds so many times what its start takes.
 WORTH_A_START = 2.0
-# What a visit of a comparison with nothing left open is worth against one with something open.
+# A comparison with nothing open gets this part of the visits that one with something open gets.
 SETTLED = 0.15
 # No comparison is worth less or more than this against the median one, whatever its noise.
 LEAST_WORTH, MOST_WORTH = 0.5, 3.0
@@ -53,11 +53,14 @@ class Schedule:
         self._calls = calls
         self._scatter = {each.id: Scatter() for each in plan.comparisons}
         self.startup = 2.0
+        self._begun = False
+        self._given_up: set[str] = set()
         self._per_pass = max(1, len(plan.comparisons))
         self.open: Mapping[str, float] = {}
         for visit in visits:
             if visit.comparison in self._scatter:
                 self._scatter[visit.comparison].planned += 1
+                self._begun = True
                 self.heard(visit)
 
     def heard(self, visit: Visit) -> None:
@@ -80,6 +83,8 @@ class Schedule:
         if seconds is not None and due:
             around = sum(self._scatter[one.id].other for one in due)
             each = min(each, max(SHORTEST_SLICE, (seconds - around) / len(due)))
+        for one in due:
+            self._scatter[one.id].planned += 1
         return [Share(one, each) for one in due]
 
     def next(self, left: float, beside: int, among: Collection[str] | None = None) -> list[Share]:
@@ -90,14 +95,8 @@ class Schedule:
             beside: passes at the same time.
             among: ids of the comparisons that may be visited; None for all.
         """
-        eligible = [
-            each
-            for each in self._plan.comparisons
-            if (among is None or each.id in among)
-            and (self._goal.visits is None or self._scatter[each.id].planned < self._goal.visits)
-        ]
-        begun = any(each.visits for each in self._scatter.values())
-        if not eligible or (begun and left < WORTH_A_START * self.startup):
+        eligible = [each for each in self._wanted() if among is None or each.id in among]
+        if not eligible or (self._begun and left < WORTH_A_START * self.startup):
             return []
         slices = self._slices(left, beside)
         passes = max(1, round(left / (PASS_PER_START * self.startup + self.startup)))
@@ -116,9 +115,10 @@ class Schedule:
             if room <= 0:
                 break
         self._per_pass = max(1, len(chosen))
-        if not chosen and not begun:
+        if not chosen and not self._begun:
             # Without a visit there is nothing to report.
             chosen = [Share(eligible[0], SHORTEST_SLICE)]
+        self._begun = True
         for share in chosen:
             self._scatter[share.comparison.id].planned += 1
         return chosen
@@ -126,6 +126,23 @@ class Schedule:
     def missed(self, comparison: Comparison) -> None:
         """A visit that was planned is not made."""
         self._scatter[comparison.id].planned -= 1
+
+    def give_up(self, comparison: Comparison) -> None:
+        """Plan no more visits of a comparison."""
+        self._given_up.add(comparison.id)
+
+    def complete(self) -> bool:
+        """Whether no comparison lacks a visit."""
+        return not self._wanted()
+
+    def _wanted(self) -> list[Comparison]:
+        """The comparisons that lack visits."""
+        most = math.inf if self._goal.visits is None else self._goal.visits
+        return [
+            each
+            for each in self._plan.comparisons
+            if each.id not in self._given_up and self._scatter[each.id].planned < most
+        ]
 
     def _between(self) -> dict[str, float]:
         known = {id: each.between for id, each in self._scatter.items()}

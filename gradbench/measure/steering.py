@@ -34,7 +34,7 @@ class Steering:
         goal: when it is done.
         precision: the widest half width of the intervals so far, as a fraction; None where one has none. It
             is asked where the goal names a precision.
-        undecided: what is open so far; asked at each of the LOOKS.
+        undecided: what is open so far, in a run that goes on with so many; asked at each of the LOOKS.
         jobs: passes side by side; None for one per free core.
         progress: hears how far the run is.
         spent: seconds of the budget that what came before the run has taken.
@@ -42,7 +42,7 @@ class Steering:
 
     goal: Goal
     precision: Callable[[Results], float | None] = lambda _: None
-    undecided: Callable[[Results], Undecided] = lambda _: Undecided()
+    undecided: Callable[[Results, int], Undecided] = lambda *_: Undecided()
     jobs: int | None = 1
     progress: Progress = Progress()  # noqa: RUF009 -- has no state
     spent: float = 0.0

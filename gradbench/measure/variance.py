@@ -19,6 +19,8 @@ from gradbench.record.visits import Visit
 SHORTEST_SLICE = 0.1
 # Of fewer visits a variance between processes says little; the median over comparisons stands in.
 FEW = 4
+# A visit of fewer rounds does not say how they scatter.
+FEWEST_WITH_ERROR = 3
 # What is supposed before anything is known: 1 % between processes, and within a tenth of a second.
 _SUPPOSED = 1e-4
 
@@ -47,7 +49,9 @@ class Scatter:
         # The first visit of a process pays for what it loads; the latest tell what the next will take.
         self._other = [*self._other[-4:], visit.other_seconds]
         self.round = visit.timed_seconds / max(1, visit.rounds)
-        self._errors.append(visit.error**2 * visit.timed_seconds)
+        # The quartiles of one round or two say nothing of scatter.
+        if visit.rounds >= FEWEST_WITH_ERROR:
+            self._errors.append(visit.error**2 * visit.timed_seconds)
         for name, variant in visit.variants.items():
             if name == "twin":
                 # Of identical code the true log-ratio is 0.
@@ -70,13 +74,13 @@ class Scatter:
     def within(self) -> float:
         """The variance of a log-ratio after one second of rounds.
 
-        What identical code comes out different by from visit to visit is such noise: bursts that are longer
-        than a visit, too, which no scatter between its rounds shows.
+        Identical code differs from visit to visit by this noise alone. That shows bursts which outlast a
+        visit, and which its rounds do not show.
         """
-        if not self._errors:
-            return _SUPPOSED * SHORTEST_SLICE
-        seen = statistics.median(self._errors)
-        return max(seen, statistics.fmean(self._twin)) if len(self._twin) >= FEW else 2 * seen
+        seen = statistics.median(self._errors) if self._errors else 0.0
+        if len(self._twin) >= FEW:
+            return max(seen, statistics.fmean(self._twin))
+        return 2 * seen or _SUPPOSED * SHORTEST_SLICE
 
     @property
     def between(self) -> float | None:

@@ -243,7 +243,7 @@ class Worker:
         calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
         watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
         begun = time.perf_counter()
-        latest = math.inf if task.most is None else started + task.most
+        latest = math.inf if task.most is None or device is not None else started + task.most
         span = Span(min(begun + task.seconds, latest), latest)
         if device is None:
             rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)

@@ -141,11 +141,18 @@ class Results:
     length: int = 0
     compressed: bool = False
     schema: int = SCHEMA
+    _over: set[int] = field(default_factory=set)
 
     @property
     def resumable(self) -> bool:
         """Whether passes can be added to the file."""
         return self.schema == SCHEMA and not self.compressed
+
+    def go_on_longer(self, passes: int) -> str:
+        """Advice on how to measure more: so many passes, or twice the budget where the run chooses them."""
+        if not self.looks or not self.runs:
+            return self.go_on(f"--passes {passes}")
+        return self.go_on(f"--budget {2 * round(self.runs[-1].seconds + 5, -1):.0f}")
 
     def go_on(self, options: str) -> str:
         """Advice on how to add passes with these options of a command, as a sentence."""
@@ -159,7 +166,8 @@ class Results:
     @property
     def interrupted(self) -> bool:
         """Whether the last thing that was begun did not come to its end."""
-        ended = {end.number for end in self.ends}
+        # A run that came to its end has left behind what was cut off before.
+        ended = {end.number for end in self.ends} | self._over
         return not self.runs or any(begun.number not in ended for begun in self.passes)
 
     def add(self, record: Record) -> None:
@@ -186,10 +194,16 @@ class Results:
             self.ends.append(record)
         elif isinstance(record, RunEnd):
             self.runs.append(record)
+            self._over = {begun.number for begun in self.passes}
         elif isinstance(record, Look):
             self.looks.append(record)
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
+
+
+def sessions(results: Results) -> int:
+    """How often a run was begun or gone on with, as far as its looks and its ends tell."""
+    return max(len(results.runs), *(each.session + 1 for each in results.looks), 0)
 
 
 def new_folder(output: Path) -> None:

@@ -197,18 +197,20 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     message: str
 
 
-class Look(msgspec.Struct, frozen=True, tag="look"):
+class Look(msgspec.Struct, frozen=True, tag="look", omit_defaults=True):
     """A run looked at what is decided, and chose by it what it measures next.
 
     Attributes:
         spent: part of the budget that was spent, 0 to 1.
         open: by comparison id, from 0 for nothing open to 1.
         says: the same in a few words.
+        session: how often the run had been begun or gone on with before.
     """
 
     spent: float
     open: dict[str, float]
     says: str
+    session: int = 0
 
 
 class PassEnd(msgspec.Struct, frozen=True, tag="pass_end"):

@@ -12,7 +12,7 @@ import msgspec
 
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
-from gradbench.analyse.bounds import bound_in_words, executions_in_words
+from gradbench.analyse.bounds import executions_in_words, verdict_in_words
 from gradbench.analyse.claims import VERDICTS, counted
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.net import LEAST_LOOPS
@@ -127,15 +127,18 @@ def _glance(analysis: Analysis) -> dict[str, Any]:
 
 def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
     """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
-    if variant.bound is not None:
-        return bound_in_words(variant.bound)
-    if variant.time is None and variant.execution is not None and variant.execution.same_as:
+    if (
+        variant.time is None
+        and variant.bound is None
+        and variant.execution is not None
+        and variant.execution.same_as
+    ):
         return f"not timed: the same execution as {variant.execution.same_as}"
     if variant.verdict == "no time of its own":
         return "not distinguishable from an empty loop"
     if variant.role == "twin_own_buffer" and comparison.moved is not None:
         return "the buffer, not the method"
-    return variant.verdict
+    return verdict_in_words(variant)
 
 
 def _machine(header: Header) -> list[tuple[str, str]]:

@@ -116,7 +116,7 @@ while True:
 
 def study(data: Path, log: Log) -> None:
     """Fresh processes in each condition; a line of JSON for each statement."""
-    cores = physical_cores()[:2]
+    cores = list(physical_cores())[:2]
     with (data / FILENAME).open("w") as file:
         for condition in CONDITIONS:
             log(f"clocks: {condition}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradbench import format
-from gradbench.analyse.bounds import bound_in_words
+from gradbench.analyse.bounds import verdict_in_words
 from gradbench.report.export.form import each_method
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def to_markdown(summary: RunSummary) -> str:
                 f"`{variant.label}`",
                 format.seconds(variant.time.mean if variant.time else None),
                 "1" if baseline else format.ratio_with_ends(variant.ratio),
-                variant.verdict if variant.bound is None else bound_in_words(variant.bound),
+                verdict_in_words(variant),
                 format.size(variant.memory.peak if variant.memory else None),
                 format.size(variant.memory.saved if variant.memory else None),
             )
