@@ -8,7 +8,7 @@ from synthetic import results
 from gradbench.analyse import stats
 from gradbench.analyse.spending import AT_END, FIRST, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
-from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
+from gradbench.analyse.undecided import FEWEST_TO_SETTLE, IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.record.plan import Request
 from gradbench.record.results import sessions
 from gradbench.record.visits import Look, RunEnd
@@ -24,6 +24,15 @@ def opened(made):
 
 def test_nothing_is_open_where_every_method_is_told_apart_or_the_same():
     assert opened(results({"no_grad": 1.7, "tracked": 1.3}, scatter=0.001, request=ONE)) == 0.0
+
+
+def test_nothing_is_settled_by_a_few_visits_whose_scatter_may_be_small_by_luck():
+    clear = {"no_grad": 1.7, "tracked": 1.3}
+    few, enough = (
+        results(clear, passes=passes, scatter=0.0001, request=ONE)
+        for passes in (FEWEST_TO_SETTLE - 1, FEWEST_TO_SETTLE)
+    )
+    assert (opened(few), opened(enough)) == (OF_VERDICT, 0.0)
 
 
 def test_a_verdict_that_a_few_more_visits_would_give_is_open_in_full():

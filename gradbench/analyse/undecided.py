@@ -18,6 +18,8 @@ from gradbench.record.results import Results
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
 # What would take so many times the visits made so far, or fewer, is as well worth them as anything else.
 IN_REACH = 3.0
+# Of fewer visits the scatter may seem small by luck, and what stopped then would be decided by that luck.
+FEWEST_TO_SETTLE = 9
 # What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
@@ -72,6 +74,8 @@ def _worths(each: ComparisonSummary) -> Iterator[float]:
     yield 0.0
     if not each.has_baseline:
         return
+    if each.passes < FEWEST_TO_SETTLE:
+        yield OF_VERDICT
     if each.floor is None:
         yield OF_CLAIM
     elif each.floor > WANTED_FLOOR:
