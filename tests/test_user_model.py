@@ -12,6 +12,7 @@ from synthetic import header, memory, rendered, results
 from gradbench.analyse.compare import compare
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.user_model import user_file, user_model_findings
+from gradbench.define.methods import METHODS
 from gradbench.define.user_model import plan_file, seeded
 from gradbench.define.workloads.user_model import NAME
 from gradbench.errors import EndedEarly, RequestError
@@ -21,7 +22,7 @@ from gradbench.measure.steering import Steering
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.user_model import plan_user_model, read
 from gradbench.record.plan import Request
-from gradbench.record.results import FILENAME, read_results
+from gradbench.record.results import FILENAME, Options, read_results
 from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.export.tidy_csv import to_csv
@@ -474,3 +475,72 @@ def test_the_file_in_the_readme_can_be_measured():
     seen = inspect_user_file(text, "net.py", 0, torch.get_num_threads())
     assert isinstance(seen, FileFacts)
     assert seen.trains
+
+
+def test_the_first_pass_over_a_model_begins_with_what_matters_most(workers, measure_into, tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(FILE)
+    plan = plan_file("net.py", FILE, SEEN, REQUEST)
+    order = run.Order(REQUEST, Options("quick", 1, "keep", 30.0), "gradbench model", plan, file)
+    run.start(tmp_path / "out", order, Steering(Goal(3, None, None, 0.1)))
+    ids = [each.id for each in plan.comparisons]
+    assert workers.order(1) == ids
+    # Bytes are counted in that order, too.
+    assert workers.order(0) == ids
+    assert sorted(workers.order(2)) == sorted(ids)
+
+
+def long_run(workers, tmp_path, calls, budget=200.0):
+    """A run of a model on the clock of `workers`, whose calls take so long."""
+    file = tmp_path / "net.py"
+    file.write_text(FILE)
+    plan = plan_file("net.py", FILE, SEEN, REQUEST)
+    told = {each.id: calls for each in plan.comparisons}
+    order = run.Order(REQUEST, Options("quick", 1, "keep", 30.0), "gradbench model", plan, file, told)
+    return run.start(tmp_path / "out", order, Steering(Goal(None, budget, None, 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("call", "checks"), [(0.001, {"answers", "values", "flags"}), (1.0, {"answers", "warm"})]
+)
+def test_a_long_call_is_checked_once_and_a_short_one_by_its_flags_ever_after(
+    workers, tmp_path, monkeypatch, call, checks
+):
+    seen = []
+    visit = workers.visit
+    monkeypatch.setattr(
+        workers, "visit", lambda settings, task: seen.append((settings.kind, task)) or visit(settings, task)
+    )
+    long_run(workers, tmp_path, call)
+    assert {task.check for kind, task in seen if kind == "time"} == checks
+    # Bytes are counted before anything else; of a long call nothing but the baseline runs first.
+    assert {task.check for kind, task in seen if kind == "memory"} == {
+        "baseline" if call == 1.0 else "answers"
+    }
+
+
+def test_what_is_entered_in_another_way_is_not_timed_where_calls_are_long(workers, tmp_path, monkeypatch):
+    seen = []
+    visit = workers.visit
+    monkeypatch.setattr(
+        workers, "visit", lambda settings, task: seen.append((settings.kind, task)) or visit(settings, task)
+    )
+    long_run(workers, tmp_path, 1.0, budget=2_000.0)
+    entered = {each.name for each in METHODS if each.entered_as}
+    evaluation = [
+        {each.name for each in task.comparison.variants}
+        for kind, task in seen
+        if kind == "time" and task.comparison.part == "evaluation"
+    ]
+    assert "no_grad" in evaluation[0]
+    assert all(names.isdisjoint(entered) for names in evaluation)
+    # It is there where bytes are counted: the table of methods tells whose they are.
+    counted = [task.comparison for kind, task in seen if kind == "memory"]
+    assert any(entered & {variant.name for variant in each.variants} for each in counted)
+
+
+def test_a_run_of_long_calls_ends_with_its_budget_and_has_timed_the_evaluation(workers, tmp_path):
+    began = workers.now
+    results = long_run(workers, tmp_path, 2.0, budget=60.0)
+    assert workers.now - began <= 60.0
+    assert any(each.comparison.startswith("model.evaluation/") for each in results.visits)

@@ -30,10 +30,10 @@ from studies.instrument.variants import called_different, with_twin
 
 FILENAME = "stopping.jsonl"
 
-COMPARISONS = 16
+COMPARISONS = 8
 # By name the factor that a variant takes; what differs by the margin of "the same" is where stopping tempts.
 EFFECTS = {"same 1": 1.0, "same 2": 1.0, "same 3": 1.0, "0.5 %": 1.005, "1 %": 1.01, "2 %": 1.02, "30 %": 1.3}
-BUDGET, BESIDE, STARTUP = 280.0, 2, 2.0
+BUDGET, BESIDE, STARTUP = 140.0, 2, 2.0
 
 Design = Literal["by what is open", "everything alike"]
 DESIGNS: tuple[Design, ...] = ("by what is open", "everything alike")
@@ -166,7 +166,7 @@ def simulate(design: Design, runs: int, pool: ProcessPoolExecutor, parts: int = 
     )
 
 
-def study(data: Path, log: Log, runs: int = 600) -> None:
+def study(data: Path, log: Log, runs: int = 2_000) -> None:
     """Simulate both designs; one line of JSON each."""
     with closing(new_writer(data / FILENAME)) as writer, ProcessPoolExecutor(2) as pool:
         for design in DESIGNS:
