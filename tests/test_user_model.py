@@ -367,7 +367,9 @@ def test_the_headline_says_what_the_best_method_gains(tracked, says):
     memory(found, "tracked", peak=1000, graph=600)
     memory(found, "requires_grad_false", peak=400)
     first = user_model_findings(summarise(found))[0]
-    assert first.sentence.startswith("Evaluating net.py with requires_grad_(False), the fastest method here")
+    assert first.sentence.startswith("Evaluating net.py with requires_grad_(False)")
+    # Nothing is the fastest that is not told from recording everything.
+    assert ("the fastest method here" in first.sentence) == (tracked > 1)
     assert says in first.sentence
     assert (
         "it holds 400 B beside x and the parameters: 60 % less than the 1,000 B of recording"

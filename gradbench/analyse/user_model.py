@@ -55,8 +55,12 @@ def _gain(each: ComparisonSummary) -> Finding | None:
     ratio = each.time_ratios.get((best.name, "tracked"))
     if ratio is None:
         return None
+    # Where nothing is told apart nothing is the fastest.
+    fastest = (
+        ", the fastest method here," if slower_and_faster([(each, ratio)], best.name, "tracked")[1] else ""
+    )
     sentence = (
-        f"Evaluating {_file(each)} with {best.label}, the fastest method here, takes "
+        f"Evaluating {_file(each)} with {best.label}{fastest} takes "
         f"{_against_recording(each, best, ratio)}: {format.seconds(best.time.mean)} against "
         f"{format.seconds(tracked.time.mean)}"
     )
