@@ -166,7 +166,7 @@ def simulate(design: Design, runs: int, pool: ProcessPoolExecutor, parts: int = 
     )
 
 
-def study(data: Path, log: Log, runs: int = 2_000) -> None:
+def study(data: Path, log: Log, runs: int = 1_000) -> None:
     """Simulate both designs; one line of JSON each."""
     with closing(new_writer(data / FILENAME)) as writer, ProcessPoolExecutor(2) as pool:
         for design in DESIGNS:
