@@ -6,9 +6,10 @@ import pytest
 from synthetic import results
 
 from gradbench.analyse import stats
-from gradbench.analyse.spending import AT_END, FIRST, part_at_end, part_at_look
+from gradbench.analyse.spending import AT_END, FEWEST_TO_SETTLE, FIRST, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
-from gradbench.analyse.undecided import FEWEST_TO_SETTLE, IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
+from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
+from gradbench.analyse.warnings import find_warnings
 from gradbench.record.plan import Request
 from gradbench.record.results import sessions
 from gradbench.record.visits import Look, RunEnd
@@ -122,3 +123,9 @@ def test_looks_are_stricter_than_the_end():
     made = results({}, passes=3, request=ONE)
     assert LOOKS * part_at_look(LOOKS, 0) < part_at_end(looked(made)) == AT_END * FIRST
     assert stats.FAMILY == 0.01
+
+
+def test_a_run_that_looked_warns_of_fewer_visits_than_settle_a_comparison():
+    for passes, warned in ((FEWEST_TO_SETTLE - 1, True), (FEWEST_TO_SETTLE, False)):
+        made = looked(results({"no_grad": 1.7}, passes=passes, request=ONE))
+        assert any("passes visited some" in each for each in find_warnings(summarise(made))) is warned

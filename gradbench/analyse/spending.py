@@ -18,6 +18,8 @@ from gradbench.record.results import Results, sessions
 FIRST = 0.8
 # Of what a run may spend, the part of its end; its looks share what is left.
 AT_END = 0.875
+# Of fewer visits the scatter may seem small by luck, and what stopped then would be decided by that luck.
+FEWEST_TO_SETTLE = 9
 
 
 def part_at_end(results: Results) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.claims.claim import Judgement
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.spending import part_at_look
+from gradbench.analyse.spending import FEWEST_TO_SETTLE, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.verdicts import SAME_MARGIN
 from gradbench.record.results import Results
@@ -18,8 +18,6 @@ from gradbench.record.results import Results
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
 # What would take so many times the visits made so far, or fewer, is as well worth them as anything else.
 IN_REACH = 3.0
-# Of fewer visits the scatter may seem small by luck, and what stopped then would be decided by that luck.
-FEWEST_TO_SETTLE = 9
 # What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 

@@ -11,6 +11,7 @@ import numpy
 from gradbench import format
 from gradbench.analyse.failures import failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
+from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.record.device import DeviceReading
 from gradbench.record.results import Results
 from gradbench.record.telemetry import Telemetry
@@ -57,7 +58,7 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
             f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
             + summary.results.go_on_longer(wanted)
         )
-    elif passes < FEW_PASSES:
+    elif passes < (FEWEST_TO_SETTLE if summary.results.looks else FEW_PASSES):
         yield (
             f"Only {passes} passes visited some of this: intervals are wide, and effects of the layout of a "
             "process are little sampled. " + summary.results.go_on_longer(wanted)
