@@ -9,10 +9,11 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure import processors, run
 from gradbench.measure.goal import Goal
 from gradbench.measure.lanes import run_lanes
-from gradbench.measure.steering import LOOKS, Steering, Undecided
+from gradbench.measure.steering import LOOKS, Steering
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import Options, read_results
+from gradbench.record.undecided import Undecided
 
 REQUEST = Request(("control", "elementwise"), ("no_grad",), ("small", "medium"))
 

@@ -11,13 +11,13 @@ import pytest
 from matplotlib.text import Text
 from synthetic import ENVIRONMENT
 
-from gradbench.analyse.undecided import Open
 from gradbench.measure.steering import LOOKS
 from gradbench.record.interval import Interval
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import FORMAT, Header, Options, read_results
 from gradbench.record.telemetry import Telemetry
+from gradbench.record.undecided import Undecided
 from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
 from studies.instrument import analysis, clocks, simulation, stopping, trials
 from studies.instrument.clocks import Clocked
@@ -240,7 +240,7 @@ def test_a_simulated_run_that_looks_keeps_to_its_budget_and_visits_everything(sm
 
 
 def test_false_verdicts_of_runs_that_look_are_counted(small_runs, monkeypatch):
-    monkeypatch.setattr(stopping, "find_open", lambda results, looks: Open({}, ""))
+    monkeypatch.setattr(stopping, "find_open", lambda results, looks: Undecided())
     honest = stopping._some_runs("by what is open", 1, 4)
     assert not any(each["false"] for each in honest)
     covered = [one for each in honest for name in each["covered"] for one in each["covered"][name]]

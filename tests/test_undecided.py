@@ -19,7 +19,7 @@ ONE = Request(workloads=("elementwise",), sizes=("small",), methods=("no_grad", 
 
 
 def opened(made):
-    (found,) = find_open(made, LOOKS).by_comparison.values()
+    (found,) = find_open(made, LOOKS).open.values()
     return found
 
 
@@ -70,7 +70,7 @@ def test_a_claim_opens_the_comparisons_that_it_waits_for():
     quiet = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.0005, request=sizes), LOOKS)
     # Its growth over sizes cannot be told, though every method is told from the baseline.
     noisy = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.1, request=sizes), LOOKS)
-    assert sum(noisy.by_comparison.values()) > sum(quiet.by_comparison.values())
+    assert sum(noisy.open.values()) > sum(quiet.open.values())
     assert "claims decided" in noisy.says
     assert "comparisons have something open" in noisy.says
 

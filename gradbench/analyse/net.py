@@ -94,25 +94,22 @@ def net_of_loops(comparisons: Iterable[Comparison], visits: Iterable[Visit]) -> 
         by_comparison[visit.comparison].append(visit)
     # A loop that reads the clock at each turn is another loop, by either clock. So is one that waits for a
     # device.
-    kinds: dict[tuple[str, bool, str], list[Visit]] = defaultdict(list)
+    kinds: dict[_Kind, list[Visit]] = defaultdict(list)
     plan = list(comparisons)
     for each in plan:
         for visit in by_comparison[each.id]:
-            kinds[each.device, _per_call(each), visit.clock].append(visit)
+            kinds[_kind(each, visit)].append(visit)
     loops = {kind: _loop(same) for kind, same in kinds.items()}
-    return [
-        _net(
-            each,
-            by_comparison[each.id],
-            {clock: loops.get((each.device, _per_call(each), clock), 0.0) for clock in ("wall", "thread")},
-        )
-        for each in plan
-    ]
+    return [_net(each, by_comparison[each.id], loops) for each in plan]
 
 
-def _per_call(comparison: Comparison) -> bool:
-    """Whether each call is timed by itself, since something is made for it outside the clock."""
-    return any(variant.setup_per_call for variant in comparison.variants)
+# Of an empty loop: the device, whether each call is timed by itself, and the clock.
+_Kind = tuple[str, bool, str]
+
+
+def _kind(comparison: Comparison, visit: Visit) -> _Kind:
+    per_call = any(variant.setup_per_call for variant in comparison.variants)
+    return comparison.device, per_call, visit.clock
 
 
 def _loop(visits: list[Visit]) -> float:
@@ -134,14 +131,14 @@ def _empty(visit: Visit, baseline: VariantTime | None, loop: float) -> VariantTi
     return msgspec.structs.replace(empty, seconds=loop, log_ratio=math.log(loop / baseline.seconds))
 
 
-def _net(comparison: Comparison, visits: list[Visit], loops_by_clock: Mapping[str, float]) -> Net:
+def _net(comparison: Comparison, visits: list[Visit], run_loops: Mapping[_Kind, float]) -> Net:
     net = Net(comparison, visits)
     baseline = net.baseline
     # By pass, the log of a variant's time to the empty loop's, from rounds in which the drift has cancelled.
     loops: dict[str, list[float]] = defaultdict(list)
     for visit in visits:
         base = visit.variants.get(baseline)
-        empty = _empty(visit, base, loops_by_clock[visit.clock])
+        empty = _empty(visit, base, run_loops[_kind(comparison, visit)])
         for name, variant in visit.variants.items():
             if name == "empty":
                 continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.claims.claim import Judgement
@@ -13,6 +12,7 @@ from gradbench.analyse.spending import FEWEST_TO_SETTLE, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.verdicts import SAME_MARGIN
 from gradbench.record.results import Results
+from gradbench.record.undecided import Undecided
 
 # A noise floor above this is one that more visits should lower: half of what counts as the same.
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
@@ -22,15 +22,7 @@ IN_REACH = 3.0
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
 
-@dataclass(frozen=True)
-class Open:
-    """What is open: by comparison id from 0 for nothing to 1, and the same in a few words."""
-
-    by_comparison: dict[str, float]
-    says: str
-
-
-def find_open(results: Results, looks: int, session: int = 0) -> Open:
+def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
     summary = summarise(results, part_at_look(looks, session))
     judgements = verdicts(summary)
@@ -48,7 +40,7 @@ def find_open(results: Results, looks: int, session: int = 0) -> Open:
     says = f"{left} of {len(found)} comparisons have something open"
     if asked:
         says = f"{decided} of {len(asked)} claims decided, {says}"
-    return Open(found, says)
+    return Undecided(found, says)
 
 
 def _in_reach(times: float) -> float:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
     from gradbench.record.results import Header, Options, Results
+    from gradbench.record.undecided import Undecided
 
 # Seconds of wall time of a quick look at a model.
 MODEL_BUDGET = 55.0
@@ -221,11 +222,10 @@ def _steering(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0
     """What ends a run, and what shows its progress."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
-    from gradbench.measure.steering import LOOKS, Steering, Undecided
+    from gradbench.measure.steering import LOOKS, Steering
 
     def undecided(results: Results, session: int) -> Undecided:
-        found = find_open(results, len(LOOKS), session)
-        return Undecided(found.by_comparison, found.says)
+        return find_open(results, len(LOOKS), session)
 
     return Steering(goal, worst_precision, undecided, jobs, progress, spent)
 

@@ -7,10 +7,9 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import msgspec
 
-from gradbench.define.methods import methods
 from gradbench.measure.clock import Accelerator
 from gradbench.measure.execution import Observed, observe
-from gradbench.measure.leave_out import LONG
+from gradbench.measure.leave_out import LONG, declared_as
 from gradbench.measure.memory import follow, measure_long, measure_memory
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.plan import USER_MODEL, Comparison
@@ -148,12 +147,7 @@ class _Alike:
     def declared(self, ready: ReadyVariant) -> Execution | None:
         """What a variant executes by its code, or by the table of methods; None where neither says it."""
         variant, comparison = ready.variant, self._comparison
-        other = ""
-        if variant.role in ("twin", "twin_own_buffer"):
-            other = comparison.baseline.name
-        elif not comparison.alternatives:
-            other = next((each.entered_as for each in methods() if each.name == variant.name), "")
-        found = self._found.get(other)
+        found = self._found.get(declared_as(variant, comparison))
         if found is None:
             return None
         return self._keep(

@@ -176,16 +176,10 @@ def _observed(execution: Executable, operators: _Operators | None) -> Observed:
             if operators is not None:
                 operators.paused = False
 
-    process = psutil.Process()
     packed: list[Hashable] = []
     with saving(lambda tensor: packed.append(_kind(tensor)), unwatched) as held:
         per_call = execution.set_up_call()
-        before = process.memory_info().rss
-        started = time.perf_counter()
-        with operators or contextlib.nullcontext():
-            kept = execution.run_and_keep(per_call)
-        seconds = time.perf_counter() - started
-        resident = process.memory_info().rss - before
+        kept, seconds, resident = _executed(execution, per_call, operators or contextlib.nullcontext())
     saved = bytes_of(held)
     signature = None
     if operators is not None:
@@ -197,15 +191,21 @@ def _observed(execution: Executable, operators: _Operators | None) -> Observed:
 
 
 def _unwatched(execution: Executable) -> Observed:
+    _, seconds, resident = _executed(execution, execution.set_up_call(), contextlib.nullcontext())
+    return Observed(None, None, seconds, None, resident)
+
+
+def _executed(
+    execution: Executable, per_call: dict[str, Any], watched: contextlib.AbstractContextManager[Any]
+) -> tuple[list[Any], float, int]:
+    """What is kept of one execution, its seconds, and the growth of the resident set, that held."""
     process = psutil.Process()
-    per_call = execution.set_up_call()
     before = process.memory_info().rss
     started = time.perf_counter()
-    kept = execution.run_and_keep(per_call)
+    with watched:
+        kept = execution.run_and_keep(per_call)
     seconds = time.perf_counter() - started
-    resident = process.memory_info().rss - before
-    del kept, per_call
-    return Observed(None, None, seconds, None, resident)
+    return kept, seconds, process.memory_info().rss - before
 
 
 def _kind_of_result(tensor: torch.Tensor, x: torch.Tensor | None) -> Hashable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gradbench.define.methods import methods
-from gradbench.record.plan import PRICE, USER_MODEL, Comparison
+from gradbench.record.plan import PRICE, USER_MODEL, Comparison, Variant
 from gradbench.record.results import Results
 
 # Of calls that are longer, in seconds, what a control adds in place is far below what is called the same.
@@ -59,13 +59,20 @@ def left_out_unseen(comparison: Comparison, call: float) -> frozenset[str]:
         return frozenset()
     # Whatever stands for a method must be timed itself.
     timed = {each.name for each in comparison.variants}
-    entered = {each.name for each in methods() if each.entered_as in timed}
     return frozenset(
         each.name
         for each in comparison.variants
-        if each.role == "twin_own_buffer"
-        or (each.role == "method" and not comparison.alternatives and each.name in entered)
+        if each.role != "twin" and declared_as(each, comparison) in timed
     )
+
+
+def declared_as(variant: Variant, comparison: Comparison) -> str:
+    """The variant that executes the same by its code, or by the table of methods; empty where none does."""
+    if variant.role.startswith("twin"):
+        return comparison.baseline.name
+    if comparison.alternatives:
+        return ""
+    return next((each.entered_as for each in methods() if each.name == variant.name), "")
 
 
 def not_executed(comparison: Comparison, call: float) -> frozenset[str]:

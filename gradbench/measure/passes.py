@@ -205,13 +205,7 @@ class Passes:
         return left / rounds - self.schedule.startup
 
     def _precise_enough(self, asked: float) -> bool:
-        if self.results is None:
-            return False
-        visits = min(
-            (sum(each.comparison == one.id for each in self.results.visits)
-             for one in self.measured.plan.comparisons), default=0
-        )  # fmt: skip
-        if visits < FEWEST_FOR_PRECISION:
+        if self.schedule.fewest() < FEWEST_FOR_PRECISION:
             return False
         reached = self._reached()
         return reached is not None and reached <= asked

@@ -98,11 +98,13 @@ class Schedule:
         eligible = [each for each in self._wanted() if among is None or each.id in among]
         if not eligible or (self._begun and left < WORTH_A_START * self.startup):
             return []
-        slices = self._slices(left, beside)
+        between = self._between()
+        slices = self._slices(between, left, beside)
+        rank = self._rank(between, slices)
         passes = max(1, round(left / (PASS_PER_START * self.startup + self.startup)))
         room = left / passes - self.startup
         chosen: list[Share] = []
-        for each in sorted(eligible, key=self._rank(slices)):
+        for each in sorted(eligible, key=lambda each: rank[each.id]):
             cost = self.least(each)
             if self._calls.get(each.id, 0.0) <= LONG:
                 cost = max(cost, self._scatter[each.id].other + slices[each.id])
@@ -131,6 +133,10 @@ class Schedule:
         """Plan no more visits of a comparison."""
         self._given_up.add(comparison.id)
 
+    def fewest(self) -> int:
+        """The visits of the comparison that has fewest."""
+        return min((each.visits for each in self._scatter.values()), default=0)
+
     def complete(self) -> bool:
         """Whether no comparison lacks a visit."""
         return not self._wanted()
@@ -149,9 +155,8 @@ class Schedule:
         pooled = statistics.median([each for each in known.values() if each is not None] or [1e-5])
         return {id: pooled if each is None else each for id, each in known.items()}
 
-    def _slices(self, left: float, beside: int) -> dict[str, float]:
+    def _slices(self, between: Mapping[str, float], left: float, beside: int) -> dict[str, float]:
         """Seconds of rounds by comparison: the best ones, or shorter where FIRST_VISITS of all do not fit."""
-        between = self._between()
         best, around, missing = {}, 0.0, {}
         for id, each in self._scatter.items():
             # The start of a process is spent on all of its visits.
@@ -166,32 +171,19 @@ class Schedule:
         part = min(1.0, room / wanted) if wanted > 0 else 1.0
         return {id: max(SHORTEST_SLICE, part * seconds) for id, seconds in best.items()}
 
-    def _rank(self, slices: Mapping[str, float]) -> _Rank:
-        between = self._between()
+    def _rank(
+        self, between: Mapping[str, float], slices: Mapping[str, float]
+    ) -> dict[str, tuple[bool, float]]:
+        """What to sort by: who lacks FIRST_VISITS is first, then who has few visits against their worth."""
         worth = {}
         for id, each in self._scatter.items():
             variance = between[id] + each.within / slices[id]
             worth[id] = math.sqrt(max(variance, 1e-12) / (each.other + slices[id]))
         middle = statistics.median(worth.values())
-        return _Rank(
-            {
-                id: min(MOST_WORTH, max(LEAST_WORTH, each / middle))
-                * (SETTLED + (1 - SETTLED) * self.open.get(id, 1.0))
-                for id, each in worth.items()
-            },
-            {id: each.planned for id, each in self._scatter.items()},
-        )
-
-
-class _Rank:
-    """Sorts comparisons: first those that lack their FIRST_VISITS, then by visits against their worth."""
-
-    def __init__(self, worth: Mapping[str, float], planned: Mapping[str, int]) -> None:
-        self._worth = worth
-        self._planned = planned
-
-    def __call__(self, comparison: Comparison) -> tuple[bool, float]:
-        planned = self._planned[comparison.id]
-        if planned < FIRST_VISITS:
-            return False, planned
-        return True, planned / self._worth[comparison.id]
+        found: dict[str, tuple[bool, float]] = {}
+        for id, each in self._scatter.items():
+            against = min(MOST_WORTH, max(LEAST_WORTH, worth[id] / middle))
+            against *= SETTLED + (1 - SETTLED) * self.open.get(id, 1.0)
+            begun = each.planned >= FIRST_VISITS
+            found[id] = (begun, each.planned / against if begun else each.planned)
+        return found

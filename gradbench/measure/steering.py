@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from gradbench.measure.goal import Goal
 from gradbench.measure.progress import Progress
 from gradbench.record.results import Results
+from gradbench.record.undecided import Undecided
 
 # A run looks at what is decided when these parts of its budget are spent: at times that no result moves.
 LOOKS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
-
-
-@dataclass(frozen=True)
-class Undecided:
-    """What a run leaves open so far.
-
-    Attributes:
-        open: by comparison id, from 0 for nothing to 1; a comparison that is missing counts as 1.
-        says: the same in a few words, for who watches.
-    """
-
-    open: Mapping[str, float] = field(default_factory=dict)
-    says: str = ""
 
 
 @dataclass(frozen=True)

@@ -53,29 +53,6 @@ def batch(n, {names}):
     return taken
 """
 
-# A long call finds the caches full of its own data, whoever ran before: no call goes before the clock.
-_LONG_BATCH = """\
-def batch(n, {names}):
-    {made} = None
-    started = clock()
-    for _ in repeat(None, n):
-{statement}
-        {made} = None
-    return clock() - started
-"""
-_LONG_BATCH_WITH_SETUP = """\
-def batch(n, {names}):
-    {made} = None
-    taken = 0
-    for _ in repeat(None, n):
-{setup_per_call}
-        started = clock()
-{statement}
-        taken += clock() - started
-        {made} = None
-    return taken
-"""
-
 # On an accelerator more than a clock is read before and after the calls; these are told where they stand.
 _BATCH_MARKED = """\
 def batch(n, begin, end, {names}):
@@ -142,14 +119,15 @@ class ReadyVariant:
         }
         return stored - self._names.keys()
 
-    def _make_batch(self, template: str) -> Any:
+    def _make_batch(self, template: str, warm: bool = True) -> Any:
+        """The function of a template; `warm` has it call the statement once before the clock."""
         variant = self.variant
         read = dict.fromkeys((*self._setup_per_call.co_names, *self._statement.co_names))
         source = template.format(
             names=", ".join(f"{name}={name}" for name in read if name in self._names and name != "torch"),
             made=" = ".join(sorted(self._made | {"y"})),
-            first_setup=textwrap.indent(variant.setup_per_call, " " * 4),
-            first=textwrap.indent(variant.statement, " " * 4),
+            first_setup=textwrap.indent(variant.setup_per_call, " " * 4) if warm else "",
+            first=textwrap.indent(variant.statement, " " * 4) if warm else "",
             setup_per_call=textwrap.indent(variant.setup_per_call, " " * 8),
             statement=textwrap.indent(variant.statement, " " * 8),
         )
@@ -157,11 +135,14 @@ class ReadyVariant:
         return self._around.pop("batch")
 
     def long_batch(self, clock: Clock) -> Batch:
-        """As `batch`, by this clock, and without a call before it: for calls of a millisecond and more."""
+        """As `batch`, by this clock, and without a call before it: for calls of a millisecond and more.
+
+        Those find the caches full of their own data, whoever ran before.
+        """
         if clock not in self._long:
             self._around["clock"] = CLOCKS[clock]
-            template = _LONG_BATCH_WITH_SETUP if self.variant.setup_per_call else _LONG_BATCH
-            self._long[clock] = self._make_batch(template)
+            template = _BATCH_WITH_SETUP if self.variant.setup_per_call else _BATCH
+            self._long[clock] = self._make_batch(template, warm=False)
         return self._long[clock]
 
     def batch_marked(self, n: int, marks: BatchMarks) -> None:

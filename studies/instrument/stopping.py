@@ -104,8 +104,8 @@ def one_run(design: Design, dice: numpy.random.Generator) -> Results:
         if design == "by what is open" and looks and spent >= looks[0]:
             looks = [each for each in looks if each > spent]
             found = find_open(results, len(LOOKS))
-            results.add(Look(spent, found.by_comparison, found.says))
-            schedule.open = found.by_comparison
+            results.add(Look(spent, dict(found.open), found.says))
+            schedule.open = found.open
         number += 1
         if design == "by what is open":
             shares = schedule.next(lanes[lane], BESIDE)
