@@ -15,6 +15,7 @@ from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, Options, locate, new_folder, read_results
 from gradbench.record.telemetry import Telemetry
+from gradbench.record.user_file import Fault
 from gradbench.record.visits import Failure, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
 
 TIME = VariantTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
@@ -24,7 +25,8 @@ MEMORY = Memory("c/100", "a", 412, 3, 412, 408, 8, 0, None, "torch.profiler")
 FAILURE = Failure(2, "c/100", None, "time", "died", 'said "no"\nand left \u2028 \x00')
 END = PassEnd(1, 4.95)
 RUN_END = RunEnd("budget", 16.378234696000163)
-RECORDS = (START, VISIT, MEMORY, FAILURE, END, RUN_END)
+FAULT = Fault("values differ", "recorded and unrecorded results differ by 0.03", "net.py:18", bytes=4096)
+RECORDS = (FAULT, START, VISIT, MEMORY, FAILURE, END, RUN_END)
 HEADER = msgspec.json.encode(header()) + b"\n"
 
 
@@ -38,6 +40,7 @@ def write(path, *records):
 
 def kept(results):
     return [
+        *results.file_faults,
         *results.passes,
         *results.visits,
         *results.memory,
@@ -85,7 +88,7 @@ def test_every_record_is_one_line_of_json(whole):
     lines = whole.read_bytes().split(b"\n")
     assert lines.pop() == b""
     assert [json.loads(line)["type"] for line in lines] == [
-        "header", "pass_start", "visit", "memory", "failure", "pass_end", "run_end",
+        "header", "fault", "pass_start", "visit", "memory", "failure", "pass_end", "run_end",
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.user_model import plan_user_model, read
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, Options, read_results
-from gradbench.record.user_file import FileFacts
+from gradbench.record.user_file import Fault, FileFacts
 from gradbench.record.visits import Stretch, Timeline
 from gradbench.report.export.tidy_csv import to_csv
 from gradbench.report.snippet import snippet
@@ -345,6 +345,16 @@ def test_a_run_that_was_interrupted_says_how_to_go_on_with_the_file(workers, tmp
     with pytest.raises(EndedEarly, match=f"gradbench model {file} --resume --output"):
         run.start(tmp_path / "out", order, Steering(Goal(1, None, None, 0.1)))
     assert {each.settings.file for each in workers.started} == {str(file)}
+
+
+def test_the_faults_of_a_file_follow_the_header_once(workers, tmp_path):
+    file, faults = tmp_path / "net.py", (Fault("does not work under", "under no_grad() it raises"),)
+    order = run.Order(REQUEST, header().options, "", plan_of(), file, {}, faults)
+    run.start(tmp_path / "out", order, Steering(Goal(1, None, None, 0.1)))
+    run.resume(tmp_path / "out", Steering(Goal(2, None, None, 0.1)), plan_of(), file)
+    assert tuple(read_results(tmp_path / "out").file_faults) == faults
+    second = (tmp_path / "out" / FILENAME).read_text().split("\n")[1]
+    assert msgspec.json.decode(second, type=Fault) == faults[0]
 
 
 def made(ratios=None, **changes):

@@ -212,7 +212,15 @@ def model(asked: ModelOptions) -> None:
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
         command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
-            order = runs.Order(user_model.request, options, command, user_model.plan, file, user_model.calls)
+            order = runs.Order(
+                user_model.request,
+                options,
+                command,
+                user_model.plan,
+                file,
+                user_model.calls,
+                user_model.faults,
+            )
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
     _finish(results.path, asked)

@@ -30,6 +30,7 @@ from gradbench.record.results import (
     FORMAT,
     Header,
     Options,
+    Record,
     Results,
     locate,
     new_folder,
@@ -47,6 +48,7 @@ class Order:
     Attributes:
         command: as the user gave it.
         calls: by comparison id seconds of a call, where that is known beforehand.
+        records: that follow the header, known before anything is measured.
     """
 
     request: Request
@@ -55,6 +57,7 @@ class Order:
     plan: Plan | None = None
     file: Path | None = None
     calls: Mapping[str, float] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -76,7 +79,11 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
             FORMAT, SCHEMA, __version__, created, order.command, request, options, environment, plan, labels
         )
         path = output / FILENAME
-        return Results(path, header), create(path, header)
+        results, writer = Results(path, header), create(path, header)
+        for record in order.records:
+            writer.write(record)
+            results.add(record)
+        return results, writer
 
     return Passes(Measured(plan, request, options, order.file, order.calls), steering, begin, None).go()
 

@@ -15,7 +15,7 @@ from gradbench.extension import choose
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
 from gradbench.record.plan import PRICE, Comparison, Plan, Request
-from gradbench.record.user_file import FileFacts
+from gradbench.record.user_file import Fault, FileFacts
 
 # Executions of a variant in a visit of short calls at least: check, calibration, and five rounds of a call
 # and the one before.
@@ -32,6 +32,7 @@ class UserModel:
         longest: seconds that the longest visit may take, with everything executed as often as short calls
             are; rough.
         calls: by comparison id, seconds of a call; rough.
+        faults: of the file, that its results keep.
     """
 
     file: Path
@@ -39,6 +40,7 @@ class UserModel:
     request: Request
     longest: float
     calls: dict[str, float]
+    faults: tuple[Fault, ...] = ()
 
 
 def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> UserModel:
@@ -59,7 +61,7 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     plan = plan_file(file.name, text, facts, request)
     longest = max(len(each.variants) * FEWEST_CALLS * _call(each, facts) for each in plan.comparisons)
     calls = {each.id: _call(each, facts) for each in plan.comparisons}
-    return UserModel(file, plan, request, facts.load + longest, calls)
+    return UserModel(file, plan, request, facts.load + longest, calls, facts.faults)
 
 
 # Seconds of a call on the work that the price of the controls is measured on; rough.

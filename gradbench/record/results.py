@@ -1,9 +1,9 @@
 """The records of a run, and their file of JSON Lines.
 
-The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Execution,
-Memory, Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time
-a run came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in
-bytes, never scaled.
+The first line is the Header; the Faults of a file of the user's follow it. Then come, in the order in which
+they happened, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look and
+PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was interrupted, and
+is valid. Times are in seconds, memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Plan, Request
+from gradbench.record.user_file import Fault
 from gradbench.record.visits import (
     Execution,
     Failure,
@@ -108,7 +109,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
     Header, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look,
-    PassEnd, RunEnd,
+    PassEnd, RunEnd, Fault,
 ]  # fmt: skip
 
 
@@ -120,6 +121,7 @@ class Results:
         cut_off: bytes of an unfinished last line that were left out; 0 for a whole file.
         length: bytes of the finished lines.
         compressed: the file is compressed; nothing can be appended to it.
+        file_faults: what is wrong in the file of a run of `gradbench model`.
         schema: of the records in the file; to those of another schema nothing can be appended.
     """
 
@@ -137,6 +139,7 @@ class Results:
     ends: list[PassEnd] = field(default_factory=list)
     runs: list[RunEnd] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    file_faults: list[Fault] = field(default_factory=list)
     cut_off: int = 0
     length: int = 0
     compressed: bool = False
@@ -197,6 +200,8 @@ class Results:
             self._over = {begun.number for begun in self.passes}
         elif isinstance(record, Look):
             self.looks.append(record)
+        elif isinstance(record, Fault):
+            self.file_faults.append(record)
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 

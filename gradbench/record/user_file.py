@@ -1,8 +1,26 @@
-"""What a file with a model of the user's defines, as far as a plan needs to know."""
+"""What a file with a model of the user's defines, as far as a plan needs to know; and what is wrong in it."""
 
 from __future__ import annotations
 
 import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
+    """Something in a file of the user's that its author wants to know, though the file can be measured.
+
+    Attributes:
+        kind: in a few words: "values differ", "does not work under".
+        sentence: what is wrong, for a reader.
+        line: where: "net.py:18"; empty where no line is at fault.
+        bytes: what it costs in memory; None where that is not known.
+        seconds: what it costs in time, per call; None where that is not known.
+    """
+
+    kind: str
+    sentence: str
+    line: str = ""
+    bytes: int | None = None
+    seconds: float | None = None
 
 
 class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
@@ -19,6 +37,7 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
         repeats: whether the loss is the same from call to call.
         load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
             step: rough, from one execution.
+        faults: that were seen in it.
     """
 
     shape: tuple[int, ...]
@@ -34,3 +53,4 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     load: float
     forward: float
     step: float
+    faults: tuple[Fault, ...] = ()
