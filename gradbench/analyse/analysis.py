@@ -11,6 +11,7 @@ from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import essentials, findings_of_methods
 from gradbench.analyse.limit import Limited, find_limits
 from gradbench.analyse.model import Finding, RunSummary
+from gradbench.analyse.screen import ModelScreen, model_screen
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
 from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
@@ -41,6 +42,11 @@ class Analysis(RunSummary):
     def user_file(self) -> UserFile | None:
         """The file of the user's whose model was measured; None for any other run."""
         return user_file(self.results)
+
+    @cached_property
+    def screen(self) -> ModelScreen | None:
+        """What a reader sees first of a model of the user's; None for any other run."""
+        return None if self.user_file is None else model_screen(self, self.user_file.name)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

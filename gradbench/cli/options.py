@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,26 @@ def _timeout(context: click.Context, option: click.Parameter, value: float) -> f
     if not 1 <= value <= 86_400:
         raise RequestError(f"--timeout {value:g}: expected seconds, from 1 to 86400")
     return value
+
+
+# Bytes by the unit that they are given in; torch and its users count in both kinds.
+_UNITS = {
+    "": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
+}  # fmt: skip
+
+
+def size_in_bytes(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """Bytes, given as a number with a unit, such as 8GB or 512MiB. Raises RequestError."""
+    if value is None:
+        return None
+    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    unit = None if parts is None else _UNITS.get(parts[2].upper())
+    if parts is None or unit is None or float(parts[1]) * unit < 1:
+        raise RequestError(
+            f"{option.opts[0]} {value}: expected bytes with a unit, such as 8GB, 512MiB or 800000B"
+        )
+    return int(float(parts[1]) * unit)
 
 
 def fraction(margin: float) -> float:

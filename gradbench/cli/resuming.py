@@ -41,7 +41,7 @@ def _options_of(header: Header) -> dict[str, Any]:
     """The options that decide what is measured, by the names of the parameters, as the run has them."""
     request, options = header.request, header.options
     from_request = ("workloads", "methods", "sizes", "device", "cold", "dtype", "seed")
-    from_options = ("preset", "threads", "allocator", "timeout")
+    from_options = ("preset", "threads", "allocator", "timeout", "fit")
     return {
         **{name: getattr(request, name) for name in from_request},
         **{name: getattr(options, name) for name in from_options},

@@ -25,6 +25,7 @@ from gradbench.cli.options import (
     of_processes,
     output_option,
     report_option,
+    size_in_bytes,
     size_option,
     takes,
     workload_option,
@@ -34,6 +35,7 @@ from gradbench.errors import EndedEarly
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
+    from gradbench.analyse.analysis import Analysis
     from gradbench.measure.progress import Progress
     from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
@@ -104,6 +106,14 @@ class ModelOptions(Measuring):
     """What `model` takes."""
 
     file: Path
+    fit: int | None
+    every_module: bool
+
+    def recorded(self, timeout: float) -> Options:
+        """As of a run, and what training should fit into."""
+        import msgspec
+
+        return msgspec.structs.replace(super().recorded(timeout), fit=self.fit)
 
     def goal(self, preset: str) -> Goal:
         """As of a run; a quick one may take a minute, since to look at the file is in it."""
@@ -175,6 +185,13 @@ _SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 
 @click.command(params=[each for each in run.params if each.name in _SHARED])
 @preset_option("quick")
+@click.option(
+    "--fit",
+    metavar="SIZE",
+    callback=size_in_bytes,
+    help="Mark what would make training fit into so many bytes, such as 8GB, and name the batch that does.",
+)
+@click.option("--modules", "every_module", is_flag=True, help="Say what each module keeps for the backward.")
 @click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
 @takes(ModelOptions)
 def model(asked: ModelOptions) -> None:
@@ -195,7 +212,7 @@ def model(asked: ModelOptions) -> None:
     if asked.resume:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
-        user_model = _look(asked, header.request, header.options.threads)
+        user_model = _look(asked, header.request, header.options.threads, _changes(header))
         with make_progress(asked.quiet) as progress:
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.resume(folder, steering, user_model.plan, file, user_model.calls)
@@ -219,7 +236,7 @@ def model(asked: ModelOptions) -> None:
                 user_model.plan,
                 file,
                 user_model.calls,
-                user_model.faults,
+                user_model.records,
             )
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
@@ -249,13 +266,26 @@ def _resumed(asked: Measuring) -> tuple[Path, Header]:
     return folder, header
 
 
-def _look(asked: ModelOptions, request: Request, threads: int) -> UserModel:
-    """What the user's file defines, planned as requested: methods, seed and preset."""
+def _changes(header: Header) -> tuple[str, ...]:
+    """The changes of training that a run measures; which ones a new look would find may hang on its time."""
+    plan = header.plan.comparisons
+    return tuple(variant.name for each in plan if each.part == "step" for variant in each.variants)
+
+
+def _look(
+    asked: ModelOptions, request: Request, threads: int, changes: tuple[str, ...] | None = None
+) -> UserModel:
+    """What the user's file defines, planned as requested: methods, seed and preset.
+
+    `changes` are those of its training that are measured; None for all that are found.
+    """
     from gradbench.measure.progress import doing
+    from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
 
     with doing(f"running {asked.file.name} to see what it defines", asked.quiet):
-        return plan_user_model(asked.file, request.methods, request.seed, request.preset, threads)
+        look = Task(None, 0.0, fit=asked.fit if changes is None else None, changes=changes)
+        return plan_user_model(asked.file, request.methods, request.seed, request.preset, threads, look)
 
 
 def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
@@ -284,6 +314,18 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
 
 
+def _text(analysis: Analysis, every_module: bool) -> str:
+    """What a run found, in the lines that a terminal has room for."""
+    width = columns(60, 110)
+    if analysis.screen is not None:
+        from gradbench.report.terminal.model import first_screen
+
+        return first_screen(analysis.screen, width, every_module)
+    from gradbench.report.terminal.brief import brief
+
+    return brief(analysis, width)
+
+
 def _finish(results: Path, asked: Measuring) -> None:
     """Tell what a run that has ended found, and build its report or say where its results are.
 
@@ -296,9 +338,7 @@ def _finish(results: Path, asked: Measuring) -> None:
         with doing("summing up", asked.quiet):
             analysis = analysis_of(results)
             if not asked.quiet:
-                from gradbench.report.terminal.brief import brief
-
-                text = brief(analysis, columns(60, 110))
+                text = _text(analysis, getattr(asked, "every_module", False))
         if text:
             click.echo(text)
         if asked.with_report:

@@ -40,7 +40,7 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
     facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"
     rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings)]
     if seen.trains:
-        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings)
+        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings, seen.changes)
         rows += [step, forward, backward]
     prepare = seeded(text, request.seed)
     comparisons = [compose(row, seen.shape, request, prepare) for row in rows]

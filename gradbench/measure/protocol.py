@@ -25,6 +25,8 @@ class Task(msgspec.Struct, frozen=True):
     Attributes:
         seconds: that its rounds should take.
         file_text: of a file of the user's that is to be looked at, and nothing else.
+        fit: bytes that its training should fit into; None where that was not asked.
+        changes: names of those of its training that are wanted, unchecked; None for all that are found.
         known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
         check: how much of what the variants do is checked before they are timed.
         most: seconds after which no further round begins, however few there were; None for no limit.
@@ -36,6 +38,8 @@ class Task(msgspec.Struct, frozen=True):
     known: dict[str, float] = {}
     check: Check = "answers"
     most: float | None = None
+    fit: int | None = None
+    changes: tuple[str, ...] | None = None
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.

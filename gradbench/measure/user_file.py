@@ -20,6 +20,8 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
+from gradbench.measure.changes import Subject
+from gradbench.measure.examine import IN_FULL, Asked, UserCode, examine
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.variant import execute
@@ -34,7 +36,9 @@ class _Mistake(Exception):
     """What is wrong with the file; the message is for its author."""
 
 
-def inspect_user_file(text: str, file: str, seed: int, threads: int) -> FileFacts | FileRejected:
+def inspect_user_file(
+    text: str, file: str, seed: int, threads: int, asked: Asked = IN_FULL
+) -> FileFacts | FileRejected:
     """What a file defines, as it is after it has run; FileRejected where it cannot be measured.
 
     Args:
@@ -42,17 +46,17 @@ def inspect_user_file(text: str, file: str, seed: int, threads: int) -> FileFact
         file: where it stands.
         seed: of the random numbers that it draws.
         threads: those that torch was given.
+        asked: what of its training is looked at.
     """
     try:
-        return _inspect(text, file, seed, threads)
+        return _inspect(text, file, seed, threads, asked)
     except _Mistake as mistake:
         return FileRejected(" ".join(str(mistake).split()))
 
 
-def _inspect(text: str, file: str, seed: int, threads: int) -> FileFacts:
-    torch.manual_seed(seed)
+def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> FileFacts:
     begun = time.perf_counter()
-    names = _run(lambda: execute(text, file, file), "", file)
+    names = _run(lambda: _seeded(text, file, seed), "", file)
     load = time.perf_counter() - begun
     _modes(threads)
     model, x = names.get("model"), names.get("x")
@@ -82,6 +86,20 @@ def _inspect(text: str, file: str, seed: int, threads: int) -> FileFacts:
     repeats, step = (True, 0.0) if "loss" not in names else called.train(names["loss"])
     dtypes = [str(each).removeprefix("torch.") for each in {result, *(p.dtype for p in model.parameters())}]
     known = [each for each in dtypes if each in EPSILON]
+    examined = examine(
+        UserCode(
+            names=names,
+            file=file,
+            text=text,
+            subject=_subject(names),
+            trains="loss" in names,
+            run_again=lambda: _subject(_seeded(text, file, seed)),
+            load=load,
+            forward=forward,
+            step=step,
+        ),
+        asked,
+    )
     return FileFacts(
         shape=tuple(x.shape),
         dtype=str(x.dtype).removeprefix("torch."),
@@ -96,7 +114,31 @@ def _inspect(text: str, file: str, seed: int, threads: int) -> FileFacts:
         load=load,
         forward=forward,
         step=step,
+        faults=tuple(examined.faults),
+        anatomy=examined.anatomy,
+        changes=tuple(examined.changes),
     )
+
+
+def _seeded(text: str, file: str, seed: int) -> dict[str, Any]:
+    """What the file defines, run with random numbers of its own."""
+    torch.manual_seed(seed)
+    return execute(text, file, file)
+
+
+def _subject(names: dict[str, Any]) -> Subject:
+    """What of a file is trained."""
+    call, loss = names.get("call"), names.get("loss")
+
+    def forward(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = model(x) if call is None else call(model, x)
+        return y
+
+    def no_loss(y: torch.Tensor) -> torch.Tensor:
+        raise _Mistake("defines no loss(y)")
+
+    x = names["x"].detach()
+    return Subject(names["model"], x, forward, no_loss if loss is None else loss)
 
 
 def _modes(threads: int) -> None:

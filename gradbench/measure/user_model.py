@@ -7,6 +7,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from gradbench.define.methods import methods as all_methods
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import user_model
@@ -14,12 +16,17 @@ from gradbench.errors import RequestError
 from gradbench.extension import choose
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
+from gradbench.record.anatomy import Anatomy
 from gradbench.record.plan import PRICE, Comparison, Plan, Request
 from gradbench.record.user_file import Fault, FileFacts
 
 # Executions of a variant in a visit of short calls at least: check, calibration, and five rounds of a call
 # and the one before.
 FEWEST_CALLS = 14
+
+
+# A look at a file in full.
+LOOK = Task(None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class UserModel:
         longest: seconds that the longest visit may take, with everything executed as often as short calls
             are; rough.
         calls: by comparison id, seconds of a call; rough.
-        faults: of the file, that its results keep.
+        records: of the file, that its results keep.
     """
 
     file: Path
@@ -40,14 +47,16 @@ class UserModel:
     request: Request
     longest: float
     calls: dict[str, float]
-    faults: tuple[Fault, ...] = ()
+    records: tuple[Anatomy | Fault, ...] = ()
 
 
-def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int) -> UserModel:
+def plan_user_model(
+    file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int, look: Task = LOOK
+) -> UserModel:
     """Read a file, have a worker look at it, and plan what is measured of it.
 
-    `methods` are the methods and alternatives that are wanted; empty for all. Raises RequestError in one line
-    for whatever is wrong with the file.
+    `methods` are the methods and alternatives that are wanted; empty for all. `look` says what of the file's
+    training is looked at. Raises RequestError in one line for whatever is wrong with the file.
     """
     rows = [user_model.evaluation("", "", False, 1.0), *user_model.training("", False, True, 1.0)]
     names = [
@@ -56,12 +65,13 @@ def plan_user_model(file: Path, methods: tuple[str, ...], seed: int, preset: str
     ]
     choose("--method", methods, list(dict.fromkeys(names)), str)
     text = read(file)
-    facts = inspect_file(file, text, seed, threads)
+    facts = inspect_file(file, text, seed, threads, look)
     request = Request((user_model.NAME,), methods, (), facts.device, facts.result, seed, preset)
     plan = plan_file(file.name, text, facts, request)
     longest = max(len(each.variants) * FEWEST_CALLS * _call(each, facts) for each in plan.comparisons)
     calls = {each.id: _call(each, facts) for each in plan.comparisons}
-    return UserModel(file, plan, request, facts.load + longest, calls, facts.faults)
+    anatomy = () if facts.anatomy is None else (facts.anatomy,)
+    return UserModel(file, plan, request, facts.load + longest, calls, (*anatomy, *facts.faults))
 
 
 # Seconds of a call on the work that the price of the controls is measured on; rough.
@@ -103,14 +113,14 @@ def read(file: Path) -> str:
     return text
 
 
-def inspect_file(file: Path, text: str, seed: int, threads: int) -> FileFacts:
-    """What a worker sees of the file. Raises RequestError with what is wrong with it."""
+def inspect_file(file: Path, text: str, seed: int, threads: int, look: Task = LOOK) -> FileFacts:
+    """What a worker sees of the file, looked at so. Raises RequestError with what is wrong with it."""
     settings = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
     with WorkerProcess(settings, 0, 0, "system") as worker:
         worker.ready()
         try:
             # To load a model and to call it a few times may take as long as torch itself.
-            (message,) = worker.visit(Task(None, 0.0, file_text=text), START_TIMEOUT)
+            (message,) = worker.visit(msgspec.structs.replace(look, file_text=text), START_TIMEOUT)
         except WorkerLost as lost:
             raise RequestError(
                 f"{file}: cannot be measured: {lost}; check that it runs: python {file.name}"

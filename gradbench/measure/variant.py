@@ -277,6 +277,13 @@ def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 
+def execute_on(names: dict[str, Any], code: str, label: str) -> dict[str, Any]:
+    """The names that code leaves which starts from these, and from torch."""
+    left: dict[str, Any] = {"torch": torch, **names}
+    exec(compile(code, label, "exec", dont_inherit=True), left)
+    return left
+
+
 def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, Any]) -> torch.Tensor | None:
     """What a variant should leave, by NumPy in float64, of `sampled` elements; None where that is nothing."""
     answer = comparison.answer if variant.answer is None else variant.answer

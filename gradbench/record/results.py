@@ -1,9 +1,9 @@
 """The records of a run, and their file of JSON Lines.
 
-The first line is the Header; the Faults of a file of the user's follow it. Then come, in the order in which
-they happened, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look and
-PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was interrupted, and
-is valid. Times are in seconds, memory in bytes, never scaled.
+The first line is the Header; the Anatomy and the Faults of a file of the user's follow it. Then come, in the
+order in which they happened, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation,
+Failure, Look and PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was
+interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal, Union
 import msgspec
 
 from gradbench.errors import RequestError, ResultsFileError
+from gradbench.record.anatomy import Anatomy
 from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
@@ -57,6 +58,7 @@ class Options(msgspec.Struct, frozen=True):
         timeout: seconds after which a silent worker counts as hung.
         memory: whether bytes are counted, in a pass of their own.
         batch_seconds: what a batch should take.
+        fit: bytes that the training of a user's model should fit into; None where that was not asked.
     """
 
     preset: str
@@ -65,6 +67,7 @@ class Options(msgspec.Struct, frozen=True):
     timeout: float
     memory: bool = True
     batch_seconds: float = BATCH_SECONDS
+    fit: int | None = None
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):
@@ -109,7 +112,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
     Header, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look,
-    PassEnd, RunEnd, Fault,
+    PassEnd, RunEnd, Fault, Anatomy,
 ]  # fmt: skip
 
 
@@ -122,6 +125,7 @@ class Results:
         length: bytes of the finished lines.
         compressed: the file is compressed; nothing can be appended to it.
         file_faults: what is wrong in the file of a run of `gradbench model`.
+        anatomy: where the memory of that file's model goes; None for any other run.
         schema: of the records in the file; to those of another schema nothing can be appended.
     """
 
@@ -140,6 +144,7 @@ class Results:
     runs: list[RunEnd] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     file_faults: list[Fault] = field(default_factory=list)
+    anatomy: Anatomy | None = None
     cut_off: int = 0
     length: int = 0
     compressed: bool = False
@@ -202,6 +207,8 @@ class Results:
             self.looks.append(record)
         elif isinstance(record, Fault):
             self.file_faults.append(record)
+        elif isinstance(record, Anatomy):
+            self.anatomy = record
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 

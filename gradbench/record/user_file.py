@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gradbench.record.anatomy import Anatomy, Change
+
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
     """Something in a file of the user's that its author wants to know, though the file can be measured.
@@ -38,6 +40,8 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
         load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
             step: rough, from one execution.
         faults: that were seen in it.
+        anatomy: where its memory goes; None where that could not be seen.
+        changes: of its training, that save memory.
     """
 
     shape: tuple[int, ...]
@@ -54,3 +58,5 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     forward: float
     step: float
     faults: tuple[Fault, ...] = ()
+    anatomy: Anatomy | None = None
+    changes: tuple[Change, ...] = ()

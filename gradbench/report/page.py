@@ -51,6 +51,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         results_name=results.path.name,
         results_href=template.way(results.path, output),
         own=own,
+        screen=analysis.screen,
         snippet=snippet if own is None else partial(_snippet_of_user_file, own),
         verdict=_verdict,
         executions_in_words=executions_in_words,

@@ -7,11 +7,13 @@ file's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gradbench.define.methods import BASELINE, methods
 from gradbench.define.workloads.pointwise import ELEMENTWISE
 from gradbench.define.workloads.workload import Alternative, Workload
+from gradbench.record.anatomy import Change
 from gradbench.record.plan import PRICE, USER_MODEL
 
 NAME = USER_MODEL
@@ -68,12 +70,15 @@ def price() -> Workload:
     )
 
 
-def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[Workload, ...]:
+def training(
+    file: str, calls: bool, repeats: bool, roundings: float, changes: Sequence[Change] = ()
+) -> tuple[Workload, ...]:
     """Forward with loss, backward, and both with clearing of the gradients, in the mode that the file sets.
 
     Args:
         file, calls, roundings: as in `evaluation`.
         repeats: the loss is the same from call to call; where it is not, only that it is finite is compared.
+        changes: of a step, that would save memory; the first matter most.
     """
     forward = f"y = {_called(calls, 'x')}\nvalue = loss(y)"
     indented = forward.replace("\n", "\n    ")
@@ -146,7 +151,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
             whole,
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
-            shows="What a step costs in time and memory without its optimizer, by how gradients are cleared.",
+            shows="What a step costs in time and memory without its optimizer, and what would save.",
             statement=f"{forward}\nVARIANT",
             timeline=True,
             baseline="set_to_none",
@@ -159,6 +164,7 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                     code="value.backward()\nmodel.zero_grad()",
                     holds=_CLEARED,
                 ),
+                *(_changed(each) for each in changes),
                 Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
@@ -166,13 +172,6 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                     source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.zero_grad",
                     code="value.backward()\nmodel.zero_grad(set_to_none=False)",
                     holds=_ZEROS,
-                ),
-                Alternative(
-                    name="by_hand",
-                    label="p.grad = None by hand",
-                    effect="The same as zero_grad(), in a loop of one's own.",
-                    code=f"value.backward()\n{_NO_GRADIENTS}",
-                    holds=_CLEARED,
                 ),
                 Alternative(
                     name="retain_graph",
@@ -184,6 +183,20 @@ def training(file: str, calls: bool, repeats: bool, roundings: float) -> tuple[W
                 ),
             ),
         ),
+    )
+
+
+def _changed(change: Change) -> Alternative:
+    """A step with a change of the model or of x."""
+    return Alternative(
+        name=change.name,
+        label=change.label,
+        effect=f"{change.effect[0].upper()}{change.effect[1:]}.",
+        setup=change.code,
+        code="value.backward()\nmodel.zero_grad()",
+        holds=_CLEARED,
+        # A loss of other data is another one.
+        result=None if change.same_loss else "",
     )
 
 

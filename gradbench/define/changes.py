@@ -1,0 +1,101 @@
+"""Changes of a user's training that may save memory, as code: freezing, recomputing, fewer samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gradbench.record.anatomy import Change
+
+RECOMPUTED = "the same gradients"
+
+
+def span(modules: Sequence[str]) -> str:
+    """Modules in the order of their calls, in words.
+
+    >>> span(["conv1"]), span(["conv1", "bn1", "layer1"]), span(["0", "1"])
+    ('conv1', 'conv1 to layer1', 'modules 0 to 1')
+    """
+    # A number alone says nothing.
+    words = f"module{'s' if len(modules) > 1 else ''} " if modules[0].isdecimal() else ""
+    return words + (modules[0] if len(modules) == 1 else f"{modules[0]} to {modules[-1]}")
+
+
+def freeze(modules: Sequence[str], trained: Sequence[str]) -> Change:
+    """Train only these modules, which come last; `modules` are those before, in the order of their calls."""
+    prefixes = tuple(f"{each}." for each in trained)
+    return Change(
+        name=f"freeze_to_{_identifier(modules[-1])}",
+        label=f"freeze {span(modules)}",
+        effect="not trained any more",
+        code=(
+            "for name, parameter in model.named_parameters():\n"
+            f"    parameter.requires_grad_(parameter.requires_grad and name.startswith({prefixes!r}))"
+        ),
+        trained=tuple(trained),
+    )
+
+
+def without_recording(modules: Sequence[str], trained: Sequence[str]) -> Change:
+    """Run these modules, the first that are called, under no_grad(); `trained` are those after them."""
+    return Change(
+        name=f"no_grad_to_{_identifier(modules[-1])}",
+        label=f"no_grad() around {span(modules)}",
+        effect="not trained any more",
+        code=(
+            f"for name in {tuple(modules)!r}:\n"
+            "    block = model.get_submodule(name)\n"
+            "    block.forward = torch.no_grad()(block.forward)"
+        ),
+        trained=tuple(trained),
+    )
+
+
+def recompute(modules: Sequence[str], every: bool) -> Change:
+    """Checkpoint these modules: their activations are computed again in the backward.
+
+    Source: https://docs.pytorch.org/docs/stable/checkpoint.html
+    """
+    name = f"{_identifier(modules[0])}_to_{_identifier(modules[-1])}" if every else _identifier(modules[0])
+    return Change(
+        name=f"checkpoint_{name}",
+        label=f"checkpoint {span(modules)}{', one by one' if every else ''}",
+        effect=RECOMPUTED,
+        code=(
+            "from functools import partial\n"
+            "from torch.utils.checkpoint import checkpoint\n"
+            f"for name in {tuple(modules)!r}:\n"
+            "    block = model.get_submodule(name)\n"
+            "    block.forward = partial(checkpoint, block.forward, use_reentrant=False)"
+        ),
+    )
+
+
+def recompute_segments(container: str, segments: int) -> Change:
+    """Checkpoint an nn.Sequential in so many segments; an empty name is the model itself."""
+    return Change(
+        name=f"checkpoint_{_identifier(container) or 'model'}_in_{segments}",
+        label=f"checkpoint {container or 'the model'} in {segments} segments",
+        effect=RECOMPUTED,
+        code=(
+            "from torch.utils.checkpoint import checkpoint_sequential\n"
+            f"block = model.get_submodule({container!r})\n"
+            "layers = list(block)\n"
+            f"block.forward = lambda x: checkpoint_sequential(layers, {segments}, x, use_reentrant=False)"
+        ),
+    )
+
+
+def fewer_samples(samples: int, of: int) -> Change:
+    """A step on the first samples of x."""
+    return Change(
+        name=f"batch_{samples}",
+        label=f"{samples:,} of the {of:,} samples in a step",
+        effect="gradients of fewer samples",
+        code=f"x = x[:{samples}]",
+        same_loss=False,
+    )
+
+
+def _identifier(module: str) -> str:
+    return re.sub(r"\W", "_", module)

@@ -1,0 +1,168 @@
+"""What each module keeps for the backward, seen while a forward of the user's model runs once.
+
+Hooks on the modules tell which of them is at work. A mode tells which function of torch is called. A hook on
+saved tensors notes both, with the line of the user's code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from msgspec.structs import replace
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from gradbench.measure.execution import SavedTensor
+from gradbench.record.anatomy import Kept
+
+# No line in here is the user's.
+_OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent), "<")
+
+
+class Watched:
+    """One forward, watched: fill it within `watching`, and ask `kept` while its result is held.
+
+    Attributes:
+        called: qualified names of the modules, in the order in which they were first called.
+    """
+
+    def __init__(self, model: torch.nn.Module, x: torch.Tensor, file: str) -> None:
+        """Watch a model, and what is called with x, for the author of a file."""
+        self._model, self._x, self._file = model, x, file
+        self._working: list[str] = []
+        self._functions = _Functions()
+        self._notes: list[tuple[weakref.ref[SavedTensor], Kept]] = []
+        self.called: list[str] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note what is saved within."""
+        handles = []
+        for name, module in self._model.named_modules():
+            with contextlib.suppress(Exception):
+                handles.append(module.register_forward_pre_hook(self._enter(name)))
+                handles.append(module.register_forward_hook(self._leave, always_call=True))
+        try:
+            with self._functions, torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack):
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, name: str) -> Callable[..., None]:
+        def enter(module: torch.nn.Module, inputs: Any) -> None:
+            self._working.append(name)
+            if name not in self.called:
+                self.called.append(name)
+
+        return enter
+
+    def _leave(self, module: torch.nn.Module, inputs: Any, result: Any) -> None:
+        if self._working:
+            self._working.pop()
+
+    def _pack(self, tensor: torch.Tensor) -> SavedTensor:
+        operator = self._functions.current
+        with torch._C.DisableTorchFunction():
+            saved = SavedTensor(tensor)
+            note = Kept(
+                module=self._working[-1] if self._working else "",
+                bytes=saved.storage.nbytes(),
+                role="activation",
+                operator=operator,
+                shape=tuple(tensor.shape),
+                dtype=str(tensor.dtype).removeprefix("torch."),
+                line=_line(self._file),
+            )
+        self._notes.append((weakref.ref(saved), note))
+        return saved
+
+    def kept(self) -> tuple[Kept, ...]:
+        """The unique storages that the graph still keeps, in the order in which they were first saved."""
+        roles = self._roles()
+        trained = {
+            name: any(each.requires_grad for each in module.parameters(recurse=False))
+            for name, module in self._model.named_modules()
+            if any(True for _ in module.parameters(recurse=False))
+        }
+        found: dict[int, Kept] = {}
+        also: dict[int, list[str]] = {}
+        for alive, note in self._notes:
+            saved = alive()
+            if saved is None or not note.bytes:
+                continue
+            address = saved.storage.data_ptr()
+            if address not in found:
+                role = roles.get(address, "activation")
+                passes_on = role == "activation" and trained.get(note.module) is False
+                found[address] = replace(note, role=role, passes_on=passes_on)
+            elif note.module != found[address].module and note.module not in also.get(address, []):
+                also.setdefault(address, []).append(note.module)
+        return tuple(replace(each, also=tuple(also.get(address, ()))) for address, each in found.items())
+
+    def _roles(self) -> dict[int, Literal["parameter", "buffer", "input"]]:
+        """By the address of its storage, what is there without a graph."""
+        roles: dict[int, Literal["parameter", "buffer", "input"]] = {
+            _address(self._x): "input",
+            **{_address(each): "buffer" for each in self._model.buffers()},
+        }
+        roles |= {_address(each): "parameter" for each in self._model.parameters()}
+        return roles
+
+
+def storage_bytes(tensors: Iterator[torch.Tensor]) -> int:
+    """Bytes of the unique storages of tensors."""
+    return sum({_address(each): each.untyped_storage().nbytes() for each in tensors}.values())
+
+
+def _address(tensor: torch.Tensor) -> int:
+    address: int = tensor.untyped_storage().data_ptr()
+    return address
+
+
+def _unpack(saved: SavedTensor) -> torch.Tensor:
+    with torch._C.DisableTorchFunction():
+        return saved.unpack()
+
+
+class _Functions(TorchFunctionMode):  # type: ignore[misc]
+    """Knows which function of torch Python called last; empty before any, and in a backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.current = ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        before, self.current = self.current, _name(func)
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.current = before
+
+
+def _name(func: Any) -> str:
+    """The last part of a function's name, as users write it: `conv2d`, `relu`, `mul`."""
+    full = ""
+    with contextlib.suppress(Exception):
+        full = resolve_name(func) or ""
+    return (full or str(getattr(func, "__name__", ""))).rpartition(".")[2]
+
+
+def _line(file: str) -> str:
+    """The innermost line of the user's file that is being executed, or of any that is not torch's."""
+    frame = sys._getframe(1)
+    elsewhere = ""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == file:
+            return f"{Path(file).name}:{frame.f_lineno}"
+        if not elsewhere and not name.startswith(_OURS):
+            elsewhere = f"{Path(name).parent.name}/{Path(name).name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return elsewhere

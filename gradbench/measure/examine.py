@@ -1,0 +1,246 @@
+"""A longer look at a user's file before the clock: where its memory goes, what would save, what is wrong.
+
+All of it is executed: nothing is concluded from the code alone. What a long model leaves no time for is left
+out, the least important first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+import psutil
+import torch
+from msgspec.structs import replace
+
+from gradbench.measure.anatomy import Watched, storage_bytes
+from gradbench.measure.changes import Subject, candidates, checked
+from gradbench.measure.entries import entered_often
+from gradbench.measure.growth import growth, running_graph
+from gradbench.measure.leave_out import LONG
+from gradbench.measure.orders import orders
+from gradbench.measure.training_cost import (
+    PEAK_EXECUTIONS,
+    batch_peaks,
+    gradient_bytes,
+    largest,
+    most_samples,
+    optimizer_cost,
+    trained_after,
+)
+from gradbench.models import share
+from gradbench.record.anatomy import Anatomy, BatchPeak, Change
+from gradbench.record.user_file import Fault
+
+# Seconds that the look may take, beside the one step that it takes in any case.
+_SECONDS = 9.0
+# Of these, seconds in which changes are checked.
+_CHECKING = 4.0
+# Seconds in which a batch that should fit is executed.
+_VERIFYING = 15.0
+# Executions that it takes to see what a call leaves, and to try an order of methods.
+_GROWTH_CALLS, _ORDER_CALLS = 7, 4
+# The gradients that an optimizer steps by are of so many samples.
+_FEW = 2
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """A file of the user's that was run.
+
+    Attributes:
+        names: what it defines.
+        file, text: where it stands, and what it says.
+        subject: its model, x and how they are called; the loss raises where the file has none.
+        trains: it has a loss.
+        run_again: runs it anew; the same for that.
+        load, forward, step: seconds of running the file, of an evaluation and of a training step; rough.
+    """
+
+    names: Mapping[str, Any]
+    file: str
+    text: str
+    subject: Subject
+    trains: bool
+    run_again: Callable[[], Subject]
+    load: float
+    forward: float
+    step: float
+
+
+@dataclass
+class Examined:
+    """What the look shows.
+
+    Attributes:
+        anatomy: None where the forward cannot be watched.
+        changes: those that save memory and leave training what it is.
+    """
+
+    anatomy: Anatomy | None = None
+    changes: list[Change] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a look.
+
+    Attributes:
+        fit: bytes that training should fit into; None where that was not asked.
+        changes: names of those that are wanted, unchecked, as a run that goes on has them; None for all.
+    """
+
+    fit: int | None = None
+    changes: tuple[str, ...] | None = None
+
+
+IN_FULL = Asked()
+
+
+def examine(code: UserCode, asked: Asked) -> Examined:
+    """Look at a file."""
+    found = Examined()
+    until = time.perf_counter() + _SECONDS
+    # No fault of the look may keep the file from being measured.
+    with contextlib.suppress(Exception), _unchanged(code.subject.model):
+        found.anatomy, found.changes = _anatomy(code, asked, until)
+    for look in (_entries, _growth, _orders) if asked.changes is None else ():
+        with contextlib.suppress(Exception), _unchanged(code.subject.model):
+            found.faults += look(code, until)
+    return found
+
+
+def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[Change]]:
+    subject, trains = code.subject, code.trains
+    model = share(subject.model)
+    if not trains:
+        model.eval()
+    watched = Watched(model, subject.x, code.file)
+    with watched.watching():
+        y = subject.forward(model, subject.x)
+        value = subject.loss(y) if trains else y
+    kept = watched.kept()
+    gradients = None
+    if trains:
+        value.backward()
+        gradients = gradient_bytes(model)
+    del y, value
+    changes: list[Change] = []
+    left_out: dict[str, str] = {}
+    samples = len(subject.x) if subject.x.dim() else 1
+    if trains:
+        maybe = candidates(subject.model, kept, watched.called, samples)
+        if asked.changes is None:
+            changes, left_out = checked(subject, maybe, _CHECKING if code.step <= LONG else _CHECKING / 2)
+        else:
+            changes = [each for each in maybe if each.name in asked.changes]
+    optimizer = code.names.get("optimizer")
+    optimizer = optimizer if isinstance(optimizer, torch.optim.Optimizer) else None
+    cost = None
+    if trains and optimizer is not None:
+        cost = optimizer_cost(optimizer, subject, min(samples, _FEW)) or optimizer_cost(
+            optimizer, subject, samples
+        )
+    anatomy = Anatomy(
+        trains=trains,
+        kept=kept,
+        parameters=storage_bytes(iter(subject.model.parameters())),
+        buffers=storage_bytes(iter(subject.model.buffers())),
+        input=subject.x.untyped_storage().nbytes(),
+        gradients=gradients,
+        optimizer=cost,
+        fit=asked.fit,
+        changed=trained_after(subject, optimizer, changes),
+        left_out=left_out,
+    )
+    if asked.fit is None or not trains:
+        return anatomy, changes
+    return _fitted(anatomy, code, asked.fit), changes
+
+
+def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
+    """The same with the samples that fit, by the peaks of a few sizes, and a step on so many."""
+    whole = max(1, len(code.subject.x)) if code.subject.x.dim() else 1
+    sizes = sorted({max(1, whole // 4), max(1, whole // 2), whole})
+    peaks = batch_peaks(code.subject, sizes)
+
+    def total(found: BatchPeak) -> BatchPeak:
+        part = found.samples / whole
+        # A sample more is also more of x, and the optimizer may need more than the step.
+        return replace(found, peak=anatomy.highest(found.peak, samples=part))
+
+    predicted = most_samples(
+        [replace(each, peak=anatomy.stands(samples=each.samples / whole) + each.peak) for each in peaks], fit
+    )
+    if predicted is None or anatomy.stepping(samples=predicted / whole) > fit:
+        return replace(anatomy, batches=peaks)
+    # Where gradients are most of a small batch, activations take over in a large one.
+    most = (fit - anatomy.stands(samples=0.0)) * whole // max(1, anatomy.activations + anatomy.input)
+    predicted = max(1, min(predicted, most))
+    verified = None
+    if fit < psutil.virtual_memory().available / 2:
+        until = time.perf_counter() + _VERIFYING
+        takes = code.step * PEAK_EXECUTIONS / whole
+        verified = largest(
+            code.subject, predicted, fit, total, lambda n: time.perf_counter() + takes * n < until
+        )
+    return replace(anatomy, batches=peaks, predicted=predicted, verified=verified)
+
+
+def _entries(code: UserCode, until: float) -> list[Fault]:
+    if code.forward > LONG:
+        return []
+    model = share(code.subject.model).eval()
+    return entered_often(lambda: code.subject.forward(model, code.subject.x), code.forward, code.file)
+
+
+def _growth(code: UserCode, until: float) -> list[Fault]:
+    subject, found = code.subject, []
+    names = _globals(code)
+
+    def evaluation() -> object:
+        return subject.forward(evaluated, subject.x)
+
+    def step() -> object:
+        value = subject.step(subject.model, subject.x)
+        subject.model.zero_grad()
+        return value
+
+    evaluated = share(subject.model).eval()
+    if time.perf_counter() + _GROWTH_CALLS * code.forward < until:
+        found.append(growth(evaluation, "evaluation", names, code.file, code.text))
+    if code.trains and time.perf_counter() + (_GROWTH_CALLS + 2) * code.step < until:
+        found.append(growth(step, "training step", names, code.file, code.text))
+        found.append(running_graph(step, "training step", names, code.file, code.text))
+    faults = [each for each in found if each is not None]
+    # What evaluation leaves, a step leaves as well.
+    return list({(each.kind, each.line or each.sentence): each for each in reversed(faults)}.values())
+
+
+def _globals(code: UserCode) -> dict[str, Any]:
+    """The names of the file as its functions see them, which change as they run."""
+    for each in code.names.values():
+        if isinstance(each, FunctionType) and each.__globals__.get("__file__") == code.file:
+            return each.__globals__
+    return dict(code.names)
+
+
+def _orders(code: UserCode, until: float) -> list[Fault]:
+    again = 5 * code.load + 4 * _ORDER_CALLS * max(code.step, 2 * code.forward)
+    return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []
+
+
+@contextlib.contextmanager
+def _unchanged(model: torch.nn.Module) -> Iterator[None]:
+    """Leave a model without gradients, in the mode that it was in."""
+    training = model.training
+    try:
+        yield
+    finally:
+        model.train(training)
+        model.zero_grad()

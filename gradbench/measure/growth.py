@@ -1,0 +1,187 @@
+"""What each call of a user's code leaves behind that nothing frees: how much, what holds it, and where."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, TypeVar
+
+import torch
+
+from gradbench import format
+from gradbench.measure.memory import Unrepeatable, measure_call
+from gradbench.record.user_file import Fault
+
+# From the tensor that is left to the name that holds it, there are at most so many containers.
+_DEPTH = 5
+# Calls that change one of these hold what they are given.
+_HOLDING = frozenset({"append", "add", "extend", "insert", "setdefault", "update", "appendleft", "put"})
+
+
+def growth(
+    call: Callable[[], object], what: str, names: dict[str, Any], file: str, text: str
+) -> Fault | None:
+    """What a call leaves live when its result is let go of; None where it leaves nothing.
+
+    Args:
+        call: executed some times; it has been called before.
+        what: the call in a sentence, such as "evaluation".
+        names: what the file defines.
+        file, text: of the user.
+    """
+
+    def unheld() -> None:
+        call()
+
+    try:
+        _, _, left, _ = measure_call(unheld)
+    except Unrepeatable:
+        return None
+    if left <= 0:
+        return None
+    tensors = _left_by(unheld)
+    if not tensors:
+        # Reachable by nothing of Python's: in a graph that holds itself, as by `ctx.y = y`.
+        return Fault(
+            "grows",
+            f"each {what} leaves {format.size(left)} that nothing frees, and no name of Python holds it: "
+            "look for a graph that holds its own result, such as `ctx.y = y`; use ctx.save_for_backward(y)",
+            bytes=left,
+        )
+    name, owner = _holder(tensors, names)
+    line = _line_that_fills(text, name, file)
+    recorded = any(each.grad_fn is not None for each in tensors)
+    held = f"`{owner}` holds it" if owner else "something beside the file holds it"
+    advice = "; keep value.item() or value.detach(), since the graph is held with it" if recorded else ""
+    return Fault(
+        "grows", f"each {what} leaves {format.size(left)} that nothing frees: {held}{advice}", line, left
+    )
+
+
+def _left_by(call: Callable[[], None]) -> list[torch.Tensor]:
+    """The tensors that were not there before a call, and are after it."""
+    gc.collect()
+    before = {id(each) for each in _tensors()}
+    call()
+    gc.collect()
+    return [each for each in _tensors() if id(each) not in before]
+
+
+def running_graph(
+    call: Callable[[], object], what: str, names: dict[str, Any], file: str, text: str
+) -> Fault | None:
+    """A name of the file whose graph is longer after each call, as a running loss has it; None without one.
+
+    The arguments are those of `growth`. A backward frees what the graph has saved, and not the graph.
+    """
+    lengths = []
+    for _ in range(2):
+        call()
+        lengths.append({name: _nodes(value) for name, value in names.items() if _recorded(value)})
+    for name, length in lengths[1].items():
+        more = length - lengths[0].get(name, length)
+        if more > 0:
+            return Fault(
+                "running graph",
+                f"`{name}` keeps the graph of each {what}: {more:,} nodes more at each, and without a "
+                "backward all that they have saved; add value.item() or value.detach() to it",
+                _line_that_fills(text, name, file),
+            )
+    return None
+
+
+def _recorded(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.grad_fn is not None
+
+
+# A graph is not walked any further.
+_MOST_NODES = 100_000
+
+
+def _nodes(value: torch.Tensor) -> int:
+    """The nodes of a tensor's graph."""
+    waiting, found = [value.grad_fn], {value.grad_fn}
+    while waiting and len(found) < _MOST_NODES:
+        node = waiting.pop()
+        for following, _ in () if node is None else node.next_functions:
+            if following is not None and following not in found:
+                found.add(following)
+                waiting.append(following)
+    return len(found)
+
+
+def _tensors() -> Iterator[torch.Tensor]:
+    return _objects(torch.Tensor)
+
+
+_Object = TypeVar("_Object")
+
+
+def _objects(kind: type[_Object]) -> Iterator[_Object]:
+    """All live objects of a type that the collector knows."""
+    for each in gc.get_objects():
+        # Not isinstance: a proxy would be made to work for its answer.
+        if issubclass(type(each), kind):
+            yield each
+
+
+def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, str]:
+    """The name that holds the tensors, and the same with what it belongs to; empty where none is found."""
+    modules = {id(vars(each)): each for each in _objects(torch.nn.Module)}
+    ours = {id(tensors), id(sys._getframe())}
+    level: list[Any] = list(tensors)
+    seen = {id(each) for each in level} | ours | {id(level)}
+    for _ in range(_DEPTH):
+        above: list[Any] = []
+        ours.add(id(above))
+        for held in level:
+            for owner in gc.get_referrers(held):
+                if isinstance(owner, FrameType | ModuleType) or id(owner) in seen or owner is level:
+                    continue
+                if id(owner) in ours:
+                    continue
+                seen.add(id(owner))
+                if isinstance(owner, dict):
+                    key = next((key for key, value in owner.items() if value is held), None)
+                    if isinstance(key, str) and owner is not names and id(owner) in modules:
+                        return key, f"{type(modules[id(owner)]).__name__}.{key}"
+                    if isinstance(key, str) and key in names and names[key] is held:
+                        return key, key
+                above.append(owner)
+        level = above
+        seen.add(id(level))
+    return "", ""
+
+
+def _line_that_fills(text: str, name: str, file: str) -> str:
+    """The first line inside a function that adds to what has this name; empty where none is found."""
+    if not name:
+        return ""
+    lines = []
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            filling = [node for node in ast.walk(function) if _fills(node, name)]
+            lines += [node.lineno for node in filling if isinstance(node, ast.expr | ast.stmt)]
+    return f"{Path(file).name}:{min(lines)}" if lines else ""
+
+
+def _fills(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr in _HOLDING and any(_names(part, name) for part in ast.walk(node))
+    if isinstance(node, ast.AugAssign):
+        return any(_names(part, name) for part in ast.walk(node.target))
+    if isinstance(node, ast.Assign):
+        return any(_names(part, name) for target in node.targets for part in ast.walk(target))
+    return False
+
+
+def _names(node: ast.AST, name: str) -> bool:
+    return (
+        (isinstance(node, ast.Name) and node.id == name)
+        or (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.Constant) and node.value == name)
+    )

@@ -1,0 +1,124 @@
+"""Whether evaluating under a method breaks what comes after, as a cache filled in inference mode does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from gradbench.measure.changes import Subject
+from gradbench.record.user_file import Fault
+
+_ALLOWED = 1e-3
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way of evaluating: how it is written, and the context that does it."""
+
+    written: str
+    context: Callable[[], torch.autograd.grad_mode._NoParamDecoratorContextManager]
+
+
+_WAYS = (
+    _Way("torch.inference_mode()", torch.inference_mode),
+    _Way("torch.no_grad()", torch.no_grad),
+    _Way("recording", torch.enable_grad),
+)
+
+
+def orders(fresh: Callable[[], Subject], trains: bool) -> list[Fault]:
+    """What fails, or changes, after an evaluation under a method and not without it; once for each method.
+
+    Args:
+        fresh: runs the user's file anew, so that nothing that an evaluation has left is there.
+        trains: there is a loss, and a training step is among what may break.
+    """
+    expected, again = _outcomes(fresh(), trains), _outcomes(fresh(), trains)
+    if any(_differs(one, other) for (_, one), (_, other) in zip(expected, again, strict=True)):
+        # What differs by itself, as by random numbers that nothing seeds, shows nothing.
+        return []
+    faults = []
+    for way in _WAYS:
+        subject = fresh()
+        try:
+            _evaluate(subject, way)
+        except Exception:
+            # That it does not work at all is said of it elsewhere.
+            continue
+        for (what, wanted), (_, got) in zip(expected, _outcomes(subject, trains), strict=True):
+            broken = _differs(wanted, got)
+            if broken:
+                faults.append(
+                    Fault(
+                        "state poisoned",
+                        f"an evaluation under {way.written} breaks {what} after it: {broken}; the model "
+                        "keeps something from its first call: make that anew, or outside of the method",
+                    )
+                )
+                break
+    return faults
+
+
+_Outcome = dict[str, torch.Tensor | None] | str
+
+
+def _outcomes(subject: Subject, trains: bool) -> list[tuple[str, _Outcome]]:
+    """What comes of training, or of a recorded evaluation: gradients by name, or the error as text."""
+    found: list[tuple[str, _Outcome]] = []
+    if trains:
+        found.append(("training", _try(lambda: _trained(subject))))
+    found.append(("recording", _try(lambda: _recorded(subject))))
+    return found
+
+
+def _evaluate(subject: Subject, way: _Way) -> None:
+    """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
+    training = subject.model.training
+    subject.model.eval()
+    try:
+        with way.context():
+            subject.forward(subject.model, subject.x)
+    finally:
+        subject.model.train(training)
+
+
+def _trained(subject: Subject) -> dict[str, torch.Tensor | None]:
+    torch.manual_seed(0)
+    subject.model.zero_grad()
+    subject.step(subject.model, subject.x)
+    return {name: each.grad for name, each in subject.model.named_parameters() if each.requires_grad}
+
+
+def _recorded(subject: Subject) -> dict[str, torch.Tensor | None]:
+    torch.manual_seed(0)
+    subject.model.zero_grad()
+    y = subject.forward(subject.model, subject.x)
+    if y.requires_grad:
+        y.float().sum().backward()
+    return {name: each.grad for name, each in subject.model.named_parameters() if each.requires_grad}
+
+
+def _try(work: Callable[[], dict[str, torch.Tensor | None]]) -> _Outcome:
+    try:
+        return work()
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _differs(wanted: _Outcome, got: _Outcome) -> str:
+    """How an outcome is worse than without the method before; empty where it is the same."""
+    if isinstance(wanted, str):
+        return ""
+    if isinstance(got, str):
+        return got
+    for name, gradient in wanted.items():
+        other = got.get(name)
+        if gradient is None:
+            continue
+        if other is None:
+            return f"{name} gets no gradient"
+        if (other - gradient).norm() > _ALLOWED * gradient.norm() + 1e-8:
+            return f"the gradient of {name} is another one"
+    return ""

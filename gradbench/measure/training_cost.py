@@ -1,0 +1,184 @@
+"""What a training step needs beside activations, and on fewer samples: optimizer, peaks, what would fit."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from gradbench.measure.anatomy import storage_bytes
+from gradbench.measure.changes import Subject
+from gradbench.measure.execution import tensors_in
+from gradbench.measure.memory import measure_call
+from gradbench.models import share
+from gradbench.record.anatomy import BatchPeak, Change, OptimizerCost, Trained
+
+_STEPS = 3
+# To find a batch that fits so many are executed, and one that fills this part of the room is enough.
+_TRIALS, _FULL = 4, 0.9
+# A peak takes so many executions.
+PEAK_EXECUTIONS = 4
+# A line through the peaks holds where the middle one is off by less than this part of it.
+_STRAIGHT = 0.02
+
+
+def optimizer_cost(optimizer: torch.optim.Optimizer, subject: Subject, samples: int) -> OptimizerCost | None:
+    """What the optimizer keeps and takes, on a copy of the model; None where that cannot be had.
+
+    The values of the gradients do not matter to it: they are of the first `samples` of x.
+    """
+    try:
+        # One copy of both, so that the copied optimizer steps the copied parameters.
+        model, copied = copy.deepcopy((subject.model, optimizer))
+        copied.zero_grad()
+        subject.step(model, subject.x[:samples] if subject.x.dim() else subject.x)
+        copied.step()
+        state = storage_bytes(tensors_in([list(each.values()) for each in copied.state.values()]))
+        seconds = []
+        for _ in range(_STEPS):
+            begun = time.perf_counter()
+            copied.step()
+            seconds.append(time.perf_counter() - begun)
+        _, peak, _, _ = measure_call(copied.step)
+    except Exception:
+        return None
+    return OptimizerCost(type(optimizer).__name__, state, peak, min(seconds))
+
+
+def trained_after(
+    subject: Subject, optimizer: torch.optim.Optimizer | None, changes: Sequence[Change]
+) -> dict[str, Trained]:
+    """By change, what the parameters need that still get gradients; without the changes that leave it all.
+
+    The state of an optimizer is of the size that it has for the trained parameters, one by one.
+    """
+    found = {}
+    states = _states(subject, optimizer) if optimizer is not None else {}
+    for change in changes:
+        if not change.trained:
+            continue
+        kept = [
+            (name, each)
+            for name, each in subject.model.named_parameters()
+            if each.requires_grad and name.startswith(tuple(f"{module}." for module in change.trained))
+        ]
+        found[change.name] = Trained(
+            sum(each.untyped_storage().nbytes() for _, each in kept),
+            sum(states.get(name, 0) for name, _ in kept),
+        )
+    return found
+
+
+def _states(subject: Subject, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """By the name of a parameter, bytes of its state in the optimizer after a step on a copy."""
+    try:
+        model, copied = copy.deepcopy((subject.model, optimizer))
+        for each in model.parameters():
+            each.grad = torch.zeros_like(each) if each.requires_grad else None
+        copied.step()
+    except Exception:
+        return {}
+    names = {each: name for name, each in model.named_parameters()}
+    return {
+        names[parameter]: storage_bytes(tensors_in(list(state.values())))
+        for parameter, state in copied.state.items()
+        if parameter in names
+    }
+
+
+def gradient_bytes(model: torch.nn.Module) -> int:
+    """Bytes of the unique storages of the gradients that stand."""
+    return storage_bytes(each.grad for each in model.parameters() if each.grad is not None)
+
+
+def batch_peaks(subject: Subject, samples: Sequence[int]) -> tuple[BatchPeak, ...]:
+    """The peaks of a step, gradients among them, on so many samples; those that do not work are left out."""
+    found = []
+    for count in samples:
+        with contextlib.suppress(Exception):
+            found.append(BatchPeak(count, _peak(subject, count)))
+    return tuple(found)
+
+
+def _peak(subject: Subject, samples: int) -> int:
+    """Most bytes live at once in a step on so many samples: its gradients are let go of at its end."""
+    model = share(subject.model)
+    x = _samples(subject.x, samples)
+
+    def step() -> None:
+        subject.step(model, x)
+        model.zero_grad()
+        if x.grad is not None:
+            x.grad = None
+
+    _, peak, _, _ = measure_call(step)
+    return peak
+
+
+def _samples(x: torch.Tensor, samples: int) -> torch.Tensor:
+    """The first samples of x; its samples again where it has fewer."""
+    if samples <= len(x):
+        return x[:samples]
+    return torch.cat([x] * -(-samples // len(x)))[:samples]
+
+
+def most_samples(peaks: Sequence[BatchPeak], room: int) -> int | None:
+    """The samples whose step fits into `room` bytes, by the line through the peaks.
+
+    None where there are fewer than two sizes, where they are on no line, or where nothing fits.
+    """
+    ordered = sorted(peaks, key=lambda each: each.samples)
+    if len(ordered) < 2:
+        return None
+    first, last = ordered[0], ordered[-1]
+    slope = (last.peak - first.peak) / (last.samples - first.samples)
+    start = first.peak - slope * first.samples
+    for each in ordered[1:-1]:
+        if abs(start + slope * each.samples - each.peak) > _STRAIGHT * each.peak:
+            return None
+    if slope <= 0:
+        return None
+    fits = int((room - start) / slope)
+    return fits if fits >= 1 else None
+
+
+def largest(
+    subject: Subject,
+    guess: int,
+    fit: int,
+    total: Callable[[BatchPeak], BatchPeak],
+    in_time: Callable[[int], bool],
+) -> BatchPeak | None:
+    """The largest batch that was executed and fits; None where none was, or where x takes no other number.
+
+    Args:
+        guess: samples that may fit; more and fewer are tried from there, along the line through both.
+        total: a peak with all that stands.
+        in_time: whether there is time for a step on so many samples.
+    """
+    best: BatchPeak | None = None
+    over: BatchPeak | None = None
+    samples = guess
+    for _ in range(_TRIALS):
+        if samples < 1 or not in_time(samples):
+            break
+        try:
+            found = BatchPeak(samples, _peak(subject, samples))
+        except Exception:
+            break
+        if total(found).peak <= fit:
+            best = found
+        else:
+            over = found
+        if best is not None and (total(best).peak > _FULL * fit or over is None):
+            break
+        low = (best.samples, total(best).peak) if best is not None else (0, 0)
+        assert over is not None
+        slope = (total(over).peak - low[1]) / (over.samples - low[0])
+        samples = low[0] + int((fit - low[1]) / slope)
+        if samples <= low[0] or samples >= over.samples:
+            break
+    return best
