@@ -1,0 +1,135 @@
+"""Changes that would save memory: where they stand, and which are left out since training would differ."""
+
+import torch
+from torch import nn
+
+from gradbench.define.changes import fewer_samples, freeze, recompute
+from gradbench.measure.anatomy import Watched
+from gradbench.measure.changes import Subject, candidates, checked, units
+from gradbench.record.anatomy import Change
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(4, 8)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 8)) for _ in range(3)
+        )
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.embed(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)
+
+
+def subject_of(model, x, loss=lambda y: y.square().mean()):
+    return Subject(model, x, lambda model, x: model(x), loss)
+
+
+def watched(model, x):
+    watcher = Watched(model, x, "net.py")
+    with watcher.watching():
+        value = model(x).square().mean()
+    kept = watcher.kept()
+    del value
+    return kept, watcher.called
+
+
+def test_the_blocks_are_those_of_the_list_that_holds_most_in_the_order_of_their_calls():
+    model = Residual()
+    kept, called = watched(model, torch.rand(16, 4))
+    assert units(model, kept, called) == ["embed", "blocks.0", "blocks.1", "blocks.2", "head"]
+
+
+def test_all_changes_of_a_plain_model_are_kept():
+    model, x = Residual(), torch.rand(16, 4)
+    found = candidates(model, *watched(model, x), len(x))
+    assert [each.name for each in found] == [
+        "freeze_to_blocks_2",
+        "no_grad_to_blocks_2",
+        "freeze_to_blocks_1",
+        "checkpoint_blocks_0_to_blocks_2",
+        "checkpoint_blocks_0",
+        "batch_8",
+    ]
+    kept, left_out = checked(subject_of(model, x), found, 60.0)
+    assert (kept, left_out) == (found, {})
+
+
+def test_a_change_is_made_on_a_copy_and_the_flags_of_the_model_stay():
+    model, x = Residual(), torch.rand(16, 4)
+    frozen, _ = subject_of(model, x).changed(freeze(["embed", "blocks.0"], ["blocks.1", "blocks.2", "head"]))
+    assert [name for name, each in frozen.named_parameters() if not each.requires_grad] == [
+        name for name, _ in model.named_parameters() if name.startswith(("embed.", "blocks.0."))
+    ]
+    assert all(each.requires_grad for each in model.parameters())
+
+
+def test_freezing_trains_nothing_that_the_file_has_frozen():
+    model = Residual()
+    model.head.bias.requires_grad_(False)
+    frozen, _ = subject_of(model, torch.rand(4, 4)).changed(freeze(["embed"], ["blocks", "head"]))
+    assert not frozen.head.bias.requires_grad
+
+
+def reasons(model, x, *changes, **more):
+    kept, left_out = checked(subject_of(model, x, **more), changes, 60.0)
+    assert kept == []
+    return list(left_out.values())
+
+
+def test_a_change_that_moves_a_gradient_the_result_or_a_parameter_is_left_out():
+    model, x = Residual(), torch.rand(16, 4)
+    doubled = Change("double", "double", "", "model.head.weight.register_hook(lambda g: 2 * g)")
+    other = Change("other", "other", "", "model.register_forward_hook(lambda m, i, y: y + 1)")
+    stops = Change("stop", "stop", "", "model.embed.register_forward_hook(lambda m, i, y: y.detach())")
+    assert reasons(model, x, doubled, other, stops) == [
+        "double: the gradient of head.weight is another one",
+        "other: the result of the model is another one",
+        "stop: embed.weight gets no gradient",
+    ]
+
+
+def test_dropout_does_not_make_a_change_of_nothing_differ():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    # The same model, with other random numbers.
+    draws = Change(
+        "draws",
+        "draws",
+        "",
+        "model.register_forward_pre_hook(lambda module, inputs: [torch.rand(3)][1:] or None)",
+    )
+    kept, left_out = checked(subject_of(model, torch.rand(16, 4)), [draws], 60.0)
+    assert ([each.name for each in kept], left_out) == (["draws"], {})
+
+
+def test_fewer_samples_are_refused_where_they_are_no_smaller_batch():
+    x = torch.rand(16, 4)
+
+    class Centred(nn.Linear):
+        def forward(self, x):
+            return super().forward(x - x.mean(0))
+
+    (why,) = reasons(Centred(4, 2), x, fewer_samples(8, 16))
+    assert "results of samples depend on each other" in why
+
+    class Flat(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).sum(0)
+
+    assert "is not that of the result" in reasons(Flat(4, 2), x, fewer_samples(8, 16))[0]
+    target = torch.rand(16, 2)
+    (why,) = reasons(nn.Linear(4, 2), x, fewer_samples(8, 16), loss=lambda y: (y - target).mean())
+    assert "RuntimeError: The size of tensor a (8) must match the size of tensor b (16)" in why
+
+
+def test_what_there_is_no_time_to_check_is_left_out_after_the_first_three():
+    model, x = Residual(), torch.rand(16, 4)
+    found = [recompute([f"blocks.{number}"], every=False) for number in (0, 1, 2, 0)]
+    kept, left_out = checked(subject_of(model, x), found, -1.0)
+    assert kept == found[:3]
+    assert "time" in left_out[found[3].name]

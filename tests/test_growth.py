@@ -1,0 +1,135 @@
+"""What each call leaves behind: its bytes by arithmetic, the name that holds them, the line that fills it."""
+
+import pytest
+
+from gradbench.measure.growth import growth, running_graph
+from gradbench.measure.variant import execute
+
+HOOK = """\
+import torch
+model = torch.nn.Linear(8, 4)
+kept = []
+model.register_forward_hook(lambda module, inputs, y: kept.append(y.detach()))
+x = torch.rand(5, 8)
+"""
+ATTRIBUTE = """\
+import torch
+
+
+class Net(torch.nn.Linear):
+    def forward(self, x):
+        y = super().forward(x)
+        self.__dict__.setdefault("seen", []).append(y.detach())
+        return y
+
+
+model = Net(8, 4)
+x = torch.rand(5, 8)
+"""
+CACHE = """\
+import torch
+
+
+class Net(torch.nn.Linear):
+    cache = None
+
+    def forward(self, x):
+        if self.cache is None:
+            self.cache = x * 2
+        return super().forward(x)
+
+
+model = Net(8, 4)
+x = torch.rand(5, 8)
+"""
+ITSELF = """\
+import torch
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.y = x * x
+        return ctx.y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class Net(torch.nn.Linear):
+    def forward(self, x):
+        return Square.apply(super().forward(x))
+
+
+model = Net(8, 4)
+x = torch.rand(5, 8)
+"""
+
+
+def grown(text):
+    names = execute(text, "net.py", "net.py")
+
+    def call():
+        return names["model"](names["x"])
+
+    call()
+    return growth(call, "evaluation", names, "net.py", text)
+
+
+@pytest.mark.parametrize(("text", "holder", "line"), [(HOOK, "`kept`", 4), (ATTRIBUTE, "`Net.seen`", 7)])
+def test_a_list_that_grows_is_named_with_its_line_and_its_bytes(text, holder, line):
+    fault = grown(text)
+    assert (fault.bytes, fault.line) == (5 * 4 * 4, f"net.py:{line}")
+    assert f"each evaluation leaves 80 B that nothing frees: {holder} holds it" in fault.sentence
+    assert "detach" not in fault.sentence
+
+
+def test_what_is_kept_with_its_graph_is_told_with_what_to_keep_instead():
+    fault = grown(HOOK.replace("y.detach()", "y"))
+    # The graph holds x, which is there anyway.
+    assert fault.bytes == 5 * 4 * 4
+    assert "keep value.item() or value.detach()" in fault.sentence
+
+
+def test_a_cache_that_the_first_call_fills_does_not_grow():
+    assert grown(CACHE) is None
+
+
+def test_a_graph_that_holds_its_own_result_is_found():
+    fault = grown(ITSELF)
+    assert fault is not None
+    assert fault.bytes >= 5 * 4 * 4
+    assert "ctx" in fault.sentence
+
+
+RUNNING = """\
+import torch
+model = torch.nn.Linear(8, 4)
+x = torch.rand(5, 8)
+total = 0.0
+
+
+def loss(y):
+    global total
+    value = y.square().mean()
+    total = total + value
+    return value
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [(RUNNING, "net.py:10"), (RUNNING.replace("+ value", "+ value.detach()"), None)]
+)
+def test_a_running_loss_that_keeps_its_graph_is_told_and_one_that_does_not_is_not(text, line):
+    # As the functions of the file see them.
+    names = execute(text, "net.py", "net.py")["loss"].__globals__
+
+    def step():
+        names["loss"](names["model"](names["x"])).backward()
+
+    step()
+    fault = running_graph(step, "training step", names, "net.py", text)
+    assert (fault.line if fault else None) == line
+    if fault:
+        assert "`total` keeps the graph of each training step" in fault.sentence

@@ -1,0 +1,104 @@
+"""What training needs beside activations, and the batch that fits: by arithmetic, and by execution."""
+
+import pytest
+import torch
+from torch import nn
+
+from gradbench.define.changes import freeze, recompute
+from gradbench.measure import training_cost
+from gradbench.measure.changes import Subject
+from gradbench.measure.training_cost import (
+    batch_peaks,
+    gradient_bytes,
+    largest,
+    most_samples,
+    optimizer_cost,
+    trained_after,
+)
+from gradbench.record.anatomy import Anatomy, BatchPeak, OptimizerCost, Trained
+
+FLOAT = 4
+
+
+def subject(samples=8):
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    return Subject(model, torch.rand(samples, 16), lambda model, x: model(x), lambda y: y.square().mean())
+
+
+PARAMETERS = (16 * 32 + 32, 32 * 4 + 4)
+
+
+def test_adam_keeps_two_moments_and_a_step_count_for_each_parameter_and_plain_sgd_nothing():
+    trained = subject()
+    before = {name: each.clone() for name, each in trained.model.state_dict().items()}
+    adam = optimizer_cost(torch.optim.Adam(trained.model.parameters()), trained, 2)
+    assert (adam.name, adam.state) == ("Adam", 2 * sum(PARAMETERS) * FLOAT + 4 * FLOAT)
+    assert optimizer_cost(torch.optim.SGD(trained.model.parameters(), 0.1), trained, 2).state == 0
+    # The model of the file is as it was.
+    assert all(torch.equal(before[name], each) for name, each in trained.model.state_dict().items())
+    assert gradient_bytes(trained.model) == 0
+
+
+def test_what_is_frozen_needs_neither_gradient_nor_state():
+    trained = subject()
+    changes = [freeze(["0", "1"], ["2"]), recompute(["0"], every=False)]
+    found = trained_after(trained, torch.optim.Adam(trained.model.parameters()), changes)
+    assert found == {"freeze_to_1": Trained(PARAMETERS[1] * FLOAT, (2 * PARAMETERS[1] + 2) * FLOAT)}
+
+
+def test_the_highest_is_the_step_or_the_optimizers_whichever_holds_more():
+    anatomy = Anatomy(
+        True, (), 100, 10, 8, gradients=100, optimizer=OptimizerCost("Adam", 200, 40, 0.0),
+        changed={"freeze": Trained(30, 60)},
+    )  # fmt: skip
+    assert anatomy.stands() == 100 + 10 + 8 + 200
+    assert anatomy.highest(500) == 318 + 500
+    assert anatomy.highest(50) == 318 + 100 + 40
+    assert anatomy.highest(0, "freeze") == 100 + 10 + 8 + 60 + 30 + 40
+    assert anatomy.stands(samples=0.5) == 100 + 10 + 4 + 200
+
+
+@pytest.mark.parametrize(
+    ("peaks", "room", "fits"),
+    [
+        ([(2, 24), (4, 28), (8, 36)], 120, 50),
+        ([(2, 24), (8, 36)], 20, None),
+        ([(2, 24), (4, 40), (8, 36)], 120, None),
+        ([(8, 36)], 120, None),
+        ([(2, 24), (8, 24)], 120, None),
+    ],
+)
+def test_a_line_through_the_peaks_says_how_many_samples_fit(peaks, room, fits):
+    assert most_samples([BatchPeak(*each) for each in peaks], room) == fits
+
+
+def test_a_batch_is_named_only_when_it_was_executed_and_fits(monkeypatch):
+    """A peak that is flat while gradients are most of it, and then grows by 10 bytes a sample."""
+    executed = []
+
+    def peak(subject, samples):
+        executed.append(samples)
+        return max(400, 10 * samples)
+
+    monkeypatch.setattr(training_cost, "_peak", peak)
+
+    def find(guess, fit=1_000, in_time=lambda n: True):
+        executed.clear()
+        return largest(None, guess, fit, lambda found: found, in_time)
+
+    assert find(100) == BatchPeak(100, 1_000)
+    # The guess is far too large: the line to nothing finds what fits.
+    assert find(5_000) == BatchPeak(100, 1_000)
+    assert executed == [5_000, 100]
+    assert find(5_000, in_time=lambda n: n < 1_000) is None
+    assert executed == []
+
+
+def test_peaks_of_batches_count_the_activations_of_their_samples():
+    """Of many samples activations are most: each holds the hidden units and the result, at least."""
+    one, two = batch_peaks(subject(4_096), [2_048, 4_096])
+    assert (one.samples, two.samples) == (2_048, 4_096)
+    assert two.peak - one.peak >= 2_048 * (32 + 4) * FLOAT
+    # More than there are: its samples again.
+    (more,) = batch_peaks(subject(4_096), [8_192])
+    assert more.peak - two.peak == pytest.approx(2 * (two.peak - one.peak), rel=0.01)
