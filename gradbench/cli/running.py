@@ -6,7 +6,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +103,12 @@ class RunOptions(Measuring):
 class ModelOptions(Measuring):
     """What `model` takes."""
 
-    file: Path
+    files: tuple[Path, ...]
+
+    @property
+    def names(self) -> str:
+        """The names of the files, for a reader."""
+        return ", ".join(file.name for file in self.files)
 
     def goal(self, preset: str) -> Goal:
         """As of a run; a quick one may take a minute, since to look at the file is in it."""
@@ -175,15 +180,21 @@ _SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 
 @click.command(params=[each for each in run.params if each.name in _SHARED])
 @preset_option("quick")
-@click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
+@click.argument(
+    "files", metavar="FILE.py [FILE.py ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @takes(ModelOptions)
 def model(asked: ModelOptions) -> None:
-    """Measure your own model under each method, and build the report.
+    """Measure your own model under each method, or versions of it against each other.
 
     FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
     `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
     `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
     leaves the model in. The text of the file is kept in the results, and shown in the report.
+
+    Several files are held against each other, the first as the baseline, in time and bytes: evaluation, the
+    recorded forward, and a training step where all define `loss`. So are the entries of a dict `variants` at
+    the top level of one file, which are modules or functions of x: variants = {"plain": a, "fused": b}.
     """
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
@@ -191,14 +202,16 @@ def model(asked: ModelOptions) -> None:
     from gradbench.record.results import new_folder as expect_new_folder
 
     check_extensions()
-    file, began = asked.file, time.monotonic()
+    began = time.monotonic()
     if asked.resume:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(folder, steering, user_model.plan, file, user_model.calls)
+            results = runs.resume(
+                folder, steering, user_model.plan, user_model.file, user_model.calls, _places(user_model)
+            )
     else:
         from gradbench.record.plan import Request
 
@@ -208,11 +221,17 @@ def model(asked: ModelOptions) -> None:
         wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
         user_model = _look(asked, wanted, asked.threads)
         _warn_of_few_visits(user_model, goal)
+        for reason in user_model.plan.skipped.items():
+            say("note", "{} is left out: {}".format(*reason))
         options = asked.recorded(_timeout(asked, user_model))
+        file, places = user_model.file, _places(user_model)
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
-        command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
+        named = {str(place): name for name, place in places.items()} or {str(file): file.name}
+        command = command_line([named.get(each, each) for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
-            order = runs.Order(user_model.request, options, command, user_model.plan, file, user_model.calls)
+            order = runs.Order(
+                user_model.request, options, command, user_model.plan, file, user_model.calls, places
+            )
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
     _finish(results.path, asked)
@@ -242,12 +261,21 @@ def _resumed(asked: Measuring) -> tuple[Path, Header]:
 
 
 def _look(asked: ModelOptions, request: Request, threads: int) -> UserModel:
-    """What the user's file defines, planned as requested: methods, seed and preset."""
+    """What the user's files define, planned as requested: methods, seed and preset."""
     from gradbench.measure.progress import doing
     from gradbench.measure.user_model import plan_user_model
+    from gradbench.measure.versions import plan_user_versions
 
-    with doing(f"running {asked.file.name} to see what it defines", asked.quiet):
-        return plan_user_model(asked.file, request.methods, request.seed, request.preset, threads)
+    wanted = request.methods, request.seed, request.preset, threads
+    with doing(f"running {asked.names} to see what it defines", asked.quiet):
+        return plan_user_versions(asked.files, *wanted) or plan_user_model(asked.files[0], *wanted)
+
+
+def _places(user_model: UserModel) -> Mapping[str, Path]:
+    """Where several files stand, by name; none where there is one."""
+    from gradbench.measure.versions import UserVersions
+
+    return user_model.files if isinstance(user_model, UserVersions) else {}
 
 
 def _timeout(asked: ModelOptions, user_model: UserModel) -> float:

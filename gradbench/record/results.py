@@ -1,9 +1,9 @@
 """The records of a run, and their file of JSON Lines.
 
 The first line is the Header; then come, in the order in which they happened, PassStart, Visit, Execution,
-Memory, Timeline, Kernels, Figure, Observation, Failure, Look and PassEnd records, and a RunEnd for each time
-a run came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in
-bytes, never scaled.
+Memory, Timeline, Kernels, Figure, Observation, Agreement, Failure, Look and PassEnd records, and a RunEnd for
+each time a run came to its end. A file without RunEnd was interrupted, and is valid. Times are in seconds,
+memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Plan, Request
+from gradbench.record.versions import Agreement
 from gradbench.record.visits import (
     Execution,
     Failure,
@@ -108,7 +109,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
     Header, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look,
-    PassEnd, RunEnd,
+    PassEnd, RunEnd, Agreement,
 ]  # fmt: skip
 
 
@@ -137,6 +138,7 @@ class Results:
     ends: list[PassEnd] = field(default_factory=list)
     runs: list[RunEnd] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
     cut_off: int = 0
     length: int = 0
     compressed: bool = False
@@ -197,6 +199,8 @@ class Results:
             self._over = {begun.number for begun in self.passes}
         elif isinstance(record, Look):
             self.looks.append(record)
+        elif isinstance(record, Agreement):
+            self.agreements.append(record)
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 
