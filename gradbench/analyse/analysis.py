@@ -14,6 +14,7 @@ from gradbench.analyse.model import Finding, RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
 from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
+from gradbench.analyse.versions import version_files, versions_findings
 from gradbench.analyse.warnings import find_warnings, unfinished
 from gradbench.record.results import Results
 
@@ -43,8 +44,15 @@ class Analysis(RunSummary):
         return user_file(self.results)
 
     @cached_property
+    def version_files(self) -> tuple[UserFile, ...]:
+        """The files of the user's whose versions were held against each other; none for any other run."""
+        return version_files(self.results)
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found: of a model of the user's, or of the methods on each device."""
+        """What was found: of a model or of versions of the user's, or of the methods on each device."""
+        if self.version_files:
+            return tuple(versions_findings(self))
         found = findings_of_methods(self) if self.user_file is None else user_model_findings(self)
         return tuple(found)
 
