@@ -82,7 +82,13 @@ def _against(
     elif variant.memory is None:
         said.append("its bytes are not known")
     if agreement is not None:
-        said.append(_agrees(agreement, each.comparison.tolerance))
+        said.append(
+            _agrees(
+                agreement,
+                each.comparison.tolerance,
+                "losses" if each.comparison.part == "step" else "results",
+            )
+        )
     return "; ".join(said)
 
 
@@ -106,18 +112,18 @@ def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSum
     return f"{times}: no difference is shown"
 
 
-def _agrees(agreement: Agreement, tolerance: float) -> str:
+def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
     if agreement.shapes is not None:
         one, other = (" × ".join(map(str, shape)) or "a single number" for shape in agreement.shapes)
-        said = f"their results differ in shape, {one} against {other}"
+        said = f"their {what} differ in shape, {one} against {other}"
     elif agreement.error is None:
-        said = "how far their results differ is not known, since they hold NaN or infinity"
+        said = f"how far their {what} differ is not known, since they hold NaN or infinity"
     elif agreement.error == 0:
-        said = "their results are equal to the bit"
+        said = f"their {what} are equal to the bit"
     elif agreement.error <= tolerance:
-        said = f"their results agree but for rounding, {agreement.error:.1g} of the norm"
+        said = f"their {what} agree but for rounding, {agreement.error:.1g} of the norm"
     else:
-        said = f"their results differ, by {format.percent(agreement.error)} of the norm"
+        said = f"their {what} differ, by {format.percent(agreement.error)} of the norm"
     return said if agreement.same_x else f"{said}, and their x have other values"
 
 

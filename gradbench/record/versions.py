@@ -29,7 +29,7 @@ class VersionFacts(msgspec.Struct, frozen=True):
         calls: the file says by `call` how it is called.
         trains: the file defines `loss`, and the version's loss reaches something that requires gradients.
         records: its recorded result requires gradients.
-        repeats: its recorded result and its loss are the same from call to call.
+        repeats: its loss is the same from call to call.
         shape, dtype, device: of x.
         result: dtype of its result.
         coarsest: of the dtypes of its parameters and of its result, the one with the fewest digits.
