@@ -121,7 +121,7 @@ def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
     elif agreement.error == 0:
         said = f"their {what} are equal to the bit"
     elif agreement.error <= tolerance:
-        said = f"their {what} agree but for rounding, {agreement.error:.1g} of the norm"
+        said = f"their {what} agree but for rounding, {format.percent(agreement.error)} of the norm"
     else:
         said = f"their {what} differ, by {format.percent(agreement.error)} of the norm"
     return said if agreement.same_x else f"{said}, and their x have other values"

@@ -93,15 +93,25 @@ class Namespaces:
         if self._inside is namespace:
             return
         if self._inside is not None:
-            self._leave(self._inside)
-        sys.path[:] = namespace.path
+            self._take_away(self._inside)
         sys.modules.update(namespace.modules)
-        for (read, set_), value in zip(_SETTINGS, namespace.settings, strict=True):
-            if read() != value:
-                set_(value)
+        self._set(namespace.path, namespace.settings)
         self._inside, self._count = namespace, len(sys.modules)
 
-    def _leave(self, namespace: Namespace) -> None:
+    def leave(self) -> None:
+        """Put the process back as it was before any file, but for what is installed and was imported."""
+        if self._inside is not None:
+            self._take_away(self._inside)
+            self._set(self.path, self.settings)
+            self._inside = None
+
+    def _set(self, path: list[str], settings: list[Any]) -> None:
+        sys.path[:] = path
+        for (read, set_), value in zip(_SETTINGS, settings, strict=True):
+            if read() != value:
+                set_(value)
+
+    def _take_away(self, namespace: Namespace) -> None:
         namespace.path = list(sys.path)
         namespace.settings = [read() for read, _ in _SETTINGS]
         # It is slow to look at all modules, and rare that there are new ones.

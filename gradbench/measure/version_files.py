@@ -39,7 +39,11 @@ def inspect_versions(files: Sequence[FileText], settings: WorkerSettings) -> Ver
         settings: of this process; they say where the files stand.
     """
     if len(files) > 1:
-        return _several(files, settings)
+        namespaces = Namespaces(settings.files)
+        try:
+            return _several(files, settings, namespaces)
+        finally:
+            namespaces.leave()
     (file,) = files
     try:
         return _variants(file, settings)
@@ -47,8 +51,9 @@ def inspect_versions(files: Sequence[FileText], settings: WorkerSettings) -> Ver
         return FileRejected(" ".join(str(mistake).split()), file.name)
 
 
-def _several(files: Sequence[FileText], settings: WorkerSettings) -> VersionsFacts | FileRejected:
-    namespaces = Namespaces(settings.files)
+def _several(
+    files: Sequence[FileText], settings: WorkerSettings, namespaces: Namespaces
+) -> VersionsFacts | FileRejected:
     versions: list[VersionFacts] = []
     load = 0.0
     for file in files:
