@@ -120,3 +120,22 @@ def share(model: Module) -> Module:
             if isinstance(value, Tensor):
                 memo[id(value)] = value.detach().requires_grad_(value.is_leaf and value.requires_grad)
     return copy.deepcopy(model, memo)
+
+
+def leaves_of(result: Tensor) -> list[Tensor]:
+    """The tensors that a backward from a result gives gradients to, in the order in which they are met."""
+    found: dict[int, Tensor] = {}
+    seen = {result.grad_fn}
+    waiting = [result.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        # Only the node of a leaf has one.
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found[id(leaf)] = leaf
+        following = [each for each, _ in node.next_functions if each not in seen]
+        seen.update(following)
+        waiting += following
+    return list(found.values())

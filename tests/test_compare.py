@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
+from gradbench.define.user_model import plan_file
 from gradbench.errors import RequestError
 from gradbench.record.environment import FACTS, AcceleratorFacts, words
 from gradbench.record.lines import Writer
-from gradbench.record.plan import Request
+from gradbench.record.plan import USER_MODEL, Request
+from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Failure
 from gradbench.report.terminal.compare import as_data, as_markdown, as_text, rows, sentences
 
@@ -321,3 +323,187 @@ def test_intervals_of_two_passes_that_reach_beyond_all_numbers_are_told_without_
     assert set(outcomes(found).values()) == {"cannot tell"}
     json.dumps(as_data(found), allow_nan=False)
     as_text(found, 140, True)
+
+
+NET = "import torch\nmodel = torch.nn.Linear(4, 4)\nx = torch.ones(2, 4)\n"
+USED = Request((USER_MODEL,), (), (), "cpu", "float32", 0, "quick")
+FACTS_OF_NET = FileFacts(
+    (2, 4), "float32", "cpu", "float32", "float32", 20, 20, False, False, True, 0.1, 1e-4, 0.0
+)
+
+
+def of_file(text, seconds=1e-3, empty=1e-8, facts=FACTS_OF_NET, request=USED, **changes):
+    """A run of `gradbench model` whose calls take so long, and a turn of the empty loop."""
+    plan = plan_file("net.py", text, facts, request)
+    return altered(results({}, seconds=seconds, empty=empty, plan=plan, **changes), request=request)
+
+
+def test_a_file_that_changed_is_compared_by_seconds_and_by_bytes():
+    old = memory(of_file(NET), "tracked", peak=400, saved=100, allocated=1000)
+    new = of_file(f"{NET}# slower\n", seconds=1.3e-3, seed=1)
+    memory(new, "tracked", peak=464, saved=100, allocated=2000)
+    found = compare(old, new, 0.05)
+    assert {each.outcome for each in found.changes} == {"slower"}
+    # The baseline is the file's as well.
+    assert change(found, "requires_grad_false").worse
+    assert change(found, "tracked").change.mean == pytest.approx(1.3, rel=0.01)
+    assert change(found, "tracked").larger
+    assert change(found, "no_grad").memory is None
+    said = " ".join(sentences(found))
+    assert f"Seconds per call, new against old: {len(found.changes)} slower, 0 faster; memory is more" in said
+    assert "Worse: model.evaluation/8/float32/cpu " in said
+    assert "requires_grad_false takes 1.3" in said
+    assert "`gradbench model OLD.py NEW.py` measures both files in turns" in said
+    assert any("1.00 ms" in row and "1.30 ms" in row for row in rows(found, False))
+
+
+def test_a_file_that_got_faster_and_smaller_is_no_worse():
+    old = memory(of_file(NET), "tracked", peak=464)
+    new = memory(of_file(f"{NET}\n# faster\n", seconds=0.7e-3, seed=1), "tracked", peak=400)
+    found = compare(old, new, 0.05)
+    assert {each.outcome for each in found.changes} == {"faster"}
+    assert not found.worse
+    same = compare(of_file(NET), of_file(f"{NET}# the same\n", seed=1), 0.05)
+    assert {each.outcome for each in same.changes} == {"same"}
+
+
+@pytest.mark.parametrize("figure", ["peak", "retained", "graph", "saved"])
+def test_of_other_code_any_byte_more_that_is_held_is_worse_and_one_more_that_passes_is_not(figure):
+    old, new = of_file(NET), of_file(f"{NET}# other\n", seed=1)
+    found = compare(
+        memory(old, "tracked", **{figure: 1_511_424}), memory(new, "tracked", **{figure: 1_511_488}), 0.05
+    )
+    assert [each.variant.name for each in found.worse] == ["tracked"]
+    # Three digits would not show it.
+    assert any(f"{figure} 1,511,424 B to 1,511,488 B" in said for said in sentences(found))
+    old, new = of_file(NET), of_file(f"{NET}# other\n", seed=1)
+    assert not compare(memory(old, "tracked", allocated=4), memory(new, "tracked", allocated=8), 0.05).worse
+
+
+def test_a_machine_that_slowed_down_is_not_called_a_slower_file():
+    """All of it takes 1.6 times as long, the empty loop as well: nothing of that is the file's."""
+    found = compare(of_file(NET), of_file(f"{NET}# other\n", 1.6e-3, 1.6e-8, seed=1), 0.05)
+    assert not found.worse
+    assert any("the empty loop, which took 1.6" in said for said in sentences(found))
+
+
+def test_what_the_empty_loop_moved_by_is_added_to_the_margin():
+    """The file takes 1.3 times as long and the loop 0.8 times: 1.6 relative to it, of which it made 1.25."""
+    new = of_file(f"{NET}# other\n", 1.3e-3, 0.8e-8, seed=1)
+    assert compare(of_file(NET), new, 0.05).worse
+    barely = of_file(f"{NET}# other\n", 1.0e-3, 0.8e-8, seed=1)
+    found = compare(of_file(NET), barely, 0.05)
+    assert {each.outcome for each in found.changes} == {"cannot tell"}
+    assert not found.worse
+
+
+def test_of_a_long_model_other_work_must_have_stood_still_as_well():
+    facts = msgspec.structs.replace(FACTS_OF_NET, forward=0.02)
+    old, new = of_file(NET, 2e-2, facts=facts), of_file(f"{NET}# other\n", 2.8e-2, facts=facts, seed=1)
+    # In both made by hand all takes the same: the price of the controls took 1.4 times as long as well.
+    found = compare(old, new, 0.05)
+    assert {each.comparison.workload for each in found.changes} == {"model", "price"}
+    assert not found.worse
+    for visit in new.visits:
+        if visit.comparison.startswith("price"):
+            for name, each in visit.variants.items():
+                visit.variants[name] = msgspec.structs.replace(each, seconds=each.seconds / 1.4)
+    assert compare(old, new, 0.05).worse
+
+
+def test_one_pass_of_a_changed_file_tells_its_bytes_alone():
+    old = memory(of_file(NET, passes=1), "tracked", saved=100)
+    new = memory(of_file(f"{NET}# other\n", 9e-3, passes=1, seed=1), "tracked", saved=101)
+    found = compare(old, new, 0.05)
+    assert {each.outcome for each in found.changes} == {"cannot tell"}
+    assert [each.variant.name for each in found.worse] == ["tracked"]
+    assert any("two passes of both runs are needed" in said for said in sentences(found))
+
+
+def test_a_part_that_is_gone_is_worse_and_said():
+    trained = msgspec.structs.replace(FACTS_OF_NET, trains=True)
+    old, new = of_file(NET, facts=trained), of_file(f"{NET}# other\n", seed=1)
+    found = compare(old, new, 0.05)
+    gone = [each for each in found.worse if each.outcome == "gone"]
+    assert {each.comparison.part for each in gone} == {"forward", "backward", "step"}
+    assert any("was measured before and is not any more" in said for said in sentences(found))
+    assert not compare(new, old, 0.05).worse
+
+
+def test_a_method_that_the_new_run_was_not_asked_for_is_said_and_not_worse():
+    fewer = msgspec.structs.replace(USED, methods=("tracked",))
+    found = compare(of_file(NET), of_file(NET, request=fewer, seed=1), 0.05)
+    assert "gone" in outcomes(found).values()
+    assert not found.worse
+    assert any("the new one was not asked for" in said for said in sentences(found))
+
+
+def test_an_x_of_another_shape_has_nothing_in_common():
+    wide = msgspec.structs.replace(FACTS_OF_NET, shape=(4, 4))
+    with pytest.raises(RequestError, match=r"x of another shape.*gradbench model OLD.py NEW.py"):
+        compare(of_file(NET), of_file(f"{NET}# other\n", facts=wide, seed=1), 0.05)
+
+
+@pytest.mark.parametrize("text", [NET, f"{NET}# other\n"])
+def test_what_was_measured_before_and_is_not_any_more_is_worse(text):
+    def both():
+        return memory(of_file(NET), "tracked", peak=4), memory(of_file(text, seed=1), "tracked", peak=4)
+
+    old, new = both()
+    assert not compare(old, new, 0.05).worse
+    old, new = both()
+    new.memory.clear()
+    found = compare(old, new, 0.05)
+    assert [each.variant.name for each in found.worse] == ["tracked"]
+    assert any("has no bytes any more" in said for said in sentences(found))
+    assert not compare(new, old, 0.05).worse
+    old, new = both()
+    for visit in new.visits:
+        del visit.variants["tracked"]
+    found = compare(old, new, 0.05)
+    assert [(each.variant.name, each.outcome) for each in found.worse] == [("tracked", "not timed")]
+    assert any("was timed before" in said for said in sentences(found))
+    old, new = both()
+    found = compare(old, failing(new, "tracked"), 0.05)
+    assert [(each.variant.name, each.outcome) for each in found.worse] == [("tracked", "fails")]
+
+
+def test_a_variant_that_fails_in_some_passes_is_worse():
+    new = results(OLD, seed=1)
+    new.add(Failure(1, new.visits[0].comparison, "tracked", "check", "raised", "ValueError: no"))
+    found = compare(results(OLD), new, 0.05)
+    assert [each.variant.name for each in found.worse] == ["tracked"]
+    assert any("fails in some passes" in said for said in sentences(found))
+    assert not compare(new, results(OLD), 0.05).worse
+
+
+def test_a_comparison_that_is_gone_though_it_was_asked_for_is_worse():
+    both = Request(workloads=("elementwise",), sizes=("small", "medium"))
+    old, new = results(OLD, request=both), results(OLD, request=both, seed=1)
+    kept = tuple(each for each in new.header.plan.comparisons if each.size == "small")
+    new = altered(new, plan=msgspec.structs.replace(new.header.plan, comparisons=kept))
+    found = compare(old, new, 0.05)
+    assert {each.comparison.size for each in found.worse} == {"medium"}
+    small = results(OLD, request=Request(workloads=("elementwise",), sizes=("small",)), seed=1)
+    assert not compare(old, small, 0.05).worse
+
+
+def test_other_code_is_told_to_programs_and_in_a_comment():
+    found = compare(of_file(NET), of_file(f"{NET}# slower\n", 1.3e-3, seed=1), 0.05)
+    data = json.loads(json.dumps(as_data(found), allow_nan=False))
+    assert data["worse"] is True
+    (tracked,) = [each for each in data["variants"] if each["variant"] == "tracked"]
+    assert (tracked["change_of"], tracked["other_code"], tracked["worse"]) == ("seconds", True, True)
+    assert tracked["old_seconds"]["mean"] == pytest.approx(1e-3, rel=0.01)
+    assert tracked["moved"] == {"the empty loop": pytest.approx(1.0)}
+    text = as_markdown(found, False)
+    assert "| 1.00 ms | 1.30 ms |" in text
+    assert "\n\nWorse: " in text
+    assert "drift of the machine" in as_text(found, 140, False)
+
+
+def test_a_baseline_that_lost_its_bytes_has_a_row():
+    found = compare(memory(results(OLD), "requires_grad_false", peak=1), results(OLD, seed=1), 0.05)
+    assert [row[-1] for row in rows(found, False)] == [
+        "not known any more: allocated, allocations, peak, retained, graph, saved"
+    ]

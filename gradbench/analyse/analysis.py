@@ -15,6 +15,7 @@ from gradbench.analyse.screen import ModelScreen, model_screen
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
 from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
+from gradbench.analyse.versions import version_files, versions_findings
 from gradbench.analyse.warnings import find_warnings, unfinished
 from gradbench.record.results import Results
 
@@ -49,8 +50,15 @@ class Analysis(RunSummary):
         return None if self.user_file is None else model_screen(self, self.user_file.name)
 
     @cached_property
+    def version_files(self) -> tuple[UserFile, ...]:
+        """The files of the user's whose versions were held against each other; none for any other run."""
+        return version_files(self.results)
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found: of a model of the user's, or of the methods on each device."""
+        """What was found: of a model or of versions of the user's, or of the methods on each device."""
+        if self.version_files:
+            return tuple(versions_findings(self))
         found = findings_of_methods(self) if self.user_file is None else user_model_findings(self)
         return tuple(found)
 

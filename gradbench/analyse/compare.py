@@ -5,26 +5,37 @@ within seconds, and two runs are minutes or months apart. Each run's intervals a
 what differs between two runs of the same code is in neither; so a change counts where its whole interval,
 corrected for the number of variants, is beyond a margin. METHODOLOGY.md says what runs of the same code
 differ by.
+
+Where a file of the user's changed, and the baseline with it, seconds are compared as
+`gradbench.analyse.other_code` says, and bytes as they are. What was measured and is not any more is worse: a
+gate that lets it pass could never fail.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gradbench.analyse import stats
-from gradbench.analyse.memory_difference import MemoryDifference, larger, memory_differences
+from gradbench.analyse.memory_difference import EXACT, MemoryDifference, larger, memory_differences
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
+from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.environment import FACTS, words
 from gradbench.record.interval import Interval
-from gradbench.record.plan import Comparison, Variant
+from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Results
 
-Outcome = Literal["slower", "faster", "same", "cannot tell", "fails", "other code", "gone", "new"]
+Outcome = Literal[
+    "slower", "faster", "same", "cannot tell", "fails", "not timed", "other code", "gone", "new"
+]
+# What a change of: the ratio to a baseline that is as it was, or the seconds per call.
+Basis = Literal["ratio", "seconds"]
+# Of other code how much it allocates in all is its own affair; what it holds is not.
+HELD = ("peak", "retained", "graph", "saved")
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,16 @@ class Change:
         change: new ratio ÷ old ratio, with its 95 % interval.
         outcome: `slower` and `faster` are beyond the margin with the whole interval that all variants
             together hold in 99 of 100 cases; `same` is within it with its 95 % interval; `fails`: it has no
-            time in the new run because it failed there; `other code`: what was timed is not the same text.
+            time in the new run because it failed there; `not timed`: it has none for another reason; `other
+            code`: what was timed is not the same text, and no user's.
         memory: what differs in memory; None where it is not known in both runs, or is that of other code.
+        other_code: the user's code is not the same text in both runs.
+        basis: what `change` is a change of.
+        seconds: per call, in the old run and in the new one; of other code.
+        moved: by what seconds were taken relative to, new seconds ÷ old seconds of that.
+        lost: the figures of memory that are known in the old run and not in the new one.
+        asked: the new run was asked to measure it.
+        failing: it failed in the new run, if only in a part of its passes, and never in the old one.
     """
 
     comparison: Comparison
@@ -47,16 +66,30 @@ class Change:
     new: Interval | None
     change: Interval | None
     memory: tuple[MemoryDifference, ...] | None
+    other_code: bool = False
+    basis: Basis = "ratio"
+    seconds: tuple[Interval | None, Interval | None] = (None, None)
+    moved: dict[str, float] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+    asked: bool = True
+    failing: bool = False
 
     @property
     def larger(self) -> bool:
-        """Whether the new run has more bytes in any figure of memory."""
+        """Whether the new run has more bytes in any figure of memory; of other code, in what it holds."""
+        if self.other_code:
+            return larger(each for each in self.memory or () if each.figure in HELD)
         return larger(self.memory)
 
     @property
+    def missed(self) -> bool:
+        """Whether something was measured before, and is not any more though it was asked for."""
+        return bool(self.lost) or self.outcome == "not timed" or (self.outcome == "gone" and self.asked)
+
+    @property
     def worse(self) -> bool:
-        """Whether the variant became slower or larger, or fails now."""
-        return self.outcome in ("slower", "fails") or self.larger
+        """Whether the variant became slower or larger, fails now, or is not measured any more."""
+        return self.outcome in ("slower", "fails") or self.larger or self.missed or self.failing
 
 
 @dataclass(frozen=True)
@@ -77,7 +110,7 @@ class Compared:
 
     @property
     def worse(self) -> list[Change]:
-        """The variants that became slower or larger, or fail now."""
+        """The variants that became slower or larger, fail now, or are not measured any more."""
         return [each for each in self.changes if each.worse]
 
 
@@ -98,14 +131,52 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     b = {each.comparison.id: each for each in summarise(new).comparisons}
     changes: list[Change] = []
     for id in [*a, *(id for id in b if id not in a)]:
-        changes.extend(_variants(a.get(id), b.get(id)))
+        changes.extend(_variants(a.get(id), b.get(id), new))
     if not any(each.outcome not in ("gone", "new") for each in changes):
+        users = any(_is_users(each.comparison) for each in changes)
+        advice = (
+            "their files have an x of another shape or device, or a result of another dtype; `gradbench "
+            "model OLD.py NEW.py` holds them against each other"
+            if users
+            else "measure both with the same --workload, --size, --dtype and --device"
+        )
         raise RequestError(
-            f"{old.path} and {new.path} cannot be compared: they have no variant in common; "
-            "measure both with the same --workload, --size, --dtype and --device"
+            f"{old.path} and {new.path} cannot be compared: they have no variant in common; {advice}"
         )
     others = _differing(old, new, [fact.name for fact in FACTS if not fact.compared])
-    return Compared(old, new, margin, tuple(_judged(changes, margin, a, b)), tuple(others), tuple(forced))
+    paces = Seconds(old), Seconds(new)
+    return Compared(
+        old, new, margin, tuple(_judged(changes, margin, a, b, paces)), tuple(others), tuple(forced)
+    )
+
+
+def _is_users(comparison: Comparison) -> bool:
+    """Whether the code is a user's, so that other code of the same name is the same thing, changed."""
+    return comparison.workload in (USER_MODEL, VERSIONS)
+
+
+def _asks_for(results: Results, change: Comparison, variant: Variant) -> bool:
+    """Whether a run's request leaves room for a variant; one that deselects it has not lost it."""
+    request = results.header.request
+    if request.methods and variant.role == "method" and variant.name not in request.methods:
+        return False
+    if _is_users(change):
+        # Workload, size, device and dtype are the file's, and nobody asks for them.
+        return True
+    return (
+        (not request.workloads or change.workload in request.workloads)
+        and (not request.sizes or any(_sized(change, size) for size in request.sizes))
+        and change.device in request.devices
+        and change.dtype == request.dtype
+    )
+
+
+def _sized(comparison: Comparison, size: str) -> bool:
+    """Whether a word of `--size` may mean the size of a comparison; of a sweep that is not known here."""
+    try:
+        return float(size) == comparison.numel
+    except ValueError:
+        return size == comparison.size or ":" in size
 
 
 def _fact(results: Results, name: str) -> object:
@@ -127,7 +198,7 @@ def _differing(old: Results, new: Results, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list[Change]:
+def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None, run: Results) -> list[Change]:
     """The variants of one comparison, as yet without a judgement."""
     held = old or new
     assert held is not None
@@ -136,37 +207,61 @@ def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> l
     for name, variant in names.items():
         one = old.variant(name) if old else None
         other = new.variant(name) if new else None
-        outcome: Outcome = "cannot tell"
-        if one is None:
-            outcome = "new"
-        elif other is None:
-            outcome = "gone"
-        elif old and new and _code(old.comparison, one) != _code(new.comparison, other):
-            outcome = "other code"
-        elif one.time is not None and other.time is None and (other.failures or (new and new.failures)):
-            outcome = "fails"
-        same_code = outcome in ("cannot tell", "fails") and one is not None and other is not None
-        memory = memory_differences(one.memory, other.memory) if same_code and one and other else None
         ratios = [None if each is None or _is_baseline(each) else each.ratio for each in (one, other)]
-        found.append(Change(held.comparison, variant.definition, outcome, ratios[0], ratios[1], None, memory))
+        change = Change(held.comparison, variant.definition, "cannot tell", ratios[0], ratios[1], None, None)
+        if one is None:
+            found.append(replace(change, outcome="new"))
+        elif other is None:
+            asked = _asks_for(run, held.comparison, variant.definition)
+            found.append(replace(change, outcome="gone", asked=asked))
+        else:
+            assert old is not None
+            assert new is not None
+            found.append(_in_both(change, (old, one), (new, other)))
     return found
+
+
+# A variant, and the comparison that it is of.
+_Placed = tuple[ComparisonSummary, VariantSummary]
+
+
+def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
+    """The change of a variant that both runs plan, as yet without a judgement of its time."""
+    (before, one), (after, other) = old, new
+    own = _code(before.comparison, one.definition) != _code(after.comparison, other.definition)
+    baselines = (_code(each.comparison, each.comparison.baseline) for each in (before, after))
+    of_baseline = len(set(baselines)) > 1
+    if own or of_baseline:
+        if not _is_users(change.comparison):
+            return replace(change, outcome="other code")
+        # Where the baseline is as it was, the ratio to it is the better measure: it was taken in turns.
+        basis: Basis = "seconds" if of_baseline else "ratio"
+        change = replace(change, other_code=True, basis=basis, seconds=(one.time, other.time))
+    outcome: Outcome = "cannot tell"
+    if one.time is not None and other.time is None and other.verdict != "no time of its own":
+        outcome = "fails" if other.failures or after.failures else "not timed"
+    lost = tuple(
+        figure
+        for figure in EXACT
+        if getattr(one.memory, figure, None) is not None and getattr(other.memory, figure, None) is None
+    )
+    memory = memory_differences(one.memory, other.memory)
+    failing = _fails(other) and not _fails(one)
+    return replace(change, outcome=outcome, memory=memory, lost=lost, failing=failing)
+
+
+def _fails(variant: VariantSummary) -> bool:
+    """Whether the variant itself failed; what a profiler or an extension could not see is another matter."""
+    return any(each.stage in ("check", "time", "memory") for each in variant.failures)
 
 
 def _is_baseline(variant: VariantSummary) -> bool:
     return variant.role == "baseline"
 
 
-def _code(comparison: Comparison, variant: VariantSummary) -> tuple[str, ...]:
-    """What was timed, and what its ratio was taken to."""
-    baseline = comparison.baseline
-    return (
-        comparison.prepare,
-        *(
-            part
-            for each in (variant.definition, baseline)
-            for part in (each.setup, each.setup_per_call, each.statement)
-        ),
-    )
+def _code(comparison: Comparison, variant: Variant) -> tuple[str, ...]:
+    """What was timed, and what it started from."""
+    return comparison.inputs(variant), variant.setup, variant.setup_per_call, variant.statement
 
 
 def _judged(
@@ -174,11 +269,19 @@ def _judged(
     margin: float,
     old: dict[str, ComparisonSummary],
     new: dict[str, ComparisonSummary],
+    paces: tuple[Seconds, Seconds],
 ) -> list[Change]:
-    """The changes with their intervals and outcomes; baselines have neither, since all is taken to them."""
+    """The changes with their intervals and outcomes; a baseline that is as it was has neither."""
     tested: dict[int, tuple[list[float], list[float]]] = {}
+    by_seconds: list[int] = []
     for place, each in enumerate(changes):
-        if each.outcome != "cannot tell" or each.variant.role == "baseline":
+        if each.outcome != "cannot tell":
+            continue
+        if each.basis == "seconds":
+            if _is_timed(each, old, new) and comparable(*paces, each.comparison.id, each.variant.name):
+                by_seconds.append(place)
+            continue
+        if each.variant.role == "baseline":
             continue
         logs = []
         for side in (old, new):
@@ -188,7 +291,7 @@ def _judged(
             tested[place] = (logs[0], logs[1])
     # Runs that looked before their end have spent a part of the level.
     part = min((side[id].part for side in (old, new) for id in side), default=1.0)
-    confidence = 1 - part * stats.FAMILY / max(1, len(tested))
+    confidence = 1 - part * stats.FAMILY / max(1, len(tested) + len(by_seconds))
     reach = math.log1p(margin)
     judged = list(changes)
     for place, (before, after) in tested.items():
@@ -202,7 +305,16 @@ def _judged(
             outcome = "faster"
         elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
             outcome = "same"
-        judged[place] = Change(
-            each.comparison, each.variant, outcome, each.old, each.new, own.map(stats.factor), each.memory
-        )
+        judged[place] = replace(each, outcome=outcome, change=own.map(stats.factor))
+    for place in by_seconds:
+        each = changes[place]
+        found = change_of_seconds(*paces, each.comparison.id, each.variant.name, confidence, reach)
+        if found is not None:
+            judged[place] = replace(each, outcome=found.outcome, change=found.change, moved=found.moved)
     return judged
+
+
+def _is_timed(change: Change, old: dict[str, ComparisonSummary], new: dict[str, ComparisonSummary]) -> bool:
+    """Whether both runs timed a variant itself, and not another one in its place."""
+    variants = [side[change.comparison.id].variant(change.variant.name) for side in (old, new)]
+    return all(each is not None and each.bound is None for each in variants)

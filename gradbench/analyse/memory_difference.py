@@ -26,15 +26,23 @@ class MemoryDifference:
         """The change in words: saved 400 B to 464 B."""
         if self.figure == COUNT:
             return f"{self.before} to {self.after} allocations"
-        return f"{self.figure} {format.size(self.before)} to {format.size(self.after)}"
+        sizes = [format.size(each) for each in (self.before, self.after)]
+        if sizes[0] == sizes[1]:
+            # Three digits do not show it.
+            sizes = [f"{each:,} B" for each in (self.before, self.after)]
+        return f"{self.figure} {sizes[0]} to {sizes[1]}"
 
 
 def memory_differences(before: Memory | None, after: Memory | None) -> tuple[MemoryDifference, ...] | None:
-    """The figures that differ; None where one side is not known."""
+    """The figures that are known on both sides and differ; None where a side is not known at all."""
     if before is None or after is None:
         return None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
-    return tuple(MemoryDifference(name, one, other) for name, one, other in pairs if one != other)
+    return tuple(
+        MemoryDifference(name, one, other)
+        for name, one, other in pairs
+        if None not in (one, other) and one != other
+    )
 
 
 def larger(found: Iterable[MemoryDifference] | None) -> bool:

@@ -63,9 +63,11 @@ def compare(old: Path, new: Path, margin: float, everything: bool, force: bool, 
     """Compare two runs: what became slower or larger from OLD to NEW.
 
     Both are results files, or folders of runs. Ratios to the baseline and exact bytes are compared, with
-    correction for the number of variants.
+    correction for the number of variants. Where your own file changed, seconds per call are compared in the
+    place of ratios: beyond the margin, and beyond what gradbench's own work took longer in the same passes.
 
-    Exit codes: 0 nothing is worse; 1 something became slower or larger; 2 the runs cannot be compared.
+    Exit codes: 0 nothing is worse; 1 something became slower or larger, fails, or is not measured any more;
+    2 the runs cannot be compared.
     """
     from gradbench.analyse.compare import compare as compare_runs
     from gradbench.record.results import read_results

@@ -6,7 +6,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ class RunOptions(Measuring):
 class ModelOptions(Measuring):
     """What `model` takes."""
 
-    file: Path
+    files: tuple[Path, ...]
     fit: int | None
     every_module: bool
 
@@ -114,6 +114,11 @@ class ModelOptions(Measuring):
         import msgspec
 
         return msgspec.structs.replace(super().recorded(timeout), fit=self.fit)
+
+    @property
+    def names(self) -> str:
+        """The names of the files, for a reader."""
+        return ", ".join(file.name for file in self.files)
 
     def goal(self, preset: str) -> Goal:
         """As of a run; a quick one may take a minute, since to look at the file is in it."""
@@ -192,15 +197,21 @@ _SHARED = {field.name for field in fields(Measuring)} - {"preset"}
     help="Mark what would make training fit into so many bytes, such as 8GB, and name the batch that does.",
 )
 @click.option("--modules", "every_module", is_flag=True, help="Say what each module keeps for the backward.")
-@click.argument("file", metavar="FILE.py", type=click.Path(path_type=Path))
+@click.argument(
+    "files", metavar="FILE.py [FILE.py ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @takes(ModelOptions)
 def model(asked: ModelOptions) -> None:
-    """Measure your own model under each method, and build the report.
+    """Measure your own model under each method, or versions of it against each other.
 
     FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
     `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
     `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
     leaves the model in. The text of the file is kept in the results, and shown in the report.
+
+    Several files are held against each other, the first as the baseline, in time and bytes: evaluation, the
+    recorded forward, and a training step where all define `loss`. So are the entries of a dict `variants` at
+    the top level of one file, which are modules or functions of x: variants = {"plain": a, "fused": b}.
     """
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
@@ -208,14 +219,16 @@ def model(asked: ModelOptions) -> None:
     from gradbench.record.results import new_folder as expect_new_folder
 
     check_extensions()
-    file, began = asked.file, time.monotonic()
+    began = time.monotonic()
     if asked.resume:
         folder, header = _resumed(asked)
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads, _changes(header))
         with make_progress(asked.quiet) as progress:
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(folder, steering, user_model.plan, file, user_model.calls)
+            results = runs.resume(
+                folder, steering, user_model.plan, user_model.file, user_model.calls, _places(user_model)
+            )
     else:
         from gradbench.record.plan import Request
 
@@ -225,9 +238,13 @@ def model(asked: ModelOptions) -> None:
         wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
         user_model = _look(asked, wanted, asked.threads)
         _warn_of_few_visits(user_model, goal)
+        for reason in user_model.plan.skipped.items():
+            say("note", "{} is left out: {}".format(*reason))
         options = asked.recorded(_timeout(asked, user_model))
+        file, places = user_model.file, _places(user_model)
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
-        command = command_line([file.name if each == str(file) else each for each in sys.argv[1:]])
+        named = {str(place): name for name, place in places.items()} or {str(file): file.name}
+        command = command_line([named.get(each, each) for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
             order = runs.Order(
                 user_model.request,
@@ -237,6 +254,7 @@ def model(asked: ModelOptions) -> None:
                 file,
                 user_model.calls,
                 user_model.records,
+                places,
             )
             steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
@@ -275,17 +293,26 @@ def _changes(header: Header) -> tuple[str, ...]:
 def _look(
     asked: ModelOptions, request: Request, threads: int, changes: tuple[str, ...] | None = None
 ) -> UserModel:
-    """What the user's file defines, planned as requested: methods, seed and preset.
+    """What the user's files define, planned as requested: methods, seed and preset.
 
     `changes` are those of its training that are measured; None for all that are found.
     """
     from gradbench.measure.progress import doing
     from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
+    from gradbench.measure.versions import plan_user_versions
 
-    with doing(f"running {asked.file.name} to see what it defines", asked.quiet):
-        look = Task(None, 0.0, fit=asked.fit if changes is None else None, changes=changes)
-        return plan_user_model(asked.file, request.methods, request.seed, request.preset, threads, look)
+    wanted = request.methods, request.seed, request.preset, threads
+    look = Task(None, 0.0, fit=asked.fit if changes is None else None, changes=changes)
+    with doing(f"running {asked.names} to see what it defines", asked.quiet):
+        return plan_user_versions(asked.files, *wanted) or plan_user_model(asked.files[0], *wanted, look)
+
+
+def _places(user_model: UserModel) -> Mapping[str, Path]:
+    """Where several files stand, by name; none where there is one."""
+    from gradbench.measure.versions import UserVersions
+
+    return user_model.files if isinstance(user_model, UserVersions) else {}
 
 
 def _timeout(asked: ModelOptions, user_model: UserModel) -> float:

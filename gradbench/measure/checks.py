@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from gradbench.measure.variant import ReadyVariant, sampled
-from gradbench.record.plan import Comparison
+from gradbench.record.plan import Comparison, Variant
+from gradbench.record.versions import Agreement
 
 
 class CheckFailed(Exception):
@@ -88,6 +90,20 @@ def check_same(y: torch.Tensor, baseline: torch.Tensor, comparison: Comparison) 
         _close(y, baseline, comparison)
 
 
+def agreement_of(
+    comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor
+) -> Agreement:
+    """How far the result of a variant is from the baseline's, where the two need not be alike."""
+    if y.shape != baseline.shape:
+        return Agreement(comparison.id, variant.name, None, (tuple(y.shape), tuple(baseline.shape)))
+    if y.dtype == baseline.dtype and torch.equal(y, baseline):
+        return Agreement(comparison.id, variant.name, 0.0)
+    squares, norms, _ = _summed(y, baseline)
+    error = float((squares.sum() / norms.sum().clamp(min=1e-300)).sqrt())
+    # NaN and infinity are no figures that a file can hold.
+    return Agreement(comparison.id, variant.name, error if math.isfinite(error) else None)
+
+
 def _same(what: str, expected: object, got: object) -> None:
     """Raise CheckFailed where they differ; an expectation of None is not asked."""
     if expected is not None and expected != got:
@@ -104,13 +120,7 @@ def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> N
     if not y.numel():
         return
     allowed = comparison.tolerance
-    pieces = [
-        _errors(got.to(expected.device, torch.float64), wanted.to(torch.float64))
-        for got, wanted in zip(
-            *(each.detach().reshape(-1).split(_PIECE) for each in (y, expected)), strict=True
-        )
-    ]
-    squares, norms, largest = torch.stack(pieces).cpu().unbind(1)
+    squares, norms, largest = _summed(y, expected)
     if comparison.normwise:
         worst = float((squares.sum() / norms.sum().clamp(min=1e-300)).sqrt())
         if not worst <= allowed:
@@ -120,6 +130,18 @@ def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> N
     worst = float(largest.max())
     if not worst <= allowed:
         raise CheckFailed(f"values of y: expected a relative error of at most {allowed:.2g}, got {worst:.2g}")
+
+
+def _summed(y: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """What `_errors` says, by pieces of two tensors of one shape."""
+    pieces = [
+        _errors(got.to(expected.device, torch.float64), wanted.to(torch.float64))
+        for got, wanted in zip(
+            *(each.detach().reshape(-1).split(_PIECE) for each in (y, expected)), strict=True
+        )
+    ]
+    squares, norms, largest = torch.stack(pieces).cpu().unbind(1)
+    return squares, norms, largest
 
 
 def _errors(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,7 @@ class Measured:
 
     Attributes:
         file: of the user's, that the plan is made of.
+        files: where it is made of several, by name where each stands; `file` is the first of them.
         calls: by comparison id seconds of a call, where that is known beforehand.
     """
 
@@ -42,6 +43,7 @@ class Measured:
     options: Options
     file: Path | None
     calls: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Run(Protocol):
@@ -120,6 +122,7 @@ class OnePass:
             options.batch_seconds,
             accelerators=any(each.device != "cpu" for each in plan.comparisons),
             file="" if file is None else str(file.absolute()),
+            files={name: str(each.absolute()) for name, each in self._run.measured.files.items()},
             metrics=plan.metrics,
         )
         self._hash_seed, self._padding = self._dice.randrange(1 << 32), self._dice.randrange(4096)

@@ -107,7 +107,7 @@ class Passes:
         file = self.measured.file
         command = [
             "gradbench",
-            *(["run"] if file is None else ["model", str(file)]),
+            *(["run"] if file is None else ["model", *map(str, self.measured.files.values() or [file])]),
             "--resume",
             "--output",
             str(kept.path.parent),

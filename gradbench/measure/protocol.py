@@ -12,6 +12,7 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Comparison
 from gradbench.record.results import BATCH_SECONDS
 from gradbench.record.user_file import FileFacts
+from gradbench.record.versions import Agreement, FileText, VersionsFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
 # What of the variants is checked: that the baseline runs; that it does, and one that records, so that neither
@@ -27,6 +28,8 @@ class Task(msgspec.Struct, frozen=True):
         file_text: of a file of the user's that is to be looked at, and nothing else.
         fit: bytes that its training should fit into; None where that was not asked.
         changes: names of those of its training that are wanted, unchecked; None for all that are found.
+        versions: files of the user's that are to be looked at together, and nothing else; or one that defines
+            `variants`.
         known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
         check: how much of what the variants do is checked before they are timed.
         most: seconds after which no further round begins, however few there were; None for no limit.
@@ -35,6 +38,7 @@ class Task(msgspec.Struct, frozen=True):
     comparison: Comparison | None
     seconds: float
     file_text: str | None = None
+    versions: tuple[FileText, ...] = ()
     known: dict[str, float] = {}
     check: Check = "answers"
     most: float | None = None
@@ -57,6 +61,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         batch_seconds: what a batch should take.
         accelerators: it measures on others than the CPU.
         file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
+        files: where there are several, by name where each stands; `file` is the first of them.
         metrics: what extensions measure of each variant, where the worker counts memory.
         sources: a folder; the worker tells how many modules it has imported from there.
     """
@@ -68,6 +73,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     batch_seconds: float = BATCH_SECONDS
     accelerators: bool = False
     file: str = ""
+    files: dict[str, str] = {}
     sources: str = ""
     metrics: tuple[Metric, ...] = ()
 
@@ -93,9 +99,14 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class FileRejected(msgspec.Struct, frozen=True, tag="file_rejected"):
-    """Why a file of the user's cannot be measured: expected, got, and what to do."""
+    """Why a file of the user's cannot be measured: expected, got, and what to do.
+
+    Attributes:
+        file: the name of the file, where there are several.
+    """
 
     message: str
+    file: str = ""
 
 
 class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
@@ -128,6 +139,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory, Timeline, Kernels,
-    Figure, Observation, Failure,
+    Ready, FileFacts, VersionsFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory,
+    Timeline, Kernels, Figure, Observation, Agreement, Failure,
 ]  # fmt: skip

@@ -49,6 +49,7 @@ class Order:
         command: as the user gave it.
         calls: by comparison id seconds of a call, where that is known beforehand.
         records: that follow the header, known before anything is measured.
+        files: where the plan is made of several, by name where each stands; `file` is the first of them.
     """
 
     request: Request
@@ -58,6 +59,7 @@ class Order:
     file: Path | None = None
     calls: Mapping[str, float] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -85,7 +87,8 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
             results.add(record)
         return results, writer
 
-    return Passes(Measured(plan, request, options, order.file, order.calls), steering, begin, None).go()
+    measured = Measured(plan, request, options, order.file, order.calls, order.files)
+    return Passes(measured, steering, begin, None).go()
 
 
 def resume(
@@ -94,11 +97,12 @@ def resume(
     plan: Plan | None = None,
     file: Path | None = None,
     calls: Mapping[str, float] = MappingProxyType({}),
+    files: Mapping[str, Path] = MappingProxyType({}),
 ) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
 
     What was measured of a `file` of the user's needs the `plan` that is made of it now, and by comparison id
-    the seconds of its `calls`.
+    the seconds of its `calls`; of several, by name where the `files` stand.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
@@ -119,7 +123,8 @@ def resume(
     # same code.
     plan = plan or plan_run(old.header.request)
     if plan != old.header.plan:
-        what = f"the text of {file}, or what it defines" if file else "methods or workloads"
+        named = ", ".join(map(str, files.values())) or str(file)
+        what = f"the text of {named}, or what it defines" if file else "methods or workloads"
         raise RequestError(
             f"{old.path}: cannot go on: {what}, are not those that it was measured with, by gradbench "
             f"{old.header.gradbench}; start a new run"
@@ -137,5 +142,5 @@ def resume(
         except OSError as error:
             raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
 
-    measured = Measured(plan, old.header.request, old.header.options, file, calls)
+    measured = Measured(plan, old.header.request, old.header.options, file, calls, files)
     return Passes(measured, steering, begin, old).go()

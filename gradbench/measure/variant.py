@@ -18,7 +18,7 @@ from gradbench.measure.processor_time import CLOCKS, Clock
 from gradbench.record.plan import PRICE, Comparison, Variant
 
 # What of a user's file a variant may read. All else in it is its own affair.
-READ_OF_FILE = ("model", "x", "call", "loss")
+READ_OF_FILE = ("model", "x", "call", "loss", "variants")
 
 # Every call starts in the same state: what the one before made has been freed (`y = None`), so its
 # memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
@@ -86,6 +86,19 @@ class BatchMarks(Protocol):
     def end(self) -> None: ...
 
 
+class OwnFile(Protocol):
+    """A file of the user's in a process that has several.
+
+    Attributes:
+        names: what it defines for gradbench to read.
+    """
+
+    names: dict[str, Any]
+
+    def enter(self) -> None:
+        """Put in place what must be there while anything of the file runs."""
+
+
 class ReadyVariant:
     """A variant that has been set up: its names, and its batch.
 
@@ -96,9 +109,12 @@ class ReadyVariant:
     """
 
     def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
-        """Run the variant's setup on the shared inputs of its comparison."""
+        """Run the variant's setup on the shared inputs of its comparison, or on those of its file."""
         self.variant = variant
-        self._names: dict[str, Any] = {"torch": torch, **shared}
+        self._file: OwnFile | None = shared[variant.file] if variant.file else None
+        if self._file is not None:
+            self._file.enter()
+        self._names: dict[str, Any] = {"torch": torch, **(shared if self._file is None else self._file.names)}
         exec(compile(variant.setup, f"<setup of {variant.name}>", "exec"), self._names)
         self._setup_per_call = compile(variant.setup_per_call, f"<setup per call of {variant.name}>", "exec")
         self._statement = compile(variant.statement, f"<{variant.name}>", "exec")
@@ -132,7 +148,16 @@ class ReadyVariant:
             statement=textwrap.indent(variant.statement, " " * 8),
         )
         exec(compile(source, f"<batch of {variant.name}>", "exec"), self._around)
-        return self._around.pop("batch")
+        batch = self._around.pop("batch")
+        file = self._file
+        if file is None:
+            return batch
+
+        def entered(*arguments: Any) -> Any:
+            file.enter()
+            return batch(*arguments)
+
+        return entered
 
     def long_batch(self, clock: Clock) -> Batch:
         """As `batch`, by this clock, and without a call before it: for calls of a millisecond and more.
@@ -165,6 +190,8 @@ class ReadyVariant:
 
     def set_up_call(self) -> dict[str, Any]:
         """The names that one call of the statement starts from, with what is made for it."""
+        if self._file is not None:
+            self._file.enter()
         names = {name: value for name, value in self._names.items() if name != "y"}
         exec(self._setup_per_call, names)
         return names

@@ -40,9 +40,10 @@ from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
 from gradbench.measure.build import build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
-from gradbench.measure.checks import CheckFailed  # noqa: E402
+from gradbench.measure.checks import CheckFailed, agreement_of  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.measure.faults import fault_of  # noqa: E402
+from gradbench.measure.namespaces import Namespace, Namespaces  # noqa: E402
 from gradbench.measure.protocol import (  # noqa: E402
     PROTOCOL,
     Calibrated,
@@ -69,7 +70,8 @@ from gradbench.measure.telemetry import Watch  # noqa: E402
 from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
 from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
-from gradbench.record.plan import STATEMENT, Comparison  # noqa: E402
+from gradbench.record.plan import STATEMENT, Comparison, Variant  # noqa: E402
+from gradbench.record.versions import FileText  # noqa: E402
 from gradbench.record.visits import Failure, Visit  # noqa: E402
 
 
@@ -88,7 +90,9 @@ class Worker:
         # By text, what a user's file defines.
         self._files: dict[str, dict[str, Any]] = {}
         torch.set_num_threads(settings.threads)
-        if settings.file:
+        self._namespaces: Namespaces | None = None
+        self._loaded: dict[FileText, Namespace] = {}
+        if settings.file and not settings.files:
             # As for a program; not before torch, whose imports nothing there may take the place of.
             sys.path.insert(0, os.path.dirname(settings.file))  # noqa: PTH120
 
@@ -104,6 +108,9 @@ class Worker:
         """
         if task.file_text is not None:
             self._inspect_file(task.file_text, task)
+            return
+        if task.versions:
+            self._inspect_versions(task.versions)
             return
         if task.comparison is None:
             self._observe()
@@ -167,6 +174,11 @@ class Worker:
         settings, asked = self._settings, Asked(task.fit, task.changes)
         self.say(inspect_user_file(text, settings.file, settings.seed, settings.threads, asked))
 
+    def _inspect_versions(self, files: Sequence[FileText]) -> None:
+        from gradbench.measure.version_files import inspect_versions
+
+        self.say(inspect_versions(files, self._settings))
+
     def _observe(self) -> None:
         from gradbench.measure.probes import observe_traits
 
@@ -187,15 +199,46 @@ class Worker:
             self._random,
             lambda variant, error: self._fail(comparison, variant.name, "check", error),
             self._prepared(comparison),
+            lambda variant, y, baseline: self._agree(comparison, variant, y, baseline, check),
         )
+
+    def _agree(
+        self, comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor, check: Check
+    ) -> None:
+        """Tell how far a result is from the baseline's; once is enough.
+
+        Of results that chance decides only that they are finite is known, which says nothing of this.
+        """
+        if check == "answers" and y.dtype != torch.bool:
+            found = agreement_of(comparison, variant, y, baseline)
+            self.say(msgspec.structs.replace(found, same_x=self._same_x(comparison, variant)))
+
+    def _same_x(self, comparison: Comparison, variant: Variant) -> bool:
+        """Whether the file of a variant has the same x as the baseline's."""
+        if not comparison.files:
+            return True
+        files = self._files_of(comparison)
+        one, other = (files[each.file].names["x"] for each in (variant, comparison.baseline))
+        return bool(one.dtype == other.dtype and torch.equal(one, other))
 
     def _prepared(self, comparison: Comparison) -> dict[str, Any]:
         """What the variants share. A user's file is run once in a process: to load it may take seconds."""
+        if comparison.files:
+            return dict(self._files_of(comparison))
         if not self._settings.file:
             return prepare(comparison)
         if comparison.prepare not in self._files:
             self._files[comparison.prepare] = prepare(comparison, self._settings.file)
         return dict(self._files[comparison.prepare])
+
+    def _files_of(self, comparison: Comparison) -> dict[str, Namespace]:
+        """The user's files, by name, each as it is where it is run alone."""
+        if self._namespaces is None:
+            self._namespaces = Namespaces(self._settings.files)
+        for file in comparison.files:
+            if file not in self._loaded:
+                self._loaded[file] = self._namespaces.load(file.name, file.text)
+        return {file.name: self._loaded[file] for file in comparison.files}
 
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.measure.counting import Counting

@@ -11,11 +11,14 @@ import msgspec
 
 from gradbench.record.devices import KINDS
 from gradbench.record.metric import Metric
+from gradbench.record.versions import FileText
 
 # The workload of a statement of the user's; what it uses is known when it has run.
 STATEMENT = "statement"
 # The workload of a model of the user's, in parts.
 USER_MODEL = "model"
+# Versions of the user's, held against each other in parts.
+VERSIONS = "versions"
 # What the controls cost on other work, measured beside a model of the user's.
 PRICE = "price"
 
@@ -67,6 +70,7 @@ class Variant(msgspec.Struct, frozen=True):
         counted: whether the source of the memory figures sees what it allocates.
         recommendable: it is an answer to the question what to use.
         limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
+        file: the name of the user's file that its names come from; empty where all variants share theirs.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Variant(msgspec.Struct, frozen=True):
     counted: bool = True
     recommendable: bool = True
     limit: bool = False
+    file: str = ""
 
     @property
     def keeps_graph(self) -> bool:
@@ -114,6 +119,9 @@ class Comparison(msgspec.Struct, frozen=True):
         every: it is visited in every so many passes.
         headline: a report sums it up in a sentence at its top.
         purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
+        files: of the user's, each with names of its own, which variants read in the place of `prepare`'s.
+        alike: all variants must have the same result; where they need not, an Agreement tells how far apart
+            they are.
     """
 
     id: str
@@ -138,6 +146,8 @@ class Comparison(msgspec.Struct, frozen=True):
     every: int = 1
     headline: bool = False
     purpose: str = ""
+    files: tuple[FileText, ...] = ()
+    alike: bool = True
 
     @property
     def baseline(self) -> Variant:
@@ -148,6 +158,10 @@ class Comparison(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The workload, and the part of it."""
         return full_name(self.workload, self.part)
+
+    def inputs(self, variant: Variant) -> str:
+        """The lines that make what a variant starts from: `prepare`, or the text of its file."""
+        return next((each.text for each in self.files if each.name == variant.file), self.prepare)
 
 
 class Request(msgspec.Struct, frozen=True):

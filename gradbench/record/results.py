@@ -2,8 +2,8 @@
 
 The first line is the Header; the Anatomy and the Faults of a file of the user's follow it. Then come, in the
 order in which they happened, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation,
-Failure, Look and PassEnd records, and a RunEnd for each time a run came to its end. A file without RunEnd was
-interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+Agreement, Failure, Look and PassEnd records, and a RunEnd for each time a run came to its end. A file without
+RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Plan, Request
 from gradbench.record.user_file import Fault
+from gradbench.record.versions import Agreement
 from gradbench.record.visits import (
     Execution,
     Failure,
@@ -112,7 +113,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
 Record = Union[  # noqa: UP007 -- msgspec on 3.10
     Header, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation, Failure, Look,
-    PassEnd, RunEnd, Fault, Anatomy,
+    PassEnd, RunEnd, Fault, Anatomy, Agreement,
 ]  # fmt: skip
 
 
@@ -145,6 +146,7 @@ class Results:
     looks: list[Look] = field(default_factory=list)
     file_faults: list[Fault] = field(default_factory=list)
     anatomy: Anatomy | None = None
+    agreements: list[Agreement] = field(default_factory=list)
     cut_off: int = 0
     length: int = 0
     compressed: bool = False
@@ -209,6 +211,8 @@ class Results:
             self.file_faults.append(record)
         elif isinstance(record, Anatomy):
             self.anatomy = record
+        elif isinstance(record, Agreement):
+            self.agreements.append(record)
         else:
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
 

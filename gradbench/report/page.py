@@ -18,7 +18,7 @@ from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.net import LEAST_LOOPS
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.user_model import UserFile
-from gradbench.record.plan import USER_MODEL, Comparison, Variant
+from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
 from gradbench.report import devices, guide, sections, template
 from gradbench.report.snippet import snippet
@@ -42,6 +42,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
     results = analysis.results
     comparisons = [each.comparison for each in analysis.comparisons]
     own = analysis.user_file
+    files = analysis.version_files or ((own,) if own is not None else ())
     return template.render(
         "page.html",
         site=site,
@@ -50,9 +51,10 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         failures=results.failures,
         results_name=results.path.name,
         results_href=template.way(results.path, output),
-        own=own,
         screen=analysis.screen,
-        snippet=snippet if own is None else partial(_snippet_of_user_file, own),
+        heading=_heading(analysis),
+        files=files,
+        snippet=partial(_snippet_of_user_file, files) if files else snippet,
         verdict=_verdict,
         executions_in_words=executions_in_words,
         by_id={each.id: each for each in comparisons},
@@ -89,11 +91,23 @@ def _left_out(analysis: Analysis) -> dict[str, str]:
     return {id: why for id, why in skipped.items() if re.split(r"[./]", id)[0] not in measured}
 
 
-def _snippet_of_user_file(own: UserFile, comparison: Comparison, variant: Variant) -> str:
+def _heading(analysis: Analysis) -> str:
+    """What the page is about."""
+    files = [each.name for each in analysis.version_files]
+    if len(files) > 1:
+        return f"{', '.join(files[:-1])} and {files[-1]}, held against each other"
+    if files:
+        return f"The variants of {files[0]}, held against each other"
+    own = analysis.user_file
+    return f"What gradient control costs {own.name if own else 'here'}"
+
+
+def _snippet_of_user_file(files: Sequence[UserFile], comparison: Comparison, variant: Variant) -> str:
     """A variant's code without the user's file, which the page shows once."""
-    if comparison.workload != USER_MODEL:
+    if comparison.workload not in (USER_MODEL, VERSIONS):
         return snippet(comparison, variant)
-    shown = msgspec.structs.replace(comparison, prepare=f"# {own.name} stands here, as shown below")
+    stands = f"# {variant.file or files[0].name} stands here, as shown below"
+    shown = msgspec.structs.replace(comparison, prepare=stands, files=())
     return snippet(shown, variant)
 
 

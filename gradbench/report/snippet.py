@@ -7,12 +7,13 @@ from gradbench.record.plan import Comparison, Variant
 
 def snippet(comparison: Comparison, variant: Variant) -> str:
     """A variant as a program that can be pasted and run."""
+    inputs = comparison.inputs(variant)
     return "\n".join(
         part
         for part in (
             # A file of the user's, whose __future__ imports must stand first, has it.
-            *([] if "import torch" in comparison.prepare.split("\n") else ["import torch", ""]),
-            comparison.prepare,
+            *([] if "import torch" in inputs.split("\n") else ["import torch", ""]),
+            inputs,
             variant.setup,
             "",
             *(

@@ -20,7 +20,7 @@ from gradbench.define.workloads import (
 from gradbench.define.workloads.workload import LEAF, PRESETS, Alternative, Workload
 from gradbench.errors import RequestError
 from gradbench.extension import distinct, extended
-from gradbench.record.plan import PRICE, STATEMENT
+from gradbench.record.plan import PRICE, STATEMENT, VERSIONS
 
 WORKLOADS: tuple[Workload, ...] = (
     *control.WORKLOADS,
@@ -38,7 +38,9 @@ __all__ = ["LEAF", "PRESETS", "WORKLOADS", "Alternative", "Workload", "workloads
 
 def workloads() -> tuple[Workload, ...]:
     """The workloads of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
-    rows = extended("workloads", WORKLOADS, lambda row: row.name, (user_model.NAME, STATEMENT, PRICE))
+    rows = extended(
+        "workloads", WORKLOADS, lambda row: row.name, (user_model.NAME, VERSIONS, STATEMENT, PRICE)
+    )
     for row in rows:
         names = [each.name for each in row.alternatives]
         if names and row.baseline not in names:

@@ -14,23 +14,35 @@ from gradbench.analyse.memory_difference import in_words, summed_up
 from gradbench.record.interval import Interval
 
 # The outcomes of a variant, what matters most first.
-OUTCOMES = ("slower", "fails", "faster", "cannot tell", "same", "other code", "gone", "new")
+OUTCOMES = (
+    "slower", "fails", "not timed", "faster", "cannot tell", "same", "other code", "gone", "new",
+)  # fmt: skip
+# What is worse is named; of more a table has the rest.
+MOST_NAMED = 6
 
 
 def sentences(compared: Compared) -> list[str]:
     """What was found, and what a reader must know before believing it."""
-    counts = {
-        word: sum(each.outcome == word for each in compared.changes if _has_outcome(each))
-        for word in OUTCOMES
-    }
-    judged = [word for word in OUTCOMES if counts[word] or word in ("slower", "faster")]
-    within = f" within {format.percent(compared.margin)}"
-    memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
-    lines = [
-        "Ratios to the baseline, new against old: "
-        + ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
-        + f"; {summed_up(memory)}."
+    by_ratio = [each for each in compared.changes if each.basis == "ratio"]
+    by_seconds = [each for each in compared.changes if each.basis == "seconds"]
+    counted = [
+        f"{what}, new against old: {_counted(changes, compared.margin)}"
+        for what, changes in (("Ratios to the baseline", by_ratio), ("Seconds per call", by_seconds))
+        if changes
     ]
+    memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
+    lines = [f"{'; '.join(counted)}; {summed_up(memory)}."]
+    worse = [f"{each.comparison.id} {each.variant.name} {_why(each)}" for each in compared.worse]
+    if worse:
+        more = f"; and {len(worse) - MOST_NAMED} more" if len(worse) > MOST_NAMED else ""
+        lines.append(f"Worse: {'; '.join(worse[:MOST_NAMED])}{more}.")
+    lines += _of_other_code(compared.changes)
+    gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
+    if gone:
+        lines.append(
+            f"{len(gone)} that the old run measured, the new one was not asked for, such as "
+            f"{gone[0].comparison.id} {gone[0].variant.name}."
+        )
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
         lines.append("Where it cannot tell, more passes in both runs would.")
     moved = _moved(compared.changes)
@@ -46,9 +58,71 @@ def sentences(compared: Compared) -> list[str]:
     return lines
 
 
+def _counted(changes: Sequence[Change], margin: float) -> str:
+    """How many have which outcome."""
+    counts = {word: sum(each.outcome == word for each in changes if _has_outcome(each)) for word in OUTCOMES}
+    within = f" within {format.percent(margin)}"
+    judged = [word for word in OUTCOMES if counts[word] or word in ("slower", "faster")]
+    return ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
+
+
+def _why(change: Change) -> str:
+    """What of a variant is worse."""
+    said = []
+    if change.outcome == "slower" and change.change is not None:
+        said.append(f"takes {format.ratio_with_ends(change.change)} times as long as before")
+    if change.outcome == "fails":
+        said.append("fails")
+    elif change.failing:
+        said.append("fails in some passes")
+    if change.outcome == "not timed":
+        said.append("was timed before and is not any more")
+    if change.outcome == "gone":
+        said.append("was measured before and is not any more")
+    grown = [each for each in change.memory or () if each.after > each.before]
+    if change.larger:
+        said.append(f"holds more: {in_words(grown)}")
+    if change.lost:
+        said.append(f"has no bytes any more of what was counted before ({', '.join(change.lost)})")
+    return ", ".join(said)
+
+
+def _of_other_code(changes: Sequence[Change]) -> list[str]:
+    """What a reader must know of code that is another: what its seconds were taken relative to."""
+    by_seconds = [each for each in changes if each.basis == "seconds"]
+    if not by_seconds:
+        return []
+    moved: dict[str, list[float]] = {}
+    for each in by_seconds:
+        for what, factor in each.moved.items():
+            moved.setdefault(what, []).append(factor)
+    relative = " and to ".join(
+        f"{what}, which took {format.significant(min(factors), 3)}"
+        + (f" to {format.significant(max(factors), 3)}" if len(factors) > 1 else "")
+        + " times as long"
+        for what, factors in moved.items()
+    )
+    lines = []
+    if relative:
+        lines.append(
+            f"The file changed, and its baseline with it: seconds are compared, relative to {relative} in "
+            "the new run. Slower and faster are beyond the margin and beyond that."
+        )
+    else:
+        lines.append(
+            "The file changed, and its baseline with it: seconds would be compared, and two passes of both "
+            "runs are needed for that."
+        )
+    lines.append(
+        "Times of two runs carry the drift of the machine between them; `gradbench model OLD.py NEW.py` "
+        "measures both files in turns."
+    )
+    return lines
+
+
 def _has_outcome(change: Change) -> bool:
-    """Whether there is an outcome to show: a baseline that is in both runs has no ratio to have one."""
-    return change.variant.role != "baseline" or change.outcome != "cannot tell"
+    """Whether there is an outcome to show: a baseline of the same code has no ratio to have one."""
+    return change.variant.role != "baseline" or change.basis == "seconds" or change.outcome != "cannot tell"
 
 
 def _moved(changes: Sequence[Change]) -> list[str]:
@@ -56,7 +130,7 @@ def _moved(changes: Sequence[Change]) -> list[str]:
     by_id: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     for each in changes:
-        if each.change is not None:
+        if each.change is not None and each.basis == "ratio":
             by_id.setdefault(each.comparison.id, set()).add(each.outcome)
             counts[each.comparison.id] = counts.get(each.comparison.id, 0) + 1
     return [id for id, found in by_id.items() if counts[id] > 1 and found in ({"slower"}, {"faster"})]
@@ -65,24 +139,33 @@ def _moved(changes: Sequence[Change]) -> list[str]:
 def rows(compared: Compared, everything: bool) -> list[tuple[str, ...]]:
     """A row, as COLUMNS says, for each variant that changed, or for every variant."""
     order = {word: place for place, word in enumerate(OUTCOMES)}
-    shown = [each for each in compared.changes if _has_outcome(each) or each.memory]
+    shown = [each for each in compared.changes if _has_outcome(each) or each.memory or each.worse]
     if not everything:
-        shown = [each for each in shown if each.outcome not in ("same", "cannot tell") or each.memory]
+        shown = [
+            each for each in shown if each.outcome not in ("same", "cannot tell") or each.memory or each.worse
+        ]
     shown.sort(key=lambda each: (not each.worse, order[each.outcome]))
     return [
         (
             f"{each.comparison.id} {each.variant.name}",
-            format.ratio(each.old),
-            format.ratio(each.new),
+            *_old_and_new(each),
             _percent(each.change),
             each.outcome,
-            in_words(each.memory),
+            in_words(each.memory) if not each.lost else f"not known any more: {', '.join(each.lost)}",
         )
         for each in shown
     ]
 
 
-COLUMNS = ("variant", "old ratio", "new ratio", "change (95 %)", "outcome", "memory")
+def _old_and_new(change: Change) -> tuple[str, str]:
+    """Seconds or ratios, as what changed is one of these."""
+    if change.basis == "ratio":
+        return format.ratio(change.old), format.ratio(change.new)
+    old, new = (format.seconds(None if each is None else each.mean) for each in change.seconds)
+    return old, new
+
+
+COLUMNS = ("variant", "old", "new", "change (95 %)", "outcome", "memory")
 
 
 def _percent(change: Interval | None) -> str:
@@ -135,6 +218,15 @@ def as_data(compared: Compared) -> dict[str, Any]:
                 "comparison": each.comparison.id,
                 "variant": each.variant.name,
                 "outcome": each.outcome,
+                "worse": each.worse,
+                "other_code": each.other_code,
+                "change_of": each.basis,
+                "old_seconds": msgspec.to_builtins(each.seconds[0]),
+                "new_seconds": msgspec.to_builtins(each.seconds[1]),
+                "moved": each.moved,
+                "lost": list(each.lost),
+                "asked": each.asked,
+                "failing": each.failing,
                 "old": msgspec.to_builtins(each.old),
                 "new": msgspec.to_builtins(each.new),
                 "change": msgspec.to_builtins(each.change),

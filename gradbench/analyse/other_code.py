@@ -1,0 +1,140 @@
+"""How the time of a user's code changed between two runs, where the code is another and its baseline as well.
+
+A ratio to a baseline that changed says nothing, and seconds of two runs are minutes apart, on a machine that
+drifts by 1.6x within seconds. So seconds are taken relative to what was timed in the same pass and is none of
+the user's code. A change counts where it is beyond the margin and beyond what that itself moved by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+
+from gradbench.analyse import stats
+from gradbench.analyse.net import ODD_LOOP, Net, net_of_loops
+from gradbench.record.interval import Interval
+from gradbench.record.plan import PRICE
+from gradbench.record.results import Results
+
+EMPTY = "the empty loop"
+OTHER_WORK = "work that is gradbench's own"
+
+# By pass, the logarithm of seconds.
+Logs = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class SecondsChange:
+    """The change of one variant's seconds per call, new against old, relative to what both runs share.
+
+    Attributes:
+        outcome: as of a `Change`.
+        change: the change as a factor, with its 95 % interval, relative to whatever shows the least.
+        moved: by what it is relative to, new seconds ÷ old seconds of that.
+    """
+
+    outcome: Literal["slower", "faster", "same", "cannot tell"]
+    change: Interval
+    moved: dict[str, float]
+
+
+class Seconds:
+    """The seconds of one run, by pass."""
+
+    def __init__(self, results: Results) -> None:
+        self._nets = {
+            each.comparison.id: each for each in net_of_loops(results.header.plan.comparisons, results.visits)
+        }
+
+    def of(self, comparison: str, variant: str) -> Logs:
+        """Of a variant's calls, net of the empty loop."""
+        net = self._nets.get(comparison)
+        known = {} if net is None or variant in net.indistinct else net.seconds.get(variant, {})
+        return {number: math.log(seconds) for number, seconds in known.items()}
+
+    def shared(self, comparison: str) -> dict[str, Logs]:
+        """Of what is none of the user's code, by what it is: timed in the passes of the comparison."""
+        found: dict[str, Logs] = {}
+        net = self._nets.get(comparison)
+        if net is not None:
+            found[EMPTY] = _loops(net)
+        for other in self._nets.values():
+            if other.comparison.workload == PRICE and other.comparison.device == "cpu":
+                found[OTHER_WORK] = self.of(other.comparison.id, other.baseline)
+        return {what: logs for what, logs in found.items() if logs}
+
+
+def _loops(net: Net) -> Logs:
+    seconds = {
+        visit.number: visit.variants["empty"].seconds for visit in net.visits if "empty" in visit.variants
+    }
+    usual = float(numpy.median(list(seconds.values()) or [0.0]))
+    # One in a hundred turns three times as slowly, and no other code with it.
+    return {number: math.log(each) for number, each in seconds.items() if 0 < each <= ODD_LOOP * usual}
+
+
+def comparable(old: Seconds, new: Seconds, comparison: str, variant: str) -> bool:
+    """Whether there is enough of a variant in both runs to judge: two passes or more."""
+    return bool(_relative(old, new, comparison, variant))
+
+
+def _relative(
+    old: Seconds, new: Seconds, comparison: str, variant: str
+) -> dict[str, tuple[list[float], list[float], float]]:
+    """By what both runs share: the variant's logs relative to it, old and new, and how that moved."""
+    before, after = old.of(comparison, variant), new.of(comparison, variant)
+    one, other = old.shared(comparison), new.shared(comparison)
+    found = {}
+    for what in one.keys() & other.keys():
+        numbers = [before.keys() & one[what].keys(), after.keys() & other[what].keys()]
+        if min(map(len, numbers)) >= 2:
+            moved = float(
+                numpy.mean([other[what][number] for number in numbers[1]])
+                - numpy.mean([one[what][number] for number in numbers[0]])
+            )
+            found[what] = (
+                [before[number] - one[what][number] for number in sorted(numbers[0])],
+                [after[number] - other[what][number] for number in sorted(numbers[1])],
+                moved,
+            )
+    return found
+
+
+def change_of_seconds(
+    old: Seconds, new: Seconds, comparison: str, variant: str, confidence: float, reach: float
+) -> SecondsChange | None:
+    """How a variant's seconds changed; None where less than two passes of both runs tell.
+
+    Args:
+        confidence: of the interval that has to be beyond `reach`.
+        reach: the margin, as a logarithm.
+    """
+    relative = _relative(old, new, comparison, variant)
+    if not relative:
+        return None
+    usual = {what: stats.difference(after, before) for what, (before, after, _) in relative.items()}
+
+    def all_of(holds: Callable[[Interval, float], bool]) -> bool:
+        return all(
+            holds(stats.difference(after, before, confidence), reach + abs(moved))
+            for before, after, moved in relative.values()
+        )
+
+    outcome: Literal["slower", "faster", "same", "cannot tell"] = "cannot tell"
+    if all_of(lambda found, beyond: found.low is not None and found.low > beyond):
+        outcome = "slower"
+    elif all_of(lambda found, beyond: found.high is not None and found.high < -beyond):
+        outcome = "faster"
+    elif all(
+        each.low is not None and each.high is not None and -reach <= each.low and each.high <= reach
+        for each in usual.values()
+    ):
+        outcome = "same"
+    least = min(usual.values(), key=lambda each: abs(each.mean))
+    return SecondsChange(
+        outcome, least.map(stats.factor), {what: math.exp(moved) for what, (*_, moved) in relative.items()}
+    )

@@ -1,0 +1,134 @@
+"""What a run found of versions of the user's, in sentences made from its figures."""
+
+from __future__ import annotations
+
+from gradbench import format
+from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary
+from gradbench.analyse.trust import floor
+from gradbench.analyse.user_model import UserFile
+from gradbench.record.plan import VERSIONS
+from gradbench.record.results import Results
+from gradbench.record.versions import Agreement
+from gradbench.record.visits import Memory
+
+# How each part begins a sentence, and which bytes it is about: what is said of a figure, before and after it.
+_PARTS = {
+    "evaluation": ("Evaluated under torch.no_grad()", (("peak", "it peaks at", ""),)),
+    "recorded": (
+        "Recorded",
+        (("saved", "it saves", " for backward"), ("retained", "holding its result retains", "")),
+    ),
+    "step": (
+        "In a training step without an optimizer",
+        (("peak", "it peaks at", ""), ("retained", "it leaves", " when the step has ended")),
+    ),
+}
+
+
+def version_files(results: Results) -> tuple[UserFile, ...]:
+    """The files of a run that holds versions against each other, the baseline first; none of another run."""
+    found = [each for each in results.header.plan.comparisons if each.workload == VERSIONS]
+    if not found:
+        return ()
+    first = found[0]
+    if first.files:
+        return tuple(UserFile(each.name, each.text) for each in first.files)
+    return (UserFile(first.title.partition(":")[0], first.prepare),)
+
+
+def versions_findings(summary: RunSummary) -> list[Finding]:
+    """A finding for each part, and how far to trust them; a part whose figures are not there is left out."""
+    agreements = {(each.comparison, each.variant): each for each in summary.results.agreements}
+    found = [
+        _finding(each, agreements) for each in summary.comparisons if each.comparison.workload == VERSIONS
+    ]
+    return [each for each in (*found, floor(summary)) if each is not None]
+
+
+def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreement]) -> Finding | None:
+    baseline = each.variant(each.comparison.baseline.name)
+    others = [variant for variant in each.methods if variant.role == "method"]
+    if baseline is None or not (each.passes or any(variant.memory for variant in each.methods)):
+        return None
+    begins, figures = _PARTS[each.comparison.part]
+    parts = [
+        _against(variant, baseline, figures, each, agreements.get((each.comparison.id, variant.name)))
+        for variant in others
+    ]
+    listed = "; ".join(
+        f"{variant.label} {format.seconds(variant.time.mean if variant.time else None)}"
+        + (f", {_all_bytes(variant.memory)}" if variant.memory else "")
+        for variant in each.methods
+    )
+    return Finding(f"{begins}, {'. And '.join(parts)}.", f"A call: {listed}.")
+
+
+def _against(
+    variant: VariantSummary,
+    baseline: VariantSummary,
+    figures: tuple[tuple[str, str, str], ...],
+    each: ComparisonSummary,
+    agreement: Agreement | None,
+) -> str:
+    """What one version differs by from the baseline: time, bytes, results."""
+    said = [f"{variant.label} {_time(variant, baseline, each)}"]
+    if variant.memory is not None and baseline.memory is not None:
+        for name, before, after in figures:
+            one, other = getattr(variant.memory, name), getattr(baseline.memory, name)
+            if one is None or other is None:
+                continue
+            against = "as much as" if one == other else f"against {other:,} of"
+            said.append(f"{before} {one:,} bytes{after}, {against} {baseline.label}")
+    elif variant.memory is None:
+        said.append("its bytes are not known")
+    if agreement is not None:
+        said.append(
+            _agrees(
+                agreement,
+                each.comparison.tolerance,
+                "losses" if each.comparison.part == "step" else "results",
+            )
+        )
+    return "; ".join(said)
+
+
+def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSummary) -> str:
+    if variant.time is None or variant.ratio is None:
+        if variant.failures:
+            return f"failed ({variant.failures[0].message.rstrip('.')})"
+        if variant.verdict == "no time of its own":
+            return "takes no time that can be told from an empty loop"
+        return "was not timed"
+    ratio = format.ratio_with_ends(variant.ratio)
+    assert baseline.time is not None
+    seconds = f"{format.seconds(variant.time.mean)} against {format.seconds(baseline.time.mean)}"
+    times = f"takes {ratio} times as long as {baseline.label}, {seconds}"
+    if variant.ratio.low is None:
+        return f"{times}, by one pass, which shows nothing"
+    if variant.verdict in ("slower", "faster"):
+        return times
+    if variant.verdict == "same":
+        return f"{times}: the same within 1 %"
+    return f"{times}: no difference is shown"
+
+
+def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
+    if agreement.shapes is not None:
+        one, other = (" × ".join(map(str, shape)) or "a single number" for shape in agreement.shapes)
+        said = f"their {what} differ in shape, {one} against {other}"
+    elif agreement.error is None:
+        said = f"how far their {what} differ is not known, since they hold NaN or infinity"
+    elif agreement.error == 0:
+        said = f"their {what} are equal to the bit"
+    elif agreement.error <= tolerance:
+        said = f"their {what} agree but for rounding, {format.percent(agreement.error)} of the norm"
+    else:
+        said = f"their {what} differ, by {format.percent(agreement.error)} of the norm"
+    return said if agreement.same_x else f"{said}, and their x have other values"
+
+
+def _all_bytes(memory: Memory) -> str:
+    return (
+        f"peak {memory.peak:,} B, retained {memory.retained:,} B, "
+        f"saved for backward {format.UNKNOWN if memory.saved is None else f'{memory.saved:,} B'}"
+    )

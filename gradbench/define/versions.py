@@ -1,0 +1,98 @@
+"""From versions of the user's to a plan that holds them against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from gradbench.define.dtypes import EPSILON
+from gradbench.define.metrics import measured_metrics
+from gradbench.define.planner import compose
+from gradbench.define.user_model import ALLOWED, seeded
+from gradbench.define.workloads import versions as own
+from gradbench.define.workloads.workload import Workload
+from gradbench.record.plan import Comparison, Plan, Request, Variant, full_name
+from gradbench.record.versions import FileText, VersionFacts, VersionsFacts
+
+# The names of variants that every comparison has beside the versions.
+TAKEN = ("twin", "twin_own_buffer", "empty")
+
+
+def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Request) -> Plan:
+    """What is measured of versions, what matters most first: evaluation, recorded forward, training step.
+
+    Of several files each is a version. Of one, each entry of its `variants` is. A part that not every version
+    has is left out, with the reason.
+    """
+    several = len(files) > 1
+    versions = [_version(each, several) for each in facts.versions]
+    # A colon parts the title of a workload from that of its part.
+    title = " and ".join(each.name for each in files).replace(":", "_")
+    coarsest = max((each.coarsest for each in facts.versions), key=lambda name: EPSILON[name])
+    evaluation, recorded, step = own.rows(
+        title,
+        versions,
+        all(each.repeats for each in facts.versions),
+        facts.x_requires_grad,
+        ALLOWED[coarsest] / EPSILON[request.dtype],
+    )
+    texts = tuple(FileText(each.name, seeded(each.text, request.seed)) for each in files)
+    shape = facts.versions[0].shape
+    comparisons = [_comparison(evaluation, texts, shape, request)]
+    skipped: dict[str, str] = {}
+    for row, why in (
+        (recorded, _without_records(facts.versions)),
+        (step, _without_records(facts.versions) or _without_loss(facts.versions)),
+    ):
+        if why:
+            skipped[full_name(row.name, row.part)] = why
+        else:
+            comparisons.append(_comparison(row, texts, shape, request))
+    if not any(each.trains for each in facts.versions):
+        # Nobody asked for training.
+        skipped.pop(full_name(step.name, step.part), None)
+    return Plan(tuple(comparisons), skipped, metrics=measured_metrics())
+
+
+def _version(facts: VersionFacts, several: bool) -> own.Version:
+    return own.Version(
+        name=facts.name,
+        subject="model" if several else f"variants[{facts.name!r}]",
+        module=facts.module,
+        calls=facts.calls,
+        facts=_in_words(facts),
+    )
+
+
+def _in_words(facts: VersionFacts) -> str:
+    trained = "" if facts.trained == facts.parameters else f", {facts.trained:,} of them trained"
+    shape = " × ".join(f"{length:,}" for length in facts.shape) or "a single number"
+    what = f"{facts.parameters:,} parameters{trained}" if facts.module else "a function"
+    return f"{what}; x is {shape}, {facts.dtype}"
+
+
+def _comparison(
+    row: Workload, texts: tuple[FileText, ...], shape: tuple[int, ...], request: Request
+) -> Comparison:
+    several = len(texts) > 1
+    comparison = compose(row, shape, request, "" if several else texts[0].text)
+    if not several:
+        return replace(comparison, alike=False)
+
+    def read(variant: Variant) -> Variant:
+        if variant.role == "empty":
+            return variant
+        return replace(variant, file=variant.name if variant.role == "method" else row.baseline)
+
+    return replace(comparison, variants=tuple(map(read, comparison.variants)), files=texts, alike=False)
+
+
+def _without_records(versions: Sequence[VersionFacts]) -> str:
+    lacking = [each.name for each in versions if not each.records]
+    return f"the result of {', '.join(lacking)} requires no gradients" if lacking else ""
+
+
+def _without_loss(versions: Sequence[VersionFacts]) -> str:
+    lacking = [each.name for each in versions if not each.trains]
+    return f"{', '.join(lacking)} defines no loss(y), which a training step of all needs" if lacking else ""

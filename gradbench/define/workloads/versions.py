@@ -1,0 +1,150 @@
+"""What is measured of versions of the user's: evaluation, the recorded forward, and a training step.
+
+These rows are made for one run, and stand in no table. A version is an alternative, the first the baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gradbench.define.templates import joined
+from gradbench.define.workloads.workload import Alternative, Workload
+from gradbench.record.plan import VERSIONS
+
+EVALUATION = "evaluation"
+RECORDED = "recorded"
+STEP = "step"
+
+_DOCS = "https://docs.pytorch.org/docs/stable/"
+_EVALUATED_X = "x = x.detach()"
+# A file may want gradients of its x as well.
+_RECORDED_X = "x = x.detach().requires_grad_(x.requires_grad)"
+_TRAINED_X = "x = x.detach().requires_grad_()"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version, as code.
+
+    Attributes:
+        name: unique among the versions, and how a report calls it.
+        subject: expression for the module or the function.
+        module: it is a module; else it is called as a function of x.
+        calls: the file says by `call` how a module is called.
+        facts: what it is, in a few words.
+    """
+
+    name: str
+    subject: str
+    module: bool
+    calls: bool
+    facts: str
+
+    @property
+    def called(self) -> str:
+        """Expression for its result."""
+        if not self.module:
+            return "f(x)"
+        return "call(model, x)" if self.calls else "model(x)"
+
+    @property
+    def setup(self) -> str:
+        """Lines that make what is called, with flags and gradients of its own."""
+        if not self.module:
+            return f"f = {self.subject}"
+        return f"from gradbench.models import share\nmodel = share({self.subject})"
+
+
+def rows(
+    title: str,
+    versions: Sequence[Version],
+    repeats: bool,
+    x_requires_grad: bool,
+    roundings: float,
+) -> tuple[Workload, Workload, Workload]:
+    """The evaluation, the recorded forward and the training step of versions, the baseline first.
+
+    Args:
+        title: how the versions are called together.
+        repeats: their losses in the mode that the files set are the same from call to call.
+        x_requires_grad: x is to require gradients where it is recorded, whatever the file says.
+        roundings: as in `Workload`.
+    """
+    facts = "; ".join(f"{each.name}: {each.facts}" for each in versions)
+    recorded_x = _TRAINED_X if x_requires_grad else _RECORDED_X
+    evaluation = Workload(
+        name=VERSIONS,
+        part=EVALUATION,
+        title=f"{title}: evaluation under torch.no_grad()",
+        shows=f"What a forward pass of a version costs, in evaluation mode and unrecorded. {facts}.",
+        leaf=_EVALUATED_X,
+        own_buffer="x = x.clone()",
+        normwise=True,
+        roundings=roundings,
+        baseline=versions[0].name,
+        alternatives=tuple(
+            Alternative(
+                name=each.name,
+                label=each.name,
+                effect=each.facts,
+                source=f"{_DOCS}generated/torch.no_grad.html",
+                setup=each.setup + (".eval()" if each.module else ""),
+                statement=f"with torch.no_grad():\n    y = {each.called}",
+                holds="not y.requires_grad",
+            )
+            for each in versions
+        ),
+    )
+    recorded = replace(
+        evaluation,
+        part=RECORDED,
+        title=f"{title}: recorded forward",
+        shows="What a recorded forward costs in time, and what it keeps for a backward, in the mode that the "
+        "file leaves the module in.",
+        leaf=recorded_x,
+        # Dropout gives another result at each call; what versions give is compared where they are evaluated.
+        result="y.isfinite().all()",
+        alternatives=tuple(
+            Alternative(
+                name=each.name,
+                label=each.name,
+                effect=each.facts,
+                setup=each.setup,
+                statement=f"y = {each.called}",
+                holds="y.requires_grad",
+            )
+            for each in versions
+        ),
+    )
+    step = replace(
+        recorded,
+        part=STEP,
+        title=f"{title}: training step",
+        shows="What forward, loss, backward and clearing of the gradients cost, without an optimizer.",
+        timeline=True,
+        result="value" if repeats else "value.isfinite()",
+        alternatives=tuple(_step(each) for each in versions),
+    )
+    return evaluation, recorded, step
+
+
+def _step(version: Version) -> Alternative:
+    forward = f"y = {version.called}\nvalue = loss(y)\nvalue.backward()"
+    setup = version.setup
+    if version.module:
+        cleared = "model.zero_grad()\nx.grad = None"
+        holds = "x.grad is None and all(parameter.grad is None for parameter in model.parameters())"
+    else:
+        # Which tensors a function gives gradients to, its graph alone shows.
+        setup = joined(setup, "from gradbench.models import leaves_of\nleaves = leaves_of(loss(f(x)))")
+        cleared = "for leaf in leaves:\n    leaf.grad = None"
+        holds = "all(leaf.grad is None for leaf in leaves)"
+    return Alternative(
+        name=version.name,
+        label=version.name,
+        effect=version.facts,
+        setup=setup,
+        statement=f"{forward}\n{cleared}",
+        holds=holds,
+    )
