@@ -36,6 +36,7 @@ class Expectation(msgspec.Struct, frozen=True):
         result_inference: `y.is_inference()`.
         shares_storage: whether y stands on the storage of x.
         grad_enabled_inside: grad mode where the work is done.
+        result_dtype: of y, where it is not the comparison's.
     """
 
     input_requires_grad: bool | None = None
@@ -44,6 +45,7 @@ class Expectation(msgspec.Struct, frozen=True):
     result_inference: bool | None = None
     shares_storage: bool | None = None
     grad_enabled_inside: bool | None = None
+    result_dtype: str | None = None
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class Variant(msgspec.Struct, frozen=True):
         counted: whether the source of the memory figures sees what it allocates.
         recommendable: it is an answer to the question what to use.
         limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
+        group: results are held against each other within a group, where not all of a comparison must agree.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Variant(msgspec.Struct, frozen=True):
     counted: bool = True
     recommendable: bool = True
     limit: bool = False
+    group: str = ""
 
     @property
     def keeps_graph(self) -> bool:
