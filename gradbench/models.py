@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -119,4 +120,15 @@ def share(model: Module) -> Module:
         for value in vars(module).values():
             if isinstance(value, Tensor):
                 memo[id(value)] = value.detach().requires_grad_(value.is_leaf and value.requires_grad)
-    return copy.deepcopy(model, memo)
+    if not any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
+        return copy.deepcopy(model, memo)
+    # TorchScript copies by its own code, which takes nothing from the memo, and which is recorded.
+    with torch.no_grad():
+        copied = copy.deepcopy(model, memo)
+    of_both = zip(
+        (*copied.parameters(), *copied.buffers()), (*model.parameters(), *model.buffers()), strict=True
+    )
+    for copied_tensor, tensor in of_both:
+        copied_tensor.data = tensor.data
+        copied_tensor.requires_grad_(tensor.requires_grad)
+    return copied

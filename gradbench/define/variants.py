@@ -116,6 +116,10 @@ def _alternative_variants(
                 f"only measured by --preset {alternative.presets[0]}, or by --method {alternative.name}"
             )
             continue
+        seen = workload.observed.get(alternative.name)
+        if seen is not None and seen.raises:
+            skipped[alternative.name] = seen.raises
+            continue
         if wanting := lacks(alternative.needs.get(kind_of(request.device), ())):
             skipped[alternative.name] = wanting
             continue

@@ -114,8 +114,8 @@ class Workload:
         methods: those that it is measured under; empty for all that fit.
         on_model: the work goes through a `model` whose parameters are what is tracked.
         with_input: as well as these, x is tracked.
-        observed: by method what the work was seen to do under it, where that is not what the method promises;
-            a method under which it raises is left out.
+        observed: by method or alternative what the work was seen to do under it, where that is not what it
+            promises; one under which it raises is left out.
         dtype: of the result, where it is not the comparison's.
         apart: recorded work may give other results than unrecorded work, as where torch takes another path.
         setup: lines run once per variant.
