@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+import io
+from typing import Any, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -108,7 +110,7 @@ def share(model: Module) -> Module:
     other. A parameter that the module has in two places stays one parameter.
     """
     # deepcopy takes what stands in the memo in place of a copy.
-    memo: dict[int, Tensor] = {}
+    memo: dict[int, Any] = {}
     for parameter in model.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
     for buffer in model.buffers():
@@ -119,7 +121,39 @@ def share(model: Module) -> Module:
         for value in vars(module).values():
             if isinstance(value, Tensor):
                 memo[id(value)] = value.detach().requires_grad_(value.is_leaf and value.requires_grad)
-    return copy.deepcopy(model, memo)
+    scripted = _outermost_scripted(model)
+    memo |= {id(each): _recompiled(each) for each in scripted}
+    copied = copy.deepcopy(model, memo)
+    if scripted:
+        # What TorchScript loads has storages of its own.
+        for one, other in zip(_tensors(copied), _tensors(model), strict=True):
+            one.data = other.data
+            one.requires_grad_(other.requires_grad)
+    return copied
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _outermost_scripted(model: nn.Module) -> list[nn.Module]:
+    """The TorchScript modules that are in no other."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return [model]
+    return [found for each in model.children() for found in _outermost_scripted(each)]
+
+
+def _recompiled(scripted: nn.Module) -> nn.Module:
+    """A TorchScript module once more, compiled for itself.
+
+    Copies share what was compiled. That is made for the flags and modes of the first calls, so that a copy
+    which was called under no_grad() after another was recorded would still record.
+    """
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    buffer.seek(0)
+    loaded: nn.Module = torch.jit.load(buffer)
+    return loaded
 
 
 def leaves_of(result: Tensor) -> list[Tensor]:

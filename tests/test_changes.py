@@ -5,7 +5,7 @@ from torch import nn
 
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.measure.anatomy import Watched
-from gradbench.measure.changes import Subject, candidates, checked, units
+from gradbench.measure.changes import Training, candidates, checked, units
 from gradbench.record.anatomy import Change
 
 
@@ -25,8 +25,8 @@ class Residual(nn.Module):
         return self.head(x)
 
 
-def subject_of(model, x, loss=lambda y: y.square().mean()):
-    return Subject(model, x, lambda model, x: model(x), loss)
+def training_of(model, x, loss=lambda y: y.square().mean()):
+    return Training(model, x, lambda model, x: model(x), loss)
 
 
 def watched(model, x):
@@ -55,13 +55,13 @@ def test_all_changes_of_a_plain_model_are_kept():
         "checkpoint_blocks_0",
         "batch_8",
     ]
-    kept, left_out = checked(subject_of(model, x), found, 60.0)
+    kept, left_out = checked(training_of(model, x), found, 60.0)
     assert (kept, left_out) == (found, {})
 
 
 def test_a_change_is_made_on_a_copy_and_the_flags_of_the_model_stay():
     model, x = Residual(), torch.rand(16, 4)
-    frozen, _ = subject_of(model, x).changed(freeze(["embed", "blocks.0"], ["blocks.1", "blocks.2", "head"]))
+    frozen, _ = training_of(model, x).changed(freeze(["embed", "blocks.0"], ["blocks.1", "blocks.2", "head"]))
     assert [name for name, each in frozen.named_parameters() if not each.requires_grad] == [
         name for name, _ in model.named_parameters() if name.startswith(("embed.", "blocks.0."))
     ]
@@ -71,12 +71,12 @@ def test_a_change_is_made_on_a_copy_and_the_flags_of_the_model_stay():
 def test_freezing_trains_nothing_that_the_file_has_frozen():
     model = Residual()
     model.head.bias.requires_grad_(False)
-    frozen, _ = subject_of(model, torch.rand(4, 4)).changed(freeze(["embed"], ["blocks", "head"]))
+    frozen, _ = training_of(model, torch.rand(4, 4)).changed(freeze(["embed"], ["blocks", "head"]))
     assert not frozen.head.bias.requires_grad
 
 
 def reasons(model, x, *changes, **more):
-    kept, left_out = checked(subject_of(model, x, **more), changes, 60.0)
+    kept, left_out = checked(training_of(model, x, **more), changes, 60.0)
     assert kept == []
     return list(left_out.values())
 
@@ -103,7 +103,7 @@ def test_dropout_does_not_make_a_change_of_nothing_differ():
         "",
         "model.register_forward_pre_hook(lambda module, inputs: [torch.rand(3)][1:] or None)",
     )
-    kept, left_out = checked(subject_of(model, torch.rand(16, 4)), [draws], 60.0)
+    kept, left_out = checked(training_of(model, torch.rand(16, 4)), [draws], 60.0)
     assert ([each.name for each in kept], left_out) == (["draws"], {})
 
 
@@ -130,6 +130,6 @@ def test_fewer_samples_are_refused_where_they_are_no_smaller_batch():
 def test_what_there_is_no_time_to_check_is_left_out_after_the_first_three():
     model, x = Residual(), torch.rand(16, 4)
     found = [recompute([f"blocks.{number}"], every=False) for number in (0, 1, 2, 0)]
-    kept, left_out = checked(subject_of(model, x), found, -1.0)
+    kept, left_out = checked(training_of(model, x), found, -1.0)
     assert kept == found[:3]
     assert "time" in left_out[found[3].name]

@@ -2,7 +2,7 @@
 
 import torch
 
-from gradbench.measure.changes import Subject
+from gradbench.measure.changes import Training
 from gradbench.measure.entries import entered_often
 from gradbench.measure.orders import orders
 from gradbench.measure.variant import execute
@@ -24,7 +24,7 @@ class Cached(torch.nn.Linear):
 def fresh(model):
     def make():
         torch.manual_seed(0)
-        return Subject(model(), torch.rand(3, 4), lambda model, x: model(x), lambda y: y.square().mean())
+        return Training(model(), torch.rand(3, 4), lambda model, x: model(x), lambda y: y.square().mean())
 
     return make
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from gradbench.define.changes import freeze, recompute
 from gradbench.measure import training_cost
-from gradbench.measure.changes import Subject
+from gradbench.measure.changes import Training
 from gradbench.measure.training_cost import (
     batch_peaks,
     gradient_bytes,
@@ -20,16 +20,16 @@ from gradbench.record.anatomy import Anatomy, BatchPeak, OptimizerCost, Trained
 FLOAT = 4
 
 
-def subject(samples=8):
+def training(samples=8):
     model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
-    return Subject(model, torch.rand(samples, 16), lambda model, x: model(x), lambda y: y.square().mean())
+    return Training(model, torch.rand(samples, 16), lambda model, x: model(x), lambda y: y.square().mean())
 
 
 PARAMETERS = (16 * 32 + 32, 32 * 4 + 4)
 
 
 def test_adam_keeps_two_moments_and_a_step_count_for_each_parameter_and_plain_sgd_nothing():
-    trained = subject()
+    trained = training()
     before = {name: each.clone() for name, each in trained.model.state_dict().items()}
     adam = optimizer_cost(torch.optim.Adam(trained.model.parameters()), trained, 2)
     assert (adam.name, adam.state) == ("Adam", 2 * sum(PARAMETERS) * FLOAT + 4 * FLOAT)
@@ -40,7 +40,7 @@ def test_adam_keeps_two_moments_and_a_step_count_for_each_parameter_and_plain_sg
 
 
 def test_what_is_frozen_needs_neither_gradient_nor_state():
-    trained = subject()
+    trained = training()
     changes = [freeze(["0", "1"], ["2"]), recompute(["0"], every=False)]
     found = trained_after(trained, torch.optim.Adam(trained.model.parameters()), changes)
     assert found == {"freeze_to_1": Trained(PARAMETERS[1] * FLOAT, (2 * PARAMETERS[1] + 2) * FLOAT)}
@@ -76,7 +76,7 @@ def test_a_batch_is_named_only_when_it_was_executed_and_fits(monkeypatch):
     """A peak that is flat while gradients are most of it, and then grows by 10 bytes a sample."""
     executed = []
 
-    def peak(subject, samples):
+    def peak(training, samples):
         executed.append(samples)
         return max(400, 10 * samples)
 
@@ -96,9 +96,9 @@ def test_a_batch_is_named_only_when_it_was_executed_and_fits(monkeypatch):
 
 def test_peaks_of_batches_count_the_activations_of_their_samples():
     """Of many samples activations are most: each holds the hidden units and the result, at least."""
-    one, two = batch_peaks(subject(4_096), [2_048, 4_096])
+    one, two = batch_peaks(training(4_096), [2_048, 4_096])
     assert (one.samples, two.samples) == (2_048, 4_096)
     assert two.peak - one.peak >= 2_048 * (32 + 4) * FLOAT
     # More than there are: its samples again.
-    (more,) = batch_peaks(subject(4_096), [8_192])
+    (more,) = batch_peaks(training(4_096), [8_192])
     assert more.peak - two.peak == pytest.approx(2 * (two.peak - one.peak), rel=0.01)

@@ -5,7 +5,8 @@ import textwrap
 import pytest
 import torch
 
-from gradbench.measure import user_file
+from gradbench.measure import subject, user_file
+from gradbench.measure.examine import Examined
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.record.user_file import FileFacts
@@ -152,7 +153,7 @@ MISTAKES = {
     ),
     "call returns none": (NET + "def call(model, x): model(x)", ["call(model, x) returns None"]),
     "detached": (NET + "def call(model, x): return model(x).detach()", ["does not require gradients"]),
-    "whole numbers": (NET + "def call(model, x): return model(x).argmax()", ["does not require gradients"]),
+    "whole numbers": (NET + "def call(model, x): return model(x).argmax()", ["returns int64", "float32"]),
     "complex": (NET + "def call(model, x): return model(x) * 1j", ["returns complex64", "float32"]),
     "nan result": (NET + "def call(model, x): return model(x) * float('nan')", ["holds NaN"]),
     "random": (
@@ -161,13 +162,37 @@ MISTAKES = {
     ),
     "writes": (NET + "def call(model, x): return model(x.add_(1))", ["writes to x", "x.clone()"]),
     "writes what was there": (NET + "def call(model, x): return model(x.mul_(1))", ["writes to x"]),
-    "frozen": (NET + "model.requires_grad_(False)", ["no parameter", "model.requires_grad_(True)"]),
+    "frozen": (
+        NET + "model.requires_grad_(False)",
+        ["no parameter", "model.requires_grad_(True)", "set x.requires_grad_() in the file"],
+    ),
+    "no parameters": (
+        NET + "model = nn.ReLU()",
+        ["the model has no parameters, nor does x", "set x.requires_grad_() in the file"],
+    ),
+    "nothing to differentiate by": (
+        NET + "model, x = nn.ReLU(), torch.arange(3)",
+        ["the model has no parameters, and x is int64"],
+    ),
+    "reentrant": (
+        NET + "from torch.utils.checkpoint import checkpoint\n"
+        "def call(model, x): return checkpoint(model, x, use_reentrant=True)",
+        ["does not require gradients", "use_reentrant=False"],
+    ),
+    "x is detached": (
+        NET + "model.requires_grad_(False); x.requires_grad_()\ndef call(model, x): return model(x.detach())",
+        ["does not require gradients, though x does"],
+    ),
+    "loss misses x": (
+        NET + "model.requires_grad_(False); x.requires_grad_()\nw = torch.ones(1, requires_grad=True)\n"
+        "def loss(y): return w.sum()",
+        ["reaches no x"],
+    ),
     "lazy": (NET + "model = nn.LazyLinear(2)", ["call it once in the file"]),
     "another model": (
         NET + "other = model\ndef call(model, x): return other(x)",
         ["requires gradients after model.requires_grad_(False)", "`model` that is passed"],
     ),
-    "scripted": (NET + "model = torch.jit.trace(model, x)", ["requires_grad_ is not supported"]),
     "gradients off": (NET + "torch.set_grad_enabled(False)", ["switches gradients off"]),
     "loss is no function": (NET + "loss = nn.functional", ["`loss` is a module", "expected a function"]),
     "loss raises": (NET + "def loss(y):\n    return y.nope", ["loss(y) (line 6) raises AttributeError"]),
@@ -187,7 +212,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_told_in_one_line(see, name, long, monkeypatch):
     if long:
-        monkeypatch.setattr(user_file, "LONG", -1.0)
+        monkeypatch.setattr(subject, "LONG", -1.0)
     text, says = MISTAKES[name]
     refused = see(text)
     assert isinstance(refused, FileRejected)
@@ -216,10 +241,14 @@ def loss(y): return Count.apply(y).square().mean()
 )
 
 
-@pytest.mark.parametrize(("long", "forwards", "backwards"), [(1e9, 5, 2), (-1.0, 3, 1)])
+@pytest.mark.parametrize(("long", "forwards", "backwards"), [(1e9, 7, 2), (-1.0, 3, 1)])
 def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys, long, forwards, backwards):
-    """The forward of a training step is one more call."""
-    monkeypatch.setattr(user_file, "LONG", long)
+    """A short one also frozen, under no_grad() and in inference mode; a step's forward is one more call."""
+    monkeypatch.setattr(subject, "LONG", long)
+    # A longer look is another matter.
+    monkeypatch.setattr(user_file, "examine", lambda code, asked: Examined())
+    # Another test may have imported the compiler, beside which a first call is not watched.
+    monkeypatch.setattr(subject, "can_watch", lambda called: True)
     seen = see(COUNTING)
     assert isinstance(seen, FileFacts)
     assert capsys.readouterr().out.split("calls")[-1].split() == [str(forwards), str(backwards)]
@@ -237,7 +266,7 @@ def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys,
     ],
 )
 def test_whether_a_long_loss_repeats_is_told_by_what_it_draws(see, monkeypatch, draws, repeats):
-    monkeypatch.setattr(user_file, "LONG", -1.0)
+    monkeypatch.setattr(subject, "LONG", -1.0)
     seen = see(NET + f"import random, numpy\ndef loss(y): return ({draws}).square().mean()\n")
     assert seen.repeats is repeats
 
@@ -255,3 +284,185 @@ def test_a_message_names_no_folder(see, tmp_path):
     refused = see(NET + "open(__file__ + '.gone')")
     assert "FileNotFoundError" in refused.message
     assert str(tmp_path) not in refused.message
+
+
+def test_an_x_that_requires_gradients_is_tracked_beside_parameters_and_alone(see):
+    both = see(NET + "x.requires_grad_()\ndef loss(y): return y.square().mean()")
+    alone = see(
+        NET + "x.requires_grad_(); model.requires_grad_(False)\ndef loss(y): return y.square().mean()"
+    )
+    without = see(NET + "x.requires_grad_(); model = nn.Tanh()")
+    assert [(each.tracks_model, each.tracks_x) for each in (both, alone, without)] == [
+        (True, True),
+        (False, True),
+        (False, True),
+    ]
+    assert (alone.trained, without.parameters) == (0, 0)
+    assert not any(each.faults or each.under or each.training for each in (both, alone, without))
+
+
+FORCES = """
+import torch
+class Potential(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    def forward(self, positions):
+        WITHIN:
+            positions = positions.detach().requires_grad_()
+            (g,) = torch.autograd.grad(self.net(positions).sum(), positions, create_graph=CREATE)
+            return -g
+model = Potential()
+x = torch.rand(5, 3)
+def loss(forces):
+    return forces.square().mean()
+"""
+RECORDED = "if True"
+ENABLED = "with torch.enable_grad()"
+NORMAL = "with torch.inference_mode(False), torch.enable_grad()"
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize(
+    ("within", "create", "raising", "recording"),
+    [
+        (RECORDED, "self.training", {"no_grad", "inference_mode"}, set()),
+        (RECORDED, "True", {"no_grad", "inference_mode"}, {"requires_grad_false"}),
+        (ENABLED, "True", {"inference_mode"}, {"requires_grad_false", "no_grad"}),
+        # What the faults advise.
+        (ENABLED, "self.training", {"inference_mode"}, set()),
+        (NORMAL, "self.training", set(), set()),
+    ],
+)
+def test_a_model_that_differentiates_inside_is_measured_where_it_works(
+    see, monkeypatch, long, within, create, raising, recording
+):
+    if long:
+        monkeypatch.setattr(subject, "LONG", -1.0)
+    seen = see(FORCES.replace("WITHIN", within).replace("CREATE", create))
+    assert isinstance(seen, FileFacts), seen.message
+    assert {name for name, each in seen.under.items() if each.raises} == raising
+    assert {name for name, each in seen.under.items() if each.requires_grad and not each.raises} == recording
+    told = [each for each in seen.faults if each.kind == "does not work under"]
+    assert [each.line for each in told] == ["net.py:10"] * len(raising)
+    assert all("differentiates inside its forward" in each.sentence for each in told)
+    assert ("no_grad" in raising) == any("wrap that in torch.enable_grad()" in each.sentence for each in told)
+    assert seen.trains
+
+
+def test_a_model_that_differentiates_by_its_parameters_cannot_be_frozen(see):
+    seen = see(
+        NET + "def call(model, x):\n    (g,) = torch.autograd.grad(model(x).square().sum(), model.weight, "
+        "create_graph=True)\n    return x @ (model.weight - g).T\n"
+    )
+    assert isinstance(seen, FileFacts), seen.message
+    assert seen.under["requires_grad_false"].raises
+    assert "by what is frozen" in seen.faults[0].sentence
+
+
+def test_torch_func_works_under_every_method(see):
+    seen = see(
+        NET + "def call(model, x):\n    return torch.func.grad(lambda p: model(p).square().sum())(x)\n"
+    )
+    assert isinstance(seen, FileFacts)
+    assert seen.faults == ()
+    assert not any(each.raises or each.requires_grad for each in seen.under.values())
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_transformer_with_a_padding_mask_gives_other_values_unrecorded(see, monkeypatch, long):
+    if long:
+        monkeypatch.setattr(subject, "LONG", -1.0)
+    seen = see("""
+        import torch
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 8, dropout=0.1, batch_first=True)
+        model = torch.nn.TransformerEncoder(layer, 1)
+        x = torch.randn(2, 6, 8)
+        padding = torch.tensor([[False] * 4 + [True] * 2, [False] * 6])
+        def call(model, x):
+            return model(x, src_key_padding_mask=padding)
+    """)
+    assert isinstance(seen, FileFacts), seen.message
+    # What is padded is 0 there, and normalised here, to a norm of √8 for each of the 2 of 12 tokens.
+    assert seen.differs.apart
+    assert seen.differs.relative == pytest.approx((2 / 12) ** 0.5, rel=1e-3)
+    assert "aten._transformer_encoder_layer_fwd" in seen.differs.unrecorded_only
+    assert not set(seen.differs.recorded_only) & set(seen.differs.unrecorded_only)
+    (fault,) = seen.faults
+    assert fault.kind == "values differ"
+    assert "aten._transformer_encoder_layer_fwd" in fault.sentence
+
+
+PATHS = (
+    NET + "def call(model, x):\n    y = model(x)\n    recorded = y.requires_grad\n    return RETURNED\n"
+    "def loss(y): return y.square().mean()\n"
+)
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize(
+    ("returned", "most", "says"),
+    [
+        ("y if recorded else y + 0.5", 0.5, "elements differ by up to 0.5"),
+        ("y if recorded else y[:2]", None, "its shape is (2, 2) not recorded, and (4, 2) recorded"),
+        ("y if recorded else y / 0 * 0", None, "NaN is in the one that is not recorded"),
+        ("y if not recorded else y + float('nan')", None, "NaN is in the one that is recorded"),
+    ],
+)
+def test_results_that_differ_between_paths_are_told_and_not_refused(
+    see, monkeypatch, long, returned, most, says
+):
+    if long:
+        monkeypatch.setattr(subject, "LONG", -1.0)
+    text = PATHS.replace("RETURNED", returned)
+    if "not recorded else" in returned:
+        text = text.replace("def loss(y): return y.square()", "def loss(y): return y.nan_to_num()")
+    seen = see(text)
+    assert isinstance(seen, FileFacts), seen.message
+    assert seen.differs.apart
+    assert seen.differs.most == (None if most is None else pytest.approx(most, rel=1e-5))
+    assert says in seen.faults[0].sentence
+    if "nan" not in returned:
+        assert seen.training_apart
+
+
+def test_other_operators_with_the_same_values_are_noted_and_no_fault(see):
+    seen = see(PATHS.replace("RETURNED", "y.exp().log() if recorded else y.clone()"))
+    assert isinstance(seen, FileFacts)
+    assert not seen.differs.apart
+    assert {"aten.exp", "aten.log"} <= set(seen.differs.recorded_only)
+    assert "aten.clone" in seen.differs.unrecorded_only
+    assert seen.faults == ()
+    assert see(NET).differs is None
+
+
+def test_what_records_under_no_grad_is_told(see):
+    seen = see(NET + "def call(model, x):\n    with torch.enable_grad():\n        return model(x)\n")
+    assert isinstance(seen, FileFacts)
+    assert seen.under["no_grad"].requires_grad
+    assert "switches recording on inside" in seen.faults[0].sentence
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+def test_a_reentrant_checkpoint_that_loses_gradients_is_told(see, capfd):
+    seen = see(
+        NET + "from torch.utils.checkpoint import checkpoint\nmodel = nn.Sequential(model, nn.Linear(2, 2))\n"
+        "def call(model, x): return model[1](checkpoint(model[0], x, use_reentrant=True))"
+    )
+    assert isinstance(seen, FileFacts)
+    assert (seen.faults[0].kind, "use_reentrant=False" in seen.faults[0].sentence) == (
+        "gradients are lost",
+        True,
+    )
+    # The warning is torch's to give, and is not kept from the author.
+    assert "requires_grad=True" in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize(
+    "made", ["torch.jit.trace(model, x)", "torch.jit.script(model)", "nn.Sequential(torch.jit.script(model))"]
+)
+def test_torchscript_is_measured(see, made):
+    seen = see(NET + f"model = {made}\ndef loss(y): return y.square().mean()")
+    assert isinstance(seen, FileFacts), seen.message
+    assert (seen.scripted, seen.trained, seen.faults) == (True, 8, ())

@@ -237,7 +237,9 @@ def test_a_run_measures_every_variant_in_time_and_memory(done):
     ]
     step = parts(found.header.plan)["step"]
     steps = {each.name for each in step.variants if each.role in ("baseline", "method")}
-    assert {each.variant for each in found.timelines} == steps >= {"set_to_none", "set_to_zero", "retain_graph"}
+    assert (
+        {each.variant for each in found.timelines} == steps >= {"set_to_none", "set_to_zero", "retain_graph"}
+    )
 
 
 @pytest.mark.slow

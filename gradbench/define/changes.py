@@ -86,13 +86,13 @@ def recompute_segments(container: str, segments: int) -> Change:
     )
 
 
-def fewer_samples(samples: int, of: int) -> Change:
-    """A step on the first samples of x."""
+def fewer_samples(samples: int, of: int, tracked: bool = False) -> Change:
+    """A step on the first samples of x, which is `tracked` or not."""
     return Change(
         name=f"batch_{samples}",
         label=f"{samples:,} of the {of:,} samples in a step",
         effect="gradients of fewer samples",
-        code=f"x = x[:{samples}]",
+        code=f"x = x[:{samples}]" + (".detach().requires_grad_()" if tracked else ""),
         same_loss=False,
     )
 

@@ -37,6 +37,7 @@ class Method:
             means the same lines.
         on_input: it acts on the tensor that the work is done on; a model's parameters are out of its reach.
         tracks: whether the result of work under it requires gradients.
+        records: whether the work under it is recorded, whatever its result says.
         inference: whether that result is an inference tensor.
         shares: whether the `y` of `alone` shares its storage with `x`; None where there is no `y`.
         disables: whether grad mode is off inside its scope.
@@ -58,6 +59,7 @@ class Method:
     setup_model: str | None = None
     on_input: bool = False
     tracks: bool = False
+    records: bool = False
     inference: bool = False
     shares: bool | None = None
     disables: bool = False
@@ -76,6 +78,7 @@ METHODS: tuple[Method, ...] = (
         within="y = WORK(x)",
         alone=None,
         tracks=True,
+        records=True,
         recommendable=False,
     ),
     Method(
@@ -112,6 +115,7 @@ METHODS: tuple[Method, ...] = (
         since="0.1",
         within="y = WORK(x).detach()",
         alone=None,
+        records=True,
     ),
     Method(
         name="no_grad",

@@ -38,12 +38,15 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
     trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
     shape = " × ".join(f"{length:,}" for length in seen.shape) or "a single number"
     facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"
-    rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings)]
+    if seen.tracks_x:
+        facts += ", and tracked"
+    rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings, seen)]
     if seen.trains:
-        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings, seen.changes)
-        rows += [step, forward, backward]
+        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings, seen)
+        # A step is about the gradients of parameters.
+        rows += [step, forward, backward] if seen.tracks_model else [forward, backward]
     prepare = seeded(text, request.seed)
-    comparisons = [compose(row, seen.shape, request, prepare) for row in rows]
+    comparisons = [_scripted(compose(row, seen.shape, request, prepare), seen) for row in rows]
     wanted = [
         each
         for each in comparisons
@@ -66,6 +69,19 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
         if any(variant.role == "method" for variant in price.variants):
             wanted.insert(1, price)
     return Plan(tuple(wanted), metrics=measured_metrics())
+
+
+def _scripted(comparison: Comparison, seen: FileFacts) -> Comparison:
+    """The comparison with flags set parameter by parameter, as TorchScript modules want it."""
+    if not seen.scripted:
+        return comparison
+    variants = list(comparison.variants)
+    for flag in ("False", "True"):
+        one, each = own.FREEZE.replace("False", flag), own.FREEZE_EACH.replace("False", flag)
+        variants = [
+            msgspec.structs.replace(variant, setup=variant.setup.replace(one, each)) for variant in variants
+        ]
+    return msgspec.structs.replace(comparison, variants=tuple(variants))
 
 
 def _price(request: Request) -> Comparison:

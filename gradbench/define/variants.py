@@ -10,6 +10,7 @@ from gradbench.define.templates import fill, insert, joined
 from gradbench.define.workloads.workload import Alternative, Workload
 from gradbench.record.devices import kind_of
 from gradbench.record.plan import Expectation, Request, Variant
+from gradbench.record.user_file import Under
 
 
 def variants_of(workload: Workload, request: Request, numel: int) -> tuple[list[Variant], dict[str, str]]:
@@ -23,7 +24,7 @@ def _method_variants(workload: Workload, request: Request) -> tuple[list[Variant
     variants: list[Variant] = []
     skipped: dict[str, str] = {}
     for method in methods():
-        if request.methods and method.name not in (*request.methods, BASELINE):
+        if request.methods and method.name not in (*request.methods, workload.baseline):
             continue
         if workload.methods and method.name not in workload.methods:
             continue
@@ -31,16 +32,33 @@ def _method_variants(workload: Workload, request: Request) -> tuple[list[Variant
             skipped[method.name] = "there is no statement without work: it acts on, or through, an operation"
             continue
         if workload.on_model and method.on_input:
-            skipped[method.name] = "it acts on the input, and the parameters are what is tracked"
+            what = (
+                "the parameters are tracked as well"
+                if workload.with_input
+                else ("the parameters are what is tracked")
+            )
+            skipped[method.name] = f"it acts on the input, and {what}"
             continue
-        variant = _method_variant(method, workload)
+        seen = _seen(method, workload)
+        if seen is not None and seen.raises:
+            skipped[method.name] = seen.raises
+            continue
+        variant = _method_variant(method, workload, seen)
         variants.append(variant)
         if variant.role == "baseline":
             variants.extend(_twins(variant, workload.own_buffer))
     return variants, skipped
 
 
-def _method_variant(method: Method, workload: Workload) -> Variant:
+def _seen(method: Method, workload: Workload) -> Under | None:
+    """What the work was seen to do under a method, or under one that is the same to it."""
+    if method.name == "detach_after":
+        return None
+    same = BASELINE if method.on_input else method.entered_as
+    return workload.observed.get(method.name) or workload.observed.get(same)
+
+
+def _method_variant(method: Method, workload: Workload, seen: Under | None) -> Variant:
     work = workload.work
     if work is None:
         setup = method.setup if method.setup_alone is None else method.setup_alone
@@ -49,29 +67,33 @@ def _method_variant(method: Method, workload: Workload) -> Variant:
     else:
         template = method.setup
         if workload.on_model and method.setup_model is not None:
-            template = method.setup_model
+            template = joined(method.setup_model, method.setup if workload.with_input else "")
         setup, statement = fill(template, work), fill(method.within, work)
         # With work, the flags of the result already show whether it was recorded.
         has_result, shares, asks_mode = True, False, False
+    promised = Under("", method.tracks, not method.tracks, method.inference)
+    flags = seen or promised
     mode = "torch.is_grad_enabled()"
     return Variant(
         name=method.name,
         label=method.label,
-        role="baseline" if method.name == BASELINE else "method",
+        role="baseline" if method.name == workload.baseline else "method",
         setup=joined(workload.leaf, workload.setup, setup),
         statement=statement,
         probe=joined(fill(method.setup, mode), fill(method.within, mode)) if asks_mode else "",
         expect=Expectation(
-            input_requires_grad=method.name != BASELINE and not workload.on_model,
-            result_requires_grad=method.tracks if has_result else None,
-            result_is_leaf=not method.tracks if has_result else None,
-            result_inference=method.inference if has_result else None,
+            input_requires_grad=method.name != BASELINE and (workload.with_input or not workload.on_model),
+            result_requires_grad=flags.requires_grad if has_result else None,
+            result_is_leaf=flags.is_leaf if has_result else None,
+            result_inference=flags.inference if has_result else None,
             shares_storage=shares if has_result else None,
             grad_enabled_inside=False if asks_mode else None,
+            result_dtype=workload.dtype,
         ),
         source=method.source,
         effect=method.effect,
         recommendable=method.recommendable,
+        group=("recorded" if method.tracks or method.records else "unrecorded") if workload.apart else "",
     )
 
 
@@ -93,6 +115,10 @@ def _alternative_variants(
             skipped[alternative.name] = (
                 f"only measured by --preset {alternative.presets[0]}, or by --method {alternative.name}"
             )
+            continue
+        seen = workload.observed.get(alternative.name)
+        if seen is not None and seen.raises:
+            skipped[alternative.name] = seen.raises
             continue
         if wanting := lacks(alternative.needs.get(kind_of(request.device), ())):
             skipped[alternative.name] = wanting
@@ -133,6 +159,7 @@ def _alternative_variant(alternative: Alternative, workload: Workload) -> Varian
         writes=workload.writes,
         counted=alternative.counted,
         limit=alternative.limit,
+        group=alternative.group,
         recommendable=alternative.recommendable
         and not any(method.name == alternative.name and not method.recommendable for method in methods()),
     )

@@ -39,19 +39,21 @@ def build(
         if answer is not None:
             check_answer(_result(y), answer, comparison)
 
-    # The results of all are held against those of a baseline that is then thrown away. Were the
+    # The results of a group are held against those of its first variant, which is then thrown away. Were the
     # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
-    variant, baseline = comparison.baseline, None
+    references: dict[str, torch.Tensor | None] = {}
+    fallen: set[str] = set()
     in_full = check in ("values", "answers")
-    executed = {variant.name, *(_recorded(comparison) if check == "warm" else ())}
-    try:
-        if in_full:
-            baseline = check_variant(ReadyVariant(variant, shared), comparison)
-            hold_against_numpy(baseline, variant)
-    except Exception as error:
-        fail(variant, error)
-        return []
-    order = list(comparison.variants)
+    executed = {comparison.baseline.name, *(_recorded(comparison) if check == "warm" else ())}
+    for variant in _first_of_groups(comparison) if in_full else ():
+        try:
+            references[variant.group] = check_variant(ReadyVariant(variant, shared), comparison)
+            hold_against_numpy(references[variant.group], variant)
+        except Exception as error:
+            if not fail(variant, error) or variant.role == "baseline":
+                return []
+            fallen.add(variant.name)
+    order = [each for each in comparison.variants if each.name not in fallen]
     dice.shuffle(order)
     variants: list[ReadyVariant] = []
     for variant in order:
@@ -61,18 +63,29 @@ def build(
             ready = ReadyVariant(variant, shared)
             if check in ("flags", "values", "answers") or variant.name in executed:
                 y = check_variant(ready, comparison, values=in_full)
+            reference = references.get(variant.group)
             if in_full and variant.answer is not None:
                 hold_against_numpy(y, variant)
-            elif y is not None and baseline is not None:
+            elif y is not None and reference is not None:
                 if comparison.alike or variant.role != "method":
-                    check_same(y, baseline, comparison)
+                    # Where groups may differ, one of them may hold NaN.
+                    check_same(y, reference, comparison, nans=bool(variant.group))
                 else:
-                    note(variant, y, baseline)
+                    note(variant, y, reference)
             variants.append(ready)
         except Exception as error:
             if not fail(variant, error) or variant.role == "baseline":
                 return []
     return variants
+
+
+def _first_of_groups(comparison: Comparison) -> list[Variant]:
+    """The baseline, and of each other group the first variant."""
+    first = {comparison.baseline.group: comparison.baseline}
+    for each in comparison.variants:
+        if each.role != "empty":
+            first.setdefault(each.group, each)
+    return list(first.values())
 
 
 def _recorded(comparison: Comparison) -> list[str]:

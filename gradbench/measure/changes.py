@@ -29,7 +29,7 @@ _ALLOWED = 1e-3
 
 
 @dataclass(frozen=True)
-class Subject:
+class Training:
     """What is trained: a model, its input, and how a loss comes of them."""
 
     model: torch.nn.Module
@@ -39,7 +39,8 @@ class Subject:
 
     def changed(self, change: Change) -> tuple[torch.nn.Module, torch.Tensor]:
         """A copy of the model, on the same storages, and x, after the change."""
-        names = execute_on({"model": share(self.model), "x": self.x}, change.code, f"<{change.name}>")
+        x = self.x.detach().requires_grad_(self.x.requires_grad)
+        names = execute_on({"model": share(self.model), "x": x}, change.code, f"<{change.name}>")
         return names["model"], names["x"]
 
     def step(self, model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -47,6 +48,11 @@ class Subject:
         value = self.loss(self.forward(model, x))
         value.backward()
         return value.detach()
+
+    def clear(self) -> None:
+        """Let go of all gradients."""
+        self.model.zero_grad()
+        self.x.grad = None
 
 
 def units(model: torch.nn.Module, kept: Sequence[Kept], called: Sequence[str]) -> list[str]:
@@ -84,7 +90,11 @@ def _within(module: str, name: str) -> bool:
 
 
 def candidates(
-    model: torch.nn.Module, kept: Sequence[Kept], called: Sequence[str], samples: int
+    model: torch.nn.Module,
+    kept: Sequence[Kept],
+    called: Sequence[str],
+    samples: int,
+    tracks_x: bool = False,
 ) -> list[Change]:
     """Changes that may save memory, those that save most by what is kept first; none is checked yet."""
     blocks = units(model, kept, called)
@@ -114,18 +124,20 @@ def candidates(
         if isinstance(layers, torch.nn.Sequential) and len(layers) >= _FEWEST_LAYERS:
             found.append(changes_of.recompute_segments(container, 2))
     if samples > 1:
-        found.append(changes_of.fewer_samples(samples // 2, samples))
+        found.append(changes_of.fewer_samples(samples // 2, samples, tracks_x))
     return found
 
 
-def checked(subject: Subject, found: Sequence[Change], seconds: float) -> tuple[list[Change], dict[str, str]]:
+def checked(
+    training: Training, found: Sequence[Change], seconds: float
+) -> tuple[list[Change], dict[str, str]]:
     """Those of the changes that leave the loss and the gradients as they must be; and why others do not.
 
     Args:
         seconds: after which no further change is executed.
     """
     until = time.perf_counter() + seconds
-    few = _few(subject)
+    few = _few(training)
     kept: list[Change] = []
     left_out: dict[str, str] = {}
     for place, change in enumerate(found):
@@ -136,7 +148,7 @@ def checked(subject: Subject, found: Sequence[Change], seconds: float) -> tuple[
             if change.same_loss:
                 _expect_same(few, change)
             else:
-                _expect_samples(subject, change)
+                _expect_samples(training, change)
             kept.append(change)
         except Exception as error:
             left_out[change.name] = f"{change.label}: {_first_line(error)}"
@@ -147,20 +159,20 @@ class _Differs(Exception):
     """A change does not leave what it must leave."""
 
 
-def _few(subject: Subject) -> Subject:
-    """The subject with a few samples, where its forward takes them; else as it is."""
-    if subject.x.dim() == 0 or subject.x.shape[0] <= _FEW:
-        return subject
-    few = replace(subject, x=subject.x[:_FEW])
+def _few(training: Training) -> Training:
+    """The training with a few samples, where its forward takes them; else as it is."""
+    if training.x.dim() == 0 or training.x.shape[0] <= _FEW:
+        return training
+    few = replace(training, x=training.x[:_FEW])
     try:
         few.forward(share(few.model), few.x)
     except Exception:
-        return subject
+        return training
     return few
 
 
 def _gradients(
-    subject: Subject, model: torch.nn.Module, x: torch.Tensor, evaluated: bool
+    training: Training, model: torch.nn.Module, x: torch.Tensor, evaluated: bool
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor | None]]:
     """The result, and the gradients of what is trained, by name, in evaluation mode or the file's.
 
@@ -168,37 +180,37 @@ def _gradients(
     as the mean square of what was normalised has.
     """
     torch.manual_seed(0)
-    y = subject.forward(model.eval() if evaluated else model, x)
+    y = training.forward(model.eval() if evaluated else model, x)
     weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)).to(y)
     (y * weights).sum().backward()
     return y.detach(), {name: each.grad for name, each in model.named_parameters() if each.requires_grad}
 
 
-def _expect_same(subject: Subject, change: Change) -> None:
+def _expect_same(training: Training, change: Change) -> None:
     """Raise _Differs where a change moves the result, or a gradient that it should leave.
 
     Kernels that need no gradient may draw other random numbers: then evaluation mode decides.
     """
     try:
-        _hold(subject, change, evaluated=False)
+        _hold(training, change, evaluated=False)
     except _Differs:
-        if not _draws(subject):
+        if not _draws(training):
             raise
-        _hold(subject, change, evaluated=True)
+        _hold(training, change, evaluated=True)
 
 
-def _draws(subject: Subject) -> bool:
+def _draws(training: Training) -> bool:
     """Whether a forward draws random numbers."""
     before = torch.get_rng_state()
     with torch.no_grad():
-        subject.forward(share(subject.model), subject.x)
+        training.forward(share(training.model), training.x)
     return not torch.equal(before, torch.get_rng_state())
 
 
-def _hold(subject: Subject, change: Change, evaluated: bool) -> None:
-    y, expected = _gradients(subject, share(subject.model), subject.x, evaluated)
-    model, x = subject.changed(change)
-    value, gradients = _gradients(subject, model, x, evaluated)
+def _hold(training: Training, change: Change, evaluated: bool) -> None:
+    y, expected = _gradients(training, share(training.model), training.x, evaluated)
+    model, x = training.changed(change)
+    value, gradients = _gradients(training, model, x, evaluated)
     if (value - y).norm() > _ALLOWED * y.norm():
         raise _Differs("the result of the model is another one")
     for name, wanted in expected.items():
@@ -212,18 +224,18 @@ def _hold(subject: Subject, change: Change, evaluated: bool) -> None:
             raise _Differs(f"the gradient of {name} is another one")
 
 
-def _expect_samples(subject: Subject, change: Change) -> None:
+def _expect_samples(training: Training, change: Change) -> None:
     """Raise _Differs where the first dimension of x does not hold samples that go their own way."""
-    model, x = subject.changed(change)
+    model, x = training.changed(change)
     few = x[:1], x[: min(_FEW, len(x))]
-    evaluated = share(subject.model).eval()
+    evaluated = share(training.model).eval()
     with torch.no_grad():
-        one, more = (subject.forward(evaluated, each) for each in few)
+        one, more = (training.forward(evaluated, each) for each in few)
     if one.dim() == 0 or one.shape[0] != len(few[0]) or more.shape[0] != len(few[1]):
         raise _Differs("the first dimension of x is not that of the result: a smaller x is no smaller batch")
     if not torch.allclose(one, more[:1], rtol=_ALLOWED, atol=1e-4):
         raise _Differs("results of samples depend on each other: a smaller x is no smaller batch")
-    subject.step(model, x)
+    training.step(model, x)
 
 
 def _first_line(error: Exception) -> str:

@@ -56,7 +56,7 @@ def check_variant(ready: ReadyVariant, comparison: Comparison, values: bool = Tr
     _same("y.is_leaf", expect.result_is_leaf, y.is_leaf)
     _same("y.is_inference()", expect.result_inference, y.is_inference())
     _same("y on the storage of x", expect.shares_storage, _storage(y) == _storage(x))
-    _same("dtype of y", getattr(torch, comparison.dtype), y.dtype)
+    _same("dtype of y", getattr(torch, expect.result_dtype or comparison.dtype), y.dtype)
     return y
 
 
@@ -83,11 +83,14 @@ def check_answer(y: torch.Tensor, answer: torch.Tensor, comparison: Comparison) 
     _close(sampled(y, comparison), answer, comparison)
 
 
-def check_same(y: torch.Tensor, baseline: torch.Tensor, comparison: Comparison) -> None:
-    """Hold a variant's result against the baseline's; raises CheckFailed."""
+def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison, nans: bool = False) -> None:
+    """Hold a variant's result against another's; raises CheckFailed. With `nans` NaN equals NaN."""
     # Equal to the bit is the rule and quick to see; the tolerance is for what reorders its sums.
-    if y.dtype != baseline.dtype or not torch.equal(y, baseline):
-        _close(y, baseline, comparison)
+    if y.dtype == reference.dtype and torch.equal(y, reference):
+        return
+    if nans and y.shape == reference.shape and torch.equal(y.isnan(), reference.isnan()):
+        y, reference = y.nan_to_num(nan=0.0), reference.nan_to_num(nan=0.0)
+    _close(y, reference, comparison)
 
 
 def agreement_of(

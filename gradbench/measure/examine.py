@@ -18,7 +18,7 @@ import torch
 from msgspec.structs import replace
 
 from gradbench.measure.anatomy import Watched, storage_bytes
-from gradbench.measure.changes import Subject, candidates, checked
+from gradbench.measure.changes import Training, candidates, checked
 from gradbench.measure.entries import entered_often
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
@@ -55,7 +55,7 @@ class UserCode:
     Attributes:
         names: what it defines.
         file, text: where it stands, and what it says.
-        subject: its model, x and how they are called; the loss raises where the file has none.
+        training: its model, x and how they are called; the loss raises where the file has none.
         trains: it has a loss.
         run_again: runs it anew; the same for that.
         load, forward, step: seconds of running the file, of an evaluation and of a training step; rough.
@@ -64,9 +64,9 @@ class UserCode:
     names: Mapping[str, Any]
     file: str
     text: str
-    subject: Subject
+    training: Training
     trains: bool
-    run_again: Callable[[], Subject]
+    run_again: Callable[[], Training]
     load: float
     forward: float
     step: float
@@ -107,23 +107,23 @@ def examine(code: UserCode, asked: Asked) -> Examined:
     found = Examined()
     until = time.perf_counter() + _SECONDS
     # No fault of the look may keep the file from being measured.
-    with contextlib.suppress(Exception), _unchanged(code.subject.model):
+    with contextlib.suppress(Exception), _unchanged(code.training):
         found.anatomy, found.changes = _anatomy(code, asked, until)
     for look in (_entries, _growth, _orders) if asked.changes is None else ():
-        with contextlib.suppress(Exception), _unchanged(code.subject.model):
+        with contextlib.suppress(Exception), _unchanged(code.training):
             found.faults += look(code, until)
     return found
 
 
 def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[Change]]:
-    subject, trains = code.subject, code.trains
-    model = share(subject.model)
+    training, trains = code.training, code.trains
+    model = share(training.model)
     if not trains:
         model.eval()
-    watched = Watched(model, subject.x, code.file)
+    watched = Watched(model, training.x, code.file)
     with watched.watching():
-        y = subject.forward(model, subject.x)
-        value = subject.loss(y) if trains else y
+        y = training.forward(model, training.x)
+        value = training.loss(y) if trains else y
     kept = watched.kept()
     gradients = None
     if trains:
@@ -132,30 +132,30 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
     del y, value
     changes: list[Change] = []
     left_out: dict[str, str] = {}
-    samples = len(subject.x) if subject.x.dim() else 1
+    samples = len(training.x) if training.x.dim() else 1
     if trains:
-        maybe = candidates(subject.model, kept, watched.called, samples)
+        maybe = candidates(training.model, kept, watched.called, samples, training.x.requires_grad)
         if asked.changes is None:
-            changes, left_out = checked(subject, maybe, _CHECKING if code.step <= LONG else _CHECKING / 2)
+            changes, left_out = checked(training, maybe, _CHECKING if code.step <= LONG else _CHECKING / 2)
         else:
             changes = [each for each in maybe if each.name in asked.changes]
     optimizer = code.names.get("optimizer")
     optimizer = optimizer if isinstance(optimizer, torch.optim.Optimizer) else None
     cost = None
     if trains and optimizer is not None:
-        cost = optimizer_cost(optimizer, subject, min(samples, _FEW)) or optimizer_cost(
-            optimizer, subject, samples
+        cost = optimizer_cost(optimizer, training, min(samples, _FEW)) or optimizer_cost(
+            optimizer, training, samples
         )
     anatomy = Anatomy(
         trains=trains,
         kept=kept,
-        parameters=storage_bytes(iter(subject.model.parameters())),
-        buffers=storage_bytes(iter(subject.model.buffers())),
-        input=subject.x.untyped_storage().nbytes(),
+        parameters=storage_bytes(iter(training.model.parameters())),
+        buffers=storage_bytes(iter(training.model.buffers())),
+        input=training.x.untyped_storage().nbytes(),
         gradients=gradients,
         optimizer=cost,
         fit=asked.fit,
-        changed=trained_after(subject, optimizer, changes),
+        changed=trained_after(training, optimizer, changes),
         left_out=left_out,
     )
     if asked.fit is None or not trains:
@@ -165,9 +165,9 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
 
 def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
     """The same with the samples that fit, by the peaks of a few sizes, and a step on so many."""
-    whole = max(1, len(code.subject.x)) if code.subject.x.dim() else 1
+    whole = max(1, len(code.training.x)) if code.training.x.dim() else 1
     sizes = sorted({max(1, whole // 4), max(1, whole // 2), whole})
-    peaks = batch_peaks(code.subject, sizes)
+    peaks = batch_peaks(code.training, sizes)
 
     def total(found: BatchPeak) -> BatchPeak:
         part = found.samples / whole
@@ -187,7 +187,7 @@ def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
         until = time.perf_counter() + _VERIFYING
         takes = code.step * PEAK_EXECUTIONS / whole
         verified = largest(
-            code.subject, predicted, fit, total, lambda n: time.perf_counter() + takes * n < until
+            code.training, predicted, fit, total, lambda n: time.perf_counter() + takes * n < until
         )
     return replace(anatomy, batches=peaks, predicted=predicted, verified=verified)
 
@@ -195,23 +195,23 @@ def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
 def _entries(code: UserCode, until: float) -> list[Fault]:
     if code.forward > LONG:
         return []
-    model = share(code.subject.model).eval()
-    return entered_often(lambda: code.subject.forward(model, code.subject.x), code.forward, code.file)
+    model = share(code.training.model).eval()
+    return entered_often(lambda: code.training.forward(model, code.training.x), code.forward, code.file)
 
 
 def _growth(code: UserCode, until: float) -> list[Fault]:
-    subject, found = code.subject, []
+    training, found = code.training, []
     names = _globals(code)
 
     def evaluation() -> object:
-        return subject.forward(evaluated, subject.x)
+        return training.forward(evaluated, training.x)
 
     def step() -> object:
-        value = subject.step(subject.model, subject.x)
-        subject.model.zero_grad()
+        value = training.step(training.model, training.x)
+        training.clear()
         return value
 
-    evaluated = share(subject.model).eval()
+    evaluated = share(training.model).eval()
     if time.perf_counter() + _GROWTH_CALLS * code.forward < until:
         found.append(growth(evaluation, "evaluation", names, code.file, code.text))
     if code.trains and time.perf_counter() + (_GROWTH_CALLS + 2) * code.step < until:
@@ -236,11 +236,11 @@ def _orders(code: UserCode, until: float) -> list[Fault]:
 
 
 @contextlib.contextmanager
-def _unchanged(model: torch.nn.Module) -> Iterator[None]:
-    """Leave a model without gradients, in the mode that it was in."""
-    training = model.training
+def _unchanged(training: Training) -> Iterator[None]:
+    """Leave a model without gradients, in the mode that it was in, and x without one."""
+    mode = training.model.training
     try:
         yield
     finally:
-        model.train(training)
-        model.zero_grad()
+        training.model.train(mode)
+        training.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradbench.measure.changes import Subject
+from gradbench.measure.changes import Training
 from gradbench.record.user_file import Fault
 
 _ALLOWED = 1e-3
@@ -28,7 +28,7 @@ _WAYS = (
 )
 
 
-def orders(fresh: Callable[[], Subject], trains: bool) -> list[Fault]:
+def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
     """What fails, or changes, after an evaluation under a method and not without it; once for each method.
 
     Args:
@@ -41,13 +41,13 @@ def orders(fresh: Callable[[], Subject], trains: bool) -> list[Fault]:
         return []
     faults = []
     for way in _WAYS:
-        subject = fresh()
+        training = fresh()
         try:
-            _evaluate(subject, way)
+            _evaluate(training, way)
         except Exception:
             # That it does not work at all is said of it elsewhere.
             continue
-        for (what, wanted), (_, got) in zip(expected, _outcomes(subject, trains), strict=True):
+        for (what, wanted), (_, got) in zip(expected, _outcomes(training, trains), strict=True):
             broken = _differs(wanted, got)
             if broken:
                 faults.append(
@@ -64,40 +64,40 @@ def orders(fresh: Callable[[], Subject], trains: bool) -> list[Fault]:
 _Outcome = dict[str, torch.Tensor | None] | str
 
 
-def _outcomes(subject: Subject, trains: bool) -> list[tuple[str, _Outcome]]:
+def _outcomes(training: Training, trains: bool) -> list[tuple[str, _Outcome]]:
     """What comes of training, or of a recorded evaluation: gradients by name, or the error as text."""
     found: list[tuple[str, _Outcome]] = []
     if trains:
-        found.append(("training", _try(lambda: _trained(subject))))
-    found.append(("recording", _try(lambda: _recorded(subject))))
+        found.append(("training", _try(lambda: _trained(training))))
+    found.append(("recording", _try(lambda: _recorded(training))))
     return found
 
 
-def _evaluate(subject: Subject, way: _Way) -> None:
+def _evaluate(training: Training, way: _Way) -> None:
     """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
-    training = subject.model.training
-    subject.model.eval()
+    mode = training.model.training
+    training.model.eval()
     try:
         with way.context():
-            subject.forward(subject.model, subject.x)
+            training.forward(training.model, training.x)
     finally:
-        subject.model.train(training)
+        training.model.train(mode)
 
 
-def _trained(subject: Subject) -> dict[str, torch.Tensor | None]:
+def _trained(training: Training) -> dict[str, torch.Tensor | None]:
     torch.manual_seed(0)
-    subject.model.zero_grad()
-    subject.step(subject.model, subject.x)
-    return {name: each.grad for name, each in subject.model.named_parameters() if each.requires_grad}
+    training.clear()
+    training.step(training.model, training.x)
+    return {name: each.grad for name, each in training.model.named_parameters() if each.requires_grad}
 
 
-def _recorded(subject: Subject) -> dict[str, torch.Tensor | None]:
+def _recorded(training: Training) -> dict[str, torch.Tensor | None]:
     torch.manual_seed(0)
-    subject.model.zero_grad()
-    y = subject.forward(subject.model, subject.x)
+    training.clear()
+    y = training.forward(training.model, training.x)
     if y.requires_grad:
         y.float().sum().backward()
-    return {name: each.grad for name, each in subject.model.named_parameters() if each.requires_grad}
+    return {name: each.grad for name, each in training.model.named_parameters() if each.requires_grad}
 
 
 def _try(work: Callable[[], dict[str, torch.Tensor | None]]) -> _Outcome:

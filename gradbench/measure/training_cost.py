@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from gradbench.measure.anatomy import storage_bytes
-from gradbench.measure.changes import Subject
+from gradbench.measure.changes import Training
 from gradbench.measure.execution import tensors_in
 from gradbench.measure.memory import measure_call
 from gradbench.models import share
@@ -25,16 +25,18 @@ PEAK_EXECUTIONS = 4
 _STRAIGHT = 0.02
 
 
-def optimizer_cost(optimizer: torch.optim.Optimizer, subject: Subject, samples: int) -> OptimizerCost | None:
+def optimizer_cost(
+    optimizer: torch.optim.Optimizer, training: Training, samples: int
+) -> OptimizerCost | None:
     """What the optimizer keeps and takes, on a copy of the model; None where that cannot be had.
 
     The values of the gradients do not matter to it: they are of the first `samples` of x.
     """
     try:
         # One copy of both, so that the copied optimizer steps the copied parameters.
-        model, copied = copy.deepcopy((subject.model, optimizer))
+        model, copied = copy.deepcopy((training.model, optimizer))
         copied.zero_grad()
-        subject.step(model, subject.x[:samples] if subject.x.dim() else subject.x)
+        training.step(model, training.x[:samples] if training.x.dim() else training.x)
         copied.step()
         state = storage_bytes(tensors_in([list(each.values()) for each in copied.state.values()]))
         seconds = []
@@ -49,20 +51,20 @@ def optimizer_cost(optimizer: torch.optim.Optimizer, subject: Subject, samples: 
 
 
 def trained_after(
-    subject: Subject, optimizer: torch.optim.Optimizer | None, changes: Sequence[Change]
+    training: Training, optimizer: torch.optim.Optimizer | None, changes: Sequence[Change]
 ) -> dict[str, Trained]:
     """By change, what the parameters need that still get gradients; without the changes that leave it all.
 
     The state of an optimizer is of the size that it has for the trained parameters, one by one.
     """
     found = {}
-    states = _states(subject, optimizer) if optimizer is not None else {}
+    states = _states(training, optimizer) if optimizer is not None else {}
     for change in changes:
         if not change.trained:
             continue
         kept = [
             (name, each)
-            for name, each in subject.model.named_parameters()
+            for name, each in training.model.named_parameters()
             if each.requires_grad and name.startswith(tuple(f"{module}." for module in change.trained))
         ]
         found[change.name] = Trained(
@@ -72,10 +74,10 @@ def trained_after(
     return found
 
 
-def _states(subject: Subject, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+def _states(training: Training, optimizer: torch.optim.Optimizer) -> dict[str, int]:
     """By the name of a parameter, bytes of its state in the optimizer after a step on a copy."""
     try:
-        model, copied = copy.deepcopy((subject.model, optimizer))
+        model, copied = copy.deepcopy((training.model, optimizer))
         for each in model.parameters():
             each.grad = torch.zeros_like(each) if each.requires_grad else None
         copied.step()
@@ -94,22 +96,22 @@ def gradient_bytes(model: torch.nn.Module) -> int:
     return storage_bytes(each.grad for each in model.parameters() if each.grad is not None)
 
 
-def batch_peaks(subject: Subject, samples: Sequence[int]) -> tuple[BatchPeak, ...]:
+def batch_peaks(training: Training, samples: Sequence[int]) -> tuple[BatchPeak, ...]:
     """The peaks of a step, gradients among them, on so many samples; those that do not work are left out."""
     found = []
     for count in samples:
         with contextlib.suppress(Exception):
-            found.append(BatchPeak(count, _peak(subject, count)))
+            found.append(BatchPeak(count, _peak(training, count)))
     return tuple(found)
 
 
-def _peak(subject: Subject, samples: int) -> int:
+def _peak(training: Training, samples: int) -> int:
     """Most bytes live at once in a step on so many samples: its gradients are let go of at its end."""
-    model = share(subject.model)
-    x = _samples(subject.x, samples)
+    model = share(training.model)
+    x = _samples(training.x, samples)
 
     def step() -> None:
-        subject.step(model, x)
+        training.step(model, x)
         model.zero_grad()
         if x.grad is not None:
             x.grad = None
@@ -146,7 +148,7 @@ def most_samples(peaks: Sequence[BatchPeak], room: int) -> int | None:
 
 
 def largest(
-    subject: Subject,
+    training: Training,
     guess: int,
     fit: int,
     total: Callable[[BatchPeak], BatchPeak],
@@ -166,7 +168,7 @@ def largest(
         if samples < 1 or not in_time(samples):
             break
         try:
-            found = BatchPeak(samples, _peak(subject, samples))
+            found = BatchPeak(samples, _peak(training, samples))
         except Exception:
             break
         if total(found).peak <= fit:

@@ -58,11 +58,7 @@ def plan_user_model(
     `methods` are the methods and alternatives that are wanted; empty for all. `look` says what of the file's
     training is looked at. Raises RequestError in one line for whatever is wrong with the file.
     """
-    rows = [user_model.evaluation("", "", False, 1.0), *user_model.training("", False, True, 1.0)]
-    names = [
-        *(method.name for method in all_methods()),
-        *(alternative.name for row in rows for alternative in row.alternatives),
-    ]
+    names = [*(method.name for method in all_methods()), *user_model.alternative_names()]
     choose("--method", methods, list(dict.fromkeys(names)), str)
     text = read(file)
     facts = inspect_file(file, text, seed, threads, look)

@@ -39,6 +39,7 @@ class Expectation(msgspec.Struct, frozen=True):
         result_inference: `y.is_inference()`.
         shares_storage: whether y stands on the storage of x.
         grad_enabled_inside: grad mode where the work is done.
+        result_dtype: of y, where it is not the comparison's.
     """
 
     input_requires_grad: bool | None = None
@@ -47,6 +48,7 @@ class Expectation(msgspec.Struct, frozen=True):
     result_inference: bool | None = None
     shares_storage: bool | None = None
     grad_enabled_inside: bool | None = None
+    result_dtype: str | None = None
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class Variant(msgspec.Struct, frozen=True):
         recommendable: it is an answer to the question what to use.
         limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
         file: the name of the user's file that its names come from; empty where all variants share theirs.
+        group: results are held against each other within a group, where not all of a comparison must agree.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Variant(msgspec.Struct, frozen=True):
     recommendable: bool = True
     limit: bool = False
     file: str = ""
+    group: str = ""
 
     @property
     def keeps_graph(self) -> bool:

@@ -25,6 +25,39 @@ class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
     seconds: float | None = None
 
 
+class Under(msgspec.Struct, frozen=True):
+    """What a model does under a method, where that is not what the method promises.
+
+    Attributes:
+        raises: why it cannot be measured there, as a clause; empty where it can.
+        requires_grad, is_leaf, inference: of its result; None where it raises.
+    """
+
+    raises: str = ""
+    requires_grad: bool | None = None
+    is_leaf: bool | None = None
+    inference: bool | None = None
+
+
+class Differs(msgspec.Struct, frozen=True):
+    """How a recorded forward differs from one that is not recorded.
+
+    Attributes:
+        most: the largest difference between elements of the two results; None where it cannot be had, since
+            their shapes differ or only one holds NaN.
+        relative: the norm of that difference, as a part of the norm of the recorded result; None as there.
+        apart: the results differ by more than rounding.
+        recorded_only, unrecorded_only: operators that one of the two dispatches, and the other does not;
+            views are not among them.
+    """
+
+    most: float | None
+    relative: float | None
+    apart: bool
+    recorded_only: tuple[str, ...] = ()
+    unrecorded_only: tuple[str, ...] = ()
+
+
 class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     """What a file of the user's defines, as far as a plan needs to know.
 
@@ -42,6 +75,13 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
         faults: that were seen in it.
         anatomy: where its memory goes; None where that could not be seen.
         changes: of its training, that save memory.
+        tracks_model, tracks_x: whether parameters are tracked, and whether x is.
+        scripted: the model is, or holds, a TorchScript module.
+        under: by method what the model does in evaluation, where that is not what the method promises; and
+            `tracked` where the recorded result does not require gradients.
+        training: the same for alternatives of the forward in training.
+        differs: how recorded and unrecorded evaluation differ; None where they do not, or it is not known.
+        training_apart: the unrecorded loss in training differs by more than rounding.
     """
 
     shape: tuple[int, ...]
@@ -60,3 +100,10 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     faults: tuple[Fault, ...] = ()
     anatomy: Anatomy | None = None
     changes: tuple[Change, ...] = ()
+    tracks_model: bool = True
+    tracks_x: bool = False
+    scripted: bool = False
+    under: dict[str, Under] = {}
+    training: dict[str, Under] = {}
+    differs: Differs | None = None
+    training_apart: bool = False

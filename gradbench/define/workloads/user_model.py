@@ -7,14 +7,17 @@ file's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from gradbench.define.methods import BASELINE, methods
+from gradbench.define.templates import joined
 from gradbench.define.workloads.pointwise import ELEMENTWISE
 from gradbench.define.workloads.workload import Alternative, Workload
 from gradbench.record.anatomy import Change
 from gradbench.record.plan import PRICE, USER_MODEL
+from gradbench.record.user_file import FileFacts
 
 NAME = USER_MODEL
 EVALUATION = "evaluation"
@@ -23,17 +26,34 @@ EVALUATION = "evaluation"
 # as it is between two calls of a model.
 BEYOND_CACHES = 4_000_000
 
+# As `gradbench.define.methods` writes it.
+FREEZE = "model.requires_grad_(False)"
+# A TorchScript module refuses that.
+FREEZE_EACH = "for parameter in model.parameters():\n    parameter.requires_grad_(False)"
+
 _DOCS = "https://docs.pytorch.org/docs/stable/"
-# In each variant, so that nothing is added to the names of the file: its functions look them up there.
-_LEAF = "from gradbench.models import share\nx = x.detach()\nmodel = share(model)"
+_SHARE = "from gradbench.models import share"
 
 _NO_GRADIENTS = "for parameter in model.parameters():\n    parameter.grad = None"
 _CLEARED = "all(parameter.grad is None for parameter in model.parameters())"
 _SOME = "any(parameter.grad is not None for parameter in model.parameters())"
+_NO_INPUT_GRADIENT = "x.grad = None"
+_INPUT = "x.grad is not None"
 _ZEROS = f"{_SOME} and not any(p.grad.any() for p in model.parameters() if p.grad is not None)"
 
 
-def evaluation(file: str, facts: str, calls: bool, roundings: float) -> Workload:
+def _leaf(seen: FileFacts | None) -> str:
+    """An x and a model of the variant's own, x tracked where the file's is.
+
+    In each variant, so that nothing is added to the names of the file: its functions look them up there.
+    """
+    tracked = ".requires_grad_()" if seen is not None and seen.tracks_x else ""
+    return f"{_SHARE}\nx = x.detach(){tracked}\nmodel = share(model)"
+
+
+def evaluation(
+    file: str, facts: str, calls: bool, roundings: float, seen: FileFacts | None = None
+) -> Workload:
     """The forward pass under each method, in evaluation mode.
 
     Args:
@@ -41,15 +61,23 @@ def evaluation(file: str, facts: str, calls: bool, roundings: float) -> Workload
         facts: what the model and its input are, in a few words.
         calls: the file says by `call` how the model is called.
         roundings: as in `Workload`.
+        seen: what the file tracks, and under what its model does not work as methods promise.
     """
+    under = {} if seen is None else seen.under
+    recorded = BASELINE in under and (under[BASELINE].raises or under[BASELINE].requires_grad)
     return Workload(
         name=NAME,
         part=EVALUATION,
         title=f"{file}: evaluation",
         shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.",
-        leaf=f"{_LEAF}.eval()",
+        leaf=f"{_leaf(seen)}.eval()",
         own_buffer="x = x.clone()",
-        on_model=True,
+        # Where freezing does not end recording there is nothing unrecorded to compare with.
+        baseline="tracked" if recorded else BASELINE,
+        on_model=seen is None or seen.tracks_model,
+        with_input=seen is not None and seen.tracks_x,
+        observed=under,
+        apart=seen is not None and seen.differs is not None and seen.differs.apart,
         work=_called(calls, "{x}"),
         normwise=True,
         roundings=roundings,
@@ -71,27 +99,34 @@ def price() -> Workload:
 
 
 def training(
-    file: str, calls: bool, repeats: bool, roundings: float, changes: Sequence[Change] = ()
+    file: str, calls: bool, repeats: bool, roundings: float, seen: FileFacts | None = None
 ) -> tuple[Workload, ...]:
     """Forward with loss, backward, and both with clearing of the gradients, in the mode that the file sets.
 
     Args:
-        file, calls, roundings: as in `evaluation`.
+        file, calls, roundings, seen: as in `evaluation`.
         repeats: the loss is the same from call to call; where it is not, only that it is finite is compared.
-        changes: of a step, that would save memory; the first matter most.
     """
     forward = f"y = {_called(calls, 'x')}\nvalue = loss(y)"
+    tracks_model = seen is None or seen.tracks_model
+    tracks_x = seen is not None and seen.tracks_x
+    under = {} if seen is None else seen.training
+    one, other = ("recorded", "unrecorded") if seen is not None and seen.training_apart else ("", "")
+    cleared = joined(_NO_GRADIENTS if tracks_model else "", _NO_INPUT_GRADIENT if tracks_x else "")
+    some = " or ".join([*([_SOME] if tracks_model else []), *([_INPUT] if tracks_x else [])])
+    flagged = _input_gradient(seen, one)
     indented = forward.replace("\n", "\n    ")
     whole = Workload(
         name=NAME,
         part="forward",
         title=f"{file}: training, forward and loss",
         shows="What recording costs while training, against the same forward and loss for validation.",
-        leaf=_LEAF,
+        leaf=_leaf(seen),
         own_buffer="x = x.clone()",
         result="value" if repeats else "value.isfinite()",
         normwise=True,
         roundings=roundings,
+        observed=under,
         baseline="tracked",
         alternatives=(
             Alternative(
@@ -100,14 +135,18 @@ def training(
                 effect="The forward of a training step.",
                 code=forward,
                 holds="value.requires_grad",
+                group=one,
             ),
+            *(replace(each, code=forward, holds="value.requires_grad") for each in flagged),
             Alternative(
                 name="no_grad",
                 label="under torch.no_grad()",
                 effect="The same loss, for validation.",
                 source=f"{_DOCS}generated/torch.no_grad.html",
                 code=f"with torch.no_grad():\n    {indented}",
-                holds="not value.requires_grad",
+                # What the model was seen to do is not promised.
+                holds="" if "no_grad" in under else "not value.requires_grad",
+                group=other,
             ),
             Alternative(
                 name="inference_mode",
@@ -115,7 +154,8 @@ def training(
                 effect="The same loss, for validation, as an inference tensor.",
                 source=f"{_DOCS}generated/torch.autograd.grad_mode.inference_mode.html",
                 code=f"with torch.inference_mode():\n    {indented}",
-                holds="value.is_inference()",
+                holds="" if "inference_mode" in under else "value.is_inference()",
+                group=other,
             ),
         ),
     )
@@ -126,7 +166,7 @@ def training(
             part="backward",
             title=f"{file}: training, backward",
             shows="What a backward costs, and what it costs to keep the graph for a second one.",
-            setup_per_call=f"{_NO_GRADIENTS}\n{forward}",
+            setup_per_call=f"{cleared}\n{forward}",
             baseline="backward",
             alternatives=(
                 Alternative(
@@ -135,16 +175,20 @@ def training(
                     effect="The graph is released on the way.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward()",
-                    holds=_SOME,
+                    holds=some,
+                    group=one,
                 ),
+                *(replace(each, code="value.backward()", holds=_INPUT) for each in flagged),
                 Alternative(
                     name="retain_graph",
                     label="backward(retain_graph=True)",
                     effect="The graph is kept for a second backward, and with it what was saved.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward(retain_graph=True)",
-                    holds=_SOME,
+                    holds=some,
+                    group=one,
                 ),
+                *([_GRAD] if tracks_x else []),
             ),
         ),
         replace(
@@ -152,7 +196,7 @@ def training(
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
             shows="What a step costs in time and memory without its optimizer, and what would save.",
-            statement=f"{forward}\nVARIANT",
+            statement=joined(f"{forward}\nVARIANT", _NO_INPUT_GRADIENT if tracks_x else ""),
             timeline=True,
             baseline="set_to_none",
             alternatives=(
@@ -164,7 +208,7 @@ def training(
                     code="value.backward()\nmodel.zero_grad()",
                     holds=_CLEARED,
                 ),
-                *(_changed(each) for each in changes),
+                *(_changed(each) for each in (() if seen is None else seen.changes)),
                 Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
@@ -198,6 +242,49 @@ def _changed(change: Change) -> Alternative:
         # A loss of other data is another one.
         result=None if change.same_loss else "",
     )
+
+
+# Without --method it is measured where x is tracked.
+_GRAD = Alternative(
+    name="input_gradient",
+    label="torch.autograd.grad(value, x)",
+    effect="The gradient of x alone: those of parameters are not computed, though they are tracked.",
+    source=f"{_DOCS}generated/torch.autograd.grad.html",
+    code="(gradient,) = torch.autograd.grad(value, x)",
+    holds="gradient.shape == x.shape",
+)
+
+
+def _input_gradient(seen: FileFacts | None, group: str) -> tuple[Alternative, ...]:
+    """Where x is tracked: the model with the flags of its parameters as the file has not set them."""
+    if seen is None or not seen.tracks_x or not seen.parameters:
+        return ()
+    if seen.tracks_model:
+        row = Alternative(
+            name="frozen",
+            label="model.requires_grad_(False)",
+            effect="The gradient of x alone: what only gradients of parameters need is not saved.",
+            source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.requires_grad_",
+            setup=FREEZE,
+        )
+    else:
+        row = Alternative(
+            name="unfrozen",
+            label="model.requires_grad_(True)",
+            effect="The parameters are tracked as well, though only the gradient of x is wanted.",
+            source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.requires_grad_",
+            setup=FREEZE.replace("False", "True"),
+            recommendable=False,
+        )
+    return (replace(row, group=group),)
+
+
+def alternative_names() -> list[str]:
+    """What a training may be measured in, whatever the file tracks."""
+    seen = FileFacts((1,), "float32", "cpu", "float32", "float32", 1, 1, False, True, True, 0.0, 0.0, 0.0)
+    files = [msgspec.structs.replace(seen, tracks_model=tracks, tracks_x=True) for tracks in (True, False)]
+    rows = [row for each in files for row in training("", False, True, 1.0, each)]
+    return list(dict.fromkeys(alternative.name for row in rows for alternative in row.alternatives))
 
 
 def _called(calls: bool, x: str) -> str:

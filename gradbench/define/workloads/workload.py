@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gradbench.define.methods import BASELINE
 from gradbench.define.sizes import CLASSES
 from gradbench.record.plan import full_name
+from gradbench.record.user_file import Under
 
 PRESETS = ("quick", "standard", "thorough")
 
@@ -62,6 +63,7 @@ class Alternative:
         presets: those that measure it without being asked by name.
         recommendable: it is an answer to the question what to use, unless the method of its name is none.
         limit: it moves the bytes that the others must move at least, and does no more.
+        group: as in `Variant`.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Alternative:
     presets: tuple[str, ...] = PRESETS
     recommendable: bool = True
     limit: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Workload:
         work: expression computed on the tensor `{x}` under each method; None where nothing is computed, or
             where `alternatives` say what is.
         alternatives: its variants, in place of the methods.
-        baseline: the alternative that ratios are taken to; under methods that is `requires_grad_false`.
+        baseline: the method or alternative that ratios are taken to.
         answer: the result in NumPy, on `x` (and what `inputs` names) as float64 arrays, modules as a dict of
             arrays, and `answers` (`gradbench.define.answers`); None where there is none.
         inputs: further names: an expression in which `{shape}` and `{options}` are filled in.
@@ -110,6 +113,11 @@ class Workload:
         own_buffer: a line before them, in the twin on a buffer of its own.
         methods: those that it is measured under; empty for all that fit.
         on_model: the work goes through a `model` whose parameters are what is tracked.
+        with_input: as well as these, x is tracked.
+        observed: by method or alternative what the work was seen to do under it, where that is not what it
+            promises; one under which it raises is left out.
+        dtype: of the result, where it is not the comparison's.
+        apart: recorded work may give other results than unrecorded work, as where torch takes another path.
         setup: lines run once per variant.
         setup_per_call: lines run before each call, outside the clock.
         statement: what is timed, with `VARIANT` where the alternatives differ.
@@ -149,6 +157,10 @@ class Workload:
     own_buffer: str = OWN_BUFFER
     methods: tuple[str, ...] = ()
     on_model: bool = False
+    with_input: bool = False
+    observed: Mapping[str, Under] = field(default_factory=dict)
+    dtype: str | None = None
+    apart: bool = False
     setup: str = ""
     setup_per_call: str = ""
     statement: str = "VARIANT"
