@@ -9,7 +9,7 @@ from gradbench import format
 from gradbench.record.visits import Memory
 
 # The figures that are exact. The resident set is not.
-EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved", "left")
 # The one of them that is no bytes.
 COUNT = "allocations"
 
@@ -30,11 +30,15 @@ class MemoryDifference:
 
 
 def memory_differences(before: Memory | None, after: Memory | None) -> tuple[MemoryDifference, ...] | None:
-    """The figures that differ; None where one side is not known."""
+    """The figures that differ, of those that both sides know; None where a side has none."""
     if before is None or after is None:
         return None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
-    return tuple(MemoryDifference(name, one, other) for name, one, other in pairs if one != other)
+    return tuple(
+        MemoryDifference(name, one, other)
+        for name, one, other in pairs
+        if one is not None and other is not None and one != other
+    )
 
 
 def larger(found: Iterable[MemoryDifference] | None) -> bool:

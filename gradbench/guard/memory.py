@@ -159,8 +159,8 @@ def limit_bytes(
 ) -> BytesFound:
     """As `measure_bytes`, with what is allowed (see `Limits`).
 
-    Raises as that does; TypeError for a limit of anything else; ValueError without any, or with one on `saved`
-    where that is not seen.
+    Raises as that does; TypeError for a limit of anything else; ValueError without any, or with one on
+    `saved` where that is not seen.
     """
     __tracebackhide__ = True
     for name in limits:

@@ -219,10 +219,9 @@ def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved |
 def _kept_on_cpu(ready: Executable, hooks: bool) -> _Kept:
     """What stays after an execution; with `hooks` what graphs keep is told from what else is held."""
     execution = _Execution(ready, "cpu")
-    gc.collect()
     with profiled() as profile:
-        # What was executed without a profiler has left what this one releases.
-        execution.execute(profile.mark)
+        # What was executed without a profiler has left what this one releases, and garbage.
+        execution.execute(profile.mark, collects=True)
         with saving() if hooks else contextlib.nullcontext() as saved:
             marked = execution.execute(profile.mark, collects=True)
     return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved)
