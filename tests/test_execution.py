@@ -23,9 +23,22 @@ from gradbench.measure.worker import Worker
 from gradbench.record.plan import PRICE, Request
 from gradbench.record.visits import Execution, Failure, Memory, Timeline
 
-EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved", "standing", "left", "cycles")
 
 NETS = {
+    "hooks": """
+        import torch
+        from torch import nn
+        model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
+        kept = []
+        def keep(module, inputs, output):
+            if module.training:
+                kept.append(output.detach())
+        for layer in model:
+            layer.register_forward_hook(keep)
+        x = torch.rand(4, 64)
+        def loss(y): return y.square().mean()
+    """,
     "batches": """
         import torch
         from torch import nn
@@ -111,10 +124,7 @@ def test_bytes_counted_once_are_those_counted_of_every_variant(tmp_path, monkeyp
     assert {record.executions for record in once.Memory.values()} == {1 if long < 0 else 2}
     # Of each variant whose bytes were counted, they were followed through the step as well.
     assert once.Timeline.keys() == {key for key in each.Timeline if not once.Memory[key].same_as}
-    # Counted of each they are followed in a profile of one execution, which does not see what it releases of
-    # others.
-    if net != "keeps":
-        assert all(each.Timeline[key].stretches == found.stretches for key, found in once.Timeline.items())
+    assert all(each.Timeline[key].stretches == found.stretches for key, found in once.Timeline.items())
 
 
 @pytest.mark.parametrize("long", [math.inf, -1.0], ids=["long", "very long"])

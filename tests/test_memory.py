@@ -12,12 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from simulated import Simulated
 
 from gradbench.analyse.timeline import split
 from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
 from gradbench.define.workloads import LEAF
 from gradbench.measure import memory as memory_module
+from gradbench.measure import profiled as profiled_module
+from gradbench.measure.clock import Accelerator
 from gradbench.measure.memory import Unrepeatable, follow, measure_memory
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.plan import Expectation, Request, Variant
@@ -307,7 +310,7 @@ def test_the_collector_is_off_while_bytes_are_counted_and_then_as_it_was(on):
     was = gc.isenabled()
     try:
         (gc.enable if on else gc.disable)()
-        with memory_module._uncollected():
+        with profiled_module.uncollected():
             assert not gc.isenabled()
         assert gc.isenabled() == on
     finally:
@@ -322,25 +325,40 @@ def test_of_the_profilers_warnings_that_of_a_forgotten_cycle_alone_is_not_heard(
 
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        with memory_module.started(profiler("Warning: Profiler clears events at the end of each cycle.")):
+        with profiled_module.started(profiler("Warning: Profiler clears events at the end of each cycle.")):
             pass
         assert heard == []
-        with memory_module.started(profiler("another")):
+        with profiled_module.started(profiler("another")):
             pass
         assert [str(each.message) for each in heard] == ["another"]
 
 
-def test_without_an_x_all_that_is_retained_is_the_graphs():
-    assert memory_module._result_bytes([torch.ones(3)], None) == 0
-    assert memory_module._result_bytes([torch.ones(3)], torch.ones(3)) == 12
+def test_a_result_has_no_storage_of_x_and_is_not_held():
+    made, base = torch.ones(3), torch.ones(3)
+    found = memory_module._storages([made, [made[:1], base]], base)
+    assert list(found.values()) == [12]
+    assert not any(each.expired() for each in found)
+    del made
+    assert all(each.expired() for each in found)
 
 
-def test_on_a_device_what_is_retained_is_the_graphs_but_for_the_result(monkeypatch):
-    counted = memory_module._Counted(
-        allocated=500, allocations=2, peak=500, retained=500, blocks=512, result=400
+def on_device(statement):
+    """What is counted of a statement on a simulated accelerator."""
+    device = Simulated()
+    ready = SimpleNamespace(
+        variant=SimpleNamespace(name="a"), x=None, set_up_call=dict, run_and_keep=lambda _: statement(device)
     )
-    monkeypatch.setattr(memory_module, "_counted", lambda *_: counted)
-    monkeypatch.setattr(memory_module, "_saved", lambda *_: 0)
-    ready = SimpleNamespace(variant=SimpleNamespace(name="a"))
-    found = memory_module.measure_memory(ready, "c", SimpleNamespace(device="cuda:0"))
-    assert (found.retained, found.graph) == (500, 100)
+    return memory_module.measure_memory(ready, "c", Accelerator("cuda:0", device))
+
+
+def test_on_a_device_what_stays_is_told_from_what_the_result_held():
+    found = on_device(lambda device: [device.allocate(400), device.allocate(100)][:1])
+    assert (found.allocated, found.peak, found.retained, found.graph, found.left) == (500, 500, 400, 0, 0)
+    kept = []
+
+    def keeps(device):
+        kept.append(device.allocate(100))
+        return [device.allocate(400)]
+
+    found = on_device(keeps)
+    assert (found.retained, found.graph, found.left, found.cycles) == (500, 0, 100, 0)

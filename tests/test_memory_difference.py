@@ -15,7 +15,7 @@ from gradbench.analyse.memory_difference import (
 )
 from gradbench.record.visits import Memory
 
-BEFORE = Memory("c", "variant", 800, 2, 800, 400, 0, 400, 4096, "by hand")
+BEFORE = Memory("c", "variant", 800, 2, 800, 400, 0, 400, 4096, "by hand", left=0)
 
 
 @pytest.mark.parametrize("figure", EXACT)

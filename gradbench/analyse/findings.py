@@ -256,11 +256,13 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     each, variant = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
     assert variant.memory is not None
     verb = "keeps" if len(names) == 1 else "keep"
-    sentence = (
-        f"Only {', '.join(names)} {verb} memory for backward: {format.size(variant.memory.saved)} in "
-        f"{each.comparison.title} at {each.comparison.numel:,} elements, of which "
-        f"{format.size(variant.memory.graph)} would be free without the graph"
-    )
+    place = f"{each.comparison.title} at {each.comparison.numel:,} elements"
+    free = f"{format.size(variant.memory.graph)} would be free without the graph"
+    saved = variant.memory.saved
+    kept = f"{format.size(saved)} in {place}, of which {free}"
+    if saved is None:
+        kept = f"what is saved in {place} is not seen, and {free}"
+    sentence = f"Only {', '.join(names)} {verb} memory for backward: {kept}"
     return Finding(f"{sentence}.", f"Peak of the same execution, by method: {peaks(each)}.")
 
 

@@ -9,7 +9,7 @@ from gradbench import format
 from gradbench.record.visits import Memory
 
 # The figures that are exact. The resident set is not.
-EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved")
+EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved", "left")
 # The one of them that is no bytes.
 COUNT = "allocations"
 
@@ -34,14 +34,14 @@ class MemoryDifference:
 
 
 def memory_differences(before: Memory | None, after: Memory | None) -> tuple[MemoryDifference, ...] | None:
-    """The figures that are known on both sides and differ; None where a side is not known at all."""
+    """The figures that differ, of those that both sides know; None where a side has none."""
     if before is None or after is None:
         return None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
     return tuple(
         MemoryDifference(name, one, other)
         for name, one, other in pairs
-        if None not in (one, other) and one != other
+        if one is not None and other is not None and one != other
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.record.interval import Interval
+from gradbench.record.visits import Memory
 
 Ratios = Sequence[tuple[ComparisonSummary, Interval]]
 
@@ -53,6 +54,54 @@ def peaks(each: ComparisonSummary) -> str:
         if variant.memory is not None:
             found[variant.memory.peak].append(variant.label)
     return "; ".join(f"{format.size(peak)}: {', '.join(labels)}" for peak, labels in sorted(found.items()))
+
+
+def memory_notes(each: ComparisonSummary) -> str:
+    """What the bytes of a comparison hold beside what a call needs, and what of them is not seen."""
+    known = [(variant, variant.memory) for variant in each.methods if variant.memory is not None]
+    sentences = [
+        sentence.format(names=_names(labels, len(known)), size=format.size(size))
+        for field, sentence in _NOTES.items()
+        for size, labels in sorted(_by_size(known, field).items())
+    ]
+    threaded = [variant.label for variant, memory in known if (memory.threads or 1) > 1]
+    if threaded:
+        sentences.append(
+            f"{_names(threaded, len(known))} also work in other threads, which is counted; how threads meet "
+            "decides the peak."
+        )
+    unseen = [variant.label for variant, memory in known if memory.saved is None]
+    if unseen:
+        sentences.append(
+            f"What is saved by {_names(unseen, len(known), '')} is not seen: it works under no saved-tensor "
+            "hook."
+        )
+    return " ".join(sentences)
+
+
+# By field of the record of memory.
+_NOTES = {
+    "standing": "{names}: peak and retained count {size} of gradients that the call before left.",
+    "left": "{names}: each call leaves {size} that stay when its result is let go of, as in a list.",
+    "cycles": "{names}: {size} hold themselves, so that only Python's collector frees them.",
+}
+
+
+def _by_size(known: Sequence[tuple[VariantSummary, Memory]], field: str) -> dict[int, list[str]]:
+    """The labels of the variants by what they have of a field of memory, where that is not 0."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for variant, memory in known:
+        size = getattr(memory, field)
+        if size:
+            found[size].append(variant.label)
+    return found
+
+
+def _names(labels: Sequence[str], count: int, every: str = "All") -> str:
+    """The labels, or that it is all of so many."""
+    if len(labels) == count > 1:
+        return f"{every or 'all'} {count}"
+    return ", ".join(labels)
 
 
 def ratios_between(comparisons: Sequence[ComparisonSummary], one: str, other: str) -> Ratios:

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from gradbench import format
 from gradbench.analyse.bounds import bounded_finding
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary, leaders
-from gradbench.analyse.phrases import VERDICTS, against, peaks, ratios, seconds, slower_and_faster
+from gradbench.analyse.phrases import (
+    VERDICTS,
+    against,
+    memory_notes,
+    peaks,
+    ratios,
+    seconds,
+    slower_and_faster,
+)
 from gradbench.analyse.trust import floor
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE, USER_MODEL
 from gradbench.record.results import Results
+from gradbench.record.visits import Memory
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
     if "evaluation" in parts:
         evaluation = parts["evaluation"]
         found += [_gain(evaluation), bounded_finding(evaluation, prices), _kept(evaluation)]
-    found.append(_step(parts))
+    found += [_left(parts), _threads(parts), _step(parts)]
     step = parts.get("step")
     found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
     found.append(floor(summary))
@@ -114,9 +123,49 @@ def _kept(each: ComparisonSummary) -> Finding | None:
     return Finding(
         f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
         "as it is held.",
-        f"Saved for backward are {format.size(tracked.memory.saved)}: among them x and the parameters, "
-        "which are there anyway, and neither in what is kept nor in a peak. "
-        f"Peak of one evaluation, by method: {peaks(each)}.",
+        f"{_saved(tracked.memory)} Peak of one evaluation, by method: {peaks(each)}.",
+    )
+
+
+def _saved(memory: Memory) -> str:
+    if memory.saved is None:
+        return "What is saved for backward is not seen: the model works under no saved-tensor hook."
+    return (
+        f"Saved for backward are {format.size(memory.saved)}: among them x and the parameters, "
+        "which are there anyway, and neither in what is kept nor in a peak."
+    )
+
+
+def _left(parts: dict[str, ComparisonSummary]) -> Finding | None:
+    """What each call leaves behind when its result has been let go of, where it does."""
+    left = {
+        name: max((variant.memory.left or 0 for variant in each.methods if variant.memory), default=0)
+        for name, each in parts.items()
+    }
+    most = max(left, key=lambda name: left[name], default="")
+    if not most or left[most] <= 0:
+        return None
+    listed = "; ".join(f"{name} {format.size(size)}" for name, size in left.items() if size > 0)
+    return Finding(
+        f"Each call of {_file(parts[most])} leaves up to {format.size(left[most])} behind, which stay when "
+        "its result is let go of: a list, a hook or a cache may hold them. Memory grows with each call.",
+        f"Most that a call leaves, by part: {listed}. It is in no graph.",
+    )
+
+
+def _threads(parts: dict[str, ComparisonSummary]) -> Finding | None:
+    """That the work is done in other threads, which have grad modes of their own."""
+    threaded = [
+        name
+        for name, each in parts.items()
+        if any(variant.memory and (variant.memory.threads or 1) > 1 for variant in each.methods)
+    ]
+    if not threaded:
+        return None
+    return Finding(
+        f"{_file(parts[threaded[0]])} works in other threads as well, and their bytes are counted. Each has "
+        "a grad mode of its own: a no_grad() outside reaches them only where the code passes it on.",
+        f"Seen in {', '.join(threaded)}. How threads meet decides the peak, which may be another each time.",
     )
 
 
@@ -168,6 +217,9 @@ def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
         )
     forward = parts.get("forward")
     evidence = f"The step clears gradients with {variant.label}."
+    if by_peak := peaks(step):
+        evidence += f" Peak of a step, by how it clears them: {by_peak}."
+    evidence += "".join(f" {note}" for note in (memory_notes(step),) if note)
     if forward is not None:
         listed = [
             f"{own.label} {format.ratio_with_ends(own.ratio)}"

@@ -12,9 +12,11 @@ from gradbench.guard.calls import call_once, expect_callable
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from gradbench.measure.memory import Counted
+
 
 class Bytes(msgspec.Struct, frozen=True):
-    """What a call does to the memory of tensors, exact; what was there before is not counted.
+    """What a call does to the memory of tensors, exact; what was there before is not counted, but `standing`.
 
     Attributes:
         device: whose memory it is: `cpu`, or such as `cuda:0`, as torch's allocator counts what it is asked
@@ -22,14 +24,22 @@ class Bytes(msgspec.Struct, frozen=True):
         allocated: sum of all allocations.
         peak: most live at once.
         retained: live after the call with its result held, the graph of the result included.
-        saved: unique storages that the graph keeps for backward, inputs among them.
+        saved: unique storages that the graph keeps for backward, inputs among them; None where no hook sees
+            them, as under torch.func.
+        standing: of `peak` and `retained`, gradients that the call before left, and that this call clears,
+            replaces or adds to.
+        left: what each call adds to what stays when its result has been let go of, as in a list.
+        threads: that worked, the caller's among them; with more than one, how they meet decides `peak`.
     """
 
     allocated: int
     peak: int
     retained: int
-    saved: int
+    saved: int | None
     device: str = "cpu"
+    standing: int = 0
+    left: int = 0
+    threads: int = 1
 
 
 class Limits(TypedDict, total=False):
@@ -56,20 +66,24 @@ class BytesFound(msgspec.Struct, frozen=True):
     most: dict[str, int]
 
     @property
-    def figures(self) -> dict[str, int]:
-        """Every figure that can be limited, in bytes."""
+    def figures(self) -> dict[str, int | None]:
+        """Every figure that can be limited, in bytes; None for what is not seen, which has no limit."""
         return {name: getattr(self.bytes, name) for name in FIGURES}
 
     @property
     def exceeded(self) -> dict[str, int]:
         """The figures that are more than was allowed."""
-        found = self.figures
-        return {name: found[name] for name, most in self.most.items() if found[name] > most}
+        return {name: value for name, value in self._limited.items() if value > self.most[name]}
+
+    @property
+    def _limited(self) -> dict[str, int]:
+        """The figures that have a limit."""
+        return {name: value for name in self.most if (value := self.figures[name]) is not None}
 
     @property
     def sentence(self) -> str:
         """What was found of each limit, or of those that were exceeded."""
-        found = self.figures
+        found = self._limited
         where = "" if self.bytes.device == "cpu" else f" on {self.bytes.device}"
         return "; ".join(
             f"bytes {name}{where}: {found[name]:,}, at most {self.most[name]:,} allowed"
@@ -101,7 +115,8 @@ def measure_bytes(
         TypeError, ValueError: for what cannot be called, and for a device that cannot be used or guessed.
         gradbench.measure.memory.Unrepeatable: where two calls differ, as those of a function that has not
         warmed up. gradbench.measure.memory.Uncounted: where the allocator of the device does not count what
-        it is asked for.
+        it is asked for. gradbench.measure.threads.Unseen: where a thread worked that cannot be watched: one
+        that the call did not start, and that takes its work from no executor of concurrent.futures.
     """
     __tracebackhide__ = True
     expect_callable("function", function)
@@ -115,11 +130,24 @@ def measure_bytes(
         names = ", ".join(each.device for each in accelerators)
         raise ValueError(f"expected one device in use; got {names}; say whose bytes are meant with device=")
     for each in accelerators:
-        found = Bytes(*measure_call(function, setup, each), each.device)
+        found = _bytes(*measure_call(function, setup, each), each.device)
         # Another test may have used the device, and this call may have nothing to do with it.
         if found.allocated or device is not None:
             return found
-    return Bytes(*measure_call(function, setup))
+    return _bytes(*measure_call(function, setup), "cpu")
+
+
+def _bytes(counted: Counted, saved: int | None, device: str) -> Bytes:
+    return Bytes(
+        allocated=counted.allocated,
+        peak=counted.peak,
+        retained=counted.retained,
+        saved=saved,
+        device=device,
+        standing=counted.standing,
+        left=counted.left,
+        threads=counted.threads,
+    )
 
 
 def limit_bytes(
@@ -131,7 +159,8 @@ def limit_bytes(
 ) -> BytesFound:
     """As `measure_bytes`, with what is allowed (see `Limits`).
 
-    Raises as that does; TypeError for a limit of anything else, and ValueError without any.
+    Raises as that does; TypeError for a limit of anything else; ValueError without any, or with one on
+    `saved` where that is not seen.
     """
     __tracebackhide__ = True
     for name in limits:
@@ -149,7 +178,13 @@ def limit_bytes(
         most[name] = limit
     if not most:
         raise ValueError(f"expected a limit; got none; give one of {', '.join(FIGURES)}, in bytes")
-    return BytesFound(measure_bytes(function, setup=setup, device=device), most)
+    found = measure_bytes(function, setup=setup, device=device)
+    if "saved" in most and found.saved is None:
+        raise ValueError(
+            "expected a call whose saved bytes are seen; got one that works under no saved-tensor hooks, as "
+            "torch.func does: limit retained, peak or allocated"
+        )
+    return BytesFound(found, most)
 
 
 def assert_bytes_at_most(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator
@@ -19,6 +20,8 @@ from typing import Any, Protocol
 import psutil
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from gradbench.measure.threads import Elsewhere, other_threads
 
 
 class Executable(Protocol):
@@ -114,6 +117,36 @@ def _kind(value: Any) -> Hashable:
     return type(value).__name__
 
 
+class Saved:
+    """What graphs keep for a backward of what was executed while it was watched.
+
+    Attributes:
+        elsewhere: the work in other threads, where it is watched as well.
+    """
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self.elsewhere: Elsewhere | None = None
+
+    def add(self, saved: SavedTensor) -> None:
+        with self._lock:
+            self._held.add(saved)
+
+    def bytes(self) -> int:
+        """Bytes of the unique storages among what graphs keep."""
+        return sum({each.storage.data_ptr(): each.storage.nbytes() for each in self._held}.values())
+
+    def bytes_of_graph_alone(self) -> int:
+        """As `bytes`, of the storages that nothing else holds."""
+        count = getattr(torch._C, "_storage_Use_Count", None)
+        if count is None:
+            return 0
+        storages = {each.storage._cdata: each.storage for each in self._held}
+        # One object of Python stands for a storage, however many hold it.
+        return sum(each.nbytes() for address, each in storages.items() if count(address) == 1)
+
+
 class SavedTensor:
     """Stands in the graph for a saved tensor, so that it can be seen when the graph lets go of it.
 
@@ -136,14 +169,14 @@ class SavedTensor:
 def saving(
     noted: Callable[[torch.Tensor], object] = lambda _: None,
     unwatched: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
-) -> Iterator[weakref.WeakSet[SavedTensor]]:
-    """See what is saved for a backward: the set holds what graphs still keep.
+) -> Iterator[Saved]:
+    """See what is saved for a backward, and what of it graphs still keep.
 
     Args:
         noted: hears each tensor that is saved.
         unwatched: a context for what is done here to save and to restore it.
     """
-    held: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
+    held = Saved()
 
     def pack(tensor: torch.Tensor) -> SavedTensor:
         with unwatched():
@@ -156,13 +189,17 @@ def saving(
         with unwatched():
             return saved.unpack()
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+    def hooks() -> contextlib.AbstractContextManager[Any]:
+        found: contextlib.AbstractContextManager[Any] = torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+        return found
+
+    with other_threads(hooks) as held.elsewhere, hooks():
         yield held
 
 
-def bytes_of(held: weakref.WeakSet[SavedTensor]) -> int:
-    """Bytes of the unique storages among what graphs keep."""
-    return sum({each.storage.data_ptr(): each.storage.nbytes() for each in held}.values())
+def no_hooks_allowed(error: Exception) -> bool:
+    """Whether torch raised this because a statement works under no saved-tensor hooks, as torch.func does."""
+    return isinstance(error, RuntimeError) and "saved tensor hooks" in str(error)
 
 
 def _observed(execution: Executable, operators: _Operators | None) -> Observed:
@@ -180,7 +217,11 @@ def _observed(execution: Executable, operators: _Operators | None) -> Observed:
     with saving(lambda tensor: packed.append(_kind(tensor)), unwatched) as held:
         per_call = execution.set_up_call()
         kept, seconds, resident = _executed(execution, per_call, operators or contextlib.nullcontext())
-    saved = bytes_of(held)
+        # The dispatcher is watched in this thread alone.
+        alone = held.elsewhere is None or not (held.elsewhere.threads or held.elsewhere.suspects())
+    saved = held.bytes()
+    if not alone:
+        return Observed(None, None, seconds, saved, resident)
     signature = None
     if operators is not None:
         # A backward that retains its graph dispatches and saves as one that does not: what is still kept

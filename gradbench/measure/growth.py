@@ -38,9 +38,17 @@ def growth(
         call()
 
     try:
-        _, _, left, _ = measure_call(unheld)
+        counted, _ = measure_call(unheld)
     except Unrepeatable:
         return None
+    left = counted.left
+    if counted.cycles > 0 and left <= 0:
+        return Fault(
+            "cycle",
+            f"each {what} leaves {format.size(counted.cycles)} in objects that hold each other, until Python's "
+            "collector runs: do not keep a module, a graph or a result on what it was made from",
+            bytes=counted.cycles,
+        )
     if left <= 0:
         return None
     tensors = _left_by(unheld)

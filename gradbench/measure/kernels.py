@@ -14,7 +14,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.measure.clock import Accelerator
-from gradbench.measure.memory import started
+from gradbench.measure.profiled import started
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Kernels
 

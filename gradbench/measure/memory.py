@@ -3,24 +3,37 @@
 On the CPU there is no allocator statistic; the profiler's memory events are one per allocation and
 release and carry the size in bytes. On an accelerator torch's allocator counts the bytes that it was asked
 for, and gives them in blocks that are larger. What the graph keeps is seen through saved-tensor hooks.
+
+An execution is counted until its result is let go of, so that what stays then can be told from what the
+result and its graph held.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import psutil
 import torch
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from gradbench.measure.clock import Accelerator
-from gradbench.measure.execution import Executable, Observed, bytes_of, observe, saving, tensors_in
+from gradbench.measure.execution import (
+    Executable,
+    Observed,
+    Saved,
+    no_hooks_allowed,
+    observe,
+    saving,
+    tensors_in,
+)
+from gradbench.measure.gradients import Gradients, standing
+from gradbench.measure.profiled import Event, Profiled, profiled, uncollected, worked_unseen
+from gradbench.measure.threads import Unseen, other_threads
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Memory, Stretch, Timeline
 
@@ -37,27 +50,294 @@ class Uncounted(Exception):
     """The allocator of an accelerator does not count the bytes that it is asked for."""
 
 
+class Counted(NamedTuple):
+    """What one execution does to memory: the figures of `gradbench.record.visits.Memory`, in bytes.
+
+    Attributes:
+        blocks: the peak in the blocks that an accelerator's allocator gave; None elsewhere.
+    """
+
+    allocated: int
+    allocations: int
+    peak: int
+    retained: int
+    graph: int
+    standing: int = 0
+    left: int = 0
+    cycles: int = 0
+    threads: int = 1
+    blocks: int | None = None
+
+    def record(
+        self,
+        ready: ReadyVariant,
+        comparison_id: str,
+        saved: int | None,
+        resident: int | None,
+        source: str,
+        executions: int = 2,
+    ) -> Memory:
+        """The record of a variant with these figures."""
+        return Memory(
+            comparison=comparison_id,
+            variant=ready.variant.name,
+            allocated=self.allocated,
+            allocations=self.allocations,
+            peak=self.peak,
+            retained=self.retained,
+            graph=self.graph,
+            saved=saved,
+            resident=resident,
+            source=source,
+            peak_blocks=self.blocks,
+            executions=executions,
+            standing=self.standing,
+            left=self.left,
+            cycles=self.cycles,
+            threads=self.threads,
+        )
+
+
 def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Memory:
     """What one execution does to memory, in bytes (see `gradbench.record.visits.Memory`).
 
     With an accelerator, to its memory. Each figure is taken twice; raises Unrepeatable when the two differ,
-    and Uncounted where they cannot be had.
+    Uncounted where they cannot be had, and Unseen where work was done in threads that cannot be watched.
     """
-    if accelerator is not None:
-        return _on_device(ready, comparison_id, accelerator)
-    events, result = _repeated(ready)
-    peak, retained = _levels(events)
-    return Memory(
-        comparison=comparison_id,
-        variant=ready.variant.name,
-        allocated=sum(event for event in events if event > 0),
-        allocations=sum(1 for event in events if event > 0),
-        peak=peak,
-        retained=retained,
-        graph=retained - result,
-        saved=_saved(ready),
-        resident=_resident(ready),
-        source=SOURCE,
+    saved = _saved(ready)
+    if accelerator is None:
+        counted = _on_cpu(ready, saved is not None)
+        return counted.record(ready, comparison_id, saved, _resident(ready), SOURCE)
+    counted = _on_device(ready, accelerator, saved is not None)
+    source = DEVICE_SOURCE.format(kind=accelerator.device.partition(":")[0])
+    return counted.record(ready, comparison_id, saved, None, source)
+
+
+# What a mark is: of the profiler its number, of an accelerator its counters.
+_Mark = TypeVar("_Mark")
+
+
+class _Marked(NamedTuple, Generic[_Mark]):
+    """The marks of one execution, and what was seen of it beside the bytes that are live at each.
+
+    Attributes:
+        start: before anything was made for the call.
+        begin, done: of the call; at the latter its result is held.
+        released: the result has been let go of.
+        over: what was made for the call as well.
+        collected: the collector has run as well; as `over` where it was not asked to.
+        own: bytes of the result's storages that nothing else holds.
+        standing: bytes of the gradients that the call found, and cleared, replaced or added to.
+    """
+
+    start: _Mark
+    begin: _Mark
+    done: _Mark
+    released: _Mark
+    over: _Mark
+    collected: _Mark
+    own: int
+    standing: int
+
+
+class _Execution:
+    """Executes one statement again and again, with marks."""
+
+    def __init__(self, ready: Executable, device: str) -> None:
+        self._ready = ready
+        self._gradients = Gradients(device)
+        self._gradients.find(_roots(ready))
+
+    def execute(
+        self,
+        mark: Callable[[], _Mark],
+        run: Callable[[dict[str, Any]], list[Any]] | None = None,
+        collects: bool = False,
+    ) -> _Marked[_Mark]:
+        """One execution.
+
+        Args:
+            run: in the place of the one that keeps the result and nothing else.
+            collects: the collector runs at the end.
+        """
+        before = self._gradients.now()
+        start = mark()
+        per_call = self._ready.set_up_call()
+        at_begin = self._gradients.now()
+        begin = mark()
+        kept = (run or self._ready.run_and_keep)(per_call)
+        done = mark()
+        found = standing(before, at_begin, self._gradients.now())
+        # The first execution may have made the tensors that have gradients.
+        self._gradients.find(_roots(self._ready))
+        results = _storages(kept, self._ready.x)
+        kept = []
+        own = sum(size for each, size in results.items() if each.expired())
+        released = mark()
+        per_call = {}
+        over = collected = mark()
+        if collects:
+            gc.collect()
+            collected = mark()
+        return _Marked(start, begin, done, released, over, collected, own, found)
+
+
+def _roots(ready: Executable) -> Iterable[Any]:
+    """What an execution reads, in which tensors with gradients may be."""
+    if isinstance(ready, ReadyVariant):
+        return ready.names.values()
+    return (ready.function,) if isinstance(ready, _Call) else ()
+
+
+def _storages(kept: Any, x: torch.Tensor | None) -> dict[StorageWeakRef, int]:
+    """The storages of a result other than that of x, which are not held, and their bytes."""
+    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors_in(kept)}
+    if x is not None:
+        storages.pop(x.untyped_storage().data_ptr(), None)
+    return {StorageWeakRef(each): each.nbytes() for each in storages.values()}
+
+
+class _Kept(NamedTuple):
+    """What stays when a result has been let go of, and what the graph held."""
+
+    graph: int
+    left: int
+    cycles: int
+
+
+def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved | None) -> _Kept:
+    """Of an execution after which the collector ran; `saved` is what it saved; None where not seen."""
+    # A list may hold a tensor with its history: what that saved, and nothing else holds, is the graph's.
+    alone = 0 if saved is None else saved.bytes_of_graph_alone()
+    return _Kept(
+        graph=live(marked.done) - live(marked.released) - marked.own + alone,
+        left=live(marked.collected) - alone,
+        cycles=live(marked.over) - live(marked.collected),
+    )
+
+
+def _kept_on_cpu(ready: Executable, hooks: bool) -> _Kept:
+    """What stays after an execution; with `hooks` what graphs keep is told from what else is held."""
+    execution = _Execution(ready, "cpu")
+    with profiled() as profile:
+        # What was executed without a profiler has left what this one releases, and garbage.
+        execution.execute(profile.mark, collects=True)
+        with saving() if hooks else contextlib.nullcontext() as saved:
+            marked = execution.execute(profile.mark, collects=True)
+    return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved)
+
+
+def _total(events: list[Event]) -> int:
+    return sum(each.size for each in events)
+
+
+def _on_cpu(ready: Executable, hooks: bool) -> Counted:
+    """Of two executions that agree; raises Unrepeatable where they do not, and Unseen.
+
+    `hooks`: the statement works under saved-tensor hooks.
+    """
+    execution = _Execution(ready, "cpu")
+    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
+    _, first, second = (_taken(execution) for _ in range(3))
+    if first.suspects or second.suspects:
+        _expect_seen(ready)
+    _expect_same(first, second)
+    return _figures((first, second), lambda: _kept_on_cpu(ready, hooks))
+
+
+class _Taken(NamedTuple):
+    """One execution in a profile.
+
+    Attributes:
+        events: of the call, its result held.
+        own, standing: as of `_Marked`.
+        over: bytes live in the end, that were not before.
+        threads: that worked, the caller's among them.
+        suspects: threads ran that could not be entered.
+    """
+
+    events: list[Event]
+    own: int
+    standing: int
+    over: int
+    threads: int
+    suspects: bool
+
+    @property
+    def sizes(self) -> list[int]:
+        """Of allocations, and of releases below 0; in order where one thread worked."""
+        sizes = [each.size for each in self.events]
+        return sizes if self.threads == 1 else sorted(sizes)
+
+    @property
+    def levels(self) -> tuple[int, int]:
+        """Most bytes live at once, and those live when the call was done, above its begin."""
+        live = peak = 0
+        for _, size in self.events:
+            live += size
+            peak = max(peak, live)
+        return peak, live
+
+
+def _taken(execution: _Execution) -> _Taken:
+    with profiled() as profile:
+        marked = execution.execute(profile.mark)
+    return _read(profile, marked)
+
+
+def _read(profile: Profiled, marked: _Marked[int]) -> _Taken:
+    return _Taken(
+        events=profile.between(marked.begin, marked.done),
+        own=marked.own,
+        standing=marked.standing,
+        over=_total(profile.between(marked.start, marked.over)),
+        threads=1 + profile.threads,
+        suspects=profile.suspects,
+    )
+
+
+def _expect_same(first: _Taken, second: _Taken) -> None:
+    """Raise Unrepeatable where two executions differ; threads may meet otherwise each time."""
+    if Counter(first.sizes) != Counter(second.sizes) or (
+        first.threads == second.threads == 1 and first.sizes != second.sizes
+    ):
+        raise Unrepeatable(
+            f"two executions allocated {first.sizes} and {second.sizes} bytes; expected the same"
+        )
+    for what, one, other in (
+        ("found gradients of", first.standing, second.standing),
+        ("left", first.over, second.over),
+        ("gave a result of", first.own, second.own),
+    ):
+        if one != other:
+            raise Unrepeatable(f"two executions {what} {one} and {other} bytes; expected the same")
+
+
+def _expect_seen(ready: Executable) -> None:
+    """Raise Unseen where an execution has others work in threads that were not entered."""
+    if worked_unseen(lambda: ready.run_and_keep(ready.set_up_call())):
+        raise Unseen(
+            "expected work in the caller's thread, in an executor of concurrent.futures or in threads that "
+            "the call starts; another thread worked, where bytes are not seen: work in one of these"
+        )
+
+
+def _figures(taken: tuple[_Taken, ...], let_go: Callable[[], _Kept]) -> Counted:
+    """The figures of executions that agree; `let_go` is asked where something stays."""
+    last = taken[-1]
+    _, live = last.levels
+    kept = _Kept(live - last.own, 0, 0) if last.over == 0 else let_go()
+    return Counted(
+        allocated=sum(size for size in last.sizes if size > 0),
+        allocations=sum(1 for size in last.sizes if size > 0),
+        # How threads meet decides how much is live at once.
+        peak=last.standing + max(each.levels[0] for each in taken),
+        retained=last.standing + live,
+        graph=kept.graph,
+        standing=last.standing,
+        left=kept.left,
+        cycles=kept.cycles,
+        threads=max(each.threads for each in taken),
     )
 
 
@@ -71,65 +351,37 @@ def measure_long(
     """The bytes of a long execution, in as few executions as can be; None where they are `known`.
 
     The first is observed, and is not counted: it is under the same profiler, so that what the next releases
-    of it is seen. One is counted, or two that `repeats` asks for. With `by_line` they are followed as well.
-    Raises Unrepeatable where the two differ.
+    of it is seen. One is counted, or two that `repeats` asks for; where something stays, two more are.
+    With `by_line` they are followed as well. Raises Unrepeatable where the two differ, and Unseen.
     """
-    with _profiled() as profiler:
+    lines: list[str] = []
+
+    def run(per_call: dict[str, Any]) -> list[Any]:
+        # What else the statement names is released when this returns, as where it is executed in one piece.
+        lines[:], names = ready.run_by_line(profile.line, dict(per_call))
+        return ready.result_of(names)
+
+    with profiled() as profile:
         observed = observe(ready)
         if known(observed):
             return None
         # Where it could not be seen, that is said as of a short call.
         saved = _saved(ready) if observed.saved is None else observed.saved
-        counted = [_by_line(ready, number) for number in range(1 + repeats)]
-    events = _events(profiler)
-    found = [_within(events, *_bounds(profiler, number)) for number in range(len(counted))]
-    sizes = [[size for _, size in each] for each in found]
-    if sizes[0] != sizes[-1]:
-        raise Unrepeatable(f"two executions allocated {sizes[0]} and {sizes[-1]} bytes; expected the same")
-    lines, result = counted[-1]
-    peak, retained = _levels(sizes[-1])
-    memory = Memory(
-        comparison=comparison_id,
-        variant=ready.variant.name,
-        allocated=sum(size for size in sizes[-1] if size > 0),
-        allocations=sum(1 for size in sizes[-1] if size > 0),
-        peak=peak,
-        retained=retained,
-        graph=retained - result,
-        saved=saved,
-        resident=observed.resident,
-        source=SOURCE,
-        executions=len(counted),
-    )
+        execution = _Execution(ready, "cpu")
+        marked = [execution.execute(profile.mark, run) for _ in range(1 + repeats)]
+    taken = tuple(_read(profile, each) for each in marked)
+    if profile.suspects:
+        _expect_seen(ready)
+    _expect_same(taken[0], taken[-1])
+    counted = _figures(taken, lambda: _kept_on_cpu(ready, saved is not None))
+    memory = counted.record(ready, comparison_id, saved, observed.resident, SOURCE, executions=len(taken))
     if not by_line:
         return memory, None
-    ends = _ends(profiler, f"{_LINE}{len(counted) - 1} ")
+    ends = profile.ends_of_lines(marked[-1].begin, len(lines))
     # What the lines name is still held where the last of them ends.
-    held = [event for event in found[-1] if event[0] <= ends[str(len(lines) - 1)]]
-    return memory, Timeline(comparison_id, ready.variant.name, _stretches(lines, held, ends))
-
-
-def _by_line(ready: ReadyVariant, number: int) -> tuple[list[str], int]:
-    """Execute the statement line by line, in ranges of this number; its lines, and bytes new in its result.
-
-    What else the statement names is released inside the ranges, as where it is executed in one piece.
-    """
-    with record_function(f"{_SETUP} {number}"):
-        per_call = ready.set_up_call()
-    lines, names = ready.run_by_line(lambda line: record_function(f"{_LINE}{number} {line}"), dict(per_call))
-    kept = ready.result_of(names)
-    del names
-    with record_function(f"{_DONE} {number}"):
-        return lines, _result_bytes(kept, ready.x)
-
-
-def _bounds(profiler: profile, number: int) -> tuple[int, int]:
-    """When the setup of an execution of this number ended, and when it was done."""
-    return _ends(profiler, f"{_SETUP} ")[str(number)], _ends(profiler, f"{_DONE} ")[str(number)]
-
-
-def _within(events: list[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
-    return [event for event in events if begin < event[0] <= end]
+    held = [event for event in taken[-1].events if event.time <= ends[-1]]
+    stretches = _stretches(lines, held, ends, taken[-1].standing)
+    return memory, Timeline(comparison_id, ready.variant.name, stretches)
 
 
 # What is asked of the counters: bytes asked for since the start, their number, live now, and most live.
@@ -140,8 +392,10 @@ _PEAK = "requested_bytes.all.peak"
 _BLOCKS = "allocated_bytes.all.current"
 _BLOCKS_PEAK = "allocated_bytes.all.peak"
 
+_Counters = dict[str, int]
 
-def _counters(accelerator: Accelerator) -> dict[str, int]:
+
+def _counters(accelerator: Accelerator) -> _Counters:
     """The counters once all that was issued is done. Raises Uncounted."""
     accelerator.synchronize()
     counters = accelerator.statistics()
@@ -153,78 +407,68 @@ def _counters(accelerator: Accelerator) -> dict[str, int]:
     return counters
 
 
-class _Counted(NamedTuple):
-    """What the counters of an accelerator say of one execution, and the bytes new in its result."""
+def _on_device(ready: Executable, accelerator: Accelerator, hooks: bool) -> Counted:
+    """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted.
 
-    allocated: int
-    allocations: int
-    peak: int
-    retained: int
-    blocks: int
-    result: int
+    The counters are of all threads. `hooks`: the statement works under saved-tensor hooks.
+    """
+    execution = _Execution(ready, accelerator.device)
 
-
-def _counted(ready: Executable, accelerator: Accelerator) -> _Counted:
-    """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted."""
-
-    def execute() -> _Counted:
-        per_call = ready.set_up_call()
-        before = _counters(accelerator)
+    def mark() -> _Counters:
+        counters = _counters(accelerator)
         accelerator.reset_peaks()
-        kept = ready.run_and_keep(per_call)
-        after = _counters(accelerator)
-        return _Counted(
-            after[_ALLOCATED] - before[_ALLOCATED],
-            after[_ALLOCATIONS] - before[_ALLOCATIONS],
-            after[_PEAK] - before[_LIVE],
-            after[_LIVE] - before[_LIVE],
-            after[_BLOCKS_PEAK] - before[_BLOCKS],
-            _result_bytes(kept, ready.x),
+        return counters
+
+    def of(marked: _Marked[_Counters]) -> Counted:
+        begin, done = marked.begin, marked.done
+        return Counted(
+            allocated=done[_ALLOCATED] - begin[_ALLOCATED],
+            allocations=done[_ALLOCATIONS] - begin[_ALLOCATIONS],
+            peak=marked.standing + done[_PEAK] - begin[_LIVE],
+            retained=marked.standing + done[_LIVE] - begin[_LIVE],
+            graph=done[_LIVE] - begin[_LIVE] - marked.own,
+            standing=marked.standing,
+            left=marked.over[_LIVE] - marked.start[_LIVE],
+            threads=1 + len(elsewhere.threads),
+            blocks=done[_BLOCKS_PEAK] - begin[_BLOCKS],
         )
 
-    # Not the first: libraries make their workspaces in it.
-    _, first, second = (execute() for _ in range(3))
-    # What blocks the allocator gives depends on those that it has left.
-    if first._replace(blocks=0) != second._replace(blocks=0):
+    with other_threads(contextlib.nullcontext) as elsewhere:
+        # Not the first: libraries make their workspaces in it.
+        _, first, second = (of(execution.execute(mark)) for _ in range(3))
+    # What blocks the allocator gives depends on those that it has left, and threads may meet otherwise.
+    threads, peak = second.threads, max(first.peak, second.peak)
+    alike = [
+        each._replace(blocks=0, threads=1, **({"peak": 0} if threads > 1 else {})) for each in (first, second)
+    ]
+    if alike[0] != alike[1]:
         raise Unrepeatable(f"two executions counted {tuple(first)} and {tuple(second)}; expected the same")
-    return second
-
-
-def _on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator) -> Memory:
-    found = _counted(ready, accelerator)
-    return Memory(
-        comparison=comparison_id,
-        variant=ready.variant.name,
-        allocated=found.allocated,
-        allocations=found.allocations,
-        peak=found.peak,
-        retained=found.retained,
-        graph=found.retained - found.result,
-        saved=_saved(ready),
-        resident=None,
-        source=DEVICE_SOURCE.format(kind=accelerator.device.partition(":")[0]),
-        peak_blocks=found.blocks,
-    )
+    counted = second._replace(peak=peak)
+    if not counted.left:
+        return counted
+    gc.collect()
+    with saving() if hooks else contextlib.nullcontext() as saved:
+        marked = execution.execute(mark, collects=True)
+    kept = _let_go(marked, lambda counters: counters[_LIVE] - marked.start[_LIVE], saved)
+    return counted._replace(**kept._asdict())
 
 
 def measure_call(
     function: Callable[..., object],
     setup: Callable[[], object] | None = None,
     accelerator: Accelerator | None = None,
-) -> tuple[int, int, int, int]:
-    """Bytes allocated, peak, retained and saved by one call of a function, as in
-    `gradbench.record.visits.Memory`.
+) -> tuple[Counted, int | None]:
+    """What one call of a function does to memory, and the bytes that it saves; None where no hook sees them.
 
     With `setup` it is called before, and what it returns is passed. With an accelerator they are those of its
-    memory. Raises Unrepeatable and Uncounted as `measure_memory`.
+    memory. Raises Unrepeatable, Uncounted and Unseen as `measure_memory`.
     """
     call = _Call(function, setup)
+    saved = _saved(call)
     if accelerator is not None:
-        with _uncollected():
-            counted = _counted(call, accelerator)
-        return counted.allocated, counted.peak, counted.retained, _saved(call)
-    events, _ = _repeated(call)
-    return sum(event for event in events if event > 0), *_levels(events), _saved(call)
+        with uncollected():
+            return _on_device(call, accelerator, saved is not None), saved
+    return _on_cpu(call, saved is not None), saved
 
 
 class _Call:
@@ -233,113 +477,14 @@ class _Call:
     x = None
 
     def __init__(self, function: Callable[..., object], setup: Callable[[], object] | None) -> None:
-        self._function = function
+        self.function = function
         self._setup = setup
 
     def set_up_call(self) -> dict[str, Any]:
         return {} if self._setup is None else {"made": self._setup()}
 
     def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]:
-        return [self._function(*per_call.values())]
-
-
-def _repeated(execution: Executable) -> tuple[list[int], int]:
-    """As `_allocations`, of two executions that agree; raises Unrepeatable where they do not."""
-    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
-    _, first, second = (_allocations(execution) for _ in range(3))
-    if first != second:
-        raise Unrepeatable(f"two executions allocated {first} and {second} bytes; expected the same")
-    return second
-
-
-def _levels(events: list[int]) -> tuple[int, int]:
-    """Most bytes live at once, and those live at the end."""
-    live = peak = 0
-    for event in events:
-        live += event
-        peak = max(peak, live)
-    return peak, live
-
-
-@contextmanager
-def _profiled() -> Iterator[profile]:
-    with _uncollected(), started(profile(activities=[ProfilerActivity.CPU], profile_memory=True)) as profiler:
-        yield profiler
-
-
-@contextmanager
-def started(profiler: profile) -> Iterator[profile]:
-    """The profiler, started, without the warning of torch 2.11 that it forgets one cycle with the next.
-
-    There is one; to ask it to keep all (`acc_events`) makes each use ten times as dear.
-    """
-    with contextlib.ExitStack() as stack:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Warning: Profiler clears events")
-            stack.enter_context(profiler)
-        yield profiler
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """With the collector off: what it releases of others would be counted among what is measured."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _allocations(ready: Executable) -> tuple[list[int], int]:
-    """The sizes of all allocations (positive) and releases (negative), in order; bytes new in the result.
-
-    What is made for the statement is made before it, under the same profiler, so that its release by the
-    statement is seen; it is held until the end.
-    """
-    with _profiled() as profiler:
-        with record_function(_SETUP):
-            per_call = ready.set_up_call()
-        kept = ready.run_and_keep(per_call)
-    (begun,) = _ends(profiler, _SETUP).values()
-    return [size for time, size in _events(profiler) if time > begun], _result_bytes(kept, ready.x)
-
-
-def _result_bytes(kept: list[Any], x: torch.Tensor | None) -> int:
-    """Bytes of the storages of a result, other than that of x; 0 where there is no x to tell them from."""
-    if x is None:
-        return 0
-    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors_in(kept)}
-    storages.pop(x.untyped_storage().data_ptr(), None)
-    return sum(storage.nbytes() for storage in storages.values())
-
-
-def _events(profiler: profile) -> list[tuple[int, int]]:
-    """The time in nanoseconds and the size of each allocation and release, in order."""
-    events = [
-        (event.start_ns(), event.nbytes())
-        for event in profiler.profiler.kineto_results.events()
-        # Where torch uses another device the profiler sees its allocator as well.
-        if event.name() == "[memory]" and event.device_type() == DeviceType.CPU
-    ]
-    # The stable sort keeps the order of events within one nanosecond.
-    return sorted(events, key=lambda event: event[0])
-
-
-# The names of ranges in a profile.
-_SETUP = "gradbench setup per call"
-_DONE = "gradbench done"
-_LINE = "gradbench line "
-
-
-def _ends(profiler: profile, prefix: str) -> dict[str, int]:
-    """When each range ended whose name begins so, by the rest of its name."""
-    return {
-        event.name().removeprefix(prefix): event.start_ns() + event.duration_ns()
-        for event in profiler.profiler.kineto_results.events()
-        if event.name().startswith(prefix)
-    }
+        return [self.function(*per_call.values())]
 
 
 def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Timeline:
@@ -349,21 +494,32 @@ def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | N
     """
     if accelerator is not None:
         return _follow_on_device(ready, comparison_id, accelerator)
-    with _profiled() as profiler:
-        lines, held = ready.run_by_line(lambda number: record_function(f"{_LINE}{number}"))
-    events = _events(profiler)
-    ends = _ends(profiler, _LINE)
-    del held
-    return Timeline(comparison_id, ready.variant.name, _stretches(lines, events, ends))
+    lines: list[str] = []
+    held: list[dict[str, Any]] = []
+
+    def run(per_call: dict[str, Any]) -> list[Any]:
+        lines[:], names = ready.run_by_line(profile.line, dict(per_call))
+        held.append(names)
+        return []
+
+    with profiled() as profile:
+        execution = _Execution(ready, "cpu")
+        # What it leaves the next releases, which is seen of what was made under this profiler.
+        execution.execute(profile.mark)
+        marked = execution.execute(profile.mark, run)
+    taken = _read(profile, marked)
+    ends = profile.ends_of_lines(marked.begin, len(lines))
+    held.clear()
+    return Timeline(comparison_id, ready.variant.name, _stretches(lines, taken.events, ends, taken.standing))
 
 
-def _stretches(lines: list[str], events: list[tuple[int, int]], ends: dict[str, int]) -> tuple[Stretch, ...]:
+def _stretches(lines: list[str], events: list[Event], ends: list[int], standing: int) -> tuple[Stretch, ...]:
     """The bytes that are live after each event, by the line that it is in; the last has all that is left."""
-    live, stretches, at = 0, [], 0
+    live, stretches, at = standing, [], 0
     for number, line in enumerate(lines):
         reached = []
-        while at < len(events) and (events[at][0] <= ends[str(number)] or number == len(lines) - 1):
-            live += events[at][1]
+        while at < len(events) and (events[at].time <= ends[number] or number == len(lines) - 1):
+            live += events[at].size
             reached.append(live)
             at += 1
         stretches.append(Stretch(line, tuple(reached)))
@@ -372,6 +528,8 @@ def _stretches(lines: list[str], events: list[tuple[int, int]], ends: dict[str, 
 
 def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator) -> Timeline:
     seen: list[tuple[int, int]] = []
+    lines: list[str] = []
+    held: list[dict[str, Any]] = []
 
     @contextmanager
     def line(number: int) -> Iterator[None]:
@@ -382,18 +540,34 @@ def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Acce
         start = seen[-1][1] if seen else 0
         seen.append((start + after[_PEAK] - before, start + after[_LIVE] - before))
 
-    lines, held = ready.run_by_line(line)
-    del held
-    stretches = tuple(Stretch(code, live) for code, live in zip(lines, seen, strict=True))
+    def run(per_call: dict[str, Any]) -> list[Any]:
+        lines[:], names = ready.run_by_line(line, dict(per_call))
+        held.append(names)
+        return []
+
+    marked = _Execution(ready, accelerator.device).execute(lambda: None, run)
+    held.clear()
+    stretches = tuple(
+        Stretch(code, tuple(marked.standing + each for each in live))
+        for code, live in zip(lines, seen, strict=True)
+    )
     return Timeline(comparison_id, ready.variant.name, stretches)
 
 
-def _saved(ready: Executable) -> int:
-    """Bytes of the unique storages that graphs keep after the statement, its result still held."""
-    with saving() as held:
-        per_call = ready.set_up_call()
-        kept = ready.run_and_keep(per_call)
-    saved = bytes_of(held)
+def _saved(ready: Executable) -> int | None:
+    """Bytes of the unique storages that graphs keep after the statement, its result still held.
+
+    None where the statement works under no hook, as torch.func does: then it is not seen.
+    """
+    try:
+        with saving() as held:
+            per_call = ready.set_up_call()
+            kept = ready.run_and_keep(per_call)
+    except Exception as error:
+        if no_hooks_allowed(error):
+            return None
+        raise
+    saved = held.bytes()
     del kept, per_call
     return saved
 

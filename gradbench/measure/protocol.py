@@ -47,7 +47,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.
-PROTOCOL = 4
+PROTOCOL = 5
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):

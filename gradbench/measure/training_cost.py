@@ -44,10 +44,11 @@ def optimizer_cost(
             begun = time.perf_counter()
             copied.step()
             seconds.append(time.perf_counter() - begun)
-        _, peak, _, _ = measure_call(copied.step)
+        counted, _ = measure_call(copied.step)
     except Exception:
         return None
-    return OptimizerCost(type(optimizer).__name__, state, peak, min(seconds))
+    # The state and the gradients stand beside it.
+    return OptimizerCost(type(optimizer).__name__, state, counted.peak - counted.standing, min(seconds))
 
 
 def trained_after(
@@ -116,8 +117,8 @@ def _peak(training: Training, samples: int) -> int:
         if x.grad is not None:
             x.grad = None
 
-    _, peak, _, _ = measure_call(step)
-    return peak
+    counted, _ = measure_call(step)
+    return counted.peak
 
 
 def _samples(x: torch.Tensor, samples: int) -> torch.Tensor:

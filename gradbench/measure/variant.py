@@ -188,6 +188,11 @@ class ReadyVariant:
         """The variant's own x; None where it has none (the empty loop)."""
         return self._names.get("x")
 
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the variant's statement may read, before anything is made for a call."""
+        return self._names
+
     def set_up_call(self) -> dict[str, Any]:
         """The names that one call of the statement starts from, with what is made for it."""
         if self._file is not None:

@@ -91,14 +91,26 @@ METRICS: tuple[Metric, ...] = (
         name="peak",
         unit="B",
         label="peak",
-        meaning="Most bytes live at once during one call, above what was live before.",
+        meaning="Most bytes live at once during one call, above what was live before, with what stood.",
         followed=True,
     ),
     Metric(
         name="retained",
         unit="B",
         label="retained",
-        meaning="Bytes live after one call, its result held.",
+        meaning="Bytes live after one call, its result held, with what stood.",
+    ),
+    Metric(
+        name="standing",
+        unit="B",
+        label="standing",
+        meaning="Bytes of gradients that the call before left, and that this one clears or adds to.",
+    ),
+    Metric(
+        name="left",
+        unit="B",
+        label="left",
+        meaning="Bytes that each call adds to what stays when its result is let go of, as in a list.",
     ),
     Metric(
         name="graph",

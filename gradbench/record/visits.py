@@ -95,17 +95,23 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
     Attributes:
         allocated: sum of all allocations.
         allocations: their number.
-        peak: most live at once above the start.
-        retained: live afterwards, the result held.
-        graph: retained, less the result itself.
+        peak: most live at once above the start, and what stood there then.
+        retained: live afterwards, the result held; what stood at the start is counted in.
+        graph: what is let go of with the result, less the result itself, or what only a graph keeps.
         saved: unique storages that the graph keeps for backward, input and result among them; a Python
             number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this count.
+            None where no hook sees them, as under torch.func.
         resident: growth of the process's resident set, result held; noisy; None on an accelerator.
         source: where the exact figures come from.
         peak_blocks: as `peak`, in the blocks that the allocator gave, which are larger than what was asked
             for; None where there are none.
         same_as: the variant that these bytes were counted of, which executes the same; empty for its own.
         executions: how many executions agree in the exact figures; of one, nothing shows that they repeat.
+        standing: gradients that the call before left, and that this call clears, replaces or adds to. This
+            and the next three are None in files of before, in which `peak` and `retained` are without it.
+        left: what each call adds to what stays when its result and graph are let go of, as in a list.
+        cycles: what only Python's collector frees, since it holds itself.
+        threads: that worked, the caller's among them; with more than one, how they meet decides `peak`.
     """
 
     comparison: str
@@ -115,12 +121,16 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
     peak: int
     retained: int
     graph: int
-    saved: int
+    saved: int | None
     resident: int | None
     source: str
     peak_blocks: int | None = None
     same_as: str = ""
     executions: int = 2
+    standing: int | None = None
+    left: int | None = None
+    cycles: int | None = None
+    threads: int | None = None
 
 
 class Execution(msgspec.Struct, frozen=True, tag="execution", omit_defaults=True):
@@ -143,7 +153,10 @@ class Execution(msgspec.Struct, frozen=True, tag="execution", omit_defaults=True
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """A line of a statement, and the bytes live above its start after each allocation and release in it."""
+    """A line of a statement, and the bytes live after each allocation and release in it.
+
+    They are counted from the start of the statement; gradients that stood there then are counted in.
+    """
 
     code: str
     live: tuple[int, ...]

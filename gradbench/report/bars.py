@@ -48,7 +48,7 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
         )
         for variant in comparison.methods
     )
-    known = {row.values for row in rows if None not in row.values}
+    known = {row.values for row in rows if any(value is not None for value in row.values)}
     if len(known) < 2:
         return None
     return Bars(rows, max(abs(value) for values in known for value in values if value is not None))

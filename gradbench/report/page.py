@@ -16,6 +16,7 @@ from gradbench.analyse.bounds import executions_in_words, verdict_in_words
 from gradbench.analyse.claims import VERDICTS, counted
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.net import LEAST_LOOPS
+from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.user_model import UserFile
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
@@ -57,6 +58,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         snippet=partial(_snippet_of_user_file, files) if files else snippet,
         verdict=_verdict,
         executions_in_words=executions_in_words,
+        memory_notes=memory_notes,
         by_id={each.id: each for each in comparisons},
         measured={each.workload for each in comparisons},
         kinds=_kinds(comparisons),

@@ -169,11 +169,13 @@ def memory(
             if field == "graph" and not a.definition.keeps_graph:
                 continue
             value = getattr(a.memory, field)
+            if value is None:
+                continue
             says = f"{a.label}: {field} {format.size(value)}"
             if b is not None and b.memory is not None:
                 base = getattr(b.memory, field)
                 says += f", against {format.size(base)} of {b.label}"
-                if base == 0:
+                if not base:
                     continue
                 value /= base
             holds = bounds[0] <= value <= bounds[1]

@@ -295,7 +295,7 @@ _ZERO_GRAD = Workload(
         Alternative(
             name="set_to_zero",
             label="zero_grad(set_to_none=False)",
-            effect="The gradients are kept and filled with zeros.",
+            effect="The gradients stand from call to call, filled with zeros.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
             code="optimizer.zero_grad(set_to_none=False)",
             holds="all(not parameter.grad.any() for parameter in model.parameters())",

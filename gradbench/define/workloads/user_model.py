@@ -212,7 +212,8 @@ def training(
                 Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
-                    effect="The gradients are kept and filled with zeros, to which the next backward adds.",
+                    effect="The gradients stand from step to step, filled with zeros to which the next "
+                    "backward adds.",
                     source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.zero_grad",
                     code="value.backward()\nmodel.zero_grad(set_to_none=False)",
                     holds=_ZEROS,

@@ -27,7 +27,8 @@ def to_github_action(summary: RunSummary) -> str:
             entries.append(entry)
         if variant.memory is not None:
             entries += [
-                {"name": f"{name}: {metric}", "unit": "B", "value": getattr(variant.memory, metric)}
+                {"name": f"{name}: {metric}", "unit": "B", "value": value}
                 for metric in ("peak", "saved")
+                if (value := getattr(variant.memory, metric)) is not None
             ]
     return json.dumps(entries, indent=1) + "\n"
