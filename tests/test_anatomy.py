@@ -6,7 +6,7 @@ from torch import nn
 
 from gradbench.analyse.screen import OUTSIDE, by_module
 from gradbench.measure.anatomy import Watched, storage_bytes
-from gradbench.measure.execution import bytes_of, saving
+from gradbench.measure.execution import saving
 from gradbench.measure.variant import execute
 from gradbench.record.anatomy import Anatomy
 
@@ -38,7 +38,7 @@ def test_each_storage_is_the_first_modules_that_saved_it_and_they_add_up_to_what
     assert called == ["", "0", "1", "2"]
     with saving() as held:
         again = model(x).square().mean()
-        assert sum(each.bytes for each in kept) == bytes_of(held)
+        assert sum(each.bytes for each in kept) == held.bytes()
     del value, again
 
 

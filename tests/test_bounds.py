@@ -282,9 +282,9 @@ def test_what_executes_the_same_as_one_that_is_timed_is_left_out_of_long_calls()
 
 
 def test_what_has_no_price_is_left_out_of_very_long_calls_alone():
-    same = ("by_hand", "twin", "twin_own_buffer")
+    same = ("retain_graph", "twin", "twin_own_buffer")
     assert left_out(*reversed(executed(LONG, "step", same))) == set()
-    assert left_out(*reversed(executed(2 * LONG, "step", same))) == {"by_hand", "twin_own_buffer"}
+    assert left_out(*reversed(executed(2 * LONG, "step", same))) == {"retain_graph", "twin_own_buffer"}
 
 
 def test_nothing_is_left_out_whose_stand_in_is_not_timed():

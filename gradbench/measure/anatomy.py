@@ -70,7 +70,7 @@ class Watched:
     def _pack(self, tensor: torch.Tensor) -> SavedTensor:
         operator = self._functions.current
         with torch._C.DisableTorchFunction():
-            saved = SavedTensor(tensor)
+            saved = SavedTensor.of(tensor)
             note = Kept(
                 module=self._working[-1] if self._working else "",
                 bytes=saved.storage.nbytes(),

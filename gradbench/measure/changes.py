@@ -104,10 +104,11 @@ def candidates(
     ]
     trains = [any(each.requires_grad for each in model.get_submodule(name).parameters()) for name in blocks]
     found: list[Change] = []
+    # Where nothing in between is trained, to freeze more is the same.
     last = max((place for place, trained in enumerate(trains) if trained), default=0)
     half = next((place for place in range(len(held)) if sum(held[: place + 1]) >= sum(held) / 2), 0)
     for end in dict.fromkeys((last, half + 1)):
-        if 0 < end <= last and any(trains[:end]):
+        if 0 < end <= last and any(trains[:end]) and (end == last or any(trains[end:last])):
             found.append(changes_of.freeze(blocks[:end], blocks[end:]))
     if last > 0:
         found.insert(1, changes_of.without_recording(blocks[:last], blocks[last:]))

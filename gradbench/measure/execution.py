@@ -157,12 +157,34 @@ class SavedTensor:
     def __init__(self, tensor: torch.Tensor) -> None:
         self.storage = tensor.untyped_storage()
         self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        self._place = tensor.storage_offset(), tensor.shape, tensor.stride()
+        self._place = _place(tensor)
+        self._of = weakref.ref(tensor)
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> SavedTensor:
+        """What stands for a tensor, one and the same for the tensor that is saved again.
+
+        Attention that a checkpoint computes again takes another way where its query and key are no longer
+        one tensor.
+        """
+        found = _standing_for.get(id(tensor))
+        if found is None or found._of() is not tensor or found._place != _place(tensor):
+            found = _standing_for[id(tensor)] = cls(tensor)
+        return found
 
     def unpack(self) -> torch.Tensor:
         """The tensor again, for a statement that runs backward."""
         offset, shape, stride = self._place
         return self._like.set_(self.storage, offset, shape, stride)
+
+
+# By the number of a tensor.
+_standing_for: weakref.WeakValueDictionary[int, SavedTensor] = weakref.WeakValueDictionary()
+
+
+def _place(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
+    """Where in its storage a tensor lies."""
+    return tensor.storage_offset(), tensor.shape, tensor.stride()
 
 
 @contextmanager
@@ -181,7 +203,7 @@ def saving(
     def pack(tensor: torch.Tensor) -> SavedTensor:
         with unwatched():
             noted(tensor)
-            saved = SavedTensor(tensor)
+            saved = SavedTensor.of(tensor)
         held.add(saved)
         return saved
 

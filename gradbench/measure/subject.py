@@ -252,7 +252,7 @@ class Subject:
             return saved.unpack()
 
         try:
-            with torch.autograd.graph.saved_tensors_hooks(SavedTensor, unpack):
+            with torch.autograd.graph.saved_tensors_hooks(SavedTensor.of, unpack):
                 self.forward(*self.variant())
         except Raised as raised:
             # torch.func, which differentiates, refuses them.
