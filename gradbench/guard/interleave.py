@@ -159,11 +159,11 @@ class Interleaved:
     def find(self, confidence: float, alternative: int = CANDIDATE) -> Found:
         """What the rounds show of an alternative, by its column; its interval has that confidence."""
         shown = self.blocks()
-        twin = shown.ratio(_TWIN, _BASELINE, 0.95)
+        floor, same = shown.twin()
         return Found(
             ratio=shown.ratio(alternative, _BASELINE, confidence),
-            floor=None if twin.low is None or twin.high is None else max(1 - twin.low, twin.high - 1),
-            same=twin.mean - 1,
+            floor=floor,
+            same=same,
             empty=shown.empty,
             candidate=shown.seconds(alternative),
             baseline=shown.seconds(_BASELINE),
@@ -203,6 +203,20 @@ class Blocks(NamedTuple):
         if (self.net[:, other] <= 0).any():
             return Interval(math.nan, None, None, len(self.net))
         return _interval(self.net[:, one] / self.net[:, other], confidence)
+
+    def twin(self) -> tuple[float | None, float]:
+        """The largest difference that is left open for identical code, at 95 %, and by what it differed.
+
+        The first is None where blocks are too few.
+        """
+        found = self.ratio(_TWIN, _BASELINE, 0.95)
+        open_ = None if found.low is None or found.high is None else max(1 - found.low, found.high - 1)
+        return open_, found.mean - 1
+
+    @property
+    def baseline(self) -> int:
+        """The column of the baseline."""
+        return len(self.gross) + _BASELINE
 
     def seconds(self, column: int) -> float:
         """Median seconds per call of a column, net."""
