@@ -71,9 +71,11 @@ def compare(
         expect_callable("setup", setup)
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
+    if not isinstance(bytes, bool):
+        raise TypeError(f"expected bytes to be True or False; got {bytes!r}; give one of these")
     if baseline is None:
         baseline = names[0]
-    elif baseline not in functions:
+    elif baseline not in names:
         raise ValueError(
             f"expected baseline to name a function; got {baseline!r}; give one of {', '.join(names)}"
         )

@@ -24,7 +24,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     """Read what `gradbench run`, `model`, `op` or `versus` left: the results file, or its folder.
 
     >>> import gradbench
-    >>> run = gradbench.load("tests/samples/schema2")
+    >>> run = gradbench.load("tests/samples/schema2/results.jsonl")
     >>> run.ids[0]
     'control/100/float32/cpu'
     >>> run.sentence == run.findings[0].sentence
