@@ -19,9 +19,9 @@ class Row(msgspec.Struct, frozen=True):
     """One function.
 
     Attributes:
-        seconds: median per call, net of the empty loop; None where it raised.
-        ratio: of its time to the baseline's, net, with its 95 % interval; the ends are None where there were
-            too few rounds for any. None for the baseline, and for one that raised.
+        seconds: median per call, net of the empty loop, at least 0; None where it raised.
+        ratio: of its time to the baseline's, net, with its 95 % interval, as far as that is above 0; the ends
+            are None where there were too few rounds for any. None for the baseline, and for one that raised.
         verdict: against the baseline. `faster` and `slower` differ by more than the margin, with an interval
             that is corrected for the number of pairs; `same` is within the margin, with that interval.
         bytes: of one call; None where they are not known.
@@ -134,11 +134,16 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
             return (
                 "The calls are so short that an empty one takes half of their time: give more work to a call."
             )
+        return f"{self._identical_code}."
+
+    @property
+    def _identical_code(self) -> str:
+        """By what identical code differed, and what counts therefore; empty where that is not known."""
         if self.same is None or self.floor is None:
             return ""
         return (
-            f"Identical code differed by {format.percent(abs(self.same))}, and "
-            f"{format.percent(self.floor)} is left open for it."
+            f"Identical code differed by {format.percent(abs(self.same))}, with {format.percent(self.floor)} "
+            f"left open; a difference counts beyond that and {self._margin}"
         )
 
     @property
@@ -157,11 +162,8 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     def _notes(self) -> list[str]:
         times = f"Times are net of an empty call; {self.rounds:,} rounds in {self.seconds:.2g} s"
-        if self.same is not None and self.floor is not None:
-            times += (
-                f". Identical code differed by {format.percent(abs(self.same))}, with "
-                f"{format.percent(self.floor)} left open; a difference counts beyond that and {self._margin}"
-            )
+        if self._identical_code:
+            times += f". {self._identical_code}"
         why: dict[str, list[str]] = {}
         for row in self.rows:
             if row.why_no_bytes:
@@ -205,9 +207,9 @@ def _time_and_ratio(row: Row) -> tuple[str, str]:
     ratio = row.ratio
     if ratio is None:
         return format.seconds(row.seconds), "1" if row.verdict == "baseline" else format.UNKNOWN
-    if ratio.low is None or ratio.high is None or ratio.low > 0:
-        return format.seconds(row.seconds), format.ratio_with_ends(ratio)
-    return format.UNKNOWN, f"at most {format.significant(max(ratio.high, 0.0), 2)}"
+    if row.verdict == "faster" and ratio.low == 0 and ratio.high is not None:
+        return format.UNKNOWN, f"at most {format.significant(ratio.high, 2)}"
+    return format.seconds(row.seconds), format.ratio_with_ends(ratio)
 
 
 # Beyond these a share of 100 % says less than the ratio itself.
@@ -220,7 +222,7 @@ def _against(row: Row, baseline: str = "") -> str:
     assert ratio is not None
     assert ratio.low is not None
     assert ratio.high is not None
-    if ratio.low <= 0:
+    if ratio.low == 0:
         return f"no time that an empty call does not take{f', against {baseline}' if baseline else ''}"
     if not _LEAST_SHARE <= ratio.mean <= _MOST_SHARE:
         times = f"{format.ratio_with_ends(ratio)} times"

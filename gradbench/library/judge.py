@@ -100,9 +100,9 @@ def _judge(
         if found is not None:
             relations[one, other], relations[other, one] = found, _INVERSE[found]
     return Judged(
-        seconds={name: blocks.seconds(column) for name, column in columns.items()},
+        seconds={name: _above_zero(blocks.seconds(column)) for name, column in columns.items()},
         ratios={
-            name: blocks.ratio(column, columns[base], CONFIDENCE)
+            name: blocks.ratio(column, columns[base], CONFIDENCE).map(_above_zero)
             for name, column in columns.items()
             if name != base
         },
@@ -114,6 +114,11 @@ def _judge(
         rounds=len(interleaved.times),
         spent=spent,
     )
+
+
+def _above_zero(value: float) -> float:
+    """What takes no time of its own comes out below 0 by chance."""
+    return max(0.0, value)
 
 
 def relation(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> Run:
-    """Read what `gradbench run`, `model`, `op` or `versus` left: the results file, or its folder.
+    """Read what `gradbench run`, `model` or `versus` left: the results file, or its folder.
 
     >>> import gradbench
     >>> run = gradbench.load("tests/samples/schema2/results.jsonl")
@@ -106,7 +106,7 @@ class Run(Shown):
 
 
 class AnalysedRun(Run):
-    """A run of `gradbench run`, `model` or `op`.
+    """A run of `gradbench run` or `gradbench model`.
 
     Attributes:
         analysis: all that is known of it, as `gradbench.analyse.analysis.Analysis`.

@@ -184,11 +184,8 @@ class UserModule:
         accelerators = [torch.device(self.device)] if self.device.startswith("cuda") else []
         of_python, of_numpy = random.getstate(), numpy.random.get_state()
         try:
-            with (
-                torch.random.fork_rng(accelerators),
-                torch.inference_mode(False),
-                torch.enable_grad(),
-            ):
+            # To leave inference mode is to record, also where the caller switched recording off.
+            with torch.random.fork_rng(accelerators), torch.inference_mode(False):
                 yield
         finally:
             random.setstate(of_python)
