@@ -10,18 +10,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy
 import pytest
 import torch
 from scipy.special import stdtrit
+from simulated import Simulated
 
 import gradbench
 from gradbench.errors import RequestError
+from gradbench.guard import calls as guard_calls
+from gradbench.guard import interleave
 from gradbench.guard import time as guard_time
 from gradbench.guard.interleave import BLOCKS, Interleaved
 from gradbench.library import run as library_run
+from gradbench.measure import clock as device_clock
 from gradbench.report.export.tidy_csv import to_csv
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +58,7 @@ def compare_simulated(
     base, *others = costs.values()
     truth = numpy.array([*others, base, base * twin, 0.0]) + empty
 
-    class Simulated(Interleaved):
+    class MadeUp(Interleaved):
         def __init__(self, *makers, **_):
             assert len(makers) == len(truth)
             self.times = []
@@ -65,7 +70,7 @@ def compare_simulated(
             self.times += (1000 * truth * noise).tolist()
             return False
 
-    monkeypatch.setattr(guard_time, "Interleaved", Simulated)
+    monkeypatch.setattr(guard_time, "Interleaved", MadeUp)
     return gradbench.compare(dict.fromkeys(costs, nothing), bytes=False, **asked)
 
 
@@ -267,9 +272,25 @@ def test_what_the_baseline_raises_is_raised(after):
         gradbench.compare({"a": failing(after), "b": nothing}, seconds=0.1, bytes=False)
 
 
-def test_an_interrupt_is_no_error_of_a_function():
+def test_a_baseline_that_raises_at_first_is_not_believed_later():
+    calls = []
+
+    def once():
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        gradbench.compare({"a": once, "b": nothing}, seconds=0.1, bytes=False)
+
+
+@pytest.mark.parametrize("after", [0, 50])
+def test_an_interrupt_is_no_error_of_a_function(after):
+    calls = iter(range(after))
+
     def interrupted():
-        raise KeyboardInterrupt
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         gradbench.compare({"a": nothing, "b": interrupted}, seconds=0.1, bytes=False)
@@ -454,6 +475,7 @@ def test_a_table_in_a_notebook_has_no_colours_of_its_own_and_escapes_names():
     assert "&lt;b&gt;a&lt;/b&gt;" in page
     assert "b &amp; c raised ZeroDivisionError" in page
     assert "#" not in page
+    assert '<table style="color: inherit;' in page
     assert page.count("<tr>") == 3
     assert str(found) == repr(found)
     assert str(found).startswith(found.sentence)
@@ -595,6 +617,50 @@ def test_a_control_that_changes_what_is_computed_is_named():
         "Against the recorded results, no_grad and inference_mode give values that differ by 1 in the norm."
         in report.sentence
     )
+
+
+def test_a_random_module_is_not_held_to_compute_other_values():
+    class Noise(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + torch.rand(4)
+
+    assert gradbench.model(Noise(8, 4), rows(), seconds=0.2).differing == {}
+
+
+# On a device, which does later what is issued now.
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """A simulated accelerator in the place of torch.cuda, with the clock of its host."""
+    made = Simulated()
+    host = SimpleNamespace(perf_counter_ns=made.clock, perf_counter=lambda: made.clock() / 1e9)
+    for module in (guard_time, guard_calls, interleave):
+        monkeypatch.setattr(module, "time", host)
+    for name in ("_nothing", "_take_nothing"):
+        monkeypatch.setattr(interleave, name, lambda *_: made.work(25))
+    monkeypatch.setattr(device_clock.torch, "get_device_module", lambda _: made)
+    return made
+
+
+@pytest.mark.parametrize("named", [None, "cuda", "cuda:0"])
+def test_what_a_call_only_issues_is_waited_for_and_its_bytes_are_those_of_the_device(device, named):
+    held = device.allocate(1000)
+
+    def work(nanoseconds, size):
+        def call():
+            device.launch(nanoseconds)
+            return device.allocate(size)
+
+        return call
+
+    found = gradbench.compare(
+        {"a": work(20_000, 100), "b": work(30_000, 300), "c": work(20_000, 100)}, device=named, seconds=0.1
+    )
+    assert found["b"].ratio.mean == pytest.approx(1.5, rel=0.03)
+    assert [row.verdict for row in found.rows] == ["baseline", "slower", "same"]
+    assert (found["b"].bytes.device, found["b"].bytes.peak, found["a"].bytes.peak) == ("cuda:0", 300, 100)
+    del held
 
 
 # Results files.

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-# Nothing here has a colour of its own, so that a table reads on light and on dark paper.
+# Nothing here has a colour of its own, so that a table reads on light and on dark paper. On a page without a
+# doctype a table inherits a colour only where it is asked to.
 _LINE = "1px solid rgba(128, 128, 128, 0.45)"
 _CELL = "padding: 0.2em 0.8em; background: transparent; color: inherit;"
 
@@ -60,7 +61,7 @@ class Table(msgspec.Struct, frozen=True):
         return (
             '<div style="color: inherit;">'
             + (f"<p>{html.escape(self.title)}</p>" if self.title else "")
-            + f'<table style="border-collapse: collapse; border-bottom: {_LINE};">'
+            + f'<table style="color: inherit; border-collapse: collapse; border-bottom: {_LINE};">'
             + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             + (f'<p style="font-size: 85%; opacity: 0.8;">{notes}</p>' if notes else "")
             + "</div>"

@@ -73,6 +73,8 @@ class UserModule:
             )
         self.device = str(next(module.parameters()).device)
         self.name = type(module).__name__
+        # Whose random generators are kept, beside that of the CPU.
+        self._accelerators = [torch.device(self.device)] if self.device.startswith("cuda") else []
         self._module, self._x = module, x
         self._call: Call = (lambda module, x: module(x)) if call is None else call
 
@@ -125,15 +127,14 @@ class UserModule:
     def differing(self, evaluations: dict[str, Callable[[], Any]]) -> dict[str, str]:
         """By method, how its values differ from the recorded ones by more than rounding.
 
-        All begin with the same state of torch's random generator. One that raises is left out.
+        All begin with the same state of torch's random generators. One that raises is left out.
         """
-        state = torch.get_rng_state()
-        recorded = [each.detach().clone() for each in _tensors(evaluations[RECORDING]())]
+        with torch.random.fork_rng(self._accelerators):
+            recorded = [each.detach().clone() for each in _tensors(evaluations[RECORDING]())]
         found = {}
         for name, evaluate in evaluations.items():
-            torch.set_rng_state(state)
             # What raises is found again, and told, where it is timed.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), torch.random.fork_rng(self._accelerators):
                 difference = _difference(list(_tensors(evaluate())), recorded)
                 if difference:
                     found[name] = difference
@@ -181,11 +182,10 @@ class UserModule:
         # A loss may reach for the parameters of the module itself.
         for parameter, _ in gradients:
             parameter.grad = None
-        accelerators = [torch.device(self.device)] if self.device.startswith("cuda") else []
         of_python, of_numpy = random.getstate(), numpy.random.get_state()
         try:
             # To leave inference mode is to record, also where the caller switched recording off.
-            with torch.random.fork_rng(accelerators), torch.inference_mode(False):
+            with torch.random.fork_rng(self._accelerators), torch.inference_mode(False):
                 yield
         finally:
             random.setstate(of_python)
