@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 from simulated import Simulated
 
 import gradbench
-from gradbench.errors import RequestError
+from gradbench.errors import RequestError, ResultsFileError
 from gradbench.guard import calls as guard_calls
 from gradbench.guard import interleave
 from gradbench.guard import time as guard_time
@@ -439,6 +439,9 @@ def test_a_frame_has_every_figure_unscaled_and_gaps_where_nothing_is_known():
     assert table["seconds"][0] == found["a"].seconds
     assert table["low"][2] == found["c"].ratio.low
     assert gradbench.bytes(recorded).to_pandas()["peak"].tolist() == [800]
+    unknown = gradbench.compare({"a": nothing, "b": failing(0)}, seconds=0.05, bytes=False).to_pandas()
+    assert list(unknown.dtypes) == list(table.dtypes)
+    assert unknown["low"].dtype == "float64"
 
 
 @pytest.mark.parametrize("what", [lambda: gradbench.load(RUN), lambda: gradbench.bytes(recorded)])
@@ -685,6 +688,23 @@ def test_a_results_file_is_read_into_the_table_that_export_writes():
     drawn.figure.canvas.draw()
     methods = [each.label for each in run.comparisons[0].methods if each.role == "method"]
     assert [each.get_text() for each in drawn.get_yticklabels()] == methods
+
+
+def test_a_file_of_a_run_that_measured_nothing_yet_says_so(tmp_path):
+    header = RUN.read_text().splitlines(keepends=True)[0]
+    (tmp_path / "results.jsonl").write_text(header)
+    run = gradbench.load(tmp_path)
+    assert run.sentence == "Nothing was found: nothing was measured yet."
+    assert run.to_pandas()["value"].isna().all()
+    assert run.sentence in run._repr_html_()
+    run.plot(run.ids[0]).figure.canvas.draw()
+
+
+def test_a_file_that_is_none_of_ours_is_one_clear_line(tmp_path):
+    (tmp_path / "results.jsonl").write_text("no results\n")
+    with pytest.raises(ResultsFileError) as caught:
+        gradbench.load(str(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_trial_of_two_sides_is_read_as_well():

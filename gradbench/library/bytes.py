@@ -51,7 +51,7 @@ class Bytes(Shown, memory.Bytes, frozen=True):
 
     def to_pandas(self) -> Any:
         """A DataFrame of one row: a column for each figure, and `device`."""
-        return frame([{**self.figures, "device": self.device}], (*FIGURES, "device"), FIGURES)
+        return frame([{**self.figures, "device": self.device}], (*FIGURES, "device"), whole=FIGURES)
 
 
 def cells(found: Bytes | None) -> list[str]:

@@ -38,7 +38,8 @@ class Row(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-COLUMNS = ("name", "seconds", "ratio", "low", "high", "verdict", *FIGURES, "error")
+NUMBERS = ("seconds", "ratio", "low", "high")
+COLUMNS = ("name", *NUMBERS, "verdict", *FIGURES, "error")
 
 
 class Comparison(Shown, msgspec.Struct, frozen=True):
@@ -175,7 +176,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each function: seconds, bytes and ratios, never scaled; needs pandas."""
-        return frame([self._record(row) for row in self.rows], COLUMNS, FIGURES)
+        return frame([self._record(row) for row in self.rows], COLUMNS, NUMBERS, FIGURES)
 
     def _record(self, row: Row) -> dict[str, object]:
         ratio, figures = row.ratio, row.bytes.figures if row.bytes is not None else {}

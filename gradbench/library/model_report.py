@@ -8,7 +8,7 @@ import msgspec
 
 from gradbench import format
 from gradbench.library.bytes import FIGURES, Bytes, cells
-from gradbench.library.comparison import Comparison, joined
+from gradbench.library.comparison import NUMBERS, Comparison, joined
 from gradbench.library.table import Shown, Table, frame
 
 
@@ -78,7 +78,7 @@ class Training(Shown, msgspec.Struct, frozen=True):
             {"name": part.name, "seconds": part.seconds, **(part.bytes.figures if part.bytes else {})}
             for part in self.parts
         ]
-        return frame(rows, ("name", "seconds", *FIGURES), FIGURES)
+        return frame(rows, ("name", "seconds", *FIGURES), ("seconds",), FIGURES)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the seconds of each part; as `Comparison.plot`."""
@@ -146,7 +146,7 @@ class ModelReport(msgspec.Struct, frozen=True):
         training = self.training.to_pandas()
         training.insert(0, "part", "training")
         rows = [*evaluation.to_dict("records"), *training.to_dict("records")]
-        return frame(rows, evaluation.columns, FIGURES)
+        return frame(rows, evaluation.columns, NUMBERS, FIGURES)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the ratios of the evaluation; as `Comparison.plot`."""

@@ -44,6 +44,10 @@ def load(path: str | os.PathLike[str]) -> Run:
     return VersusRun(Path(path)) if is_trial(Path(path)) else AnalysedRun(Path(path))
 
 
+# The columns of the tidy table that hold numbers which need not be whole.
+_NUMBERS = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
+
+
 class Run(Shown):
     """What is known from a results file.
 
@@ -165,7 +169,7 @@ class AnalysedRun(Run):
         """The tidy table that `gradbench export` writes, as a DataFrame; needs pandas."""
         from gradbench.report.export.tidy_csv import COLUMNS, rows
 
-        return frame(list(rows(self.analysis)), COLUMNS, ("numel", "passes"))
+        return frame(list(rows(self.analysis)), COLUMNS, _NUMBERS, ("numel", "passes"))
 
     def _plot(self, comparison: str, axes: Any) -> Any:
         import math
@@ -231,8 +235,8 @@ class VersusRun(Run):
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each variant: seconds on both sides, B ÷ A; needs pandas."""
-        columns = ("workload", "method", "size", "numel", "device", "dtype", "a", "b", "ratio", "ratio_low",
-                   "ratio_high", "pairs", "outcome")  # fmt: skip
+        numbers = ("a", "b", "ratio", "ratio_low", "ratio_high")
+        columns = ("workload", "method", "size", "numel", "device", "dtype", *numbers, "pairs", "outcome")
         rows = []
         for each in self.judged.variants:
             a, b = each.seconds or (None, None)
@@ -254,7 +258,7 @@ class VersusRun(Run):
                     "outcome": each.outcome,
                 }
             )
-        return frame(rows, columns, ("numel", "pairs"))
+        return frame(rows, columns, numbers, ("numel", "pairs"))
 
     def _plot(self, comparison: str, axes: Any) -> Any:
         from gradbench.library.draw import draw_ratios

@@ -91,8 +91,13 @@ class Shown:
         return self.table.as_html()
 
 
-def frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str], whole: Sequence[str] = ()) -> Any:
-    """A DataFrame of pandas with these columns; those in `whole` hold whole numbers, or nothing.
+def frame(
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[str],
+    numbers: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> Any:
+    """A DataFrame of pandas with these columns, of which some hold numbers, or whole numbers, or nothing.
 
     Raises ImportError, in one line, where pandas is not installed.
     """
@@ -101,5 +106,5 @@ def frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str], whole: S
     except ImportError:
         raise ImportError("to_pandas() needs pandas, which is not installed: pip install pandas") from None
     made = pandas.DataFrame([dict(row) for row in rows], columns=list(columns))
-    # A column of whole numbers and gaps would otherwise become one of floats.
-    return made.astype(dict.fromkeys(whole, "Int64"))
+    # Of a column with gaps pandas would make one of floats, and of one with nothing else one of objects.
+    return made.astype({**dict.fromkeys(numbers, "float64"), **dict.fromkeys(whole, "Int64")})
