@@ -260,6 +260,18 @@ def test_a_function_that_raises_is_a_row_with_its_error_and_not_the_end(after):
     assert "b" not in found.unbeaten
 
 
+def test_a_function_that_raised_is_not_called_again():
+    calls = []
+
+    def function():
+        calls.append(1)
+        if len(calls) >= 50:
+            raise ZeroDivisionError
+
+    gradbench.compare({"a": nothing, "b": function}, seconds=0.1)
+    assert len(calls) == 50
+
+
 def test_where_all_but_the_baseline_raise_nothing_is_compared():
     found = gradbench.compare({"a": nothing, "b": failing(0)}, seconds=0.05, bytes=False)
     assert found.sentence.startswith("Nothing is compared: no function beside a could be timed.")
@@ -317,6 +329,11 @@ def two(**asked):
             ValueError,
             "expected baseline to name a function",
         ),
+        (lambda: gradbench.compare({"a": nothing, "b": torch.rand(50)}), TypeError, "'b' to be callable"),
+        (lambda: gradbench.compare(torch.rand(50)), TypeError, "expected functions to be a dict of"),
+        (lambda: two(baseline=torch.rand(50)), ValueError, "expected baseline to name a function"),
+        (lambda: two(seconds=torch.rand(50)), TypeError, "expected seconds to be a number"),
+        (lambda: gradbench.load(torch.rand(50)), TypeError, "expected the path of a results file"),
         (lambda: two(setup=1), TypeError, "expected setup to be"),
         (lambda: two(seconds=0), ValueError, "expected seconds of"),
         (lambda: two(margin=0.001), ValueError, "margin of at least"),

@@ -9,6 +9,7 @@ import msgspec
 
 from gradbench import format
 from gradbench.guard import memory
+from gradbench.guard.calls import expect_callable
 from gradbench.library.table import Shown, Table, frame
 
 # What each figure of `Bytes` says, in the order in which it is shown.
@@ -86,7 +87,7 @@ graph saves 800 B for a backward.
         gradbench.measure.memory.Uncounted: where the allocator of the device does not count bytes.
     """
     named = None if device is None else str(device)
-    if setup is not None and not callable(setup):
-        raise TypeError(f"expected setup to be callable; got {setup!r}; give a function or a lambda")
+    if setup is not None:
+        expect_callable("setup", setup)
     found = memory.measure_bytes(function, setup=setup, device=named)
     return Bytes(**msgspec.structs.asdict(found))

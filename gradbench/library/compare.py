@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gradbench.guard.calls import expect_callable, expect_number
+from gradbench.guard.calls import expect_callable, expect_number, in_a_line
 from gradbench.guard.time import LEAST_MARGIN, InTurns
 from gradbench.library.bytes import Bytes
 from gradbench.library.bytes import bytes as bytes_of
@@ -72,12 +72,12 @@ def compare(
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     if not isinstance(bytes, bool):
-        raise TypeError(f"expected bytes to be True or False; got {bytes!r}; give one of these")
+        raise TypeError(f"expected bytes to be True or False; got {in_a_line(bytes)}; give one of these")
     if baseline is None:
         baseline = names[0]
     elif baseline not in names:
         raise ValueError(
-            f"expected baseline to name a function; got {baseline!r}; give one of {', '.join(names)}"
+            f"expected baseline to name a function; got {in_a_line(baseline)}; give one of {', '.join(names)}"
         )
     named = None if device is None else str(device)
     others = [name for name in names if name != baseline]
@@ -163,10 +163,12 @@ def _expect_functions(given: object) -> list[str]:
     """The names of the functions. Raises TypeError or ValueError for what cannot be compared."""
     such = 'give such as {"a": f, "b": g}'
     if not isinstance(given, Mapping):
-        raise TypeError(f"expected functions to be a dict of names and functions; got {given!r}; {such}")
+        raise TypeError(
+            f"expected functions to be a dict of names and functions; got {in_a_line(given)}; {such}"
+        )
     for name, function in given.items():
         if not isinstance(name, str) or not name:
-            raise TypeError(f"expected names to be strings that are not empty; got {name!r}; {such}")
+            raise TypeError(f"expected names to be strings that are not empty; got {in_a_line(name)}; {such}")
         expect_callable(f"the function {name!r}", function)
     if len(given) < 2:
         raise ValueError(f"expected two functions or more; got {len(given)}; {such}")

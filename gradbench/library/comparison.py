@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from gradbench import format
+from gradbench.guard.calls import in_a_line
 from gradbench.guard.interleave import FEWEST_BLOCKS, MOST_EMPTY
 from gradbench.library.bytes import FIGURES, Bytes, cells
 from gradbench.library.table import Shown, Table, frame
@@ -77,7 +78,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
             if row.name == name:
                 return row
         names = ", ".join(row.name for row in self.rows)
-        raise KeyError(f"expected the name of a row; got {name!r}; give one of {names}")
+        raise KeyError(f"expected the name of a row; got {in_a_line(name)}; give one of {names}")
 
     @property
     def sentence(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradbench import format
 from gradbench.analyse.model import Finding
+from gradbench.guard.calls import in_a_line
 from gradbench.library.table import Shown, Table, frame
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def load(path: str | os.PathLike[str]) -> Run:
         gradbench.errors.ResultsFileError: for a file that is corrupt, newer, or from elsewhere.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"expected the path of a results file or its folder; got {path!r}; give a string")
+        raise TypeError(
+            f"expected the path of a results file or its folder; got {in_a_line(path)}; give a string"
+        )
     from gradbench.versus.records import is_trial
 
     return VersusRun(Path(path)) if is_trial(Path(path)) else AnalysedRun(Path(path))
@@ -100,7 +103,7 @@ class Run(Shown):
         if comparison not in self.ids:
             near = difflib.get_close_matches(str(comparison), self.ids, n=3, cutoff=0.3) or self.ids[:3]
             raise ValueError(
-                f"expected the id of a comparison; got {comparison!r}; give one of `ids`, such as "
+                f"expected the id of a comparison; got {in_a_line(comparison)}; give one of `ids`, such as "
                 f"{', '.join(near) or 'none: the file has no comparison'}"
             )
         return self._plot(comparison, axes)
