@@ -11,7 +11,8 @@ Importing this package imports neither torch nor anything else: what it offers i
 # Type checkers know the name; the module `typing` would cost more than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gradbench.library.bytes import Bytes, bytes
+    from gradbench.library.bytes import Bytes
+    from gradbench.library.bytes import bytes as bytes
     from gradbench.library.compare import compare
     from gradbench.library.comparison import Comparison, Row
     from gradbench.library.model import model
@@ -34,6 +35,7 @@ _MODULES = {
     "model": "model",
 }
 
+# Without `bytes`, which `from gradbench import *` would put in the place of Python's.
 __all__ = [
     "Bytes",
     "Comparison",
@@ -41,7 +43,6 @@ __all__ = [
     "Row",
     "Run",
     "Training",
-    "bytes",
     "compare",
     "load",
     "model",
@@ -59,4 +60,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

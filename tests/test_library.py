@@ -1,5 +1,6 @@
 """What notebooks and scripts call: known ratios are found, nothing is told that is not shown, state stays."""
 
+import builtins
 import csv
 import doctest
 import importlib
@@ -749,11 +750,19 @@ def test_a_results_file_is_read_without_torch():
 
 
 def test_the_package_names_what_it_offers_and_nothing_else():
-    assert set(gradbench.__all__) <= set(dir(gradbench))
-    assert all(getattr(gradbench, name).__doc__ for name in gradbench.__all__)
+    offered = {*gradbench.__all__, "bytes"}
+    assert offered <= set(dir(gradbench))
+    assert all(getattr(gradbench, name).__doc__ for name in offered)
     assert gradbench.load is library_run.load
     with pytest.raises(AttributeError, match="module 'gradbench' has no attribute 'compar'"):
         gradbench.compar  # noqa: B018
+
+
+def test_importing_all_of_it_leaves_the_names_of_python_alone():
+    names = {}
+    exec("from gradbench import *", names)  # noqa: S102
+    assert "compare" in names
+    assert not set(dir(builtins)) & (set(names) - {"__builtins__"})
 
 
 MODULES = sorted(
