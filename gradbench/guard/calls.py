@@ -49,15 +49,27 @@ def wait_for_devices(device: str | None) -> Callable[[], None] | None:
     return wait_for(device)
 
 
+# Characters of a value in a message.
+_MOST_SHOWN = 80
+
+
+def in_a_line(given: object) -> str:
+    """A value as a message has it: a tensor, or a module, would fill a page."""
+    shown = " ".join(repr(given).split())
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+
+
 def expect_callable(name: str, given: object) -> None:
     __tracebackhide__ = True
     if not callable(given):
-        raise TypeError(f"expected {name} to be callable; got {given!r}; give a function or a lambda")
+        raise TypeError(
+            f"expected {name} to be callable; got {in_a_line(given)}; give a function or a lambda"
+        )
 
 
 def expect_number(name: str, given: float, least: float, reason: str) -> None:
     __tracebackhide__ = True
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise TypeError(f"expected {name} to be a number; got {given!r}; give such as {least}")
+        raise TypeError(f"expected {name} to be a number; got {in_a_line(given)}; give such as {least}")
     if not least <= given or math.isinf(given):
         raise ValueError(f"expected {name} of at least {least}; got {given!r}; {reason}")

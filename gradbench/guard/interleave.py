@@ -1,6 +1,6 @@
-"""Two things held against each other in one process, by batches that take turns.
+"""Alternatives held against a baseline in one process, by batches that take turns.
 
-    for each round: in random order, one batch of the candidate, the baseline, its twin, and the empty loop
+    for each round: in random order, one batch of each alternative, the baseline, its twin, and the empty loop
     divide the rounds, in the order in which they were taken, into blocks of equal length
     take of each block the median ratio of each round; the interval is over blocks
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from types import FunctionType, MethodType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy
@@ -43,8 +43,10 @@ MOST_EMPTY = 0.5
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# The columns of a round.
+# The columns of a round of one alternative.
 CANDIDATE, BASELINE, TWIN, EMPTY = range(4)
+# Those of any round, from its end: before them stand the alternatives.
+_BASELINE, _TWIN, _EMPTY = -3, -2, -1
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -79,37 +81,34 @@ class Interleaved:
 
     def __init__(
         self,
-        candidate: Callable[[], Batch],
-        baseline: Callable[[], Batch],
-        twin: Callable[[], Batch],
-        empty: Callable[[], Batch],
-        *,
+        *makers: Callable[[], Batch],
         batch_seconds: float = BATCH_SECONDS,
-        calls: Sequence[int | None] = (None, None, None, None),
+        calls: Sequence[int | None] | None = None,
         until: float = math.inf,
         seed: int | None = None,
     ) -> None:
         """Choose the calls of each batch, which runs each a few times, and take a round or three.
 
         Args:
-            candidate, baseline: make a batch, a new copy of it each time (see `copy_of`, `batch_of`).
-            twin: as the baseline.
-            empty: what is around the others, around nothing.
+            makers: of the alternatives, however many; then of the baseline, of its twin, and of the empty
+                loop, which is what is around the others, around nothing. Each makes a batch, a new copy of it
+                each time (see `copy_of`, `batch_of`).
             batch_seconds: what a batch should take by its own clock.
-            calls: in a batch, by column, where they are known already.
+            calls: in a batch, by column, where they are known already; None where none is.
             until: of `time.perf_counter()`; after it no second round begins.
             seed: of the random orders; None is a new one.
         """
-        self._makers = (candidate, baseline, twin, empty)
+        self._makers = makers
         self._batches = [make() for make in self._makers]
         self._random = random.Random(seed)
         self.times: list[list[float]] = []
         with undisturbed():
             chosen = [
                 known or calibrate(_bounded(batch, batch_seconds), batch_seconds)
-                for batch, known in zip(self._batches, calls, strict=True)
+                for batch, known in zip(self._batches, calls or [None] * len(makers), strict=True)
             ]
-            self.calls = level(chosen, ("method", "baseline", "twin", "empty"))
+            alternatives = ["method"] * (len(makers) + _BASELINE)
+            self.calls = level(chosen, (*alternatives, "baseline", "twin", "empty"))
             # The least of three: one that was interrupted would make every copy, and every block, short.
             self.round_seconds = self._timed_round()
             while len(self.times) < 3 and time.perf_counter() < until:
@@ -157,29 +156,71 @@ class Interleaved:
                 self.times.append(self._round())
         return True
 
-    def find(self, confidence: float) -> Found:
-        """What the rounds show, with intervals of that confidence."""
+    def find(self, confidence: float, alternative: int = CANDIDATE) -> Found:
+        """What the rounds show of an alternative, by its column; its interval has that confidence."""
+        shown = self.blocks()
+        floor, same = shown.twin()
+        return Found(
+            ratio=shown.ratio(alternative, _BASELINE, confidence),
+            floor=floor,
+            same=same,
+            empty=shown.empty,
+            candidate=shown.seconds(alternative),
+            baseline=shown.seconds(_BASELINE),
+            rounds=len(self.times),
+        )
+
+    def blocks(self) -> Blocks:
+        """The rounds so far, divided into blocks."""
         times = numpy.array(self.times)
-        to_baseline = times / times[:, [BASELINE]]
-        empty = min(MOST_EMPTY, float(numpy.median(to_baseline[:, EMPTY])))
+        to_baseline = times / times[:, [_BASELINE]]
+        empty = min(MOST_EMPTY, float(numpy.median(to_baseline[:, _EMPTY])))
         count = min(BLOCKS, len(times))
         medians = numpy.array(
             [numpy.median(block, axis=0) for block in numpy.array_split(to_baseline, count)]
         )
-        net = (medians - empty) / (1 - empty)
-        seconds = numpy.median(times, axis=0) / 1e9
-        loop = empty * seconds[BASELINE]
-        twin = _interval(net[:, TWIN], 0.95)
-        ratio = _interval(net[:, CANDIDATE], confidence)
-        return Found(
-            ratio=ratio,
-            floor=None if twin.low is None or twin.high is None else max(1 - twin.low, twin.high - 1),
-            same=twin.mean - 1,
-            empty=empty,
-            candidate=float(seconds[CANDIDATE] - loop),
-            baseline=float(seconds[BASELINE] - loop),
-            rounds=len(times),
-        )
+        return Blocks((medians - empty) / (1 - empty), numpy.median(times, axis=0) / 1e9, empty)
+
+
+class Blocks(NamedTuple):
+    """Rounds, divided into blocks.
+
+    Attributes:
+        net: by block and column, the ratio to the baseline, net of the empty loop.
+        gross: by column, median seconds per call, the loop included.
+        empty: the share of the baseline's time that the empty loop takes.
+    """
+
+    net: numpy.ndarray[Any, Any]
+    gross: numpy.ndarray[Any, Any]
+    empty: float
+
+    def ratio(self, one: int, other: int, confidence: float) -> Interval:
+        """Of the time of one column to that of another, net.
+
+        Without ends where blocks are too few, and where the other takes no time that an empty loop does not.
+        """
+        if (self.net[:, other] <= 0).any():
+            return Interval(math.nan, None, None, len(self.net))
+        return _interval(self.net[:, one] / self.net[:, other], confidence)
+
+    def twin(self) -> tuple[float | None, float]:
+        """The largest difference that is left open for identical code, at 95 %, and by what it differed.
+
+        The first is None where blocks are too few.
+        """
+        found = self.ratio(_TWIN, _BASELINE, 0.95)
+        open_ = None if found.low is None or found.high is None else max(1 - found.low, found.high - 1)
+        return open_, found.mean - 1
+
+    @property
+    def baseline(self) -> int:
+        """The column of the baseline."""
+        return len(self.gross) + _BASELINE
+
+    def seconds(self, column: int) -> float:
+        """Median seconds per call of a column, net."""
+        return float(self.gross[column] - self.empty * self.gross[_BASELINE])
 
 
 def _bounded(batch: Batch, batch_seconds: float) -> Batch:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -19,6 +20,7 @@ from gradbench.guard.interleave import (
     Interleaved,
     batch_of,
 )
+from gradbench.measure.calibration import Batch
 from gradbench.record.interval import Interval
 from gradbench.record.results import BATCH_SECONDS
 
@@ -149,84 +151,142 @@ def compare_time(
         expect_callable("setup", setup)
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
-    return _Comparison(candidate, baseline, margin, seconds, setup, device).look_until_clear(seed)
+    turns = InTurns([candidate], baseline, seconds, setup=setup, device=device)
+    return _look_until_clear(turns, margin, seed)
 
 
-class _Comparison:
-    """Two functions that are timed in turns, within a time that has begun."""
+def _look_until_clear(turns: InTurns, margin: float, seed: int | None) -> TimeRatio:
+    """Take rounds and look, until the verdict is clear or the time is up."""
+    interleaved = turns.interleave(seed)
+    if interleaved is None:
+        return _judged(_of_single_calls(*turns.calls), margin, turns)
+    look, wanted = 1, interleaved.fewest
+    while True:
+        in_time = interleaved.take(wanted, turns.until)
+        ratio = _judged(interleaved.find(1 - 2 * ALPHA / (look * (look + 1))), margin, turns)
+        if ratio.verdict != "not shown" or ratio.too_short or not in_time:
+            return ratio
+        look, wanted = look + 1, 2 * wanted
+
+
+class InTurns:
+    """Alternatives and a baseline that are timed in turns, within a time that has begun.
+
+    Attributes:
+        begun, until: of `time.perf_counter()`.
+        calls: seconds of a single call of each alternative, and last of the baseline; NaN for an alternative
+            that raised.
+        errors: by alternative, what it raised, where errors are kept.
+    """
 
     def __init__(
         self,
-        candidate: Callable[..., object],
+        alternatives: Sequence[Callable[..., object]],
         baseline: Callable[..., object],
-        margin: float,
         seconds: float,
+        *,
         setup: Callable[[], object] | None,
         device: str | None,
+        keep_errors: bool = False,
     ) -> None:
-        """Call each once, and where there is time for it a second time."""
-        self._begun = time.perf_counter()
-        self._until = self._begun + seconds
-        self._functions = (candidate, baseline)
-        self._margin, self._setup, self._device = margin, setup, device
+        """Call each once, and where there is time for it a second time.
+
+        With `keep_errors` an alternative that raises is left out from then on. What the baseline raises is
+        raised, and without `keep_errors` what an alternative raises as well.
+        """
+        self.begun = time.perf_counter()
+        self.until = self.begun + seconds
+        self.errors: dict[int, Exception] = {}
+        self._functions = [*alternatives, baseline]
+        self._setup, self._device, self._keep_errors = setup, device, keep_errors
         # Before anything else, with whatever traces this process: what is wrong with them shows here.
-        calls = [self._once(each) for each in self._functions]
+        self.calls = [self._once(place) for place in range(len(self._functions))]
         # A first call may load and compile: a second says what calls take, where there is time for one.
-        for place, function in enumerate(self._functions):
-            if time.perf_counter() + calls[place].whole <= self._until:
-                calls[place] = min(calls[place], self._once(function), key=lambda each: each.whole)
-        self._candidate, self._baseline = calls
+        for place, first in enumerate(self.calls):
+            if place not in self.errors and time.perf_counter() + first.whole <= self.until:
+                self.calls[place] = min(first, self._once(place), key=lambda each: each.whole)
 
-    def _once(self, function: Callable[..., object]) -> Once:
-        return call_once(function, self._setup, self._device)
+    def _once(self, place: int) -> Once:
+        try:
+            return call_once(self._functions[place], self._setup, self._device)
+        except Exception as error:
+            if not self._keeps(place, error):
+                raise
+            return Once(math.nan, math.nan)
 
-    def look_until_clear(self, seed: int | None) -> TimeRatio:
-        """Take rounds and look, until the verdict is clear or the time is up."""
-        one, other = self._candidate, self._baseline
+    def _keeps(self, place: int, error: Exception) -> bool:
+        """Whether an error is one to keep, which is done here."""
+        if not self._keep_errors or place == len(self._functions) - 1:
+            return False
+        self.errors.setdefault(place, error)
+        return True
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since it began."""
+        return time.perf_counter() - self.begun
+
+    @property
+    def running(self) -> list[int]:
+        """The alternatives that have not raised."""
+        return [place for place in range(len(self._functions) - 1) if place not in self.errors]
+
+    def interleave(self, seed: int | None) -> Interleaved | None:
+        """Of those that are `running`, in their order; None where five rounds do not fit into the time.
+
+        An alternative that raises in a round keeps its column, in which then stands nothing.
+        """
+        running, base = self.running, len(self._functions) - 1
+        calls = [self.calls[place] for place in running]
+        baseline = self.calls[base]
         # A round takes at the least: the baseline twice, and the setup of the empty loop as well.
-        shortest = one.whole + 2 * other.whole + other.setup_per_call
-        if time.perf_counter() + FEWEST_BLOCKS * shortest > self._until:
-            return self._ratio(_of_single_calls(one, other))
-        interleaved = self._interleaved(seed)
-        look, wanted = 1, interleaved.fewest
-        while True:
-            in_time = interleaved.take(wanted, self._until)
-            ratio = self._ratio(interleaved.find(1 - 2 * ALPHA / (look * (look + 1))))
-            if ratio.verdict != "not shown" or ratio.too_short or not in_time:
-                return ratio
-            look, wanted = look + 1, 2 * wanted
-
-    def _interleaved(self, seed: int | None) -> Interleaved:
-        one, other = self._candidate, self._baseline
-        candidate, baseline = self._functions
+        shortest = sum(each.whole for each in calls) + 2 * baseline.whole + baseline.setup_per_call
+        if time.perf_counter() + FEWEST_BLOCKS * shortest > self.until:
+            return None
         wait, batch_seconds = wait_for_devices(self._device), BATCH_SECONDS
         if wait is not None:
             from gradbench.measure import clock
 
             batch_seconds = clock.BATCH_SECONDS
-        first = min(one.whole, other.whole) < LONG
+        first = min(each.whole for each in (*calls, baseline)) < LONG
+        makers = [
+            partial(batch_of, self._functions[place], self._setup, first, wait)
+            for place in (*running, base, base)
+        ]
+        if self._keep_errors:
+            makers[: len(running)] = [
+                partial(self._sheltered, place, make) for place, make in zip(running, makers, strict=False)
+            ]
+        wholes = [each.whole for each in (*calls, baseline, baseline)]
         return Interleaved(
-            *(
-                partial(batch_of, function, self._setup, first, wait)
-                for function in (candidate, baseline, baseline, None)
-            ),
+            *makers,
+            partial(batch_of, None, self._setup, first, wait),
             batch_seconds=batch_seconds,
-            calls=[
-                1 if whole >= ALONE else None
-                for whole in (one.whole, other.whole, other.whole, other.setup_per_call)
-            ],
-            until=self._until,
+            calls=[1 if whole >= ALONE else None for whole in (*wholes, baseline.setup_per_call)],
+            until=self.until,
             seed=seed,
         )
 
-    def _ratio(self, found: Found) -> TimeRatio:
-        ratio = TimeRatio(
-            verdict="not shown",
-            margin=self._margin,
-            seconds=time.perf_counter() - self._begun,
-            **msgspec.structs.asdict(found),
-        )
-        return msgspec.structs.replace(ratio, verdict=_judge(ratio))
+    def _sheltered(self, place: int, make: Callable[[], Batch]) -> Batch:
+        """A batch that keeps what it raises, and takes a nanosecond a call from then on."""
+        batch = make()
+
+        def run(n: int) -> int:
+            if place not in self.errors:
+                try:
+                    return batch(n)
+                except Exception as error:
+                    self._keeps(place, error)
+            return n
+
+        return run
+
+
+def _judged(found: Found, margin: float, turns: InTurns) -> TimeRatio:
+    ratio = TimeRatio(
+        verdict="not shown", margin=margin, seconds=turns.seconds, **msgspec.structs.asdict(found)
+    )
+    return msgspec.structs.replace(ratio, verdict=_judge(ratio))
 
 
 def _of_single_calls(candidate: Once, baseline: Once) -> Found:

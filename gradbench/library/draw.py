@@ -1,0 +1,64 @@
+"""Plots for notebooks and scripts, on matplotlib's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradbench import format
+from gradbench.record.interval import Interval
+from gradbench.report.drawing import Theme
+from gradbench.report.figures import Row, draw_rows
+from gradbench.report.palette import LIGHT
+
+# A notebook shows figures on white, whatever its own paper is.
+NOTEBOOK = Theme(LIGHT, 9.5, "none")
+WIDTH = 6.0
+
+
+def axes_for(axes: Any, rows: int) -> Any:
+    """The axes that were given, or those of a new figure of pyplot, as high as so many rows need."""
+    if axes is not None:
+        return axes
+    from matplotlib import pyplot
+
+    _, made = pyplot.subplots(figsize=(WIDTH, 0.9 + 0.32 * max(1, rows)), layout="constrained")
+    return made
+
+
+def draw_ratios(
+    axes: Any,
+    rows: Sequence[tuple[str, Interval | None, str]],
+    band: tuple[float, float] | None,
+    label: str,
+) -> Any:
+    """Draw names, ratios and verdicts, a row each; a dash where there is no ratio.
+
+    Args:
+        axes: of matplotlib; None makes some.
+        band: within which a ratio says nothing.
+        label: what is divided by what.
+    """
+    on = axes_for(axes, len(rows))
+    drawn = [
+        Row(name, ratio, NOTEBOOK.colours.get(verdict, NOTEBOOK["same"]), verdict in ("faster", "slower"))
+        for name, ratio, verdict in rows
+    ]
+    draw_rows(on, drawn, band, label, NOTEBOOK)
+    for side in ("top", "right"):
+        on.spines[side].set_visible(False)
+    return on
+
+
+def draw_bars(axes: Any, bars: Sequence[tuple[str, float]], label: str) -> Any:
+    """Draw names and seconds, a bar each, the first at the top; `axes` as in `draw_ratios`."""
+    on = axes_for(axes, len(bars))
+    drawn = on.barh([name for name, _ in bars], [seconds for _, seconds in bars], color=NOTEBOOK["line1"])
+    on.bar_label(drawn, [format.seconds(seconds) for _, seconds in bars], padding=4)
+    on.invert_yaxis()
+    on.margins(x=0.2)
+    on.xaxis.set_major_formatter(lambda value, _: format.seconds(value))
+    on.set_xlabel(label)
+    for side in ("top", "right"):
+        on.spines[side].set_visible(False)
+    return on

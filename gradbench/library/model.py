@@ -1,0 +1,101 @@
+"""A module of the caller's, measured in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradbench.guard.calls import expect_callable, expect_number
+from gradbench.guard.time import InTurns
+from gradbench.library.compare import compare, count
+from gradbench.library.model_report import ModelReport, Part, Training
+
+if TYPE_CHECKING:
+    from gradbench.measure.user_module import Steps
+
+# Of the seconds for training these parts go to the step with its forward, and to the backward alone.
+_STEP, _BACKWARD = 0.6, 0.4
+
+
+def model(
+    module: object,
+    x: object,
+    loss: Callable[[Any], Any] | None = None,
+    call: Callable[[Any, Any], Any] | None = None,
+    seconds: float = 20.0,
+    seed: int | None = None,
+) -> ModelReport:
+    """Measure a module of torch in this process: its evaluation under each control, and its training.
+
+    It is evaluated in evaluation mode: while everything is recorded (`tracked`), after
+    `requires_grad_(False)`, under `no_grad`, and under `inference_mode`. With a loss it is also trained,
+    without an optimizer, in the mode and with the flags that it has. All of it happens to copies on the same
+    storages: flags, mode, buffers, gradients and random generators are left as they were.
+
+    >>> import torch, gradbench
+    >>> module = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+    >>> report = gradbench.model(module, torch.rand(4, 8), loss=lambda y: y.mean(), seconds=0.4)
+    >>> [row.name for row in report.evaluation.rows]
+    ['tracked', 'requires_grad_false', 'no_grad', 'inference_mode']
+    >>> report.evaluation["tracked"].bytes.saved > report.evaluation["no_grad"].bytes.saved == 0
+    True
+    >>> report.training.forward.bytes.saved > 0
+    True
+
+    `print(report)` and the last line of a notebook's cell show its tables; `report.sentence` says what was
+    found. `report.evaluation` is a `gradbench.Comparison`, `report.training` a `gradbench.Training`.
+
+    Args:
+        module: a torch.nn.Module with a parameter that requires gradients.
+        x: what it is called with; on the device of the module.
+        loss: from what the module returns to a tensor of one number; None leaves training out.
+        call: how the module is called, as `call(module, x)`; None is `module(x)`.
+        seconds: to spend on timing, half of it on training where there is a loss.
+        seed: of the random orders; None is a new one.
+
+    Raises:
+        TypeError, ValueError: for what cannot be measured so. What the module or the loss raises is raised;
+        under a control other than recording it is the error of that row.
+    """
+    for name, function in (("loss", loss), ("call", call)):
+        if function is not None:
+            expect_callable(name, function)
+    expect_number("seconds", seconds, 0.2, "less leaves too few rounds to judge by")
+    from gradbench.measure.user_module import RECORDING, UserModule
+
+    measured = UserModule(module, x, call)
+    spent = seconds if loss is None else seconds / 2
+    with measured.left_as_it_is():
+        evaluations = measured.evaluations()
+        differing = measured.differing(evaluations)
+        evaluation = compare(
+            evaluations, seconds=spent, baseline=RECORDING, device=measured.device, seed=seed
+        )
+        training = None
+        if loss is not None:
+            training = _train(measured.steps(loss), spent, measured.device, seed)
+    return ModelReport(measured.name, evaluation, training, differing)
+
+
+def _train(steps: Steps, seconds: float, device: str, seed: int | None) -> Training:
+    whole = InTurns([steps.forward], steps.step, _STEP * seconds, setup=None, device=device)
+    rounds, (forward, step) = _seconds(whole, seed)
+    alone = InTurns([], steps.backward, _BACKWARD * seconds, setup=steps.set_up_backward, device=device)
+    _, (backward,) = _seconds(alone, seed)
+    of_forward, of_step = count(steps.forward, None, device), count(steps.step, None, device)
+    return Training(
+        forward=Part("forward", forward, of_forward.bytes, of_forward.why_not),
+        backward=Part("backward", backward),
+        step=Part("step", step, of_step.bytes, of_step.why_not),
+        rounds=rounds,
+    )
+
+
+def _seconds(turns: InTurns, seed: int | None) -> tuple[int, list[float]]:
+    """The rounds that fit into the time, and seconds of the alternatives and of the baseline."""
+    interleaved = turns.interleave(seed)
+    if interleaved is None:
+        return 0, [each.call for each in turns.calls]
+    interleaved.take(10**9, turns.until)
+    blocks = interleaved.blocks()
+    return len(interleaved.times), [blocks.seconds(column) for column in range(blocks.baseline + 1)]

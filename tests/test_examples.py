@@ -1,0 +1,93 @@
+"""The notebooks run from first to last cell, hold no results and state none; the examples of the page run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from run_notebook import code_cells, run_cell
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+PAGE = ROOT / "docs" / "library.md"
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def run_python(*arguments, cwd):
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        cwd=cwd,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_tables(path, tmp_path):
+    shown = run_python(ROOT / "tests" / "run_notebook.py", path, cwd=tmp_path)
+    assert "<table" in shown
+    # It keeps to itself: nothing is written beside it, nothing downloaded.
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_holds_no_results_and_states_none(path):
+    data = json.loads(path.read_text())
+    assert data["nbformat"] == 4
+    assert len({cell["id"] for cell in data["cells"]}) == len(data["cells"])
+    for cell in data["cells"]:
+        if cell["cell_type"] == "code":
+            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+        else:
+            assert not re.search(r"\d\s*(%|µs|ms|ns|s|B|kB|MB|bytes|times)\b", "".join(cell["source"]))
+
+
+def test_there_are_three_notebooks():
+    assert len(NOTEBOOKS) == 3
+
+
+@pytest.mark.parametrize("package", ["timm", "torchvision.models"])
+def test_the_backbone_is_taken_from_a_package_where_there_is_one(package, monkeypatch):
+    """A stand-in for the package, which is not installed here, notes what it was asked for."""
+    asked = []
+
+    def make(*arguments, **named):
+        asked.append((arguments, named))
+        made = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 7))
+        made.fc = torch.nn.Identity()
+        return made
+
+    for name in ("timm", "torchvision", "torchvision.models"):
+        stand_in = ModuleType(name)
+        stand_in.create_model = stand_in.resnet18 = make
+        found = package.startswith(name.partition(".")[0])
+        monkeypatch.setitem(sys.modules, name, stand_in if found else None)
+    names = {"__name__": "__main__"}
+    path = ROOT / "examples" / "fine_tuning_a_frozen_backbone.ipynb"
+    for code in code_cells(path)[:2]:
+        run_cell(code, names, path.stem)
+    assert names["source"] == package.partition(".")[0]
+    assert names["features"] == 7
+    # Random weights: nothing is fetched.
+    ((_, named),) = asked
+    assert named.get("pretrained", False) is False
+    assert named.get("weights") is None
+
+
+def test_the_examples_of_the_page_run_in_their_order(tmp_path):
+    blocks = CODE.findall(PAGE.read_text())
+    assert len(blocks) >= 5
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks))
+    run_python(script, cwd=ROOT)
