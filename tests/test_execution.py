@@ -130,13 +130,17 @@ def test_bytes_counted_once_are_those_counted_of_every_variant(tmp_path, monkeyp
 @pytest.mark.parametrize("long", [math.inf, -1.0], ids=["long", "very long"])
 def test_what_differs_by_the_control_alone_is_one_execution(tmp_path, monkeypatch, long):
     found = counted(tmp_path, monkeypatch, NETS["batches"], long=long)
-    changes = {"freeze", "checkpoint", "batch", "no_grad_to"}
-    same = {
-        (part, name): each.same_as
-        for (part, name), each in found.Execution.items()
-        # Changes of a step may be alike, whatever the model.
-        if each.same_as and not (part == "step" and name.startswith(tuple(changes)))
-    }
+    changes = ("freeze", "checkpoint", "batch", "no_grad_to")
+
+    def alike(records):
+        """What is the same as what; without the changes of a step, which may be alike whatever the model."""
+        return {
+            (part, name): each.same_as
+            for (part, name), each in records.items()
+            if each.same_as and not (part == "step" and name.startswith(changes))
+        }
+
+    same = alike(found.Execution)
     entered = ("no_grad", "no_grad_decorator", "no_grad_prebuilt", "set_grad_enabled_false")
     assert same == {
         **{("evaluation", name): "requires_grad_false" for name in (*entered, "twin", "twin_own_buffer")},
@@ -148,7 +152,7 @@ def test_what_differs_by_the_control_alone_is_one_execution(tmp_path, monkeypatc
     }
     # Each variant is told, and who is copied has the bytes of whom it executes the same as.
     assert found.Execution.keys() == found.Memory.keys()
-    assert {key: each.same_as for key, each in found.Memory.items() if each.same_as} == same
+    assert alike(found.Memory) == same
     assert all(each.seconds > 0 for each in found.Execution.values())
 
 
