@@ -205,10 +205,10 @@ class _Kept(NamedTuple):
     cycles: int
 
 
-def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved | None) -> _Kept:
+def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved | None, device: str) -> _Kept:
     """Of an execution after which the collector ran; `saved` is what it saved; None where not seen."""
     # A list may hold a tensor with its history: what that saved, and nothing else holds, is the graph's.
-    alone = 0 if saved is None else saved.bytes_of_graph_alone()
+    alone = 0 if saved is None else saved.bytes_of_graph_alone(device)
     return _Kept(
         graph=live(marked.done) - live(marked.released) - marked.own + alone,
         left=live(marked.collected) - alone,
@@ -224,7 +224,7 @@ def _kept_on_cpu(ready: Executable, hooks: bool) -> _Kept:
         execution.execute(profile.mark, collects=True)
         with saving() if hooks else contextlib.nullcontext() as saved:
             marked = execution.execute(profile.mark, collects=True)
-    return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved)
+    return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved, "cpu")
 
 
 def _total(events: list[Event]) -> int:
@@ -449,7 +449,7 @@ def _on_device(ready: Executable, accelerator: Accelerator, hooks: bool) -> Coun
     gc.collect()
     with saving() if hooks else contextlib.nullcontext() as saved:
         marked = execution.execute(mark, collects=True)
-    kept = _let_go(marked, lambda counters: counters[_LIVE] - marked.start[_LIVE], saved)
+    kept = _let_go(marked, lambda counters: counters[_LIVE] - marked.start[_LIVE], saved, accelerator.device)
     return counted._replace(**kept._asdict())
 
 
