@@ -12,15 +12,18 @@ from functools import partial
 import msgspec
 import pytest
 import torch
-from synthetic import memory, results
+from synthetic import memory, rendered, results
 
 from gradbench.analyse.findings import essentials
 from gradbench.analyse.memory_difference import memory_differences
 from gradbench.analyse.metrics import known
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.summary import summarise
+from gradbench.analyse.user_model import user_model_findings
 from gradbench.define.planner import plan_run
+from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import LEAF
+from gradbench.define.workloads.user_model import NAME
 from gradbench.guard import limit_bytes, measure_bytes
 from gradbench.measure import profiled as profiled_module
 from gradbench.measure.counting import Counting
@@ -29,6 +32,7 @@ from gradbench.measure.threads import Unseen
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.metric import METRICS
 from gradbench.record.plan import Expectation, Request, Variant
+from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Memory
 from gradbench.report.bars import bars
 from gradbench.report.export import form
@@ -496,6 +500,58 @@ def test_notes_say_what_stands_what_is_left_and_who_worked():
         assert words in notes
     (silent,) = summary_of(saved=0).comparisons
     assert memory_notes(silent) == ""
+
+
+NET = """
+import torch
+model = torch.nn.Linear(8, 2)
+x = torch.rand(4, 8)
+def loss(y): return y.square().mean()
+"""
+FACTS = FileFacts((4, 8), "float32", "cpu", "float32", "float32", 18, 18, False, True, True, 0.1, 1e-3, 1e-3)
+
+
+def findings_of(**bytes_):
+    """What is told of a model in whose every part some variants have these bytes."""
+    request = Request((NAME,), (), (), "cpu", "float32", 0, "quick")
+    made = results({}, plan=plan_file("net.py", NET, FACTS, request))
+    # The baseline of training in a whole step, and of its forward.
+    for name in ("set_to_none", "tracked"):
+        memory(made, name, **{"peak": 800, "graph": 400, **bytes_})
+    memory(made, "set_to_zero", peak=1200, standing=400)
+    return user_model_findings(summarise(made)), rendered(made)
+
+
+def test_of_a_model_that_grows_memory_it_is_told():
+    told, page = findings_of(left=131072)
+    (left,) = (each for each in told if "behind" in each.sentence)
+    assert left.sentence.startswith("Each call of net.py leaves up to 131 kB behind")
+    assert "each call leaves 131 kB that stay" in page
+    assert not [each for each in findings_of(left=0)[0] if "behind" in each.sentence]
+
+
+def test_of_a_model_that_works_in_threads_it_is_told():
+    told, page = findings_of(threads=2)
+    (threads,) = (each for each in told if "other threads" in each.sentence)
+    assert "grad mode of its own" in threads.sentence
+    assert "also work in other threads" in page
+    assert not [each for each in findings_of(threads=1)[0] if "other threads" in each.sentence]
+
+
+def test_the_step_says_what_stands_by_how_gradients_are_cleared():
+    told, _ = findings_of()
+    (step_,) = (each for each in told if each.sentence.startswith("A training step"))
+    assert "800 B: model.zero_grad()" in step_.evidence
+    assert "1,200 B: model.zero_grad(set_to_none=False)" in step_.evidence
+    assert "zero_grad(set_to_none=False): peak and retained count 400 B of gradients" in step_.evidence
+
+
+def test_of_a_model_under_no_hook_what_is_saved_is_not_seen():
+    told, page = findings_of(saved=None)
+    (recorded,) = (each for each in told if each.sentence.startswith("Recorded"))
+    assert "keeps 400 B alive" in recorded.sentence
+    assert "What is saved for backward is not seen" in recorded.evidence
+    assert "None" not in page.partition("<tbody>")[2].partition("</tbody>")[0]
 
 
 def test_a_figure_that_one_side_does_not_know_is_no_difference():

@@ -92,7 +92,7 @@ def _by_size(known: Sequence[tuple[VariantSummary, Memory]], field: str) -> dict
     found: dict[int, list[str]] = defaultdict(list)
     for variant, memory in known:
         size = getattr(memory, field)
-        if size:
+        if size is not None and size > 0:
             found[size].append(variant.label)
     return found
 

@@ -182,7 +182,7 @@ def limit_bytes(
     if "saved" in most and found.saved is None:
         raise ValueError(
             "expected a call whose saved bytes are seen; got one that works under no saved-tensor hooks, as "
-            "torch.func does: limit retained, peak or allocated"
+            "torch.func does, or in a thread that was there before: limit retained, peak or allocated"
         )
     return BytesFound(found, most)
 

@@ -137,12 +137,15 @@ class Saved:
         """Bytes of the unique storages among what graphs keep."""
         return sum({each.storage.data_ptr(): each.storage.nbytes() for each in self._held}.values())
 
-    def bytes_of_graph_alone(self) -> int:
-        """As `bytes`, of the storages that nothing else holds."""
+    def bytes_of_graph_alone(self, device: str) -> int:
+        """As `bytes`, of the storages of this kind of device that nothing else holds."""
         count = getattr(torch._C, "_storage_Use_Count", None)
         if count is None:
             return 0
-        storages = {each.storage._cdata: each.storage for each in self._held}
+        kind = torch.device(device).type
+        storages = {
+            each.storage._cdata: each.storage for each in self._held if each.storage.device.type == kind
+        }
         # One object of Python stands for a storage, however many hold it.
         return sum(each.nbytes() for address, each in storages.items() if count(address) == 1)
 

@@ -15,6 +15,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import psutil
@@ -104,7 +105,7 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
     With an accelerator, to its memory. Each figure is taken twice; raises Unrepeatable when the two differ,
     Uncounted where they cannot be had, and Unseen where work was done in threads that cannot be watched.
     """
-    saved = _saved(ready)
+    saved = _saved(ready, accelerator)
     if accelerator is None:
         counted = _on_cpu(ready, saved is not None)
         return counted.record(ready, comparison_id, saved, _resident(ready), SOURCE)
@@ -117,7 +118,8 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
 _Mark = TypeVar("_Mark")
 
 
-class _Marked(NamedTuple, Generic[_Mark]):
+@dataclass(frozen=True)
+class _Marked(Generic[_Mark]):
     """The marks of one execution, and what was seen of it beside the bytes that are live at each.
 
     Attributes:
@@ -205,10 +207,10 @@ class _Kept(NamedTuple):
     cycles: int
 
 
-def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved | None) -> _Kept:
+def _let_go(marked: _Marked[_Mark], live: Callable[[_Mark], int], saved: Saved | None, device: str) -> _Kept:
     """Of an execution after which the collector ran; `saved` is what it saved; None where not seen."""
     # A list may hold a tensor with its history: what that saved, and nothing else holds, is the graph's.
-    alone = 0 if saved is None else saved.bytes_of_graph_alone()
+    alone = 0 if saved is None else saved.bytes_of_graph_alone(device)
     return _Kept(
         graph=live(marked.done) - live(marked.released) - marked.own + alone,
         left=live(marked.collected) - alone,
@@ -224,7 +226,7 @@ def _kept_on_cpu(ready: Executable, hooks: bool) -> _Kept:
         execution.execute(profile.mark, collects=True)
         with saving() if hooks else contextlib.nullcontext() as saved:
             marked = execution.execute(profile.mark, collects=True)
-    return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved)
+    return _let_go(marked, lambda mark: _total(profile.between(marked.start, mark)), saved, "cpu")
 
 
 def _total(events: list[Event]) -> int:
@@ -413,44 +415,51 @@ def _on_device(ready: Executable, accelerator: Accelerator, hooks: bool) -> Coun
     The counters are of all threads. `hooks`: the statement works under saved-tensor hooks.
     """
     execution = _Execution(ready, accelerator.device)
-
-    def mark() -> _Counters:
-        counters = _counters(accelerator)
-        accelerator.reset_peaks()
-        return counters
-
-    def of(marked: _Marked[_Counters]) -> Counted:
-        begin, done = marked.begin, marked.done
-        return Counted(
-            allocated=done[_ALLOCATED] - begin[_ALLOCATED],
-            allocations=done[_ALLOCATIONS] - begin[_ALLOCATIONS],
-            peak=marked.standing + done[_PEAK] - begin[_LIVE],
-            retained=marked.standing + done[_LIVE] - begin[_LIVE],
-            graph=done[_LIVE] - begin[_LIVE] - marked.own,
-            standing=marked.standing,
-            left=marked.over[_LIVE] - marked.start[_LIVE],
-            threads=1 + len(elsewhere.threads),
-            blocks=done[_BLOCKS_PEAK] - begin[_BLOCKS],
-        )
-
     with other_threads(contextlib.nullcontext) as elsewhere:
+
+        def mark() -> _Counters:
+            elsewhere.settle()
+            counters = _counters(accelerator)
+            accelerator.reset_peaks()
+            return counters
+
         # Not the first: libraries make their workspaces in it.
-        _, first, second = (of(execution.execute(mark)) for _ in range(3))
-    # What blocks the allocator gives depends on those that it has left, and threads may meet otherwise.
-    threads, peak = second.threads, max(first.peak, second.peak)
-    alike = [
-        each._replace(blocks=0, threads=1, **({"peak": 0} if threads > 1 else {})) for each in (first, second)
-    ]
-    if alike[0] != alike[1]:
-        raise Unrepeatable(f"two executions counted {tuple(first)} and {tuple(second)}; expected the same")
-    counted = second._replace(peak=peak)
-    if not counted.left:
-        return counted
-    gc.collect()
-    with saving() if hooks else contextlib.nullcontext() as saved:
-        marked = execution.execute(mark, collects=True)
-    kept = _let_go(marked, lambda counters: counters[_LIVE] - marked.start[_LIVE], saved)
+        _, first, second = (_between(execution.execute(mark)) for _ in range(3))
+        threads = 1 + len(elsewhere.threads)
+        if _comparable(first, threads) != _comparable(second, threads):
+            raise Unrepeatable(
+                f"two executions counted {tuple(first)} and {tuple(second)}; expected the same"
+            )
+        counted = second._replace(peak=max(first.peak, second.peak), threads=threads)
+        if not counted.left:
+            return counted
+        gc.collect()
+        with saving() if hooks else contextlib.nullcontext() as saved:
+            marked = execution.execute(mark, collects=True)
+    start = marked.start[_LIVE]
+    kept = _let_go(marked, lambda counters: counters[_LIVE] - start, saved, accelerator.device)
     return counted._replace(**kept._asdict())
+
+
+def _between(marked: _Marked[_Counters]) -> Counted:
+    """The figures of one execution by its counters; all that stays in the end is `left`."""
+    begin, done = marked.begin, marked.done
+    return Counted(
+        allocated=done[_ALLOCATED] - begin[_ALLOCATED],
+        allocations=done[_ALLOCATIONS] - begin[_ALLOCATIONS],
+        peak=marked.standing + done[_PEAK] - begin[_LIVE],
+        retained=marked.standing + done[_LIVE] - begin[_LIVE],
+        graph=done[_LIVE] - begin[_LIVE] - marked.own,
+        standing=marked.standing,
+        left=marked.over[_LIVE] - marked.start[_LIVE],
+        blocks=done[_BLOCKS_PEAK] - begin[_BLOCKS],
+    )
+
+
+def _comparable(counted: Counted, threads: int) -> Counted:
+    """What must be the same in two executions."""
+    # What blocks the allocator gives depends on those that it has left, and threads may meet otherwise.
+    return counted._replace(blocks=0, peak=0 if threads > 1 else counted.peak)
 
 
 def measure_call(
@@ -464,7 +473,7 @@ def measure_call(
     memory. Raises Unrepeatable, Uncounted and Unseen as `measure_memory`.
     """
     call = _Call(function, setup)
-    saved = _saved(call)
+    saved = _saved(call, accelerator)
     if accelerator is not None:
         with uncollected():
             return _on_device(call, accelerator, saved is not None), saved
@@ -554,20 +563,22 @@ def _follow_on_device(ready: ReadyVariant, comparison_id: str, accelerator: Acce
     return Timeline(comparison_id, ready.variant.name, stretches)
 
 
-def _saved(ready: Executable) -> int | None:
+def _saved(ready: Executable, accelerator: Accelerator | None = None) -> int | None:
     """Bytes of the unique storages that graphs keep after the statement, its result still held.
 
-    None where the statement works under no hook, as torch.func does: then it is not seen.
+    None where they are not seen: the statement works under no hook, as torch.func does, or on an accelerator
+    while a thread runs that cannot be entered. On the CPU that is refused, with all other bytes.
     """
     try:
         with saving() as held:
             per_call = ready.set_up_call()
             kept = ready.run_and_keep(per_call)
+            unseen = accelerator is not None and held.elsewhere is not None and held.elsewhere.suspects()
     except Exception as error:
         if no_hooks_allowed(error):
             return None
         raise
-    saved = held.bytes()
+    saved = None if unseen else held.bytes()
     del kept, per_call
     return saved
 
