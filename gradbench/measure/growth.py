@@ -45,7 +45,7 @@ def growth(
     if counted.cycles > 0 and left <= 0:
         return Fault(
             "cycle",
-            f"each {what} leaves {format.size(counted.cycles)} in what holds itself, until Python's collector "
+            f"each {what} leaves {format.size(counted.cycles)} in what holds itself until Python's collector "
             "runs: look for a result that its own graph holds, such as `ctx.y = y`; use "
             "ctx.save_for_backward(y)",
             bytes=counted.cycles,
