@@ -11,6 +11,7 @@ from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import essentials, findings_of_methods
 from gradbench.analyse.limit import Limited, find_limits
 from gradbench.analyse.model import Finding, RunSummary
+from gradbench.analyse.operation import operation_findings
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
 from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
@@ -45,8 +46,9 @@ class Analysis(RunSummary):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What was found: of a model of the user's, or of the methods on each device."""
-        found = findings_of_methods(self) if self.user_file is None else user_model_findings(self)
-        return tuple(found)
+        if self.user_file is None:
+            return tuple(findings_of_methods(self))
+        return (*operation_findings(self), *user_model_findings(self))
 
     @cached_property
     def essentials(self) -> tuple[Finding, ...]:

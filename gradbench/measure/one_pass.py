@@ -35,6 +35,7 @@ class Measured:
     Attributes:
         file: of the user's, that the plan is made of.
         calls: by comparison id seconds of a call, where that is known beforehand.
+        again: the words that begin a command which goes on with it; empty for those of `file`.
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class Measured:
     options: Options
     file: Path | None
     calls: Mapping[str, float] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
 
 
 class Run(Protocol):

@@ -107,7 +107,7 @@ class Passes:
         file = self.measured.file
         command = [
             "gradbench",
-            *(["run"] if file is None else ["model", str(file)]),
+            *(self.measured.again or (["run"] if file is None else ["model", str(file)])),
             "--resume",
             "--output",
             str(kept.path.parent),

@@ -11,7 +11,7 @@ from gradbench.record.metric import Metric
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Comparison
 from gradbench.record.results import BATCH_SECONDS
-from gradbench.record.user_file import FileFacts
+from gradbench.record.user_file import FileFacts, OperationFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
 # What of the variants is checked: that the baseline runs; that it does, and one that records, so that neither
@@ -25,6 +25,9 @@ class Task(msgspec.Struct, frozen=True):
     Attributes:
         seconds: that its rounds should take.
         file_text: of a file of the user's that is to be looked at, and nothing else.
+        operation: expressions of x that are to be looked at, the `file_text` being what they need, and
+            nothing else.
+        x: code that makes x for them.
         known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
         check: how much of what the variants do is checked before they are timed.
         most: seconds after which no further round begins, however few there were; None for no limit.
@@ -33,6 +36,8 @@ class Task(msgspec.Struct, frozen=True):
     comparison: Comparison | None
     seconds: float
     file_text: str | None = None
+    operation: tuple[str, ...] = ()
+    x: str = ""
     known: dict[str, float] = {}
     check: Check = "answers"
     most: float | None = None
@@ -124,6 +129,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, FileFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory, Timeline, Kernels,
-    Figure, Observation, Failure,
+    Ready, FileFacts, OperationFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory,
+    Timeline, Kernels, Figure, Observation, Failure,
 ]  # fmt: skip

@@ -49,6 +49,7 @@ class Order:
         command: as the user gave it.
         calls: by comparison id seconds of a call, where that is known beforehand.
         records: that follow the header, known before anything is measured.
+        again: the words that begin a command which goes on with the run; empty for those of `file`.
     """
 
     request: Request
@@ -58,6 +59,7 @@ class Order:
     file: Path | None = None
     calls: Mapping[str, float] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -85,7 +87,8 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
             results.add(record)
         return results, writer
 
-    return Passes(Measured(plan, request, options, order.file, order.calls), steering, begin, None).go()
+    measured = Measured(plan, request, options, order.file, order.calls, order.again)
+    return Passes(measured, steering, begin, None).go()
 
 
 def resume(
@@ -94,11 +97,12 @@ def resume(
     plan: Plan | None = None,
     file: Path | None = None,
     calls: Mapping[str, float] = MappingProxyType({}),
+    again: tuple[str, ...] = (),
 ) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
 
     What was measured of a `file` of the user's needs the `plan` that is made of it now, and by comparison id
-    the seconds of its `calls`.
+    the seconds of its `calls`; so does what was measured of an expression. `again` is as in `Order`.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
@@ -110,16 +114,22 @@ def resume(
         )
     if old.compressed:
         raise RequestError(f"{old.path}: cannot go on: it is compressed; decompress it with gunzip first")
-    if file is None and user_model.NAME in old.header.request.workloads:
+    if plan is None and user_model.NAME in old.header.request.workloads:
+        words = shlex.split(old.header.command)[:2]
+        what, command = (
+            ("an expression", "op EXPRESSION") if words[1:] == ["op"] else ("a model", "model FILE.py")
+        )
         raise RequestError(
-            f"{old.path}: cannot go on: it measures a model of yours, and code is never run from a results "
-            "file; expected its own: gradbench model FILE.py --resume --output " + shlex.quote(str(output))
+            f"{old.path}: cannot go on: it measures {what} of yours, and code is never run from a results "
+            f"file; expected its own: gradbench {command} --resume --output " + shlex.quote(str(output))
         )
     # Code is run from our own tables or the user's file, never from results; and passes of one run time the
     # same code.
     plan = plan or plan_run(old.header.request)
     if plan != old.header.plan:
         what = f"the text of {file}, or what it defines" if file else "methods or workloads"
+        if again:
+            what = "the expression, what it is computed on, or what it needs"
         raise RequestError(
             f"{old.path}: cannot go on: {what}, are not those that it was measured with, by gradbench "
             f"{old.header.gradbench}; start a new run"
@@ -137,5 +147,5 @@ def resume(
         except OSError as error:
             raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
 
-    measured = Measured(plan, old.header.request, old.header.options, file, calls)
+    measured = Measured(plan, old.header.request, old.header.options, file, calls, again)
     return Passes(measured, steering, begin, old).go()

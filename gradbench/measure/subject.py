@@ -168,7 +168,7 @@ class Subject:
         # The values it writes may be those that were there; the variants are refused for the writing.
         if x._version != version or not torch.equal(before, x.detach()):
             instead = (
-                "define call(model, x) that passes x.clone()" if self._model is not None else "x.clone()"
+                "define call(model, x) that passes x.clone()" if self._model is not None else "use x.clone()"
             )
             raise Mistake(
                 f"{self.named} writes to x, which all methods share: expected x as it was; {instead}"
@@ -593,5 +593,7 @@ def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
         where = f"{what} ({line})" if what and line else what or line or "it"
         says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # Errors name files in full; here they are the user's own.
-        says = " ".join(says.replace(f"{Path(file).parent}/", "")[:500].split())
+        if Path(file).is_absolute():
+            says = says.replace(f"{Path(file).parent}/", "")
+        says = " ".join(says[:500].split())
         raise Raised(where, says, lines[-1] if lines else None) from None

@@ -27,7 +27,7 @@ class UserModel:
     """A file of the user's, and what is to be measured of it.
 
     Attributes:
-        file: where it stands.
+        file: where it stands; None where it is no file, but an expression.
         plan, request: of its run.
         longest: seconds that the longest visit may take, with everything executed as often as short calls
             are; rough.
@@ -35,7 +35,7 @@ class UserModel:
         faults: of the file, that its results keep.
     """
 
-    file: Path
+    file: Path | None
     plan: Plan
     request: Request
     longest: float

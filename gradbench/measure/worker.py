@@ -103,7 +103,7 @@ class Worker:
         Raises SystemExit where the device can no longer be used by this process.
         """
         if task.file_text is not None:
-            self._inspect_file(task.file_text)
+            self._inspect_file(task.file_text, task)
             return
         if task.comparison is None:
             self._observe()
@@ -160,10 +160,16 @@ class Worker:
             raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
         return clock.Accelerator(found[0]) if found else None
 
-    def _inspect_file(self, text: str) -> None:
+    def _inspect_file(self, text: str, task: Task) -> None:
+        settings = self._settings
+        if task.operation:
+            from gradbench.measure.operation import inspect_operation
+
+            self.say(inspect_operation(task.operation, task.x, text, settings.file, settings.seed))
+            return
         from gradbench.measure.user_file import inspect_user_file
 
-        self.say(inspect_user_file(text, self._settings.file, self._settings.seed, self._settings.threads))
+        self.say(inspect_user_file(text, settings.file, settings.seed, settings.threads))
 
     def _observe(self) -> None:
         from gradbench.measure.probes import observe_traits

@@ -118,6 +118,7 @@ class Comparison(msgspec.Struct, frozen=True):
         every: it is visited in every so many passes.
         headline: a report sums it up in a sentence at its top.
         purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
+        whole: its variants may read all that a file of the user's defines.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Comparison(msgspec.Struct, frozen=True):
     every: int = 1
     headline: bool = False
     purpose: str = ""
+    whole: bool = False
 
     @property
     def baseline(self) -> Variant:

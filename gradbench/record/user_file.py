@@ -101,3 +101,20 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     training: dict[str, Under] = {}
     differs: Differs | None = None
     training_apart: bool = False
+
+
+class OperationFacts(msgspec.Struct, frozen=True, tag="operation_facts"):
+    """What expressions of x do, as far as a plan needs to know.
+
+    Attributes:
+        each: of the expressions, one or two; `step` is seconds of a forward and a backward.
+        backward: by expression, whether it has one.
+        results, gradients: of two expressions how these differ, as a clause; empty where there are not two.
+        apart: of two expressions the results, or the gradients of x, differ by more than rounding.
+    """
+
+    each: tuple[FileFacts, ...]
+    backward: tuple[bool, ...]
+    results: str = ""
+    gradients: str = ""
+    apart: bool = False
