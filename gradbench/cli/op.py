@@ -67,7 +67,7 @@ class OperationOptions(Measuring):
 @click.argument("expression")
 @takes(OperationOptions)
 def op(asked: OperationOptions) -> None:
-    """Measure an expression of x under each method, and build the report.
+    """Measure an expression of x under each method, or against another.
 
     EXPRESSION is Python, such as "torch.softmax(x, -1)". `x` is tracked, and has random numbers from [0, 1);
     the setup may make another x. Measured are its forward under every method, and its backward. With
