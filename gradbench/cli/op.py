@@ -136,7 +136,7 @@ def _look(asked: OperationOptions, request: Request, threads: int) -> tuple[User
         )
     given = [("EXPRESSION", asked.expression)] + ([("--against", asked.against)] if asked.against else [])
     expressions = tuple(parse_expression(option, text) for option, text in given)
-    text = "" if asked.setup_file is None else read(asked.setup_file)
+    text = "" if asked.setup_file is None else read(asked.setup_file, "that defines what the expression uses")
     if asked.setup:
         try:
             compile(asked.setup, "<setup>", "exec", dont_inherit=True)

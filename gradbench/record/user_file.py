@@ -37,6 +37,16 @@ class Under(msgspec.Struct, frozen=True):
     inference: bool | None = None
 
 
+# Operators that a sentence names.
+_NAMED = 3
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    rest = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return shown if rest <= 0 else f"{shown} and {rest} other{'' if rest == 1 else 's'}"
+
+
 class Differs(msgspec.Struct, frozen=True):
     """How a recorded forward differs from one that is not recorded.
 
@@ -54,6 +64,16 @@ class Differs(msgspec.Struct, frozen=True):
     apart: bool
     recorded_only: tuple[str, ...] = ()
     unrecorded_only: tuple[str, ...] = ()
+
+    @property
+    def operators(self) -> str:
+        """Which operators take the place of which, as a clause that names a few; empty where none do."""
+        one, other = _listed(self.recorded_only), _listed(self.unrecorded_only)
+        if not one and not other:
+            return ""
+        return f"not recorded, torch runs {other or 'fewer operators'}" + (
+            f" in place of {one}" if one else ""
+        )
 
 
 class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
