@@ -149,6 +149,16 @@ def test_paths_that_differ_are_each_held_against_themselves(measured):
     assert {each.group for each in found["forward"][0].variants if each.name == "no_grad"} == {"unrecorded"}
 
 
+def test_other_operators_stand_with_the_comparison_that_they_explain(measured):
+    text = PATHS.replace("RETURNED", "y.exp().log() if recorded else y.clone()").replace(LOSS, "")
+    found = measured(text)
+    expect_all_pass(found)
+    assert (
+        "Not recorded, torch runs aten.clone in place of aten.exp, aten.log." in found["evaluation"][0].shows
+    )
+    assert "torch runs" not in measured(NET)["evaluation"][0].shows
+
+
 def test_nan_on_one_path_is_no_reason_to_refuse_either(measured):
     expect_all_pass(measured(PATHS.replace("RETURNED", "y if recorded else y / 0 * 0").replace(LOSS, "")))
 

@@ -256,6 +256,19 @@ def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys,
     assert seen.step > 0
 
 
+def test_a_first_call_that_alone_is_long_makes_no_long_model(see, capsys, monkeypatch):
+    monkeypatch.setattr(subject, "LONG", 0.1)
+    monkeypatch.setattr(subject, "can_watch", lambda called: True)
+    seen = see(
+        COUNTING.replace(
+            '    calls["forward"] += 1\n', '    calls["forward"] += 1\n    wait(calls["forward"])\n'
+        )
+        + "import time\ndef wait(call): time.sleep(0.3 if call == 1 else 0)\n"
+    )
+    assert seen.forward < 0.1
+    assert capsys.readouterr().out.split("calls")[-1].split() == ["7", "2"]
+
+
 @pytest.mark.parametrize(
     ("draws", "repeats"),
     [
@@ -432,6 +445,7 @@ def test_other_operators_with_the_same_values_are_noted_and_no_fault(see):
     assert not seen.differs.apart
     assert {"aten.exp", "aten.log"} <= set(seen.differs.recorded_only)
     assert "aten.clone" in seen.differs.unrecorded_only
+    assert seen.differs.operators == "not recorded, torch runs aten.clone in place of aten.exp, aten.log"
     assert seen.faults == ()
     assert see(NET).differs is None
 

@@ -11,6 +11,7 @@ from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import essentials, findings_of_methods
 from gradbench.analyse.limit import Limited, find_limits
 from gradbench.analyse.model import Finding, RunSummary
+from gradbench.analyse.operation import operation_findings
 from gradbench.analyse.screen import ModelScreen, model_screen
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
@@ -46,8 +47,10 @@ class Analysis(RunSummary):
 
     @cached_property
     def screen(self) -> ModelScreen | None:
-        """What a reader sees first of a model of the user's; None for any other run."""
-        return None if self.user_file is None else model_screen(self, self.user_file.name)
+        """What a reader sees first of a model of the user's; None of an operation, and for any other run."""
+        if self.user_file is None or any(each.whole for each in self.results.header.plan.comparisons):
+            return None
+        return model_screen(self, self.user_file.name)
 
     @cached_property
     def version_files(self) -> tuple[UserFile, ...]:
@@ -56,11 +59,12 @@ class Analysis(RunSummary):
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found: of a model or of versions of the user's, or of the methods on each device."""
+        """What was found: of a model, an operation or versions of the user's, or of the methods."""
         if self.version_files:
             return tuple(versions_findings(self))
-        found = findings_of_methods(self) if self.user_file is None else user_model_findings(self)
-        return tuple(found)
+        if self.user_file is None:
+            return tuple(findings_of_methods(self))
+        return (*operation_findings(self), *user_model_findings(self))
 
     @cached_property
     def essentials(self) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from gradbench import __version__
-from gradbench.cli import comparing, machine, reading, running
+from gradbench.cli import comparing, machine, op, reading, running
 from gradbench.cli.completion import answer_shell
 from gradbench.cli.messages import say
 from gradbench.errors import EndedEarly, GradbenchError
@@ -30,7 +30,7 @@ def cli() -> None:
 
 # Each command imports what it needs when it is called, so that help and lists answer at once.
 for _command in (
-    running.run, running.model,
+    running.run, running.model, op.op,
     reading.report, reading.figures, reading.export, reading.traits, reading.claims,
     comparing.compare, comparing.versus,
     machine.list_, machine.doctor,

@@ -173,22 +173,22 @@ def run(asked: RunOptions) -> None:
 
     check_extensions()
     if asked.resume:
-        folder, header = _resumed(asked)
+        folder, header = resumed(asked)
         goal = asked.goal(header.options.preset)
         with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, _steering(goal, asked.jobs, progress))
+            results = runs.resume(folder, steering_of(goal, asked.jobs, progress))
     else:
         goal = asked.goal(asked.preset)
         with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
             order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
-            results = runs.start(folder, order, _steering(goal, asked.jobs, progress))
-    _finish(results.path, asked)
+            results = runs.start(folder, order, steering_of(goal, asked.jobs, progress))
+    finish(results.path, asked)
 
 
-_SHARED = {field.name for field in fields(Measuring)} - {"preset"}
+SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 
 
-@click.command(params=[each for each in run.params if each.name in _SHARED])
+@click.command(params=[each for each in run.params if each.name in SHARED])
 @preset_option("quick")
 @click.option(
     "--fit",
@@ -221,11 +221,11 @@ def model(asked: ModelOptions) -> None:
     check_extensions()
     began = time.monotonic()
     if asked.resume:
-        folder, header = _resumed(asked)
+        folder, header = resumed(asked)
         goal = asked.goal(header.options.preset)
         user_model = _look(asked, header.request, header.options.threads, _changes(header))
         with make_progress(asked.quiet) as progress:
-            steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
+            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.resume(
                 folder, steering, user_model.plan, user_model.file, user_model.calls, _places(user_model)
             )
@@ -237,11 +237,11 @@ def model(asked: ModelOptions) -> None:
             expect_new_folder(asked.output)
         wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
         user_model = _look(asked, wanted, asked.threads)
-        _warn_of_few_visits(user_model, goal)
+        warn_of_few_visits(user_model, goal)
         for reason in user_model.plan.skipped.items():
             say("note", "{} is left out: {}".format(*reason))
         options = asked.recorded(_timeout(asked, user_model))
-        file, places = user_model.file, _places(user_model)
+        file, places = asked.files[0], _places(user_model)
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
         named = {str(place): name for name, place in places.items()} or {str(file): file.name}
         command = command_line([named.get(each, each) for each in sys.argv[1:]])
@@ -256,12 +256,12 @@ def model(asked: ModelOptions) -> None:
                 user_model.records,
                 places,
             )
-            steering = _steering(goal, asked.jobs, progress, time.monotonic() - began)
+            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
-    _finish(results.path, asked)
+    finish(results.path, asked)
 
 
-def _steering(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
+def steering_of(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
     """What ends a run, and what shows its progress."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
@@ -273,7 +273,7 @@ def _steering(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0
     return Steering(goal, worst_precision, undecided, jobs, progress, spent)
 
 
-def _resumed(asked: Measuring) -> tuple[Path, Header]:
+def resumed(asked: Measuring) -> tuple[Path, Header]:
     """The folder of the run that is resumed, and its header. Raises RequestError for options that differ."""
     from gradbench.cli.resuming import refuse_changes
     from gradbench.record.results import read_results
@@ -324,7 +324,7 @@ def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
     return min(max(asked.timeout, 5 * user_model.longest), 86_400.0)
 
 
-def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
+def warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
     first = next(iter(user_model.calls.values()))
     if goal.budget is not None and first * SCARCE > goal.budget:
         enough = math.ceil(SCARCE * sum(user_model.calls.values()) / 10) * 10
@@ -353,7 +353,7 @@ def _text(analysis: Analysis, every_module: bool) -> str:
     return brief(analysis, width)
 
 
-def _finish(results: Path, asked: Measuring) -> None:
+def finish(results: Path, asked: Measuring) -> None:
     """Tell what a run that has ended found, and build its report or say where its results are.
 
     Raises EndedEarly where nothing could be measured.

@@ -9,6 +9,7 @@ import msgspec
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.metrics import measured_metrics
 from gradbench.define.planner import comparison_at, compose
+from gradbench.define.templates import joined
 from gradbench.define.workloads import user_model as own
 from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
@@ -90,10 +91,11 @@ def _price(request: Request) -> Comparison:
     return comparison_at(row, row.shape(row.sizes["large"]), asked)
 
 
-def seeded(text: str, seed: int) -> str:
+def seeded(text: str, seed: int, then: str = "") -> str:
     """The text with torch seeded before its first statement, so that all processes draw the same numbers.
 
-    What must stand first in a program stays there: its docstring, and imports from __future__.
+    `then` are lines that follow the seed. What must stand first in a program stays there: its docstring, and
+    imports from __future__.
     """
     body = ast.parse(text).body
     first = 0
@@ -106,9 +108,8 @@ def seeded(text: str, seed: int) -> str:
         decorators = getattr(following, "decorator_list", [])
         start = max(before, min(each.lineno for each in (following, *decorators)) - 1)
     lines = text.split("\n")
-    return "\n".join([*lines[:start], f"import torch\ntorch.manual_seed({seed})", *lines[start:]]).rstrip(
-        "\n"
-    )
+    made = joined("import torch", f"torch.manual_seed({seed})", then)
+    return "\n".join([*lines[:start], made, *lines[start:]]).rstrip("\n")
 
 
 def _prologue(statement: ast.stmt, place: int) -> bool:

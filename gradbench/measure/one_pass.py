@@ -36,6 +36,7 @@ class Measured:
         file: of the user's, that the plan is made of.
         files: where it is made of several, by name where each stands; `file` is the first of them.
         calls: by comparison id seconds of a call, where that is known beforehand.
+        again: the words that begin a command which goes on with it; empty for those of `file`.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Measured:
     file: Path | None
     calls: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
 
 
 class Run(Protocol):

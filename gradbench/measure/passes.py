@@ -104,10 +104,9 @@ class Passes:
         kept = self.results or self._old
         if kept is None:
             return EndedEarly(f"{why} before anything was measured; nothing was written")
-        file = self.measured.file
         command = [
             "gradbench",
-            *(["run"] if file is None else ["model", *map(str, self.measured.files.values() or [file])]),
+            *(self.measured.again or self._of_files()),
             "--resume",
             "--output",
             str(kept.path.parent),
@@ -116,6 +115,13 @@ class Passes:
         return EndedEarly(
             f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
         )
+
+    def _of_files(self) -> list[str]:
+        """The words that begin a command which goes on with what the run measures."""
+        measured = self.measured
+        if measured.file is None:
+            return ["run"]
+        return ["model", *map(str, measured.files.values() or [measured.file])]
 
     def _measure(self) -> None:
         goal, plan = self.steering.goal, self.measured.plan

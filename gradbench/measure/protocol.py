@@ -11,7 +11,7 @@ from gradbench.record.metric import Metric
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Comparison
 from gradbench.record.results import BATCH_SECONDS
-from gradbench.record.user_file import FileFacts
+from gradbench.record.user_file import FileFacts, OperationFacts
 from gradbench.record.versions import Agreement, FileText, VersionsFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
@@ -30,6 +30,9 @@ class Task(msgspec.Struct, frozen=True):
         changes: names of those of its training that are wanted, unchecked; None for all that are found.
         versions: files of the user's that are to be looked at together, and nothing else; or one that defines
             `variants`.
+        operation: expressions of x that are to be looked at, the `file_text` being what they need, and
+            nothing else.
+        x: code that makes x for them.
         known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
         check: how much of what the variants do is checked before they are timed.
         most: seconds after which no further round begins, however few there were; None for no limit.
@@ -39,6 +42,8 @@ class Task(msgspec.Struct, frozen=True):
     seconds: float
     file_text: str | None = None
     versions: tuple[FileText, ...] = ()
+    operation: tuple[str, ...] = ()
+    x: str = ""
     known: dict[str, float] = {}
     check: Check = "answers"
     most: float | None = None
@@ -139,6 +144,6 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 Message = Union[  # noqa: UP007 -- msgspec on 3.10
-    Ready, FileFacts, VersionsFacts, FileRejected, Calibrated, Turned, Finish, Visit, Execution, Memory,
-    Timeline, Kernels, Figure, Observation, Agreement, Failure,
+    Ready, FileFacts, OperationFacts, VersionsFacts, FileRejected, Calibrated, Turned, Finish, Visit,
+    Execution, Memory, Timeline, Kernels, Figure, Observation, Agreement, Failure,
 ]  # fmt: skip

@@ -50,6 +50,7 @@ class Order:
         calls: by comparison id seconds of a call, where that is known beforehand.
         records: that follow the header, known before anything is measured.
         files: where the plan is made of several, by name where each stands; `file` is the first of them.
+        again: the words that begin a command which goes on with the run; empty for those of `file`.
     """
 
     request: Request
@@ -60,6 +61,7 @@ class Order:
     calls: Mapping[str, float] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
@@ -87,7 +89,7 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
             results.add(record)
         return results, writer
 
-    measured = Measured(plan, request, options, order.file, order.calls, order.files)
+    measured = Measured(plan, request, options, order.file, order.calls, order.files, order.again)
     return Passes(measured, steering, begin, None).go()
 
 
@@ -98,11 +100,13 @@ def resume(
     file: Path | None = None,
     calls: Mapping[str, float] = MappingProxyType({}),
     files: Mapping[str, Path] = MappingProxyType({}),
+    again: tuple[str, ...] = (),
 ) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
 
     What was measured of a `file` of the user's needs the `plan` that is made of it now, and by comparison id
-    the seconds of its `calls`; of several, by name where the `files` stand.
+    the seconds of its `calls`; so does what was measured of an expression. Of several files `files` says by
+    name where each stands. `again` is as in `Order`.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
@@ -114,10 +118,14 @@ def resume(
         )
     if old.compressed:
         raise RequestError(f"{old.path}: cannot go on: it is compressed; decompress it with gunzip first")
-    if file is None and user_model.NAME in old.header.request.workloads:
+    if plan is None and user_model.NAME in old.header.request.workloads:
+        words = shlex.split(old.header.command)[:2]
+        what, command = (
+            ("an expression", "op EXPRESSION") if words[1:] == ["op"] else ("a model", "model FILE.py")
+        )
         raise RequestError(
-            f"{old.path}: cannot go on: it measures a model of yours, and code is never run from a results "
-            "file; expected its own: gradbench model FILE.py --resume --output " + shlex.quote(str(output))
+            f"{old.path}: cannot go on: it measures {what} of yours, and code is never run from a results "
+            f"file; expected its own: gradbench {command} --resume --output " + shlex.quote(str(output))
         )
     # Code is run from our own tables or the user's file, never from results; and passes of one run time the
     # same code.
@@ -125,6 +133,8 @@ def resume(
     if plan != old.header.plan:
         named = ", ".join(map(str, files.values())) or str(file)
         what = f"the text of {named}, or what it defines" if file else "methods or workloads"
+        if again:
+            what = "the expression, what it is computed on, or what it needs"
         raise RequestError(
             f"{old.path}: cannot go on: {what}, are not those that it was measured with, by gradbench "
             f"{old.header.gradbench}; start a new run"
@@ -142,5 +152,5 @@ def resume(
         except OSError as error:
             raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
 
-    measured = Measured(plan, old.header.request, old.header.options, file, calls, files)
+    measured = Measured(plan, old.header.request, old.header.options, file, calls, files, again)
     return Passes(measured, steering, begin, old).go()

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,8 +39,6 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 _CUT = "None of the inputs have requires_grad=True"
 # By which torch takes its fused forward of a transformer, which has a switch.
 _FUSED = {"aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"}
-# Operators that a sentence names.
-_NAMED = 3
 
 
 class Mistake(Exception):
@@ -168,7 +166,7 @@ class Subject:
         # The values it writes may be those that were there; the variants are refused for the writing.
         if x._version != version or not torch.equal(before, x.detach()):
             instead = (
-                "define call(model, x) that passes x.clone()" if self._model is not None else "x.clone()"
+                "define call(model, x) that passes x.clone()" if self._model is not None else "use x.clone()"
             )
             raise Mistake(
                 f"{self.named} writes to x, which all methods share: expected x as it was; {instead}"
@@ -187,25 +185,25 @@ class Subject:
         assert recorded.y is not None
         first, seconds = recorded.y, recorded.seconds
         self._expect_dtype(first)
+        outcomes = {BASELINE: self.under(BASELINE)}
+        frozen = outcomes[BASELINE]
+        if frozen.y is not None:
+            # The first call of a process takes longer than those that follow.
+            seconds = min(seconds, frozen.seconds)
         self._long = seconds > LONG
         if not self._long:
             begun = time.perf_counter()
             self._expect_same(first, self.forward(model, x))
             seconds = time.perf_counter() - begun
-        outcomes = {BASELINE: self.under(BASELINE)}
-        unfrozen = outcomes[BASELINE]
-        if self._long and unfrozen.y is not None:
-            # The first call of a process takes longer than those that follow.
-            seconds = min(seconds, unfrozen.seconds)
         strange = (
             (not first.requires_grad and not self.forward_only)
-            or unfrozen.raised is not None
-            or (unfrozen.y is not None and unfrozen.y.requires_grad)
+            or frozen.raised is not None
+            or (frozen.y is not None and frozen.y.requires_grad)
         )
         if strange or not self._long:
             outcomes |= {name: self.under(name) for name in CONTEXTS}
         inside = (strange or any(each.raised for each in outcomes.values())) and self._differentiates()
-        self._refuse(first, unfrozen, inside, any(cut))
+        self._refuse(first, frozen, inside, any(cut))
         seen = Evaluated(first.dtype, seconds, first.requires_grad)
         if any(cut) and first.requires_grad:
             seen.faults.append(
@@ -386,10 +384,8 @@ class Subject:
         if not same:
             sentence = f"not recorded, {self.named} gives another result than recorded: "
             sentence += how_different(first, other, "recorded", "not recorded")
-            if differs.unrecorded_only:
-                sentence += f"; not recorded, torch runs {_listed(differs.unrecorded_only)}"
-                if differs.recorded_only:
-                    sentence += f" in place of {_listed(differs.recorded_only)}"
+            if differs.operators:
+                sentence += f"; {differs.operators}"
             if _FUSED & set(differs.unrecorded_only) and hasattr(torch.backends, "mha"):
                 sentence += "; torch.backends.mha.set_fastpath_enabled(False) switches that off"
             seen.faults.insert(0, Fault("values differ", sentence))
@@ -562,11 +558,6 @@ def how_different(one: torch.Tensor, other: torch.Tensor, name: str, other_name:
     return clause
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} others"
-
-
 def _how_to_get_a_tensor(y: Any) -> str:
     """How a tensor may be had of a result that is none."""
     if hasattr(y, "logits"):
@@ -593,5 +584,7 @@ def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
         where = f"{what} ({line})" if what and line else what or line or "it"
         says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # Errors name files in full; here they are the user's own.
-        says = " ".join(says.replace(f"{Path(file).parent}/", "")[:500].split())
+        if Path(file).is_absolute():
+            says = says.replace(f"{Path(file).parent}/", "")
+        says = " ".join(says[:500].split())
         raise Raised(where, says, lines[-1] if lines else None) from None

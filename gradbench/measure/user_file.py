@@ -51,7 +51,7 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> Fil
     begun = time.perf_counter()
     names = run_of_user(lambda: _seeded(text, file, seed), "", file)
     load = time.perf_counter() - begun
-    _modes(threads)
+    expect_modes(threads)
     model, x = names.get("model"), names.get("x")
     if model is None:
         raise Mistake(f"defines no `model`: {_WANTED}, at the top level of the file")
@@ -199,7 +199,7 @@ def _nothing_tracked(model: torch.nn.Module, x: torch.Tensor) -> str:
     return f"{what}, nor does x, so every method would do nothing: {', or '.join(advice)}"
 
 
-def _modes(threads: int) -> None:
+def expect_modes(threads: int) -> None:
     """Raise Mistake where the file has left a mode of torch changed, which all variants would run in."""
     if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
         raise Mistake(

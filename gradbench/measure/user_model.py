@@ -34,7 +34,7 @@ class UserModel:
     """A file of the user's, and what is to be measured of it.
 
     Attributes:
-        file: where it stands.
+        file: where it stands; None where it is no file, but an expression.
         plan, request: of its run.
         longest: seconds that the longest visit may take, with everything executed as often as short calls
             are; rough.
@@ -42,7 +42,7 @@ class UserModel:
         records: of the file, that its results keep.
     """
 
-    file: Path
+    file: Path | None
     plan: Plan
     request: Request
     longest: float
@@ -80,8 +80,8 @@ def _call(comparison: Comparison, facts: FileFacts) -> float:
     return facts.forward if comparison.part == "evaluation" else facts.step
 
 
-def read(file: Path) -> str:
-    """The text of a file of Python. Raises RequestError where it is none."""
+def read(file: Path, wanted: str = "that defines `model` and `x`") -> str:
+    """The text of a file of Python, `wanted` for what it says. Raises RequestError where it is none."""
     try:
         str(file.absolute()).encode()
     except UnicodeEncodeError:
@@ -91,7 +91,7 @@ def read(file: Path) -> str:
         ) from None
     if not file.is_file():
         what = "it is a folder" if file.is_dir() else "there is none"
-        raise RequestError(f"{file}: expected a Python file that defines `model` and `x`; {what}")
+        raise RequestError(f"{file}: expected a Python file {wanted}; {what}")
     try:
         with tokenize.open(file) as opened:
             text = opened.read()

@@ -298,12 +298,16 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
     if comparison.workload == PRICE:
         file = ""
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
-    return {name: value for name, value in names.items() if name in READ_OF_FILE or not file}
+    everything = comparison.whole or not file
+    return {name: value for name, value in names.items() if name in READ_OF_FILE or everything}
 
 
-def execute(code: str, label: str, file: str = "") -> dict[str, Any]:
-    """The names that code makes, `__file__` being the user's file that it comes from, where there is one."""
-    names: dict[str, Any] = {"torch": torch, **({"__file__": file} if file else {})}
+def execute(code: str, label: str, file: str = "", given: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The names that code makes, `__file__` being the user's file that it comes from, where there is one.
+
+    Those that are `given` are there before it.
+    """
+    names: dict[str, Any] = {"torch": torch, **({"__file__": file} if file else {}), **(given or {})}
     # What this module imports from __future__ is not for others.
     exec(compile(code, label, "exec", dont_inherit=True), names)
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
@@ -314,6 +318,13 @@ def execute_on(names: dict[str, Any], code: str, label: str) -> dict[str, Any]:
     left: dict[str, Any] = {"torch": torch, **names}
     exec(compile(code, label, "exec", dont_inherit=True), left)
     return left
+
+
+def work_of(expression: str, names: dict[str, Any]) -> Callable[[torch.Tensor], Any]:
+    """An expression of x as a function of x, with what else it names."""
+    code = compile(expression, "<expression>", "eval")
+    # In one namespace, which its own functions see as well.
+    return lambda x: eval(code, {"torch": torch, **names, "x": x})
 
 
 def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, Any]) -> torch.Tensor | None:

@@ -168,10 +168,16 @@ class Worker:
         return clock.Accelerator(found[0]) if found else None
 
     def _inspect_file(self, text: str, task: Task) -> None:
+        settings = self._settings
+        if task.operation:
+            from gradbench.measure.operation import inspect_operation
+
+            self.say(inspect_operation(task.operation, task.x, text, settings.file, settings.seed))
+            return
         from gradbench.measure.examine import Asked
         from gradbench.measure.user_file import inspect_user_file
 
-        settings, asked = self._settings, Asked(task.fit, task.changes)
+        asked = Asked(task.fit, task.changes)
         self.say(inspect_user_file(text, settings.file, settings.seed, settings.threads, asked))
 
     def _inspect_versions(self, files: Sequence[FileText]) -> None:

@@ -126,6 +126,7 @@ class Comparison(msgspec.Struct, frozen=True):
         files: of the user's, each with names of its own, which variants read in the place of `prepare`'s.
         alike: all variants must have the same result; where they need not, an Agreement tells how far apart
             they are.
+        whole: its variants may read all that a file of the user's defines.
     """
 
     id: str
@@ -152,6 +153,7 @@ class Comparison(msgspec.Struct, frozen=True):
     purpose: str = ""
     files: tuple[FileText, ...] = ()
     alike: bool = True
+    whole: bool = False
 
     @property
     def baseline(self) -> Variant:

@@ -39,6 +39,16 @@ class Under(msgspec.Struct, frozen=True):
     inference: bool | None = None
 
 
+# Operators that a sentence names.
+_NAMED = 3
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    rest = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return shown if rest <= 0 else f"{shown} and {rest} other{'' if rest == 1 else 's'}"
+
+
 class Differs(msgspec.Struct, frozen=True):
     """How a recorded forward differs from one that is not recorded.
 
@@ -56,6 +66,16 @@ class Differs(msgspec.Struct, frozen=True):
     apart: bool
     recorded_only: tuple[str, ...] = ()
     unrecorded_only: tuple[str, ...] = ()
+
+    @property
+    def operators(self) -> str:
+        """Which operators take the place of which, as a clause that names a few; empty where none do."""
+        one, other = _listed(self.recorded_only), _listed(self.unrecorded_only)
+        if not one and not other:
+            return ""
+        return f"not recorded, torch runs {other or 'fewer operators'}" + (
+            f" in place of {one}" if one else ""
+        )
 
 
 class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
@@ -107,3 +127,20 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
     training: dict[str, Under] = {}
     differs: Differs | None = None
     training_apart: bool = False
+
+
+class OperationFacts(msgspec.Struct, frozen=True, tag="operation_facts"):
+    """What expressions of x do, as far as a plan needs to know.
+
+    Attributes:
+        each: of the expressions, one or two; `step` is seconds of a forward and a backward.
+        backward: by expression, whether it has one.
+        results, gradients: of two expressions how these differ, as a clause; empty where there are not two.
+        apart: of two expressions the results, or the gradients of x, differ by more than rounding.
+    """
+
+    each: tuple[FileFacts, ...]
+    backward: tuple[bool, ...]
+    results: str = ""
+    gradients: str = ""
+    apart: bool = False

@@ -69,7 +69,7 @@ def evaluation(
         name=NAME,
         part=EVALUATION,
         title=f"{file}: evaluation",
-        shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.",
+        shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.{_operators(seen)}",
         leaf=f"{_leaf(seen)}.eval()",
         own_buffer="x = x.clone()",
         # Where freezing does not end recording there is nothing unrecorded to compare with.
@@ -82,6 +82,12 @@ def evaluation(
         normwise=True,
         roundings=roundings,
     )
+
+
+def _operators(seen: FileFacts | None) -> str:
+    """What explains times that differ by more than a control costs: torch takes another path."""
+    clause = "" if seen is None or seen.differs is None else seen.differs.operators
+    return f" {clause[0].upper()}{clause[1:]}." if clause else ""
 
 
 def price() -> Workload:

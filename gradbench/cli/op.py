@@ -1,0 +1,179 @@
+"""The command that measures an expression of the user's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradbench.cli.folders import new_folder
+from gradbench.cli.messages import say
+from gradbench.cli.options import dtype_option, takes
+from gradbench.cli.running import (
+    MODEL_BUDGET,
+    SHARED,
+    Measuring,
+    command_line,
+    finish,
+    preset_option,
+    resumed,
+    run,
+    steering_of,
+    warn_of_few_visits,
+)
+from gradbench.errors import RequestError
+from gradbench.measure.goal import Goal
+
+if TYPE_CHECKING:
+    from gradbench.measure.user_model import UserModel
+    from gradbench.record.plan import Request
+    from gradbench.record.user_file import OperationFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationOptions(Measuring):
+    """What `op` takes."""
+
+    expression: str
+    against: str | None
+    shape: str
+    dtype: str
+    device: str
+    setup: str
+    setup_file: Path | None
+
+    def goal(self, preset: str) -> Goal:
+        """As of a run; a quick one may take a minute, since to look at the expression is in it."""
+        goal = super().goal(preset)
+        quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
+        return replace(goal, budget=MODEL_BUDGET) if quick else goal
+
+
+@click.command(params=[each for each in run.params if each.name in SHARED])
+@preset_option("quick")
+@dtype_option()
+@click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda or cuda:1.")
+@click.option("--shape", default="1000", show_default=True, metavar="N,M", help="Lengths of x, as 32,1000.")
+@click.option("--setup", default="", metavar="CODE", help="Code that runs before, such as: w = torch.rand(9)")
+@click.option(
+    "--setup-file", type=click.Path(path_type=Path), metavar="FILE.py",
+    help="A file of such code; what it defines can be used.",
+)  # fmt: skip
+@click.option("--against", metavar="EXPRESSION", help="Hold this expression against the first, in turns.")
+@click.argument("expression")
+@takes(OperationOptions)
+def op(asked: OperationOptions) -> None:
+    """Measure an expression of x under each method, or against another.
+
+    EXPRESSION is Python, such as "torch.softmax(x, -1)". `x` is tracked, and has random numbers from [0, 1);
+    the setup may make another x. Measured are its forward under every method, and its backward. With
+    --against two expressions take turns instead: recorded, unrecorded, and forward with backward; what
+    their results differ by is shown. A custom autograd Function goes into the setup. The code is kept in
+    the results.
+    """
+    from gradbench.cli.listing import check_extensions
+    from gradbench.measure import run as runs
+    from gradbench.measure.progress import make_progress
+    from gradbench.record.plan import Request
+    from gradbench.record.results import new_folder as expect_new_folder
+
+    check_extensions()
+    began = time.monotonic()
+    again = ("gradbench", *_again(asked))
+    if asked.resume:
+        folder, header = resumed(asked)
+        goal = asked.goal(header.options.preset)
+        operation, _ = _look(asked, header.request, header.options.threads)
+        with make_progress(asked.quiet) as progress:
+            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
+            results = runs.resume(
+                folder, steering, operation.plan, asked.setup_file, operation.calls, again=again[1:]
+            )
+    else:
+        goal = asked.goal(asked.preset)
+        if asked.output is not None:
+            expect_new_folder(asked.output)
+        wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
+        operation, seen = _look(asked, wanted, asked.threads)
+        _tell(asked, seen)
+        warn_of_few_visits(operation, goal)
+        # Where a file stands is nobody's business.
+        command = command_line([_without_folder(asked, each) for each in sys.argv[1:]])
+        with make_progress(asked.quiet) as progress, new_folder(asked.output, "op-") as folder:
+            order = runs.Order(
+                operation.request,
+                asked.recorded(asked.timeout),
+                command,
+                operation.plan,
+                asked.setup_file,
+                operation.calls,
+                operation.records,
+                again=again[1:],
+            )
+            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
+            results = runs.start(folder, order, steering)
+    finish(results.path, asked)
+
+
+def _look(asked: OperationOptions, request: Request, threads: int) -> tuple[UserModel, OperationFacts]:
+    """What the expressions do, planned as requested. Raises RequestError."""
+    from gradbench.define.dtypes import DTYPES
+    from gradbench.define.operation import parse_expression, parse_shape, x_of
+    from gradbench.extension import choose
+    from gradbench.measure.progress import doing
+    from gradbench.measure.user_model import read
+    from gradbench.measure.user_operation import plan_user_operation
+    from gradbench.record.devices import KINDS, kind_of
+
+    choose("--dtype", (asked.dtype,), DTYPES, str)
+    if "," in asked.device or kind_of(asked.device) not in KINDS:
+        raise RequestError(
+            f"--device {asked.device}: expected one of {', '.join(KINDS)}, or one such as cuda:1"
+        )
+    given = [("EXPRESSION", asked.expression)] + ([("--against", asked.against)] if asked.against else [])
+    expressions = tuple(parse_expression(option, text) for option, text in given)
+    text = "" if asked.setup_file is None else read(asked.setup_file, "that defines what the expression uses")
+    if asked.setup:
+        try:
+            compile(asked.setup, "<setup>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            raise RequestError(f"--setup: expected Python; got {asked.setup!r}: {error}") from None
+        text = f"{text}\n{asked.setup}" if text else asked.setup
+    x = x_of(parse_shape(asked.shape), asked.dtype, asked.device)
+    with doing("running the expression to see what it does", asked.quiet):
+        return plan_user_operation(expressions, x, text, asked.setup_file, request, threads)
+
+
+def _tell(asked: OperationOptions, seen: OperationFacts) -> None:
+    """Say what of the request is not measured, and how the results of two expressions differ."""
+    expressions = [asked.expression, *([asked.against] if asked.against else [])]
+    for expression, backward in zip(expressions, seen.backward, strict=True):
+        if not backward:
+            say("note", f"the result of {expression} does not require gradients: no backward is measured")
+    if seen.results:
+        gradients = f"; gradients of x: {seen.gradients}" if seen.gradients else ""
+        say("note", f"results of the two: {seen.results}{gradients}")
+
+
+def _again(asked: OperationOptions) -> list[str]:
+    """The words of a command that measures the same."""
+    words = ["op", asked.expression]
+    for option, value in (
+        ("--shape", asked.shape),
+        ("--dtype", asked.dtype),
+        ("--device", asked.device),
+        ("--setup", asked.setup),
+        ("--setup-file", asked.setup_file),
+        ("--against", asked.against),
+    ):
+        if value:
+            words += [option, str(value)]
+    return words
+
+
+def _without_folder(asked: OperationOptions, word: str) -> str:
+    return asked.setup_file.name if asked.setup_file is not None and word == str(asked.setup_file) else word

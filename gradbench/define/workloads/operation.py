@@ -1,0 +1,197 @@
+"""What is measured of an expression of x: under every method, its backward, and another in its place.
+
+These rows are made for one expression, and stand in no table.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+from gradbench.define.methods import BASELINE
+from gradbench.define.workloads.user_model import EVALUATION
+from gradbench.define.workloads.workload import LEAF, Alternative, Workload
+from gradbench.record.plan import USER_MODEL
+from gradbench.record.user_file import FileFacts, OperationFacts
+
+# What the code that is timed calls its own; no setup may.
+TAKEN = ("y", "given", "gradient", "guard", "work")
+# Parts that hold two expressions against each other.
+RECORDED, UNRECORDED, BOTH = "recorded", "unrecorded", "both"
+
+_DOCS = "https://docs.pytorch.org/docs/stable/"
+_LEAF = LEAF.replace("base", "x")
+_OWN_BUFFER = "x = x.clone()"
+# Of ones, as y.sum().backward() has it, without the sum.
+_GIVEN = "given = torch.ones_like({})"
+
+
+def template(expression: str) -> str:
+    """The expression with `{x}` in the place of x.
+
+    >>> template("x * 2 + (lambda x: x)(3)")
+    '{x} * 2 + (lambda x: x)(3)'
+    """
+    return ast.unparse(_Marked().visit(ast.parse(expression.strip(), mode="eval")))
+
+
+class _Marked(ast.NodeTransformer):
+    """Puts `{x}` in the place of x, where that is no name of a function's own."""
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name("{x}", node.ctx) if node.id == "x" else node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        arguments = node.args
+        names = [
+            *arguments.posonlyargs,
+            *arguments.args,
+            *arguments.kwonlyargs,
+            arguments.vararg,
+            arguments.kwarg,
+        ]
+        if any(each is not None and each.arg == "x" for each in names):
+            return node
+        return self.generic_visit(node)
+
+
+def alone(
+    title: str, about: str, expression: str, seen: FileFacts, roundings: float, backward: bool
+) -> list[Workload]:
+    """The rows of one expression: its forward under every method, and its backward where it has one.
+
+    Args:
+        title: how the expression is called.
+        about: the expression and x, in a few words.
+        seen: what it does under methods.
+        roundings: as in `Workload`.
+    """
+    under = seen.under
+    recorded = BASELINE in under and (under[BASELINE].raises or under[BASELINE].requires_grad)
+    nothing = (
+        "" if backward else " Its result does not require gradients, so there is no backward to measure."
+    )
+    forward = Workload(
+        name=USER_MODEL,
+        part=EVALUATION,
+        title=f"{title}: forward",
+        shows=f"What a forward costs under each method: {about}.{nothing}",
+        leaf=_LEAF,
+        own_buffer=_OWN_BUFFER,
+        baseline="tracked" if recorded else BASELINE,
+        work=template(expression),
+        observed=under,
+        dtype=None if seen.result == seen.dtype else seen.result,
+        apart=seen.differs is not None and seen.differs.apart,
+        normwise=True,
+        roundings=roundings,
+    )
+    if not backward:
+        return [forward]
+    return [
+        forward,
+        replace(
+            forward,
+            part="backward",
+            title=f"{title}: backward",
+            shows="What a backward costs, from a gradient of ones, and what it costs to keep the graph.",
+            work=None,
+            observed={},
+            dtype=None,
+            apart=False,
+            baseline="backward",
+            setup=_GIVEN.format(expression),
+            setup_per_call=f"x.grad = None\ny = {expression}",
+            alternatives=(
+                Alternative(
+                    name="backward",
+                    label="backward()",
+                    effect="The graph is released on the way.",
+                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
+                    code="y.backward(given)",
+                    holds="x.grad is not None",
+                ),
+                Alternative(
+                    name="retain_graph",
+                    label="backward(retain_graph=True)",
+                    effect="The graph is kept for a second backward, and with it what was saved.",
+                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
+                    code="y.backward(given, retain_graph=True)",
+                    holds="x.grad is not None",
+                ),
+                Alternative(
+                    name="input_gradient",
+                    label="torch.autograd.grad(y, x)",
+                    effect="The gradient is returned, and x.grad is left alone.",
+                    source=f"{_DOCS}generated/torch.autograd.grad.html",
+                    code="(gradient,) = torch.autograd.grad(y, x, given)",
+                    holds="gradient.shape == x.shape",
+                ),
+            ),
+        ),
+    ]
+
+
+def against(
+    title: str, about: str, expressions: tuple[str, str], seen: OperationFacts, roundings: float
+) -> list[Workload]:
+    """The rows of two expressions in turns: recorded, unrecorded, and forward with backward.
+
+    Of those that have no backward only the second. Arguments as in `alone`.
+    """
+    relation = (
+        f"Their results are {seen.results}"
+        if seen.results.startswith("equal")
+        else f"Of their results, {seen.results}"
+    )
+    if seen.gradients:
+        equal = seen.gradients.startswith("equal")
+        relation += (
+            f"; the gradients of x are {seen.gradients}"
+            if equal
+            else f"; of the gradients of x, {seen.gradients}"
+        )
+
+    def row(part: str, what: str, code: str, holds: str, setup: str = "") -> Workload:
+        return Workload(
+            name=USER_MODEL,
+            part=part,
+            title=f"{title}: {what}",
+            shows=f"What each takes, {about}. {relation}.",
+            leaf=_LEAF,
+            own_buffer=_OWN_BUFFER,
+            baseline="first",
+            normwise=True,
+            roundings=roundings,
+            alternatives=tuple(
+                Alternative(
+                    name=name,
+                    label=expression,
+                    effect="",
+                    setup=setup.format(expression),
+                    code=code.format(expression),
+                    holds=holds,
+                    # Whatever is no alternative to the other is measured all the same.
+                    group=name if seen.apart else "",
+                )
+                for name, expression in zip(("first", "against"), expressions, strict=True)
+            ),
+        )
+
+    unrecorded = row(
+        UNRECORDED, "not recorded, under no_grad()", "with torch.no_grad():\n    y = {}", "y.grad_fn is None"
+    )
+    if not all(seen.backward):
+        return [unrecorded]
+    return [
+        row(RECORDED, "recorded, for a backward", "y = {}", "y.requires_grad"),
+        row(BOTH, "forward and backward", "y = {}\ny.backward(given)\nx.grad = None", "", _GIVEN),
+        unrecorded,
+    ]
+
+
+def alternative_names() -> list[str]:
+    """What an expression may be measured in beside the methods."""
+    seen = FileFacts((1,), "float32", "cpu", "float32", "float32", 0, 0, False, True, True, 0.0, 0.0, 0.0)
+    rows = alone("", "", "x", seen, 1.0, backward=True)
+    return [each.name for row in rows for each in row.alternatives]
