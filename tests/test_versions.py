@@ -431,6 +431,11 @@ def test_leaves_are_what_a_backward_gives_gradients_to():
     assert len(found) == 2
     assert {id(each) for each in found} == {id(a), id(b)}
     assert leaves_of(c.sum()) == []
+    # So many ways lead to one leaf that to walk each of them would never end.
+    y = a
+    for _ in range(100):
+        y = y + y
+    assert [id(each) for each in leaves_of(y)] == [id(a)]
 
 
 def made(ratio=1.0, passes=10, **changes):
