@@ -143,6 +143,35 @@ def test_training_is_left_out_where_one_file_has_no_loss_and_the_reason_is_kept(
     assert "b.py" in plan_of({}, {"records": False}).skipped["versions.recorded"]
 
 
+def test_what_cannot_be_evaluated_unrecorded_is_left_out_with_the_reason(tmp_path):
+    plan = plan_of({}, {"unevaluated": "under torch.no_grad() it raises"})
+    assert list(parts(plan)) == ["recorded", "step"]
+    assert plan.skipped == {"versions.evaluation": "b.py: under torch.no_grad() it raises"}
+    with pytest.raises(RequestError, match=r"nothing to hold against each other: versions.evaluation: b.py"):
+        plan_of({}, {"unevaluated": "it raises", "records": False})
+
+
+FORCES = """\
+import torch
+
+x = torch.rand(4, 8, requires_grad=True)
+def by_grad(x):
+    (force,) = torch.autograd.grad(x.square().sum(), x, create_graph=True)
+    return force
+def by_hand(x):
+    return 2 * x
+variants = {"by grad": by_grad, "by hand": by_hand}
+"""
+
+
+def test_a_function_that_differentiates_inside_is_measured_where_it_works(tmp_path):
+    facts = looked_at(tmp_path, FORCES)
+    assert "(line 5) raises RuntimeError" in facts.versions[0].unevaluated
+    assert facts.versions[1].unevaluated == ""
+    plan = plan_versions((FileText("own.py", FORCES),), facts, REQUEST)
+    assert list(parts(plan)) == ["recorded"]
+
+
 def test_what_is_random_is_held_to_be_finite_and_the_rest_to_its_value():
     assert parts(plan_of())["step"].baseline.result == "value"
     assert parts(plan_of({}, {"repeats": False}))["step"].baseline.result == "value.isfinite()"
