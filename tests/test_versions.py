@@ -25,6 +25,7 @@ from gradbench.measure.worker import Worker
 from gradbench.models import leaves_of
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.results import Options, read_results
+from gradbench.record.user_file import FileFacts
 from gradbench.record.versions import Agreement, FileText, VersionFacts, VersionsFacts
 from gradbench.record.visits import Failure
 from gradbench.report.export.tidy_csv import to_csv
@@ -431,6 +432,24 @@ def test_a_mistake_in_one_of_several_files_names_it(two):
     found = inspect_versions(files, settings_of(two))
     assert isinstance(found, FileRejected)
     assert (found.file, found.message.partition(":")[0]) == ("new/net.py", "`model` is an int")
+
+
+def test_files_on_several_devices_are_refused(two, monkeypatch):
+    """There is one device here: what a look says of it is given."""
+
+    def seen(text, place, seed, threads, *asked):
+        device = "cuda:0" if "/new/" in place else "cpu"
+        return FileFacts(
+            (4, 8), "float32", device, "float32", "float32", 72, 72, False, True, True, 0.1, 1e-4, 3e-4
+        )
+
+    monkeypatch.setattr("gradbench.measure.version_files.inspect_user_file", seen)
+    found = inspect_versions(tuple(FileText(name, FILE) for name in two), settings_of(two))
+    assert isinstance(found, FileRejected)
+    assert found.file == "new/net.py"
+    assert found.message == (
+        "`x` is on cuda:0, and that of old/net.py on cpu: expected one device for all files"
+    )
 
 
 @pytest.mark.parametrize(
