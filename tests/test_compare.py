@@ -492,6 +492,10 @@ def test_a_comparison_that_is_gone_though_it_was_asked_for_is_worse():
     assert {each.comparison.size for each in found.worse} == {"medium"}
     small = results(OLD, request=Request(workloads=("elementwise",), sizes=("small",)), seed=1)
     assert not compare(old, small, 0.05).worse
+    quick = altered(new, request=Request(workloads=("elementwise",), preset="quick"))
+    assert not compare(old, quick, 0.05).worse
+    again = altered(new, request=Request(workloads=("elementwise",)))
+    assert {each.comparison.size for each in compare(old, again, 0.05).worse} == {"medium"}
 
 
 def test_other_code_is_told_to_programs_and_in_a_comment():

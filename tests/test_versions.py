@@ -525,6 +525,7 @@ def test_bytes_are_told_to_the_byte():
         (0.0, None, True, "their results are equal to the bit"),
         (1e-6, None, True, "their results agree but for rounding, 0.00010 % of the norm"),
         (0.5, None, True, "their results differ, by 50 % of the norm"),
+        (4.295, None, True, "their results differ, by 4.3 times the norm"),
         (0.5, None, False, "by 50 % of the norm, and their x have other values"),
         (None, ((4, 2), (4, 3)), True, "their results differ in shape, 4 × 2 against 4 × 3"),
         (None, None, True, "how far their results differ is not known"),
