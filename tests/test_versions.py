@@ -473,6 +473,15 @@ def test_a_mistake_that_needs_no_process_is_told_before_one_is_started(
     assert workers.started == []
 
 
+@pytest.mark.slow
+def test_a_file_that_kills_its_process_is_named(tmp_path):
+    written(tmp_path, a="import torch\nmodel, x = torch.nn.Linear(2, 2), torch.ones(1, 2)\n")
+    written(tmp_path, b="import os\nos.kill(os.getpid(), 9)\n")
+    with pytest.raises(RequestError, match=r"/b\.py: cannot be measured: the process ended") as refused:
+        plan_user_versions([tmp_path / "a.py", tmp_path / "b.py"], (), 0, "quick", 1)
+    assert "a.py" not in str(refused.value)
+
+
 def test_leaves_are_what_a_backward_gives_gradients_to():
     a, b, c = (torch.ones(2, requires_grad=needs) for needs in (True, True, False))
     found = leaves_of((a * b + a * c).sum())
