@@ -351,8 +351,9 @@ def test_a_file_that_changed_is_compared_by_seconds_and_by_bytes():
     assert change(found, "no_grad").memory is None
     said = " ".join(sentences(found))
     assert f"Seconds per call, new against old: {len(found.changes)} slower, 0 faster; memory is more" in said
-    assert "Worse: model.evaluation/8/float32/cpu " in said
-    assert "requires_grad_false takes 1.3" in said
+    assert "Slower: model.evaluation/8/float32/cpu " in said
+    assert "requires_grad_false, 1.3" in said
+    assert "Larger: model.evaluation/8/float32/cpu tracked, peak 400 B to 464 B." in said
     assert "`gradbench model OLD.py NEW.py` measures both files in turns" in said
     assert any("1.00 ms" in row and "1.30 ms" in row for row in rows(found, False))
 
@@ -426,7 +427,7 @@ def test_a_part_that_is_gone_is_worse_and_said():
     found = compare(old, new, 0.05)
     gone = [each for each in found.worse if each.outcome == "gone"]
     assert {each.comparison.part for each in gone} == {"forward", "backward", "step"}
-    assert any("was measured before and is not any more" in said for said in sentences(found))
+    assert any(said.startswith("Not measured any more: model.step") for said in sentences(found))
     assert not compare(new, old, 0.05).worse
 
 
@@ -455,17 +456,20 @@ def test_what_was_measured_before_and_is_not_any_more_is_worse(text):
     new.memory.clear()
     found = compare(old, new, 0.05)
     assert [each.variant.name for each in found.worse] == ["tracked"]
-    assert any("has no bytes any more" in said for said in sentences(found))
+    assert any(said.startswith("Bytes not known any more: model.evaluation") for said in sentences(found))
     assert not compare(new, old, 0.05).worse
     old, new = both()
     for visit in new.visits:
         del visit.variants["tracked"]
     found = compare(old, new, 0.05)
     assert [(each.variant.name, each.outcome) for each in found.worse] == [("tracked", "not timed")]
-    assert any("was timed before" in said for said in sentences(found))
+    assert any(
+        "Not timed any more: model.evaluation/8/float32/cpu tracked." in said for said in sentences(found)
+    )
     old, new = both()
     found = compare(old, failing(new, "tracked"), 0.05)
     assert [(each.variant.name, each.outcome) for each in found.worse] == [("tracked", "fails")]
+    assert any("Fails: model.evaluation/8/float32/cpu tracked." in said for said in sentences(found))
 
 
 def test_a_variant_that_fails_in_some_passes_is_worse():
@@ -473,7 +477,9 @@ def test_a_variant_that_fails_in_some_passes_is_worse():
     new.add(Failure(1, new.visits[0].comparison, "tracked", "check", "raised", "ValueError: no"))
     found = compare(results(OLD), new, 0.05)
     assert [each.variant.name for each in found.worse] == ["tracked"]
-    assert any("fails in some passes" in said for said in sentences(found))
+    assert any(
+        "Fails in some passes: elementwise/100/float32/cpu tracked." in said for said in sentences(found)
+    )
     assert not compare(new, results(OLD), 0.05).worse
 
 
@@ -486,6 +492,10 @@ def test_a_comparison_that_is_gone_though_it_was_asked_for_is_worse():
     assert {each.comparison.size for each in found.worse} == {"medium"}
     small = results(OLD, request=Request(workloads=("elementwise",), sizes=("small",)), seed=1)
     assert not compare(old, small, 0.05).worse
+    quick = altered(new, request=Request(workloads=("elementwise",), preset="quick"))
+    assert not compare(old, quick, 0.05).worse
+    again = altered(new, request=Request(workloads=("elementwise",)))
+    assert {each.comparison.size for each in compare(old, again, 0.05).worse} == {"medium"}
 
 
 def test_other_code_is_told_to_programs_and_in_a_comment():
@@ -498,7 +508,7 @@ def test_other_code_is_told_to_programs_and_in_a_comment():
     assert tracked["moved"] == {"the empty loop": pytest.approx(1.0)}
     text = as_markdown(found, False)
     assert "| 1.00 ms | 1.30 ms |" in text
-    assert "\n\nWorse: " in text
+    assert "\n\nSlower: " in text
     assert "drift of the machine" in as_text(found, 140, False)
 
 

@@ -25,6 +25,7 @@ from gradbench.measure.worker import Worker
 from gradbench.models import leaves_of
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.results import Options, read_results
+from gradbench.record.user_file import FileFacts
 from gradbench.record.versions import Agreement, FileText, VersionFacts, VersionsFacts
 from gradbench.record.visits import Failure
 from gradbench.report.export.tidy_csv import to_csv
@@ -141,6 +142,35 @@ def test_training_is_left_out_where_one_file_has_no_loss_and_the_reason_is_kept(
     assert plan.skipped == {"versions.step": "b.py defines no loss(y), which a training step of all needs"}
     assert plan_of({"trains": False}, {"trains": False}).skipped == {}
     assert "b.py" in plan_of({}, {"records": False}).skipped["versions.recorded"]
+
+
+def test_what_cannot_be_evaluated_unrecorded_is_left_out_with_the_reason(tmp_path):
+    plan = plan_of({}, {"unevaluated": "under torch.no_grad() it raises"})
+    assert list(parts(plan)) == ["recorded", "step"]
+    assert plan.skipped == {"versions.evaluation": "b.py: under torch.no_grad() it raises"}
+    with pytest.raises(RequestError, match=r"nothing to hold against each other: versions.evaluation: b.py"):
+        plan_of({}, {"unevaluated": "it raises", "records": False})
+
+
+FORCES = """\
+import torch
+
+x = torch.rand(4, 8, requires_grad=True)
+def by_grad(x):
+    (force,) = torch.autograd.grad(x.square().sum(), x, create_graph=True)
+    return force
+def by_hand(x):
+    return 2 * x
+variants = {"by grad": by_grad, "by hand": by_hand}
+"""
+
+
+def test_a_function_that_differentiates_inside_is_measured_where_it_works(tmp_path):
+    facts = looked_at(tmp_path, FORCES)
+    assert "(line 5) raises RuntimeError" in facts.versions[0].unevaluated
+    assert facts.versions[1].unevaluated == ""
+    plan = plan_versions((FileText("own.py", FORCES),), facts, REQUEST)
+    assert list(parts(plan)) == ["recorded"]
 
 
 def test_what_is_random_is_held_to_be_finite_and_the_rest_to_its_value():
@@ -404,6 +434,24 @@ def test_a_mistake_in_one_of_several_files_names_it(two):
     assert (found.file, found.message.partition(":")[0]) == ("new/net.py", "`model` is an int")
 
 
+def test_files_on_several_devices_are_refused(two, monkeypatch):
+    """There is one device here: what a look says of it is given."""
+
+    def seen(text, place, seed, threads, *asked):
+        device = "cuda:0" if "/new/" in place else "cpu"
+        return FileFacts(
+            (4, 8), "float32", device, "float32", "float32", 72, 72, False, True, True, 0.1, 1e-4, 3e-4
+        )
+
+    monkeypatch.setattr("gradbench.measure.version_files.inspect_user_file", seen)
+    found = inspect_versions(tuple(FileText(name, FILE) for name in two), settings_of(two))
+    assert isinstance(found, FileRejected)
+    assert found.file == "new/net.py"
+    assert found.message == (
+        "`x` is on cuda:0, and that of old/net.py on cpu: expected one device for all files"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "methods", "says"),
     [
@@ -425,12 +473,26 @@ def test_a_mistake_that_needs_no_process_is_told_before_one_is_started(
     assert workers.started == []
 
 
+@pytest.mark.slow
+def test_a_file_that_kills_its_process_is_named(tmp_path):
+    written(tmp_path, a="import torch\nmodel, x = torch.nn.Linear(2, 2), torch.ones(1, 2)\n")
+    written(tmp_path, b="import os\nos.kill(os.getpid(), 9)\n")
+    with pytest.raises(RequestError, match=r"/b\.py: cannot be measured: the process ended") as refused:
+        plan_user_versions([tmp_path / "a.py", tmp_path / "b.py"], (), 0, "quick", 1)
+    assert "a.py" not in str(refused.value)
+
+
 def test_leaves_are_what_a_backward_gives_gradients_to():
     a, b, c = (torch.ones(2, requires_grad=needs) for needs in (True, True, False))
     found = leaves_of((a * b + a * c).sum())
     assert len(found) == 2
     assert {id(each) for each in found} == {id(a), id(b)}
     assert leaves_of(c.sum()) == []
+    # So many ways lead to one leaf that to walk each of them would never end.
+    y = a
+    for _ in range(100):
+        y = y + y
+    assert [id(each) for each in leaves_of(y)] == [id(a)]
 
 
 def made(ratio=1.0, passes=10, **changes):
@@ -472,6 +534,7 @@ def test_bytes_are_told_to_the_byte():
         (0.0, None, True, "their results are equal to the bit"),
         (1e-6, None, True, "their results agree but for rounding, 0.00010 % of the norm"),
         (0.5, None, True, "their results differ, by 50 % of the norm"),
+        (4.295, None, True, "their results differ, by 4.3 times the norm"),
         (0.5, None, False, "by 50 % of the norm, and their x have other values"),
         (None, ((4, 2), (4, 3)), True, "their results differ in shape, 4 × 2 against 4 × 3"),
         (None, None, True, "how far their results differ is not known"),

@@ -131,12 +131,15 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     b = {each.comparison.id: each for each in summarise(new).comparisons}
     changes: list[Change] = []
     for id in [*a, *(id for id in b if id not in a)]:
-        changes.extend(_variants(a.get(id), b.get(id), new))
+        changes.extend(
+            _asked(each, old, new) if each.outcome == "gone" else each
+            for each in _variants(a.get(id), b.get(id))
+        )
     if not any(each.outcome not in ("gone", "new") for each in changes):
         users = any(_is_users(each.comparison) for each in changes)
         advice = (
-            "their files have an x of another shape or device, or a result of another dtype; `gradbench "
-            "model OLD.py NEW.py` holds them against each other"
+            "what their files define has other parts, or an x of another shape or device, or a result of "
+            "another dtype; `gradbench model OLD.py NEW.py` holds two files against each other"
             if users
             else "measure both with the same --workload, --size, --dtype and --device"
         )
@@ -155,20 +158,23 @@ def _is_users(comparison: Comparison) -> bool:
     return comparison.workload in (USER_MODEL, VERSIONS)
 
 
-def _asks_for(results: Results, change: Comparison, variant: Variant) -> bool:
-    """Whether a run's request leaves room for a variant; one that deselects it has not lost it."""
-    request = results.header.request
+def _asked(gone: Change, old: Results, new: Results) -> Change:
+    """What is gone, with whether the new run's request leaves room for it: what is deselected is not lost."""
+    change, variant, request = gone.comparison, gone.variant, new.header.request
     if request.methods and variant.role == "method" and variant.name not in request.methods:
-        return False
+        return replace(gone, asked=False)
     if _is_users(change):
         # Workload, size, device and dtype are the file's, and nobody asks for them.
-        return True
-    return (
-        (not request.workloads or change.workload in request.workloads)
+        return gone
+    asked = (
+        # Another preset holds other workloads, sizes and alternatives.
+        request.preset == old.header.request.preset
+        and (not request.workloads or change.workload in request.workloads)
         and (not request.sizes or any(_sized(change, size) for size in request.sizes))
         and change.device in request.devices
         and change.dtype == request.dtype
     )
+    return replace(gone, asked=asked)
 
 
 def _sized(comparison: Comparison, size: str) -> bool:
@@ -198,7 +204,7 @@ def _differing(old: Results, new: Results, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None, run: Results) -> list[Change]:
+def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> list[Change]:
     """The variants of one comparison, as yet without a judgement."""
     held = old or new
     assert held is not None
@@ -212,8 +218,7 @@ def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None, run:
         if one is None:
             found.append(replace(change, outcome="new"))
         elif other is None:
-            asked = _asks_for(run, held.comparison, variant.definition)
-            found.append(replace(change, outcome="gone", asked=asked))
+            found.append(replace(change, outcome="gone"))
         else:
             assert old is not None
             assert new is not None

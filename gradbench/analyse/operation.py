@@ -32,10 +32,10 @@ def _compared(each: ComparisonSummary, what: str) -> Finding | None:
         return None
     sentence = f"{what}, {comparison}"
     if first.memory is not None and second.memory is not None:
-        sizes = [("peak", first.memory.peak, second.memory.peak)]
+        sizes: list[tuple[str, int, int]] = [("peak", first.memory.peak, second.memory.peak)]
         saved = first.memory.saved, second.memory.saved
         if each.comparison.part == "recorded" and saved[0] is not None and saved[1] is not None:
-            sizes.append(("saved for backward", *saved))
+            sizes.append(("saved for backward", saved[0], saved[1]))
         told = [
             f"{name} {format.size(other)} against {format.size(one)}"
             for name, one, other in sizes

@@ -13,15 +13,9 @@ from gradbench.record.visits import Memory
 
 # How each part begins a sentence, and which bytes it is about: what is said of a figure, before and after it.
 _PARTS = {
-    "evaluation": ("Evaluated under torch.no_grad()", (("peak", "it peaks at", ""),)),
-    "recorded": (
-        "Recorded",
-        (("saved", "it saves", " for backward"), ("retained", "holding its result retains", "")),
-    ),
-    "step": (
-        "In a training step without an optimizer",
-        (("peak", "it peaks at", ""), ("retained", "it leaves", " when the step has ended")),
-    ),
+    "evaluation": ("Evaluated under torch.no_grad()", ("peak", "it peaks at", "")),
+    "recorded": ("Recorded", ("saved", "it saves", " for backward")),
+    "step": ("In a training step without an optimizer", ("peak", "it peaks at", "")),
 }
 
 
@@ -50,9 +44,9 @@ def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreemen
     others = [variant for variant in each.methods if variant.role == "method"]
     if baseline is None or not (each.passes or any(variant.memory for variant in each.methods)):
         return None
-    begins, figures = _PARTS[each.comparison.part]
+    begins, figure = _PARTS[each.comparison.part]
     parts = [
-        _against(variant, baseline, figures, each, agreements.get((each.comparison.id, variant.name)))
+        _against(variant, baseline, figure, each, agreements.get((each.comparison.id, variant.name)))
         for variant in others
     ]
     listed = "; ".join(
@@ -66,20 +60,18 @@ def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreemen
 def _against(
     variant: VariantSummary,
     baseline: VariantSummary,
-    figures: tuple[tuple[str, str, str], ...],
+    figure: tuple[str, str, str],
     each: ComparisonSummary,
     agreement: Agreement | None,
 ) -> str:
     """What one version differs by from the baseline: time, bytes, results."""
     said = [f"{variant.label} {_time(variant, baseline, each)}"]
-    if variant.memory is not None and baseline.memory is not None:
-        for name, before, after in figures:
-            one, other = getattr(variant.memory, name), getattr(baseline.memory, name)
-            if one is None or other is None:
-                continue
-            against = "as much as" if one == other else f"against {other:,} of"
-            said.append(f"{before} {one:,} bytes{after}, {against} {baseline.label}")
-    elif variant.memory is None:
+    name, before, after = figure
+    one, other = (getattr(side.memory, name, None) for side in (variant, baseline))
+    if one is not None and other is not None:
+        against = "as much as" if one == other else f"against {other:,} of"
+        said.append(f"{before} {one:,} bytes{after}, {against} {baseline.label}")
+    elif one is None:
         said.append("its bytes are not known")
     if agreement is not None:
         said.append(
@@ -123,7 +115,12 @@ def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
     elif agreement.error <= tolerance:
         said = f"their {what} agree but for rounding, {format.percent(agreement.error)} of the norm"
     else:
-        said = f"their {what} differ, by {format.percent(agreement.error)} of the norm"
+        apart = (
+            f"{format.percent(agreement.error)} of"
+            if agreement.error < 1
+            else f"{format.significant(agreement.error, 2)} times"
+        )
+        said = f"their {what} differ, by {apart} the norm"
     return said if agreement.same_x else f"{said}, and their x have other values"
 
 

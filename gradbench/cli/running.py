@@ -202,7 +202,7 @@ SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 )
 @takes(ModelOptions)
 def model(asked: ModelOptions) -> None:
-    """Measure your own model under each method, or versions of it against each other.
+    """Measure your own model under each method, or its versions.
 
     FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
     `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
@@ -325,14 +325,18 @@ def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
 
 
 def warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
+    from gradbench.record.plan import USER_MODEL
+
     first = next(iter(user_model.calls.values()))
     if goal.budget is not None and first * SCARCE > goal.budget:
         enough = math.ceil(SCARCE * sum(user_model.calls.values()) / 10) * 10
+        # Versions are no methods, to be chosen among.
+        methods = any(each.workload == USER_MODEL for each in user_model.plan.comparisons)
         say(
             "note",
             f"a call of the model takes about {first:.2g} s here, so {goal.budget:g} s hold few of them: "
             f"some variants may be left out, and intervals are wide; --budget {enough} would do, or a "
-            "smaller x, or fewer methods by --method",
+            "smaller x" + (", or fewer methods by --method" if methods else ""),
         )
 
 

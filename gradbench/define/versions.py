@@ -12,6 +12,7 @@ from gradbench.define.planner import compose
 from gradbench.define.user_model import ALLOWED, seeded
 from gradbench.define.workloads import versions as own
 from gradbench.define.workloads.workload import Workload
+from gradbench.errors import RequestError
 from gradbench.record.plan import Comparison, Plan, Request, Variant, full_name
 from gradbench.record.versions import FileText, VersionFacts, VersionsFacts
 
@@ -23,7 +24,7 @@ def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Requ
     """What is measured of versions, what matters most first: evaluation, recorded forward, training step.
 
     Of several files each is a version. Of one, each entry of its `variants` is. A part that not every version
-    has is left out, with the reason.
+    has is left out, with the reason. Raises RequestError where that leaves nothing.
     """
     several = len(files) > 1
     versions = [_version(each, several) for each in facts.versions]
@@ -39,9 +40,13 @@ def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Requ
     )
     texts = tuple(FileText(each.name, seeded(each.text, request.seed)) for each in files)
     shape = facts.versions[0].shape
-    comparisons = [_comparison(evaluation, texts, shape, request)]
+    comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
     for row, why in (
+        (
+            evaluation,
+            "; ".join(f"{each.name}: {each.unevaluated}" for each in facts.versions if each.unevaluated),
+        ),
         (recorded, _without_records(facts.versions)),
         (step, _without_records(facts.versions) or _without_loss(facts.versions)),
     ):
@@ -49,6 +54,9 @@ def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Requ
             skipped[full_name(row.name, row.part)] = why
         else:
             comparisons.append(_comparison(row, texts, shape, request))
+    if not comparisons:
+        reasons = "; ".join(f"{part}: {why}" for part, why in skipped.items())
+        raise RequestError(f"nothing to hold against each other: {reasons}")
     if not any(each.trains for each in facts.versions):
         # Nobody asked for training.
         skipped.pop(full_name(step.name, step.part), None)

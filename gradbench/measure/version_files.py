@@ -31,6 +31,10 @@ class _Mistake(Exception):
     """What is wrong with a file; the message is for its author."""
 
 
+class _Raised(_Mistake):
+    """The user's code raised."""
+
+
 def inspect_versions(files: Sequence[FileText], settings: WorkerSettings) -> VersionsFacts | FileRejected:
     """What several files define, or one file's `variants`; FileRejected where they cannot be measured.
 
@@ -206,9 +210,16 @@ class _Subject:
                 f"variants[{self._name!r}] has parameters that its first call makes: call it once in the file"
             )
         subject = self._copy()
-        with torch.no_grad():
-            first, _ = self._forward(subject, self._x.detach())
-            again, forward = self._forward(subject, self._x.detach())
+        unevaluated = ""
+        try:
+            with torch.no_grad():
+                first, _ = self._forward(subject, self._x.detach())
+                again, forward = self._forward(subject, self._x.detach())
+        except _Raised as raised:
+            # It may differentiate inside, and work where it is recorded.
+            unevaluated = f"under torch.no_grad() {raised}"
+            first, _ = self._forward(subject, self._recorded_x())
+            again, forward = self._forward(subject, self._recorded_x())
         if first.shape != again.shape or not _close(first, again):
             raise _Mistake(
                 f"{self._named} gives another result at each call, in evaluation mode too: expected the "
@@ -237,7 +248,11 @@ class _Subject:
             trained=sum(each.numel() for each in parameters if each.requires_grad),
             forward=forward,
             step=step,
+            unevaluated=" ".join(unevaluated.split()),
         )
+
+    def _recorded_x(self) -> torch.Tensor:
+        return self._x.detach().requires_grad_(self._x_requires_grad)
 
     def _copy(self, evaluated: bool = True) -> Any:
         if not self._module:
@@ -268,7 +283,7 @@ class _Subject:
     def _trained(self) -> tuple[bool, bool, bool, float]:
         """Whether its result records, whether it trains and its loss repeats; seconds of a step."""
         subject = self._copy(evaluated=False)
-        x = self._x.detach().requires_grad_(self._x_requires_grad)
+        x = self._recorded_x()
         y, forward = self._forward(subject, x)
         if not y.requires_grad or self._loss is None:
             return y.requires_grad, False, True, 0.0
@@ -313,7 +328,7 @@ def _kind(value: Any) -> str:
 
 
 def _run(work: Callable[[], Any], what: str, place: str) -> Any:
-    """What the user's code returns. Raises _Mistake with its error, and the line of the file it came by."""
+    """What the user's code returns. Raises _Raised with its error, and the line of the file it came by."""
     try:
         return work()
     # A SystemExit as well: it must not end the worker without a word.
@@ -324,4 +339,4 @@ def _run(work: Callable[[], Any], what: str, place: str) -> Any:
         words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # Errors name files in full; here they are the user's own.
         words = words.replace(f"{Path(place).parent}/", "")
-        raise _Mistake(f"{where} raises {words[:500]}") from None
+        raise _Raised(f"{where} raises {words[:500]}") from None

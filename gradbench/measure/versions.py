@@ -13,7 +13,7 @@ from gradbench.define.workloads import versions as own
 from gradbench.errors import RequestError
 from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
-from gradbench.measure.user_model import FEWEST_CALLS, UserModel, read
+from gradbench.measure.user_model import FEWEST_CALLS, UserModel, inspect_file, read
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.versions import FileText, VersionsFacts
 
@@ -134,6 +134,9 @@ def _inspect(files: tuple[FileText, ...], places: dict[str, Path], seed: int, th
         try:
             (message,) = worker.visit(Task(None, 0.0, versions=files), START_TIMEOUT)
         except WorkerLost as lost:
+            for file in files if others else ():
+                # Whichever it was is lost alone as well, and says so by its name.
+                inspect_file(places[file.name], file.text, seed, threads)
             named = ", ".join(map(str, places.values()))
             alone = f"python {first.name}" + (", and the others" if others else "")
             raise RequestError(f"{named}: cannot be measured: {lost}; check that it runs: {alone}") from None

@@ -35,6 +35,7 @@ class VersionFacts(msgspec.Struct, frozen=True):
         coarsest: of the dtypes of its parameters and of its result, the one with the fewest digits.
         parameters, trained: elements of its parameters, and of those among them that require gradients.
         forward, step: seconds of one forward and of one training step; rough, from one execution.
+        unevaluated: why it cannot be evaluated under torch.no_grad(), as a clause; empty where it can.
     """
 
     name: str
@@ -52,6 +53,7 @@ class VersionFacts(msgspec.Struct, frozen=True):
     trained: int
     forward: float
     step: float
+    unevaluated: str = ""
 
 
 class VersionsFacts(msgspec.Struct, frozen=True, tag="versions_facts"):

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from gradbench import format
-from gradbench.analyse.compare import Change, Compared
-from gradbench.analyse.memory_difference import in_words, summed_up
+from gradbench.analyse.compare import HELD, Change, Compared
+from gradbench.analyse.memory_difference import COUNT, in_words, summed_up
+from gradbench.analyse.phrases import span
 from gradbench.record.interval import Interval
 
 # The outcomes of a variant, what matters most first.
 OUTCOMES = (
     "slower", "fails", "not timed", "faster", "cannot tell", "same", "other code", "gone", "new",
 )  # fmt: skip
-# What is worse is named; of more a table has the rest.
-MOST_NAMED = 6
+# So many that are worse in one way are named; the table has the rest.
+MOST_NAMED = 4
 
 
 def sentences(compared: Compared) -> list[str]:
@@ -27,15 +28,13 @@ def sentences(compared: Compared) -> list[str]:
     by_seconds = [each for each in compared.changes if each.basis == "seconds"]
     counted = [
         f"{what}, new against old: {_counted(changes, compared.margin)}"
-        for what, changes in (("Ratios to the baseline", by_ratio), ("Seconds per call", by_seconds))
+        for what, changes in (("Ratios to the baseline", by_ratio), ("seconds per call", by_seconds))
         if changes
     ]
     memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
-    lines = [f"{'; '.join(counted)}; {summed_up(memory)}."]
-    worse = [f"{each.comparison.id} {each.variant.name} {_why(each)}" for each in compared.worse]
-    if worse:
-        more = f"; and {len(worse) - MOST_NAMED} more" if len(worse) > MOST_NAMED else ""
-        lines.append(f"Worse: {'; '.join(worse[:MOST_NAMED])}{more}.")
+    first = "; ".join(counted)
+    lines = [f"{first[:1].upper()}{first[1:]}; {summed_up(memory)}."]
+    lines += _worse(compared.changes)
     lines += _of_other_code(compared.changes)
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
@@ -66,25 +65,34 @@ def _counted(changes: Sequence[Change], margin: float) -> str:
     return ", ".join(f"{counts[word]} {word}" + (within if word == "same" else "") for word in judged)
 
 
-def _why(change: Change) -> str:
-    """What of a variant is worse."""
-    said = []
-    if change.outcome == "slower" and change.change is not None:
-        said.append(f"takes {format.ratio_with_ends(change.change)} times as long as before")
-    if change.outcome == "fails":
-        said.append("fails")
-    elif change.failing:
-        said.append("fails in some passes")
-    if change.outcome == "not timed":
-        said.append("was timed before and is not any more")
-    if change.outcome == "gone":
-        said.append("was measured before and is not any more")
-    grown = [each for each in change.memory or () if each.after > each.before]
-    if change.larger:
-        said.append(f"holds more: {in_words(grown)}")
-    if change.lost:
-        said.append(f"has no bytes any more of what was counted before ({', '.join(change.lost)})")
-    return ", ".join(said)
+def _worse(changes: Sequence[Change]) -> list[str]:
+    """A sentence for each way in which variants are worse, with those that are."""
+    ways: tuple[tuple[str, Callable[[Change], bool], Callable[[Change], str]], ...] = (
+        ("Slower", lambda each: each.outcome == "slower", _times),
+        ("Larger", lambda each: each.larger, _grown),
+        ("Fails", lambda each: each.outcome == "fails", lambda each: ""),
+        ("Fails in some passes", lambda each: each.failing and each.outcome != "fails", lambda each: ""),
+        ("Not timed any more", lambda each: each.outcome == "not timed", lambda each: ""),
+        ("Not measured any more", lambda each: each.outcome == "gone" and each.asked, lambda each: ""),
+        ("Bytes not known any more", lambda each: bool(each.lost), lambda each: f" ({', '.join(each.lost)})"),
+    )
+    lines = []
+    for way, is_so, how in ways:
+        found = [f"{each.comparison.id} {each.variant.name}{how(each)}" for each in changes if is_so(each)]
+        if found:
+            more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            lines.append(f"{way}: {'; '.join(found[:MOST_NAMED])}{more}.")
+    return lines
+
+
+def _times(change: Change) -> str:
+    return f", {format.ratio_with_ends(change.change)} times as long as before"
+
+
+def _grown(change: Change) -> str:
+    """The figures of bytes that grew; of other code those of what it holds."""
+    grown = [each for each in change.memory or () if each.after > each.before and each.figure != COUNT]
+    return f", {in_words(each for each in grown if not change.other_code or each.figure in HELD)}"
 
 
 def _of_other_code(changes: Sequence[Change]) -> list[str]:
@@ -97,10 +105,7 @@ def _of_other_code(changes: Sequence[Change]) -> list[str]:
         for what, factor in each.moved.items():
             moved.setdefault(what, []).append(factor)
     relative = " and to ".join(
-        f"{what}, which took {format.significant(min(factors), 3)}"
-        + (f" to {format.significant(max(factors), 3)}" if len(factors) > 1 else "")
-        + " times as long"
-        for what, factors in moved.items()
+        f"{what}, which took {span(factors)} times as long" for what, factors in moved.items()
     )
     lines = []
     if relative:
