@@ -95,14 +95,6 @@ def outline(value, key=""):
     return "number" if type(value) in (int, float) else type(value).__name__
 
 
-def without_new_fields(value):
-    if isinstance(value, list):
-        return [without_new_fields(each) for each in value]
-    if isinstance(value, dict):
-        return {name: without_new_fields(each) for name, each in value.items() if name not in NEW_FIELDS}
-    return value
-
-
 def test_the_samples_have_every_record_that_there_is():
     assert OLD.keys() | NEW_KINDS == NEW.keys() == KINDS.keys()
     assert schema1._CHANGES.keys() - {"header"} <= KINDS.keys()

@@ -207,7 +207,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_told_in_one_line(see, name, long, monkeypatch):
@@ -258,6 +258,7 @@ def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys,
 
 def test_a_first_call_that_alone_is_long_makes_no_long_model(see, capsys, monkeypatch):
     monkeypatch.setattr(subject, "LONG", 0.1)
+    monkeypatch.setattr(user_file, "examine", lambda code, asked: Examined())
     monkeypatch.setattr(subject, "can_watch", lambda called: True)
     seen = see(
         COUNTING.replace(

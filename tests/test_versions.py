@@ -685,3 +685,27 @@ def test_a_real_run_of_two_files_measures_exports_and_goes_on_with_the_same_file
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "adapted.py" in refused.stderr
     assert (away / "out" / "results.jsonl").read_bytes() == before
+
+
+DIFFERENTIATES = """\
+import torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(8))
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        (force,) = torch.autograd.grad((self.weight * x).square().sum(), x, create_graph=True)
+        return force
+model = Net()
+x = torch.rand(4, 8)
+"""
+
+
+def test_a_file_that_differentiates_inside_is_measured_where_it_works(tmp_path):
+    places = {name: str(tmp_path / name) for name in ("a.py", "b.py")}
+    for place in places.values():
+        Path(place).write_text(DIFFERENTIATES)
+    plan = planned(places)
+    assert list(parts(plan)) == ["recorded"]
+    assert "a.py: under torch.no_grad() model(x) raises RuntimeError" in plan.skipped["versions.evaluation"]

@@ -31,7 +31,7 @@ from gradbench.cli.options import (
     workload_option,
 )
 from gradbench.cli.reading import analysis_of, build_report
-from gradbench.errors import EndedEarly
+from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
@@ -305,7 +305,16 @@ def _look(
     wanted = request.methods, request.seed, request.preset, threads
     look = Task(None, 0.0, fit=asked.fit if changes is None else None, changes=changes)
     with doing(f"running {asked.names} to see what it defines", asked.quiet):
-        return plan_user_versions(asked.files, *wanted) or plan_user_model(asked.files[0], *wanted, look)
+        versions = plan_user_versions(asked.files, *wanted)
+        if versions is None:
+            return plan_user_model(asked.files[0], *wanted, look)
+    for option, given in (("--fit", asked.fit is not None), ("--modules", asked.every_module)):
+        if given:
+            raise RequestError(
+                f"{option}: is about one model, and here versions are held against each other; leave it out, "
+                "or give one file that defines `model`"
+            )
+    return versions
 
 
 def _places(user_model: UserModel) -> Mapping[str, Path]:

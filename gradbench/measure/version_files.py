@@ -14,17 +14,23 @@ from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.versions import TAKEN
+from gradbench.measure.examine import Asked
 from gradbench.measure.namespaces import Namespaces
 from gradbench.measure.protocol import FileRejected, WorkerSettings
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.variant import execute
 from gradbench.models import leaves_of, share
 from gradbench.record.devices import KINDS
+from gradbench.record.user_file import Under
 from gradbench.record.versions import FileText, VersionFacts, VersionsFacts
 
 # A name stands in tables and in sentences.
 LONGEST_NAME = 60
 _WANTED = 'expected a dict of two or more, such as variants = {"plain": model_a, "fused": model_b}'
+
+
+# No changes of training are planned, so none need be looked for.
+_FOR_A_PLAN = Asked(changes=())
 
 
 class _Mistake(Exception):
@@ -62,7 +68,7 @@ def _several(
     load = 0.0
     for file in files:
         place = namespaces.make(file.name).place
-        facts = inspect_user_file(file.text, place, settings.seed, settings.threads)
+        facts = inspect_user_file(file.text, place, settings.seed, settings.threads, _FOR_A_PLAN)
         if isinstance(facts, FileRejected):
             return FileRejected(facts.message, file.name)
         if versions and facts.device != versions[0].device:
@@ -78,7 +84,7 @@ def _several(
                 module=True,
                 calls=facts.calls,
                 trains=facts.trains,
-                records=True,
+                records="tracked" not in facts.under,
                 repeats=facts.repeats,
                 shape=facts.shape,
                 dtype=facts.dtype,
@@ -89,6 +95,9 @@ def _several(
                 trained=facts.trained,
                 forward=facts.forward,
                 step=facts.step,
+                unevaluated=facts.under.get("no_grad", Under()).raises.replace(
+                    "under it", "under torch.no_grad()"
+                ),
             )
         )
     return VersionsFacts(tuple(versions), load)
