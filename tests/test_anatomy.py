@@ -1,10 +1,12 @@
 """What each module keeps for the backward: by the arithmetic of shapes, to the byte of what is saved."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 
-from gradbench.analyse.screen import OUTSIDE, by_module
+from gradbench.analyse.screen_modules import OUTSIDE, by_module
 from gradbench.measure.anatomy import Watched, storage_bytes
 from gradbench.measure.execution import saving
 from gradbench.measure.variant import execute
@@ -131,3 +133,21 @@ def test_the_rows_of_modules_add_up_and_the_largest_is_first():
     assert modules[0].name == "1"
     assert {each.name for each in modules} == {"0", "1", "2", OUTSIDE}
     del value
+
+
+def test_what_modules_keep_in_another_thread_is_seen_as_in_the_callers():
+    """A pool whose thread was there before: 65,536 of x, 262,144 of the hidden layer, 65,536 of a weight."""
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64))
+    x = torch.rand(256, 64)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(model, x).result()
+        watched = Watched(model, x, "net.py")
+        with watched.watching():
+            y = pool.submit(model, x).result()
+        there = watched.kept()
+    here, _, z = watch(model, x, loss=lambda y: y)
+    assert sum(each.bytes for each in there) == 393_216
+    assert [(each.module, each.bytes, each.role) for each in there] == [
+        (each.module, each.bytes, each.role) for each in here
+    ]
+    del y, z

@@ -1,6 +1,7 @@
 """What is measured of a user's model, from its file to variants that pass their checks, in one process."""
 
 import random
+import textwrap
 
 import msgspec
 import pytest
@@ -217,3 +218,22 @@ def test_what_is_seen_of_a_file_travels_to_the_parent():
     text = PATHS.replace("RETURNED", "y if recorded else y + 0.5")
     seen = inspect_user_file(text, "net.py", 0, torch.get_num_threads())
     assert msgspec.json.decode(msgspec.json.encode(seen), type=FileFacts) == seen
+
+
+def test_a_method_that_does_nothing_in_another_thread_is_told_with_the_threads(tmp_path):
+    text = """
+        from concurrent.futures import ThreadPoolExecutor
+        import torch
+        pool = ThreadPoolExecutor(1)
+        model = torch.nn.Linear(4, 2)
+        x = torch.rand(3, 4)
+        def call(model, x): return pool.submit(model, x).result()
+    """
+    seen = inspect_user_file(textwrap.dedent(text), str(tmp_path / "net.py"), 0, torch.get_num_threads())
+    told = {each.sentence for each in seen.faults if each.kind == "records under"}
+    assert any(
+        "under torch.no_grad() the result of call(model, x) still requires gradients: it works in another thread"
+        in each
+        and "enter torch.no_grad() inside that thread" in each
+        for each in told
+    )

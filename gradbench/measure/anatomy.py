@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from gradbench.measure.execution import SavedTensor
+from gradbench.measure.threads import other_threads
 from gradbench.record.anatomy import Kept
 
 # No line in here is the user's.
@@ -35,8 +37,9 @@ class Watched:
     def __init__(self, model: torch.nn.Module, x: torch.Tensor, file: str) -> None:
         """Watch a model, and what is called with x, for the author of a file."""
         self._model, self._x, self._file = model, x, file
-        self._working: list[str] = []
-        self._functions = _Functions()
+        # By thread, the modules that are at work in it, the innermost last.
+        self._working: dict[int, list[str]] = {}
+        self._functions: dict[int, _Functions] = {}
         self._notes: list[tuple[weakref.ref[SavedTensor], Kept]] = []
         self.called: list[str] = []
 
@@ -49,30 +52,42 @@ class Watched:
                 handles.append(module.register_forward_pre_hook(self._enter(name)))
                 handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
-            with self._functions, torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack):
+            with other_threads(self._entered) as elsewhere, self._entered():
                 yield
+            elsewhere.settle()
         finally:
             for handle in handles:
                 handle.remove()
 
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Modes and hooks belong to a thread: within this one they are on."""
+        here, functions = threading.get_ident(), _Functions()
+        self._functions[here] = functions
+        with functions, torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack):
+            yield
+
     def _enter(self, name: str) -> Callable[..., None]:
         def enter(module: torch.nn.Module, inputs: Any) -> None:
-            self._working.append(name)
+            self._working.setdefault(threading.get_ident(), []).append(name)
             if name not in self.called:
                 self.called.append(name)
 
         return enter
 
     def _leave(self, module: torch.nn.Module, inputs: Any, result: Any) -> None:
-        if self._working:
-            self._working.pop()
+        working = self._working.get(threading.get_ident())
+        if working:
+            working.pop()
 
     def _pack(self, tensor: torch.Tensor) -> SavedTensor:
-        operator = self._functions.current
+        here = threading.get_ident()
+        functions, working = self._functions.get(here), self._working.get(here)
+        operator = functions.current if functions is not None else ""
         with torch._C.DisableTorchFunction():
             saved = SavedTensor.of(tensor)
             note = Kept(
-                module=self._working[-1] if self._working else "",
+                module=working[-1] if working else "",
                 bytes=saved.storage.nbytes(),
                 role="activation",
                 operator=operator,
@@ -82,6 +97,11 @@ class Watched:
             )
         self._notes.append((weakref.ref(saved), note))
         return saved
+
+    def forget(self) -> None:
+        """Nothing was watched."""
+        self._notes.clear()
+        self.called.clear()
 
     def kept(self) -> tuple[Kept, ...]:
         """The unique storages that the graph still keeps, in the order in which they were first saved."""

@@ -143,7 +143,7 @@ def checked(
     left_out: dict[str, str] = {}
     for place, change in enumerate(found):
         if place >= _IN_ANY_CASE and time.perf_counter() > until:
-            left_out[change.name] = "the time to look at the file was over before it could be checked"
+            left_out[change.name] = f"{change.label}: there was no time to check it"
             continue
         try:
             if change.same_loss:

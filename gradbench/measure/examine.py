@@ -23,10 +23,10 @@ from gradbench.measure.entries import entered_often
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.orders import orders
+from gradbench.measure.subject import Trained
 from gradbench.measure.training_cost import (
     PEAK_EXECUTIONS,
     batch_peaks,
-    gradient_bytes,
     largest,
     most_samples,
     optimizer_cost,
@@ -59,6 +59,7 @@ class UserCode:
         trains: it has a loss.
         run_again: runs it anew; the same for that.
         load, forward, step: seconds of running the file, of an evaluation and of a training step; rough.
+        trained: what was seen of its training so far.
     """
 
     names: Mapping[str, Any]
@@ -70,6 +71,7 @@ class UserCode:
     load: float
     forward: float
     step: float
+    trained: Trained
 
 
 @dataclass
@@ -117,24 +119,20 @@ def examine(code: UserCode, asked: Asked) -> Examined:
 
 def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[Change]]:
     training, trains = code.training, code.trains
-    model = share(training.model)
+    watched, kept = code.trained.watched, code.trained.kept
     if not trains:
-        model.eval()
-    watched = Watched(model, training.x, code.file)
-    with watched.watching():
-        y = training.forward(model, training.x)
-        value = training.loss(y) if trains else y
-    kept = watched.kept()
-    gradients = None
-    if trains:
-        value.backward()
-        gradients = gradient_bytes(model)
-    del y, value
+        model = share(training.model).eval()
+        watched = Watched(model, training.x, code.file)
+        with watched.watching():
+            y = training.forward(model, training.x)
+        kept = watched.kept()
+        del y
     changes: list[Change] = []
     left_out: dict[str, str] = {}
     samples = len(training.x) if training.x.dim() else 1
     if trains:
-        maybe = candidates(training.model, kept, watched.called, samples, training.x.requires_grad)
+        called = watched.called if watched is not None else []
+        maybe = candidates(training.model, kept, called, samples, training.x.requires_grad)
         if asked.changes is None:
             changes, left_out = checked(training, maybe, _CHECKING if code.step <= LONG else _CHECKING / 2)
         else:
@@ -152,7 +150,7 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
         parameters=storage_bytes(iter(training.model.parameters())),
         buffers=storage_bytes(iter(training.model.buffers())),
         input=training.x.untyped_storage().nbytes(),
-        gradients=gradients,
+        gradients=code.trained.gradients if trains else None,
         optimizer=cost,
         fit=asked.fit,
         changed=trained_after(training, optimizer, changes),

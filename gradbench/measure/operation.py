@@ -9,8 +9,10 @@ import torch
 
 from gradbench.define.user_model import ALLOWED
 from gradbench.define.workloads.operation import TAKEN
+from gradbench.measure.agreement import alike, how_different
 from gradbench.measure.protocol import FileRejected
-from gradbench.measure.subject import Mistake, Subject, Trained, alike, how_different, run_of_user
+from gradbench.measure.subject import Subject, Trained
+from gradbench.measure.user_code import Mistake, run_of_user
 from gradbench.measure.user_file import expect_input, expect_modes, facts_of
 from gradbench.measure.variant import execute, work_of
 from gradbench.record.user_file import FileFacts, OperationFacts

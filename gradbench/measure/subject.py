@@ -7,12 +7,8 @@ measured. A model that takes long is executed as seldom as can be.
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,10 +20,15 @@ import torch
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.methods import BASELINE, methods
 from gradbench.define.user_model import ALLOWED
+from gradbench.measure.agreement import alike, distance, how_different
+from gradbench.measure.anatomy import Watched, storage_bytes
 from gradbench.measure.execution import SavedTensor
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.operators import Operators, can_watch
+from gradbench.measure.threads import other_threads
+from gradbench.measure.user_code import Drawn, Mistake, Raised, hearing_of_a_cut, kind, run_of_user
 from gradbench.models import share
+from gradbench.record.anatomy import Kept
 from gradbench.record.user_file import Differs, Fault, Under
 
 # The methods that others are entered as, or that work as they do.
@@ -35,38 +36,23 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
 }
-# What torch warns of where a checkpoint cuts the graph.
-_CUT = "None of the inputs have requires_grad=True"
 # By which torch takes its fused forward of a transformer, which has a switch.
 _FUSED = {"aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"}
 
 
-class Mistake(Exception):
-    """What is wrong with the user's code; the message is for its author."""
-
-
-class Raised(Mistake):
-    """The user's code raised.
-
-    Attributes:
-        says: the error.
-        line: of the user's file, that it came by; None where it came by none.
-    """
-
-    def __init__(self, where: str, says: str, line: int | None) -> None:
-        super().__init__(f"{where} raises {says}")
-        self.says = says
-        self.line = line
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """One execution: its result, or what it raised; its operators, where they were watched."""
+    """One execution: its result, or what it raised; its operators, where they were watched.
+
+    Attributes:
+        elsewhere: other threads worked for it.
+    """
 
     y: torch.Tensor | None
     raised: Raised | None = None
     operators: frozenset[str] | None = None
     seconds: float = 0.0
+    elsewhere: bool = False
 
 
 @dataclass
@@ -180,7 +166,7 @@ class Subject:
         """
         model, x = self.variant()
         cut: list[bool] = []
-        with _hearing_of_a_cut(cut):
+        with hearing_of_a_cut(cut):
             recorded = self._executed(model, x, called=False)
         assert recorded.y is not None
         first, seconds = recorded.y, recorded.seconds
@@ -231,15 +217,17 @@ class Subject:
 
     def _executed(self, model: torch.nn.Module | None, x: torch.Tensor, called: bool) -> Outcome:
         """One execution, watched where that can be; raises Raised with what it raises unwatched."""
-        if can_watch(called):
-            operators = Operators()
-            with contextlib.suppress(Raised):
-                begun = time.perf_counter()
-                y = self.forward(model, x, operators)
-                return Outcome(y, None, frozenset(operators.names), time.perf_counter() - begun)
-        begun = time.perf_counter()
-        y = self.forward(model, x)
-        return Outcome(y, None, None, time.perf_counter() - begun)
+        with other_threads(contextlib.nullcontext) as elsewhere:
+            if can_watch(called):
+                operators = Operators()
+                with contextlib.suppress(Raised):
+                    begun = time.perf_counter()
+                    y = self.forward(model, x, operators)
+                    seconds = time.perf_counter() - begun
+                    return Outcome(y, None, frozenset(operators.names), seconds, bool(elsewhere.threads))
+            begun = time.perf_counter()
+            y = self.forward(model, x)
+            return Outcome(y, None, None, time.perf_counter() - begun, bool(elsewhere.threads))
 
     def _differentiates(self) -> bool:
         """Whether a backward runs inside the forward: what was saved for it is asked for again."""
@@ -319,11 +307,14 @@ class Subject:
         elif outcome.y is not None and outcome.y.requires_grad:
             seen.under[name] = _flags(outcome.y)
             why = "differentiates inside its forward" if inside else "switches recording on inside"
+            advice = "detach() that result where nobody differentiates it"
+            if outcome.elsewhere and name != BASELINE:
+                why = "works in another thread, and a thread has a grad mode of its own"
+                advice = f"enter {label} inside that thread"
             seen.faults.append(
                 Fault(
                     "records under",
-                    f"under {label} the result of {self.named} still requires gradients: it {why}; "
-                    "detach() that result where nobody differentiates it",
+                    f"under {label} the result of {self.named} still requires gradients: it {why}; {advice}",
                 )
             )
         elif outcome.y is not None and outcome.y.is_inference() != (name == "inference_mode"):
@@ -397,17 +388,24 @@ class Subject:
     def train(self, loss: Callable[..., Any], evaluated: Evaluated) -> Trained:
         """How forward, loss and backward work. Raises Mistake.
 
-        What takes long is not repeated: its loss counts as the same where no random number was drawn.
+        What takes long is not repeated: its loss counts as the same where no random number was drawn. The
+        first time is watched for what its modules keep.
         """
         model, x = self.variant(training=True)
+        watched = None if model is None else Watched(model, x, self._file)
+        trained = Trained(True, 0.0)
         values: list[torch.Tensor] = []
         seconds = 0.0
-        drawn = _Drawn()
+        drawn = Drawn()
         cut: list[bool] = []
         while not values or (len(values) == 1 and seconds <= LONG):
             begun = time.perf_counter()
-            with _hearing_of_a_cut(cut):
-                value = self._loss(model, x, loss)
+            with hearing_of_a_cut(cut):
+                if watched is not None and not values:
+                    value = self._watched_loss(watched, model, x, loss)
+                    trained.watched, trained.kept = watched, watched.kept()
+                else:
+                    value = self._loss(model, x, loss)
             if not value.requires_grad:
                 raise Mistake(
                     "loss(y) does not require gradients: a checkpoint with use_reentrant=True cuts the "
@@ -421,13 +419,17 @@ class Subject:
                 )
             run_of_user(value.backward, "the backward of loss(y)", self._file)
             seconds = time.perf_counter() - begun
+            if not values and model is not None:
+                trained.gradients = storage_bytes(
+                    each.grad for each in model.parameters() if each.grad is not None
+                )
             values.append(value.detach())
         tracked = [] if model is None else [each for each in model.parameters() if each.requires_grad]
         if all(each.grad is None for each in (*tracked, x)):
             what = "no parameter of the model" if self.tracks_model else "no x"
             raise Mistake(f"the backward of loss(y) reaches {what}: expected that it does")
-        repeats = torch.equal(*values) if len(values) > 1 else not drawn.any()
-        trained = Trained(repeats, seconds)
+        trained.repeats = torch.equal(*values) if len(values) > 1 else not drawn.any()
+        trained.seconds = seconds
         if seconds > LONG or self._long:
             trained.under = {
                 name: each for name, each in evaluated.under.items() if name in CONTEXTS and each.raises
@@ -444,6 +446,22 @@ class Subject:
             what = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else kind(value)
             raise Mistake(f"loss(y) returns {what}: expected a tensor with one element, as .mean() makes")
         return value
+
+    def _watched_loss(
+        self,
+        watched: Watched,
+        model: torch.nn.Module | None,
+        x: torch.Tensor,
+        loss: Callable[..., Any],
+    ) -> torch.Tensor:
+        """The loss, watched; unwatched where torch lets nobody watch, as in torch.func."""
+        try:
+            with watched.watching():
+                return self._loss(model, x, loss)
+        except Exception:
+            # What is the user's own is raised again here.
+            watched.forget()
+            return self._loss(model, x, loss)
 
     def _other_losses(
         self, loss: Callable[..., Any], recorded: torch.Tensor, evaluated: Evaluated, trained: Trained
@@ -479,6 +497,8 @@ class Trained:
     Attributes:
         repeats, under, apart, faults: as in `FileFacts`, of the loss.
         seconds: of forward, loss and backward.
+        watched, kept: what saw the modules at work, and what they kept for the backward.
+        gradients: bytes of the gradients of parameters, after one backward.
     """
 
     repeats: bool
@@ -486,76 +506,13 @@ class Trained:
     under: dict[str, Under] = field(default_factory=dict)
     apart: bool = False
     faults: list[Fault] = field(default_factory=list)
-
-
-class _Drawn:
-    """The states of the generators of random numbers that a model may draw from."""
-
-    def __init__(self) -> None:
-        self._begin = self._states()
-
-    def any(self) -> bool:
-        """Whether a number has been drawn since this was made."""
-        return self._begin != self._states()
-
-    def _states(self) -> list[Any]:
-        states = [torch.get_rng_state()]
-        if torch.cuda.is_initialized():
-            states += torch.cuda.get_rng_state_all()
-        numpy = sys.modules.get("numpy")
-        others = [] if numpy is None else [repr(numpy.random.get_state())]
-        return [*(each.tolist() for each in states), random.getstate(), *others]
-
-
-@contextlib.contextmanager
-def _hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
-    """Note whether torch warns that a checkpoint cuts the graph; the warnings are given all the same."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        yield
-    for each in heard:
-        cut.append(_CUT in str(each.message))
-        sys.stderr.write(warnings.formatwarning(each.message, each.category, each.filename, each.lineno))
+    watched: Watched | None = None
+    kept: tuple[Kept, ...] = ()
+    gradients: int = 0
 
 
 def _flags(y: torch.Tensor) -> Under:
     return Under("", y.requires_grad, y.is_leaf, y.is_inference())
-
-
-def alike(one: torch.Tensor, other: torch.Tensor, allowed: float = 1e-3) -> bool:
-    """Whether two results are the same, but for sums in another order: by the norm of their difference."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if torch.equal(one, other):
-        return True
-    if not torch.equal(one.isnan(), other.isnan()):
-        return False
-    a, b = one.detach().double().nan_to_num(nan=0.0), other.detach().double().nan_to_num(nan=0.0)
-    return bool((a - b).norm() <= allowed * a.norm())
-
-
-def distance(one: torch.Tensor, other: torch.Tensor) -> tuple[float | None, float | None]:
-    """The largest difference of two results, and its norm relative to the first; None where there is none."""
-    if one.shape != other.shape or not one.numel() or one.isnan().any() or other.isnan().any():
-        return None, None
-    a, b = one.detach().double(), other.detach().double()
-    norm = float(a.norm())
-    relative = float((a - b).norm()) / norm if norm else None
-    return float((a - b).abs().max()), relative
-
-
-def how_different(one: torch.Tensor, other: torch.Tensor, name: str, other_name: str) -> str:
-    """How two results differ, as a clause."""
-    if one.shape != other.shape:
-        return f"its shape is {tuple(other.shape)} {other_name}, and {tuple(one.shape)} {name}"
-    holds = [each for each, y in ((name, one), (other_name, other)) if y.isnan().any()]
-    if holds:
-        return f"NaN is in the one that is {' and in the one that is '.join(holds)}"
-    most, relative = distance(one, other)
-    clause = f"elements differ by up to {most:.3g}"
-    if relative is not None:
-        clause += f", and the whole by {relative:.2g} of its norm"
-    return clause
 
 
 def _how_to_get_a_tensor(y: Any) -> str:
@@ -565,26 +522,3 @@ def _how_to_get_a_tensor(y: Any) -> str:
     if isinstance(y, tuple | list) and y and isinstance(y[0], torch.Tensor):
         return "such as: return model(x)[0]"
     return "which returns one"
-
-
-def kind(value: Any) -> str:
-    """What a value is, for a message."""
-    name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-
-
-def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
-    """What the user's code returns. Raises Raised with its error, and the line of the file it came by."""
-    try:
-        return work()
-    # A SystemExit as well: it must not end the worker without a word.
-    except BaseException as error:
-        lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == file]
-        line = f"line {lines[-1]}" if lines and lines[-1] else ""
-        where = f"{what} ({line})" if what and line else what or line or "it"
-        says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        # Errors name files in full; here they are the user's own.
-        if Path(file).is_absolute():
-            says = says.replace(f"{Path(file).parent}/", "")
-        says = " ".join(says[:500].split())
-        raise Raised(where, says, lines[-1] if lines else None) from None

@@ -92,11 +92,6 @@ def _states(training: Training, optimizer: torch.optim.Optimizer) -> dict[str, i
     }
 
 
-def gradient_bytes(model: torch.nn.Module) -> int:
-    """Bytes of the unique storages of the gradients that stand."""
-    return storage_bytes(each.grad for each in model.parameters() if each.grad is not None)
-
-
 def batch_peaks(training: Training, samples: Sequence[int]) -> tuple[BatchPeak, ...]:
     """The peaks of a step, gradients among them, on so many samples; those that do not work are left out."""
     found = []

@@ -21,7 +21,8 @@ from gradbench.define.dtypes import EPSILON
 from gradbench.measure.changes import Training
 from gradbench.measure.examine import IN_FULL, Asked, UserCode, examine
 from gradbench.measure.protocol import FileRejected
-from gradbench.measure.subject import Evaluated, Mistake, Subject, Trained, kind, run_of_user
+from gradbench.measure.subject import Evaluated, Subject, Trained
+from gradbench.measure.user_code import Mistake, kind, run_of_user
 from gradbench.measure.variant import execute
 from gradbench.record.devices import KINDS
 from gradbench.record.user_file import FileFacts
@@ -104,6 +105,7 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> Fil
             load=load,
             forward=evaluated.seconds,
             step=trained.seconds,
+            trained=trained,
         ),
         asked,
     )

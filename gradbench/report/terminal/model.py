@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable
 
 from gradbench import format
-from gradbench.analyse.screen import ModelScreen, Saving
+from gradbench.analyse.screen import ModelScreen
+from gradbench.analyse.screen_savings import Saving
 
 # Left of what is told stands what it is about.
 _MARGIN = 13

@@ -1,0 +1,99 @@
+"""What changes of a user's training save, as they were measured: the rows of the first screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gradbench.analyse.model import ComparisonSummary, VariantSummary
+from gradbench.analyse.screen_evaluation import known, ratio_in_words, ratio_of
+from gradbench.record.anatomy import Anatomy
+from gradbench.record.interval import Interval
+
+# Less than this part of the peak is no saving.
+WORTH_SAVING = 0.01
+
+# It fits, or saves and is not slower; it saves at a price, or not enough to fit; it saves nothing.
+Mark = Literal["✓", "~", "✗"]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a change of the training step saves, as it was measured.
+
+    Attributes:
+        before, after: the peak of a step with all that stands before it, in bytes; None where not counted.
+        time: of a step, to that without the change; None where it was not timed.
+        time_in_words: the same, or why it is not known.
+        code: to write; empty where it is one call that the label has.
+    """
+
+    mark: Mark
+    label: str
+    before: int | None
+    after: int | None
+    time: Interval | None
+    time_in_words: str
+    effect: str
+    code: str
+
+
+def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Saving, ...]:
+    """The changes of a step, the smallest peak first; those that nothing is known of are last."""
+    baseline = step.variant(step.comparison.baseline.name)
+    fit = anatomy.fit if anatomy else None
+    before = _highest(anatomy, baseline)
+    rows = []
+    for variant in step.methods:
+        if variant.role != "method" or variant.failures:
+            continue
+        after = _highest(anatomy, variant)
+        ratio = None if baseline is None else ratio_of(step, variant, baseline)
+        rows.append(
+            Saving(
+                mark=_mark(before, after, fit, variant, step),
+                label=variant.label,
+                before=before,
+                after=after,
+                time=ratio if known(ratio) else None,
+                time_in_words=_step_time(ratio),
+                effect=variant.definition.effect[:1].lower() + variant.definition.effect[1:].rstrip("."),
+                code=_code_of(variant, step),
+            )
+        )
+    return tuple(sorted(rows, key=lambda each: each.after if each.after is not None else float("inf")))
+
+
+def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | None:
+    """The most bytes live at once while training with a variant of the step; None where not counted."""
+    if variant is None or variant.memory is None:
+        return None
+    peak = variant.memory.peak
+    return anatomy.highest(peak, variant.name) if anatomy else peak
+
+
+def _mark(
+    before: int | None, after: int | None, fit: int | None, variant: VariantSummary, step: ComparisonSummary
+) -> Mark:
+    if before is None or after is None or after > before * (1 - WORTH_SAVING):
+        return "✗"
+    if fit is not None:
+        return "✓" if after <= fit else "~"
+    return "~" if (variant.name, step.comparison.baseline.name) in step.above else "✓"
+
+
+def _step_time(ratio: Interval | None) -> str:
+    if ratio is None:
+        return "not timed"
+    if not known(ratio):
+        return "not known yet"
+    return ratio_in_words(ratio)
+
+
+def _code_of(variant: VariantSummary, step: ComparisonSummary) -> str:
+    """The lines that make a change: what its setup has more than that of the baseline."""
+    shared = step.comparison.baseline.setup.split("\n")
+    lines = variant.definition.setup.split("\n")
+    while shared and lines and shared[0] == lines[0]:
+        shared, lines = shared[1:], lines[1:]
+    return "\n".join(lines)
