@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gradbench.library.comparison import Comparison, Row
     from gradbench.library.model import model
     from gradbench.library.model_report import ModelReport, Training
+    from gradbench.library.modules import Modules
     from gradbench.library.run import Run, load
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _MODULES = {
     "Bytes": "bytes",
     "Comparison": "comparison",
     "ModelReport": "model_report",
+    "Modules": "modules",
     "Row": "comparison",
     "Run": "run",
     "Training": "model_report",
@@ -40,6 +42,7 @@ __all__ = [
     "Bytes",
     "Comparison",
     "ModelReport",
+    "Modules",
     "Row",
     "Run",
     "Training",

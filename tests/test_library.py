@@ -527,6 +527,10 @@ def test_the_bytes_of_a_module_are_equal_to_arithmetic_under_each_control():
     assert report.differing == {}
     assert report.training.forward.bytes.saved == of["tracked"].saved
     assert report.training.step.bytes.retained == 0
+    # Module by module the same, and by arithmetic of shapes elsewhere.
+    assert report.modules.saved == report.training.forward.bytes.saved
+    assert report.modules.sentence in report.sentence
+    assert sum(report.modules.to_pandas()["bytes"]) == report.modules.saved
     assert report.training.backward.seconds > 0
     assert f"keeps {4 * 34} B alive" in report.sentence
     assert "A training step without its optimizer takes" in report.sentence

@@ -9,6 +9,7 @@ from gradbench.guard.calls import expect_callable, expect_number
 from gradbench.guard.time import InTurns
 from gradbench.library.compare import compare, count
 from gradbench.library.model_report import ModelReport, Part, Training
+from gradbench.library.modules import Modules
 
 if TYPE_CHECKING:
     from gradbench.measure.user_module import Steps
@@ -39,11 +40,12 @@ def model(
     ['tracked', 'requires_grad_false', 'no_grad', 'inference_mode']
     >>> report.evaluation["tracked"].bytes.saved > report.evaluation["no_grad"].bytes.saved == 0
     True
-    >>> report.training.forward.bytes.saved > 0
+    >>> report.training.forward.bytes.saved == report.modules.saved
     True
 
     `print(report)` and the last line of a notebook's cell show its tables; `report.sentence` says what was
-    found. `report.evaluation` is a `gradbench.Comparison`, `report.training` a `gradbench.Training`.
+    found. `report.evaluation` is a `gradbench.Comparison`, `report.training` a `gradbench.Training`, and
+    `report.modules` says what each module keeps for the backward.
 
     Args:
         module: a torch.nn.Module with a parameter that requires gradients.
@@ -74,7 +76,8 @@ def model(
         training = None
         if loss is not None:
             training = _train(measured.steps(loss), spent, measured.device, seed)
-    return ModelReport(measured.name, evaluation, training, differing)
+        modules = Modules(measured.kept(loss), loss is not None)
+    return ModelReport(measured.name, evaluation, modules, training, differing)
 
 
 def _train(steps: Steps, seconds: float, device: str, seed: int | None) -> Training:

@@ -9,6 +9,7 @@ import msgspec
 from gradbench import format
 from gradbench.library.bytes import FIGURES, Bytes, cells
 from gradbench.library.comparison import NUMBERS, Comparison, joined
+from gradbench.library.modules import Modules
 from gradbench.library.table import Shown, Table, frame
 
 
@@ -93,12 +94,14 @@ class ModelReport(msgspec.Struct, frozen=True):
     Attributes:
         name: of its class.
         evaluation: under each control, against recording everything.
+        modules: what each of them keeps for a backward.
         training: a training step; None without a loss.
         differing: by control, how its values differ from the recorded ones by more than rounding.
     """
 
     name: str
     evaluation: Comparison
+    modules: Modules
     training: Training | None = None
     differing: dict[str, str] = {}
 
@@ -115,6 +118,7 @@ class ModelReport(msgspec.Struct, frozen=True):
         ]
         if self.training is not None:
             said.append(self.training.sentence)
+        said += [self.modules.sentence] if self.modules.rows else []
         return " ".join(said)
 
     def _bytes(self) -> list[str]:
@@ -134,6 +138,7 @@ class ModelReport(msgspec.Struct, frozen=True):
     @property
     def _tables(self) -> list[Table]:
         tables = [self.evaluation.table, *([self.training.table] if self.training is not None else [])]
+        tables += [self.modules.table] if self.modules.rows else []
         first, *others = [msgspec.structs.replace(each, title="") for each in tables]
         return [msgspec.structs.replace(first, title=self.sentence), *others]
 

@@ -17,9 +17,11 @@ from torch.nn.parameter import is_lazy
 from gradbench.define.methods import METHODS
 from gradbench.define.templates import fill, joined
 from gradbench.define.user_model import ALLOWED
-from gradbench.measure.execution import tensors_in
+from gradbench.measure.anatomy import Watched
+from gradbench.measure.execution import no_hooks_allowed, tensors_in
 from gradbench.measure.variant import execute
 from gradbench.models import share
+from gradbench.record.anatomy import Kept
 
 # The methods that an evaluation is held under, as `gradbench.define.methods` has them; the first records.
 RECORDING = "tracked"
@@ -170,6 +172,27 @@ class UserModule:
 
         _expect_loss(forward())
         return Steps(forward, set_up_backward, backward, step)
+
+    def kept(self, loss: Loss | None) -> tuple[Kept, ...]:
+        """What the graph of a forward with loss, or of a recorded evaluation, keeps, module by module.
+
+        Empty where torch lets nobody watch, as under torch.func.
+        """
+        model, x = self._copy(), self._input()
+        if loss is None:
+            model.eval()
+        watched = Watched(model, x if isinstance(x, torch.Tensor) else torch.empty(0), "")
+        try:
+            with watched.watching():
+                y = self._call(model, x)
+                value = y if loss is None else loss(y)
+        except RuntimeError as error:
+            if no_hooks_allowed(error):
+                return ()
+            raise
+        kept = watched.kept()
+        del y, value
+        return kept
 
     @contextmanager
     def left_as_it_is(self) -> Iterator[None]:
