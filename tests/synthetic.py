@@ -34,7 +34,7 @@ def header(request=None, **changes):
         "request": request,
         "options": Options("standard", 1, "keep", 120.0),
         "environment": ENVIRONMENT,
-        "plan": plan_run(request),
+        "plan": changes.get("plan") or plan_run(request),
     }
     return Header(**{**known, **changes})
 

@@ -1,0 +1,216 @@
+"""The first screen of a user's model, from results of known truth: what it says, and what it must not."""
+
+import re
+
+import msgspec
+import pytest
+from synthetic import memory, rendered, results
+from test_user_model import FILE, REQUEST, SEEN, parts
+
+from gradbench.analyse.analysis import analyse
+from gradbench.define.changes import fewer_samples, freeze, recompute
+from gradbench.define.user_model import plan_file
+from gradbench.record.anatomy import Anatomy, BatchPeak, Kept, OptimizerCost, Trained
+from gradbench.record.user_file import Fault
+from gradbench.report.terminal.model import first_screen
+
+MB = 10**6
+CHANGES = (
+    freeze(["embed", "norm"], ["drop", "head"]),
+    recompute(["norm"], every=False),
+    fewer_samples(16, 32),
+)
+KEPT = (
+    Kept("", 4 * MB, "input", "embedding", (32, 4), "int64"),
+    Kept("embed", 40 * MB, "activation", "add", (1000, 1000), "float32", "net.py:24"),
+    Kept("norm", 20 * MB, "activation", "batch_norm", (500, 1000), "float32", "net.py:24", passes_on=True),
+    Kept("head", 6 * MB, "parameter", "linear", (20, 16), "float32"),
+)
+ANATOMY = Anatomy(
+    True, KEPT, 30 * MB, 0, 4 * MB, gradients=30 * MB,
+    optimizer=OptimizerCost("Adam", 60 * MB, 10 * MB, 0.002),
+    changed={"freeze_to_norm": Trained(10 * MB, 20 * MB)},
+)  # fmt: skip
+# A step peaks at these bytes above what stands, which is 94 MB.
+PEAKS = {"set_to_none": 100, "freeze_to_norm": 40, "checkpoint_norm": 90, "batch_16": 60, "set_to_zero": 130}
+METHODS = ("no_grad", "no_grad_decorator", "no_grad_prebuilt", "inference_mode", "set_grad_enabled_false")
+
+
+def made(ratios=None, request=REQUEST, anatomy=ANATOMY, faults=(), peaks=PEAKS, **more):
+    """A run whose variants take these times, in times of the baseline of their comparison."""
+    seen = msgspec.structs.replace(SEEN, changes=CHANGES)
+    found = results(ratios or {}, plan=plan_file("net.py", FILE, seen, request), request=request, **more)
+    memory(found, "requires_grad_false", peak=10 * MB)
+    for name in METHODS:
+        memory(found, name, peak=10 * MB)
+    memory(found, "tracked", peak=40 * MB)
+    for name, peak in peaks.items():
+        memory(found, name, peak=peak * MB)
+    if anatomy is not None:
+        found.add(anatomy)
+    for fault in faults:
+        found.add(fault)
+    return found
+
+
+def screen(*arguments, **more):
+    return analyse(made(*arguments, **more)).screen
+
+
+def rows(found):
+    return {each.label: each for each in found.savings}
+
+
+SLOWER = {"tracked": 1.25, "detach_after": 1.25}
+
+
+def test_evaluation_names_the_methods_that_are_quickest_and_what_they_gain_in_time_and_memory():
+    (first, second) = screen(SLOWER).evaluation
+    assert first.startswith("Use torch.no_grad() or torch.inference_mode(): 20 % less time than recording (")
+    assert first.endswith("75 % less memory at the peak (40.0 MB → 10.0 MB).")
+    assert second.startswith("No difference between the two that matters (")
+
+
+def test_a_method_that_is_shown_to_be_slower_is_not_advised():
+    (only,) = screen({**SLOWER, "inference_mode": 1.1}).evaluation
+    assert only.startswith("Use torch.no_grad(): ")
+    assert "inference" not in only
+
+
+@pytest.mark.parametrize("scatter", [0.001, 0.05])
+def test_nothing_is_the_fastest_where_nothing_is_told_apart(scatter):
+    (first, *_) = screen(scatter=scatter).evaluation
+    assert "less time" not in first
+    assert "no difference in time to recording" in first
+    assert ("that matters" in first) == (scatter == 0.001)
+
+
+def test_a_ratio_that_is_not_known_is_no_figure():
+    found = screen(scatter=2.0)
+    assert "is not known yet" in found.evaluation[0]
+    assert all(each.time is None for each in found.savings)
+    assert {each.time_in_words for each in found.savings} == {"not known yet"}
+
+
+def test_with_two_methods_that_were_asked_for_the_answer_is_of_one_against_the_other():
+    request = msgspec.structs.replace(REQUEST, methods=("no_grad", "inference_mode"))
+    (only,) = screen({"inference_mode": 1.3}, request=request).evaluation
+    assert only.startswith("torch.inference_mode() against torch.no_grad(): 1.3")
+    assert "times as long; both peak at 10.0 MB." in only
+
+
+def test_a_step_says_where_its_peak_goes():
+    (times, peak) = screen().training
+    assert "Adam.step() about 2.00 ms" in times
+    assert peak == (
+        "Peak 194 MB: parameters 30.0 MB, x 4.00 MB, state of Adam 60.0 MB, activations 60.0 MB, "
+        "gradients and temporaries 40.0 MB."
+    )
+
+
+def test_an_optimizer_that_needs_more_than_the_step_is_said_to():
+    small = {**PEAKS, "set_to_none": 20}
+    assert screen(peaks=small).training[-1] == (
+        "Adam.step() peaks higher, at 134 MB: it needs 10.0 MB beside the gradients."
+    )
+
+
+def test_what_would_save_is_marked_by_whether_it_saves_and_what_it_costs():
+    found = rows(screen({"freeze_to_norm": 0.6, "checkpoint_norm": 1.3, "batch_16": 0.5}))
+    assert {label: each.mark for label, each in found.items()} == {
+        "freeze embed to norm": "✓",
+        "16 of the 32 samples in a step": "✓",
+        "checkpoint norm": "~",
+        "model.zero_grad(set_to_none=False)": "✗",
+        "backward(retain_graph=True), zero_grad()": "✗",
+    }
+    frozen = found["freeze embed to norm"]
+    # Of what is frozen neither gradients nor the state of the optimizer are needed: 30 + 4 + 20 + 40 MB.
+    assert (frozen.before, frozen.after) == (194 * MB, 94 * MB)
+    assert frozen.time_in_words.startswith("0.60 (0.60 to 0.60)")
+    assert screen().savings[0].label == "freeze embed to norm"
+    assert "requires_grad_(parameter.requires_grad and name.startswith" in frozen.code
+
+
+def test_with_a_size_to_fit_into_the_mark_says_what_fits_and_a_batch_is_named():
+    fit = msgspec.structs.replace(
+        ANATOMY, fit=160 * MB, batches=(BatchPeak(16, 60 * MB), BatchPeak(32, 100 * MB)), predicted=19,
+        verified=BatchPeak(19, 65 * MB),
+    )  # fmt: skip
+    found = screen(anatomy=fit)
+    marks = {label: each.mark for label, each in rows(found).items()}
+    assert marks["freeze embed to norm"] == "✓"
+    assert marks["checkpoint norm"] == "~"
+    assert marks["model.zero_grad(set_to_none=False)"] == "✗"
+    (batch,) = found.batches
+    assert batch.startswith("A batch of 19 samples fits into 160 MB")
+    # 90 MB that stand, 19 of 32 samples of x, and 65 MB.
+    assert batch.endswith("executed, it peaks at 157 MB.")
+
+
+def test_a_batch_that_was_not_executed_is_not_promised():
+    fit = msgspec.structs.replace(ANATOMY, fit=160 * MB, batches=(BatchPeak(32, 100 * MB),))
+    assert screen(anatomy=fit).batches[0].startswith("No batch is known that fits into 160 MB")
+    guessed = msgspec.structs.replace(fit, batches=(BatchPeak(16, 60 * MB), *fit.batches), predicted=19)
+    assert "it was not executed" in screen(anatomy=guessed).batches[0]
+
+
+def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on():
+    found = screen()
+    assert found.memory[0] == (
+        "A training step keeps 60.0 MB of activations for the backward, beside 10.0 MB of parameters and "
+        "inputs that are there anyway."
+    )
+    assert "20.0 MB of that is kept in modules that are not trained (norm)" in found.memory[1]
+    assert [(each.name, each.activations) for each in found.modules][:2] == [
+        ("embed", 40 * MB),
+        ("norm", 20 * MB),
+    ]
+    assert found.kept == sum(each.activations + each.others for each in found.modules) == 70 * MB
+
+
+FAULTS = (
+    Fault("grows", "each evaluation leaves 80 B that nothing frees: `kept` holds it", "net.py:4", 80),
+    Fault("values differ", "not recorded, model(x) gives another result than recorded"),
+)
+
+
+def test_values_that_differ_are_the_first_thing_said():
+    text = first_screen(screen(faults=FAULTS), 100)
+    assert [line[:9] for line in text.split("\n") if line[:1] not in ("", " ")][1] == "Watch out"
+    assert (
+        text.index("Not recorded, model(x)")
+        < text.index("net.py:4: each evaluation")
+        < text.index("Evaluation")
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_the_terminals_screen_is_one_screen_of_its_width(width):
+    text = first_screen(screen({**SLOWER, "freeze_to_norm": 0.6}, faults=FAULTS), width)
+    assert max(map(len, text.split("\n"))) <= max(width, 110)
+    assert len(text.split("\n")) <= 40
+    table = first_screen(screen(), width, every_module=True)
+    assert re.search(r"^embed +40\.0 MB +0 B +add 1000×1000 +net\.py:24$", table, re.MULTILINE)
+
+
+def test_the_page_begins_with_the_screen_and_holds_every_module():
+    page = rendered(made(SLOWER, faults=FAULTS))
+    assert page.index('id="answer"') < page.index('id="savings"') < page.index('id="modules"')
+    assert page.index('id="modules"') < page.index('id="found"')
+    assert "Use torch.no_grad() or torch.inference_mode()" in page
+    assert "<code>net.py:4</code>" in page
+    assert "they add up to 70.0 MB" in page
+
+
+def test_without_a_loss_there_is_no_training_and_nothing_that_would_save():
+    plan = plan_file("net.py", FILE, msgspec.structs.replace(SEEN, trains=False), REQUEST)
+    found = analyse(results(SLOWER, plan=plan)).screen
+    assert (found.training, found.savings, found.parts) == ((), (), ())
+    assert len(found.evaluation) == 2
+    assert "and its bytes are not known" in found.evaluation[0]
+
+
+def test_any_other_run_has_no_such_screen():
+    assert analyse(results({"tracked": 1.2})).screen is None
+    assert parts(plan_file("net.py", FILE, SEEN, REQUEST))
