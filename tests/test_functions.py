@@ -25,7 +25,7 @@ from gradbench.functions import (
     native,
     native_available,
 )
-from gradbench.measure.memory import started
+from gradbench.measure.profiled import started
 from tests.interpreted import TRUNCATES, interpreted_kernels
 
 FORMS = get_args(forms.Form)

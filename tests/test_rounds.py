@@ -126,6 +126,7 @@ def test_a_variant_is_called_once_for_its_flags_and_no_more(monkeypatch):
     assert counted("baseline") == 1
 
 
+@pytest.mark.timing
 def test_an_empty_loop_is_timed_by_the_clock_of_its_comparison(monkeypatch):
     comparison = statement(BURN, 0.002)
     variants = [ReadyVariant(each, prepare(comparison)) for each in comparison.variants]
