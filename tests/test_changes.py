@@ -46,14 +46,17 @@ def test_the_blocks_are_those_of_the_list_that_holds_most_in_the_order_of_their_
 
 def test_all_changes_of_a_plain_model_are_kept():
     model, x = Residual(), torch.rand(16, 4)
-    found = candidates(model, *watched(model, x), len(x))
+    kept, called = watched(model, x)
+    found = candidates(training_of(model, x), kept, called, weight=1, few=False)
+    few = candidates(training_of(model, x), kept, called, weight=1, few=True)
+    assert few == found[:3]
     assert [each.name for each in found] == [
         "freeze_to_blocks_2",
-        "no_grad_to_blocks_2",
-        "freeze_to_blocks_1",
         "checkpoint_blocks_0_to_blocks_2",
-        "checkpoint_blocks_0",
         "batch_8",
+        "freeze_to_blocks_1",
+        "no_grad_to_blocks_2",
+        "checkpoint_blocks_0",
     ]
     kept, left_out = checked(training_of(model, x), found, 60.0)
     assert (kept, left_out) == (found, {})
@@ -133,3 +136,21 @@ def test_what_there_is_no_time_to_check_is_left_out_after_the_first_three():
     kept, left_out = checked(training_of(model, x), found, -1.0)
     assert kept == found[:3]
     assert "time" in left_out[found[3].name]
+
+
+def test_what_is_tied_to_a_head_that_is_trained_stays_trained():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.inner, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+            self.head.weight = self.embed.weight
+
+        def forward(self, x):
+            return self.head(self.inner(self.embed(x)))
+
+    model, x = Tied(), torch.rand(16, 4)
+    change = freeze(["embed", "inner"], ["head"])
+    frozen, _ = training_of(model, x).changed(change)
+    trained = {name for name, each in frozen.named_parameters(remove_duplicate=False) if each.requires_grad}
+    assert trained == {"embed.weight", "head.weight", "head.bias"}
+    assert checked(training_of(model, x), [change], 60.0) == ([change], {})

@@ -14,7 +14,7 @@ import torch
 from gradbench.define.methods import METHODS
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads.user_model import NAME
-from gradbench.measure import counting, execution
+from gradbench.measure import counting, execution, memory
 from gradbench.measure.execution import observe
 from gradbench.measure.memory import Unrepeatable
 from gradbench.measure.protocol import Message, Task, WorkerSettings
@@ -72,7 +72,8 @@ NETS = {
 @pytest.fixture(autouse=True)
 def nothing_compiled(monkeypatch):
     """Other tests of this process may have compiled something."""
-    monkeypatch.setattr(execution, "_compiles", lambda: False)
+    for module in (execution, memory):
+        monkeypatch.setattr(module, "compiles", lambda: False)
 
 
 @pytest.fixture(autouse=True)

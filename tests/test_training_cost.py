@@ -30,9 +30,11 @@ PARAMETERS = (16 * 32 + 32, 32 * 4 + 4)
 def test_adam_keeps_two_moments_and_a_step_count_for_each_parameter_and_plain_sgd_nothing():
     trained = training()
     before = {name: each.clone() for name, each in trained.model.state_dict().items()}
-    adam = optimizer_cost(torch.optim.Adam(trained.model.parameters()), trained, 2)
+    adam, states = optimizer_cost(torch.optim.Adam(trained.model.parameters()), trained, 2)
     assert (adam.name, adam.state) == ("Adam", 2 * sum(PARAMETERS) * FLOAT + 4 * FLOAT)
-    assert optimizer_cost(torch.optim.SGD(trained.model.parameters(), 0.1), trained, 2).state == 0
+    assert sum(states.values()) == adam.state
+    sgd, _ = optimizer_cost(torch.optim.SGD(trained.model.parameters(), 0.1), trained, 2)
+    assert sgd.state == 0
     # The model of the file is as it was.
     assert all(torch.equal(before[name], each) for name, each in trained.model.state_dict().items())
     assert all(each.grad is None for each in trained.model.parameters())
@@ -41,7 +43,8 @@ def test_adam_keeps_two_moments_and_a_step_count_for_each_parameter_and_plain_sg
 def test_what_is_frozen_needs_neither_gradient_nor_state():
     trained = training()
     changes = [freeze(["0", "1"], ["2"]), recompute(["0"], every=False)]
-    found = trained_after(trained, torch.optim.Adam(trained.model.parameters()), changes)
+    _, states = optimizer_cost(torch.optim.Adam(trained.model.parameters()), trained, 1)
+    found = trained_after(trained, states, changes)
     assert found == {"freeze_to_1": Trained(PARAMETERS[1] * FLOAT, (2 * PARAMETERS[1] + 2) * FLOAT)}
 
 

@@ -23,14 +23,17 @@ def span(modules: Sequence[str]) -> str:
 
 def freeze(modules: Sequence[str], trained: Sequence[str]) -> Change:
     """Train only these modules, which come last; `modules` are those before, in the order of their calls."""
-    prefixes = tuple(f"{each}." for each in trained)
     return Change(
         name=f"freeze_to_{_identifier(modules[-1])}",
         label=f"freeze {span(modules)}",
         effect="not trained any more",
+        # A parameter that is tied to one of these stays trained.
         code=(
-            "for name, parameter in model.named_parameters():\n"
-            f"    parameter.requires_grad_(parameter.requires_grad and name.startswith({prefixes!r}))"
+            f"trained = [model.get_submodule(name) for name in {tuple(trained)!r}]\n"
+            "trained = [each for module in trained for each in module.parameters() if each.requires_grad]\n"
+            "model.requires_grad_(False)\n"
+            "for parameter in trained:\n"
+            "    parameter.requires_grad_(True)"
         ),
         trained=tuple(trained),
     )

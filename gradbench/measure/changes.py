@@ -90,55 +90,81 @@ def _within(module: str, name: str) -> bool:
 
 
 def candidates(
-    model: torch.nn.Module,
-    kept: Sequence[Kept],
-    called: Sequence[str],
-    samples: int,
-    tracks_x: bool = False,
+    training: Training, kept: Sequence[Kept], called: Sequence[str], weight: int, few: bool
 ) -> list[Change]:
-    """Changes that may save memory, those that save most by what is kept first; none is checked yet."""
+    """Changes that may save memory, what matters most first; none is checked yet.
+
+    Args:
+        kept, called: what the modules keep, and their order.
+        weight: copies of a trained parameter that training holds beside it: its gradient, and moments.
+        few: only the most important ones.
+    """
+    model, x = training.model, training.x
     blocks = units(model, kept, called)
     held = [
         sum(each.bytes for each in kept if each.role == "activation" and _within(each.module, name))
         for name in blocks
     ]
-    trains = [any(each.requires_grad for each in model.get_submodule(name).parameters()) for name in blocks]
-    found: list[Change] = []
+    parameters = [list(model.get_submodule(name).parameters()) for name in blocks]
+    trains = [any(each.requires_grad for each in own) for own in parameters]
+    frees = [
+        bytes_ + weight * sum(each.numel() * each.element_size() for each in own if each.requires_grad)
+        for bytes_, own in zip(held, parameters, strict=True)
+    ]
     # Where nothing in between is trained, to freeze more is the same.
     last = max((place for place, trained in enumerate(trains) if trained), default=0)
-    half = next((place for place in range(len(held)) if sum(held[: place + 1]) >= sum(held) / 2), 0)
-    for end in dict.fromkeys((last, half + 1)):
-        if 0 < end <= last and any(trains[:end]) and (end == last or any(trains[end:last])):
-            found.append(changes_of.freeze(blocks[:end], blocks[end:]))
-    if last > 0:
-        found.insert(1, changes_of.without_recording(blocks[:last], blocks[last:]))
+    half = next((place for place in range(last) if sum(frees[: place + 1]) >= sum(frees) / 2), last) + 1
+    first: list[Change] = []
+    more: list[Change] = []
+    if last > 0 and any(trains[:last]):
+        first.append(changes_of.freeze(blocks[:last], blocks[last:]))
+        more.append(changes_of.without_recording(blocks[:last], blocks[last:]))
+    if half < last and any(trains[:half]) and any(trains[half:last]):
+        more.insert(0, changes_of.freeze(blocks[:half], blocks[half:]))
     whole = [name for name in blocks if any(True for _ in model.get_submodule(name).children())]
     whole = [name for name in whole if held[blocks.index(name)]]
     if whole:
-        largest = max(whole, key=lambda name: held[blocks.index(name)])
-        if len(whole) > 1:
-            found.append(changes_of.recompute(whole, every=True))
-        found.append(changes_of.recompute([largest], every=False))
+        largest = changes_of.recompute([max(whole, key=lambda name: held[blocks.index(name)])], every=False)
+        first.append(changes_of.recompute(whole, every=True) if len(whole) > 1 else largest)
+        more += [largest] if len(whole) > 1 else []
     else:
         container = blocks[0].rpartition(".")[0] if blocks else ""
         layers = model.get_submodule(container)
         if isinstance(layers, torch.nn.Sequential) and len(layers) >= _FEWEST_LAYERS:
-            found.append(changes_of.recompute_segments(container, 2))
+            first.append(changes_of.recompute_segments(container, 2))
+    samples = len(x) if x.dim() else 1
     if samples > 1:
-        found.append(changes_of.fewer_samples(samples // 2, samples, tracks_x))
-    return found
+        first.append(changes_of.fewer_samples(samples // 2, samples, x.requires_grad))
+    return first if few else [*first, *more]
+
+
+class _Expected:
+    """What training gives without a change, by whether it is in evaluation mode; computed when asked for."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._found: dict[bool, tuple[torch.Tensor, dict[str, torch.Tensor | None]]] = {}
+
+    def of(self, evaluated: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor | None]]:
+        """The result, and the gradients by name."""
+        if evaluated not in self._found:
+            model = share(self._training.model)
+            self._found[evaluated] = _gradients(self._training, model, self._training.x, evaluated)
+        return self._found[evaluated]
 
 
 def checked(
-    training: Training, found: Sequence[Change], seconds: float
+    training: Training, found: Sequence[Change], seconds: float, samples: int = _FEW
 ) -> tuple[list[Change], dict[str, str]]:
     """Those of the changes that leave the loss and the gradients as they must be; and why others do not.
 
     Args:
         seconds: after which no further change is executed.
+        samples: on which it is executed, where the model takes a part of x.
     """
     until = time.perf_counter() + seconds
-    few = _few(training)
+    few = _few(training, samples)
+    expected = _Expected(few)
     kept: list[Change] = []
     left_out: dict[str, str] = {}
     for place, change in enumerate(found):
@@ -147,7 +173,7 @@ def checked(
             continue
         try:
             if change.same_loss:
-                _expect_same(few, change)
+                _expect_same(few, change, expected)
             else:
                 _expect_samples(training, change)
             kept.append(change)
@@ -160,11 +186,11 @@ class _Differs(Exception):
     """A change does not leave what it must leave."""
 
 
-def _few(training: Training) -> Training:
-    """The training with a few samples, where its forward takes them; else as it is."""
-    if training.x.dim() == 0 or training.x.shape[0] <= _FEW:
+def _few(training: Training, samples: int) -> Training:
+    """The training with so many samples, where its forward takes them; else as it is."""
+    if training.x.dim() == 0 or training.x.shape[0] <= samples:
         return training
-    few = replace(training, x=training.x[:_FEW])
+    few = replace(training, x=training.x[:samples])
     try:
         few.forward(share(few.model), few.x)
     except Exception:
@@ -187,17 +213,17 @@ def _gradients(
     return y.detach(), {name: each.grad for name, each in model.named_parameters() if each.requires_grad}
 
 
-def _expect_same(training: Training, change: Change) -> None:
+def _expect_same(training: Training, change: Change, expected: _Expected) -> None:
     """Raise _Differs where a change moves the result, or a gradient that it should leave.
 
     Kernels that need no gradient may draw other random numbers: then evaluation mode decides.
     """
     try:
-        _hold(training, change, evaluated=False)
+        _hold(training, change, *expected.of(False), evaluated=False)
     except _Differs:
         if not _draws(training):
             raise
-        _hold(training, change, evaluated=True)
+        _hold(training, change, *expected.of(True), evaluated=True)
 
 
 def _draws(training: Training) -> bool:
@@ -208,8 +234,13 @@ def _draws(training: Training) -> bool:
     return not torch.equal(before, torch.get_rng_state())
 
 
-def _hold(training: Training, change: Change, evaluated: bool) -> None:
-    y, expected = _gradients(training, share(training.model), training.x, evaluated)
+def _hold(
+    training: Training,
+    change: Change,
+    y: torch.Tensor,
+    expected: dict[str, torch.Tensor | None],
+    evaluated: bool,
+) -> None:
     model, x = training.changed(change)
     value, gradients = _gradients(training, model, x, evaluated)
     if (value - y).norm() > _ALLOWED * y.norm():

@@ -10,7 +10,7 @@ import msgspec
 from gradbench.measure.clock import Accelerator
 from gradbench.measure.execution import Observed, observe
 from gradbench.measure.leave_out import LONG, declared_as
-from gradbench.measure.memory import follow, measure_long, measure_memory
+from gradbench.measure.memory import follow, measure_long, measure_memory, measure_once
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.plan import USER_MODEL, Comparison
 from gradbench.record.visits import Execution, Memory, Timeline
@@ -67,6 +67,11 @@ class Counting:
             yield declared
             yield self._copied(declared)
             return
+        if self._call > LONG:
+            once = self._once(ready)
+            if once is not None:
+                yield from once
+                return
         made: list[Execution] = []
 
         def known(observed: Observed) -> bool:
@@ -88,6 +93,24 @@ class Counting:
         yield memory
         if timeline is not None:
             yield timeline
+
+    def _once(self, ready: ReadyVariant) -> list[Execution | Memory | Timeline] | None:
+        """The records of one execution that is observed and counted at once; None where that raises."""
+        methods = not self._comparison.alternatives
+        followed = self._followed(ready) and ready.variant.role == "baseline"
+        try:
+            # What an alternative executes is its own: whether another does the same is of no use.
+            observed, memory, timeline = measure_once(
+                ready, self._comparison.id, dispatched=methods, by_line=followed
+            )
+        except Exception:
+            return None
+        ready.took = ready.took or observed.seconds
+        execution = self._alike.observed(ready, observed)
+        if not self._is_known(execution):
+            self._memory[ready.variant.name] = memory
+            return [execution, memory, *([timeline] if timeline is not None else [])]
+        return [execution, self._copied(execution)]
 
     def _counted(self, ready: ReadyVariant) -> Iterator[Memory | Timeline]:
         memory = measure_memory(ready, self._comparison.id, self._accelerator)

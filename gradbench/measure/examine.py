@@ -44,8 +44,8 @@ _CHECKING = 4.0
 _VERIFYING = 15.0
 # Executions that it takes to see what a call leaves, and to try an order of methods.
 _GROWTH_CALLS, _ORDER_CALLS = 7, 4
-# The gradients that an optimizer steps by are of so many samples.
-_FEW = 2
+# Steps of an optimizer of which the shortest is its time.
+_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -129,21 +129,21 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
         del y
     changes: list[Change] = []
     left_out: dict[str, str] = {}
-    samples = len(training.x) if training.x.dim() else 1
+    long = code.step > LONG
+    optimizer = code.names.get("optimizer")
+    cost, states = None, {}
+    if trains and isinstance(optimizer, torch.optim.Optimizer):
+        costs = optimizer_cost(optimizer, training, 1 if long else _STEPS)
+        cost, states = costs if costs is not None else (None, {})
     if trains:
         called = watched.called if watched is not None else []
-        maybe = candidates(training.model, kept, called, samples, training.x.requires_grad)
+        weight = 1 + (round(cost.state / max(1, code.trained.gradients)) if cost is not None else 0)
+        maybe = candidates(training, kept, called, weight, few=long)
         if asked.changes is None:
-            changes, left_out = checked(training, maybe, _CHECKING if code.step <= LONG else _CHECKING / 2)
+            changes, left_out = checked(training, maybe, _CHECKING, *([1] if long else []))
         else:
+            maybe = candidates(training, kept, called, weight, few=False)
             changes = [each for each in maybe if each.name in asked.changes]
-    optimizer = code.names.get("optimizer")
-    optimizer = optimizer if isinstance(optimizer, torch.optim.Optimizer) else None
-    cost = None
-    if trains and optimizer is not None:
-        cost = optimizer_cost(optimizer, training, min(samples, _FEW)) or optimizer_cost(
-            optimizer, training, samples
-        )
     anatomy = Anatomy(
         trains=trains,
         kept=kept,
@@ -153,7 +153,7 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
         gradients=code.trained.gradients if trains else None,
         optimizer=cost,
         fit=asked.fit,
-        changed=trained_after(training, optimizer, changes),
+        changed=trained_after(training, states, changes),
         left_out=left_out,
     )
     if asked.fit is None or not trains:

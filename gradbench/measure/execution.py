@@ -60,9 +60,9 @@ def observe(execution: Executable) -> Observed:
 
     Where one of the two cannot be watched it is executed without. Raises what the statement raises then.
     """
-    if not _compiles():
+    if not compiles():
         with contextlib.suppress(Exception):
-            operators = _Operators()
+            operators = DispatchedOperators()
             observed = _observed(execution, operators)
             # What took its time without any operator worked where no mode sees it, as a CUDA graph does.
             if operators.seen:
@@ -72,13 +72,13 @@ def observe(execution: Executable) -> Observed:
     return _unwatched(execution)
 
 
-def _compiles() -> bool:
+def compiles() -> bool:
     """Whether something was compiled in this process: under a dispatch mode it would run uncompiled."""
     dynamo = sys.modules.get("torch._dynamo.utils")
     return dynamo is not None and bool(dynamo.counters["frames"])
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[misc]
+class DispatchedOperators(TorchDispatchMode):  # type: ignore[misc]
     """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them.
 
     Attributes:
@@ -227,49 +227,90 @@ def no_hooks_allowed(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "saved tensor hooks" in str(error)
 
 
-def _observed(execution: Executable, operators: _Operators | None) -> Observed:
+def _observed(execution: Executable, operators: DispatchedOperators | None) -> Observed:
+    with observing(execution, operators) as observer:
+        observer.run(execution.run_and_keep)(execution.set_up_call())
+    return observer.observed
+
+
+class Observer:
+    """Observes an execution, within `observing`.
+
+    Attributes:
+        observed: what was seen of the latest.
+    """
+
+    observed: Observed
+
+    def __init__(self, execution: Executable, operators: DispatchedOperators | None) -> None:
+        self._execution, self._operators = execution, operators
+        self._packed: list[Hashable] = []
+        self._held = Saved()
+
     @contextmanager
-    def unwatched() -> Iterator[None]:
-        if operators is not None:
-            operators.paused = True
+    def saving(self) -> Iterator[None]:
+        """What is saved within is seen: also by what is made for a call."""
+        with saving(lambda tensor: self._packed.append(_kind(tensor)), self._unwatched) as self._held:
+            yield
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        if self._operators is None:
+            yield
+            return
+        self._operators.paused = True
         try:
             yield
         finally:
-            if operators is not None:
-                operators.paused = False
+            self._operators.paused = False
 
-    packed: list[Hashable] = []
-    with saving(lambda tensor: packed.append(_kind(tensor)), unwatched) as held:
-        per_call = execution.set_up_call()
-        kept, seconds, resident = _executed(execution, per_call, operators or contextlib.nullcontext())
-        # The dispatcher is watched in this thread alone.
-        alone = held.elsewhere is None or not (held.elsewhere.threads or held.elsewhere.suspects())
-    saved = held.bytes()
-    if not alone:
-        return Observed(None, None, seconds, saved, resident)
-    signature = None
-    if operators is not None:
-        # A backward that retains its graph dispatches and saves as one that does not: what is still kept
-        # tells them apart.
-        results = tuple(_kind_of_result(each, execution.x) for each in tensors_in(kept))
-        signature = tuple(operators.seen), tuple(packed), saved, results
-    return Observed(signature, None if operators is None else len(operators.seen), seconds, saved, resident)
+    def run(self, run: Callable[[dict[str, Any]], list[Any]]) -> Callable[[dict[str, Any]], list[Any]]:
+        """As `run`, which executes the statement on what was made for a call, and observed."""
+
+        def observed(per_call: dict[str, Any]) -> list[Any]:
+            kept, seconds, resident = _executed(run, per_call, self._operators or contextlib.nullcontext())
+            elsewhere, saved = self._held.elsewhere, self._held.bytes()
+            signature, count = None, None
+            # The dispatcher is watched in this thread alone.
+            if self._operators is not None and not (
+                elsewhere and (elsewhere.threads or elsewhere.suspects())
+            ):
+                # A backward that retains its graph dispatches and saves as one that does not: what is still
+                # kept tells them apart.
+                results = tuple(_kind_of_result(each, self._execution.x) for each in tensors_in(kept))
+                signature = tuple(self._operators.seen), tuple(self._packed), saved, results
+                count = len(self._operators.seen)
+            self.observed = Observed(signature, count, seconds, saved, resident)
+            return kept
+
+        return observed
+
+
+@contextmanager
+def observing(execution: Executable, operators: DispatchedOperators | None) -> Iterator[Observer]:
+    """Observe what is executed within; its operators, where a mode for them is given."""
+    observer = Observer(execution, operators)
+    with observer.saving():
+        yield observer
 
 
 def _unwatched(execution: Executable) -> Observed:
-    _, seconds, resident = _executed(execution, execution.set_up_call(), contextlib.nullcontext())
+    per_call = execution.set_up_call()
+    _, seconds, resident = _executed(execution.run_and_keep, per_call, contextlib.nullcontext())
     return Observed(None, None, seconds, None, resident)
 
 
 def _executed(
-    execution: Executable, per_call: dict[str, Any], watched: contextlib.AbstractContextManager[Any]
+    run: Callable[[dict[str, Any]], list[Any]],
+    per_call: dict[str, Any],
+    watched: contextlib.AbstractContextManager[Any],
 ) -> tuple[list[Any], float, int]:
     """What is kept of one execution, its seconds, and the growth of the resident set, that held."""
     process = psutil.Process()
     before = process.memory_info().rss
     started = time.perf_counter()
     with watched:
-        kept = execution.run_and_keep(per_call)
+        kept = run(per_call)
     seconds = time.perf_counter() - started
     return kept, seconds, process.memory_info().rss - before
 

@@ -24,11 +24,14 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from gradbench.measure.clock import Accelerator
 from gradbench.measure.execution import (
+    DispatchedOperators,
     Executable,
     Observed,
     Saved,
+    compiles,
     no_hooks_allowed,
     observe,
+    observing,
     saving,
     tensors_in,
 )
@@ -384,6 +387,51 @@ def measure_long(
     held = [event for event in taken[-1].events if event.time <= ends[-1]]
     stretches = _stretches(lines, held, ends, taken[-1].standing)
     return memory, Timeline(comparison_id, ready.variant.name, stretches)
+
+
+def measure_once(
+    ready: ReadyVariant, comparison_id: str, dispatched: bool, by_line: bool
+) -> tuple[Observed, Memory, Timeline | None]:
+    """The bytes of an execution that takes too long for a second one, and what was observed of that same one.
+
+    Where it leaves something, as gradients that stand, a second one is counted, which finds that.
+
+    Args:
+        dispatched: the operators are watched as well. That leaves a forward's bytes as they are; a backward
+            would allocate otherwise.
+        by_line: the bytes that are live are followed, line by line.
+
+    Raises Unseen; and what the statement raises, also where it raises only because it is watched.
+    """
+    lines: list[str] = []
+
+    def run(per_call: dict[str, Any]) -> list[Any]:
+        if not by_line:
+            return ready.run_and_keep(per_call)
+        lines[:], names = ready.run_by_line(profile.line, dict(per_call))
+        return ready.result_of(names)
+
+    operators = DispatchedOperators() if dispatched and not compiles() else None
+    with profiled() as profile:
+        execution = _Execution(ready, "cpu")
+        with observing(ready, operators) as observer:
+            marked = execution.execute(profile.mark, observer.run(run))
+        first = last = observer.observed
+        if _total(profile.between(marked.start, marked.over)):
+            with observing(ready, None) as observer:
+                marked = execution.execute(profile.mark, observer.run(run))
+            last = observer.observed
+    taken = _read(profile, marked)
+    if profile.suspects:
+        _expect_seen(ready)
+    counted = _figures((taken,), lambda: _kept_on_cpu(ready, hooks=True))
+    memory = counted.record(ready, comparison_id, last.saved, first.resident, SOURCE, executions=1)
+    if not by_line:
+        return first, memory, None
+    ends = profile.ends_of_lines(marked.begin, len(lines))
+    held = [event for event in taken.events if event.time <= ends[-1]]
+    stretches = _stretches(lines, held, ends, taken.standing)
+    return first, memory, Timeline(comparison_id, ready.variant.name, stretches)
 
 
 # What is asked of the counters: bytes asked for since the start, their number, live now, and most live.

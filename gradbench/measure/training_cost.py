@@ -16,7 +16,6 @@ from gradbench.measure.memory import measure_call
 from gradbench.models import share
 from gradbench.record.anatomy import BatchPeak, Change, OptimizerCost, Trained
 
-_STEPS = 3
 # To find a batch that fits so many are executed, and one that fills this part of the room is enough.
 _TRIALS, _FULL = 4, 0.9
 # A peak takes so many executions.
@@ -26,21 +25,28 @@ _STRAIGHT = 0.02
 
 
 def optimizer_cost(
-    optimizer: torch.optim.Optimizer, training: Training, samples: int
-) -> OptimizerCost | None:
+    optimizer: torch.optim.Optimizer, training: Training, steps: int
+) -> tuple[OptimizerCost, dict[str, int]] | None:
     """What the optimizer keeps and takes, on a copy of the model; None where that cannot be had.
 
-    The values of the gradients do not matter to it: they are of the first `samples` of x.
+    Also, by the name of a parameter, bytes of its state. Gradients are zeros: their values do not matter to
+    it. The time is the shortest of so many steps.
     """
     try:
         # One copy of both, so that the copied optimizer steps the copied parameters.
         model, copied = copy.deepcopy((training.model, optimizer))
-        copied.zero_grad()
-        training.step(model, training.x[:samples] if training.x.dim() else training.x)
+        for each in model.parameters():
+            each.grad = torch.zeros_like(each) if each.requires_grad else None
         copied.step()
+        names = {each: name for name, each in model.named_parameters()}
+        states = {
+            names[parameter]: storage_bytes(tensors_in(list(state.values())))
+            for parameter, state in copied.state.items()
+            if parameter in names
+        }
         state = storage_bytes(tensors_in([list(each.values()) for each in copied.state.values()]))
         seconds = []
-        for _ in range(_STEPS):
+        for _ in range(steps):
             begun = time.perf_counter()
             copied.step()
             seconds.append(time.perf_counter() - begun)
@@ -48,48 +54,33 @@ def optimizer_cost(
     except Exception:
         return None
     # The state and the gradients stand beside it.
-    return OptimizerCost(type(optimizer).__name__, state, counted.peak - counted.standing, min(seconds))
+    peak = counted.peak - counted.standing
+    return OptimizerCost(type(optimizer).__name__, state, peak, min(seconds)), states
 
 
 def trained_after(
-    training: Training, optimizer: torch.optim.Optimizer | None, changes: Sequence[Change]
+    training: Training, states: dict[str, int], changes: Sequence[Change]
 ) -> dict[str, Trained]:
     """By change, what the parameters need that still get gradients; without the changes that leave it all.
 
-    The state of an optimizer is of the size that it has for the trained parameters, one by one.
+    `states` are bytes of the optimizer's state, by the name of a parameter.
     """
     found = {}
-    states = _states(training, optimizer) if optimizer is not None else {}
+    names = {each: name for name, each in training.model.named_parameters()}
     for change in changes:
         if not change.trained:
             continue
-        kept = [
-            (name, each)
-            for name, each in training.model.named_parameters()
-            if each.requires_grad and name.startswith(tuple(f"{module}." for module in change.trained))
-        ]
+        # Also those that are tied to others.
+        kept = {
+            each
+            for module in change.trained
+            for each in training.model.get_submodule(module).parameters()
+            if each.requires_grad
+        }
         found[change.name] = Trained(
-            sum(each.untyped_storage().nbytes() for _, each in kept),
-            sum(states.get(name, 0) for name, _ in kept),
+            storage_bytes(iter(kept)), sum(states.get(names[each], 0) for each in kept)
         )
     return found
-
-
-def _states(training: Training, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """By the name of a parameter, bytes of its state in the optimizer after a step on a copy."""
-    try:
-        model, copied = copy.deepcopy((training.model, optimizer))
-        for each in model.parameters():
-            each.grad = torch.zeros_like(each) if each.requires_grad else None
-        copied.step()
-    except Exception:
-        return {}
-    names = {each: name for name, each in model.named_parameters()}
-    return {
-        names[parameter]: storage_bytes(tensors_in(list(state.values())))
-        for parameter, state in copied.state.items()
-        if parameter in names
-    }
 
 
 def batch_peaks(training: Training, samples: Sequence[int]) -> tuple[BatchPeak, ...]:
