@@ -14,7 +14,7 @@ import torch
 from gradbench.define.methods import METHODS
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads.user_model import NAME
-from gradbench.measure import counting, execution, memory
+from gradbench.measure import counting, execution, memory, variant
 from gradbench.measure.execution import observe
 from gradbench.measure.memory import Unrepeatable
 from gradbench.measure.protocol import Message, Task, WorkerSettings
@@ -72,7 +72,7 @@ NETS = {
 @pytest.fixture(autouse=True)
 def nothing_compiled(monkeypatch):
     """Other tests of this process may have compiled something."""
-    for module in (execution, memory):
+    for module in (execution,):
         monkeypatch.setattr(module, "compiles", lambda: False)
 
 
@@ -164,6 +164,12 @@ def test_of_very_long_calls_what_is_entered_otherwise_is_not_executed(tmp_path, 
         watched.append(ready.variant.name)
         return observe(ready)
 
+    def once(ready, *arguments):
+        watched.append(ready.variant.name)
+        return counting_once(ready, *arguments)
+
+    counting_once = counting.measure_once
+    monkeypatch.setattr(counting, "measure_once", once)
     monkeypatch.setattr("gradbench.measure.memory.observe", noted)
     found = counted(tmp_path, monkeypatch, NETS["batches"], long=-1.0)
     declared = {name for part, name in found.Execution if found.Execution[part, name].declared}
@@ -375,3 +381,22 @@ def test_bytes_that_do_not_repeat_are_told_of_a_long_call(tmp_path, monkeypatch)
         counting.measure_long(ready, "c", lambda _: False, repeats=True, by_line=False)
     memory, timeline = counting.measure_long(ready, "c", lambda _: False, repeats=False, by_line=True)
     assert (memory.executions, memory.allocated, timeline.stretches[0].live[0]) == (1, 20, 20)
+
+
+def test_a_very_long_call_is_executed_once_for_its_bytes(tmp_path, monkeypatch):
+    """Twice where the first execution leaves something: zeros, which the next adds to."""
+    executed = []
+    run = variant.ReadyVariant.run_by_line
+
+    def by_line(ready, within, made=None):
+        executed.append(ready.variant.name)
+        return run(ready, within, made)
+
+    monkeypatch.setattr(variant.ReadyVariant, "run_by_line", by_line)
+    # Each variant of a step has the checks behind it that are made of a model that is not long.
+    found = counted(tmp_path, monkeypatch, NETS["batches"], long=-1.0)
+    of_step = {name for part, name in found.Memory if part == "step"} - {"twin", "twin_own_buffer"}
+    times = {name: executed.count(name) for name in of_step}
+    assert times.pop("set_to_zero") == 2
+    assert {times[name] for name in times if name.startswith(("set_to_none", "freeze", "batch"))} == {1}
+    assert {each.executions for each in found.Memory.values() if not each.same_as} == {1}

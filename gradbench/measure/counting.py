@@ -67,7 +67,7 @@ class Counting:
             yield declared
             yield self._copied(declared)
             return
-        if self._call > LONG:
+        if self._call > LONG and self._is_alone(ready):
             once = self._once(ready)
             if once is not None:
                 yield from once
@@ -95,22 +95,26 @@ class Counting:
             yield timeline
 
     def _once(self, ready: ReadyVariant) -> list[Execution | Memory | Timeline] | None:
-        """The records of one execution that is observed and counted at once; None where that raises."""
-        methods = not self._comparison.alternatives
-        followed = self._followed(ready) and ready.variant.role == "baseline"
+        """The records of one execution, whose operators nobody watches; None where that raises."""
         try:
-            # What an alternative executes is its own: whether another does the same is of no use.
-            observed, memory, timeline = measure_once(
-                ready, self._comparison.id, dispatched=methods, by_line=followed
-            )
-        except Exception:
+            observed, memory, timeline = measure_once(ready, self._comparison.id, self._followed(ready))
+        except RuntimeError:
+            # Some work is refused by torch only where it is watched: then it is counted as a shorter call is.
             return None
         ready.took = ready.took or observed.seconds
+        self._memory[ready.variant.name] = memory
         execution = self._alike.observed(ready, observed)
-        if not self._is_known(execution):
-            self._memory[ready.variant.name] = memory
-            return [execution, memory, *([timeline] if timeline is not None else [])]
-        return [execution, self._copied(execution)]
+        return [execution, memory, *([timeline] if timeline is not None else [])]
+
+    def _is_alone(self, ready: ReadyVariant) -> bool:
+        """Whether no other variant executes the same: an alternative, what records, an inference mode.
+
+        To watch its operators would take an execution, since under that mode others are allocated.
+        """
+        expected = ready.variant.expect
+        return self._comparison.alternatives or bool(
+            expected.result_requires_grad or expected.result_inference or ready.variant.name == "detach_after"
+        )
 
     def _counted(self, ready: ReadyVariant) -> Iterator[Memory | Timeline]:
         memory = measure_memory(ready, self._comparison.id, self._accelerator)

@@ -24,11 +24,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from gradbench.measure.clock import Accelerator
 from gradbench.measure.execution import (
-    DispatchedOperators,
     Executable,
     Observed,
     Saved,
-    compiles,
     no_hooks_allowed,
     observe,
     observing,
@@ -390,16 +388,13 @@ def measure_long(
 
 
 def measure_once(
-    ready: ReadyVariant, comparison_id: str, dispatched: bool, by_line: bool
+    ready: ReadyVariant, comparison_id: str, by_line: bool
 ) -> tuple[Observed, Memory, Timeline | None]:
     """The bytes of an execution that takes too long for a second one, and what was observed of that same one.
 
-    Where it leaves something, as gradients that stand, a second one is counted, which finds that.
-
-    Args:
-        dispatched: the operators are watched as well. That leaves a forward's bytes as they are; a backward
-            would allocate otherwise.
-        by_line: the bytes that are live are followed, line by line.
+    Where it leaves something, as gradients that stand, a second one is counted, which finds that. With
+    `by_line` the bytes that are live are followed. The operators are not watched: under a mode of dispatch
+    others are allocated.
 
     Raises Unseen; and what the statement raises, also where it raises only because it is watched.
     """
@@ -411,16 +406,19 @@ def measure_once(
         lines[:], names = ready.run_by_line(profile.line, dict(per_call))
         return ready.result_of(names)
 
-    operators = DispatchedOperators() if dispatched and not compiles() else None
-    with profiled() as profile:
-        execution = _Execution(ready, "cpu")
-        with observing(ready, operators) as observer:
+    execution = _Execution(ready, "cpu")
+
+    def once() -> tuple[Observed, _Marked[int]]:
+        with observing(ready, None) as observer:
             marked = execution.execute(profile.mark, observer.run(run))
-        first = last = observer.observed
-        if _total(profile.between(marked.start, marked.over)):
-            with observing(ready, None) as observer:
-                marked = execution.execute(profile.mark, observer.run(run))
-            last = observer.observed
+        return observer.observed, marked
+
+    with profiled() as profile:
+        first, marked = once()
+    last = first
+    if _total(profile.between(marked.start, marked.over)):
+        with profiled() as profile:
+            last, marked = once()
     taken = _read(profile, marked)
     if profile.suspects:
         _expect_seen(ready)
