@@ -14,7 +14,7 @@ import torch
 from gradbench.define.methods import METHODS
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads.user_model import NAME
-from gradbench.measure import counting, execution, memory, variant
+from gradbench.measure import counting, execution, variant
 from gradbench.measure.execution import observe
 from gradbench.measure.memory import Unrepeatable
 from gradbench.measure.protocol import Message, Task, WorkerSettings
@@ -84,7 +84,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def counted(tmp_path, monkeypatch, text, observed=-1.0, once=-1.0, long=math.inf):
+def counted(tmp_path, monkeypatch, text, observed=-1.0, once=-1.0, long=math.inf, check="answers"):
     """By (part, variant) the executions, bytes and timelines of a file, with these limits in seconds."""
     for name, limit in (("OBSERVED_FROM", observed), ("COUNTED_ONCE_FROM", once), ("LONG", long)):
         monkeypatch.setattr(counting, name, limit)
@@ -95,7 +95,7 @@ def counted(tmp_path, monkeypatch, text, observed=-1.0, once=-1.0, long=math.inf
     worker = Worker(WorkerSettings(0, "memory", 1, 1, file=file), output, io.BytesIO())
     own = [each for each in plan.comparisons if each.workload != PRICE]
     for each in own:
-        worker.visit(Task(each, 0.0))
+        worker.visit(Task(each, 0.0, check=check))
     said = [msgspec.json.decode(line, type=Message) for line in output.getvalue().splitlines()]
     assert not [each for each in said if isinstance(each, Failure)]
     part = {each.id: each.part for each in own}
@@ -393,8 +393,7 @@ def test_a_very_long_call_is_executed_once_for_its_bytes(tmp_path, monkeypatch):
         return run(ready, within, made)
 
     monkeypatch.setattr(variant.ReadyVariant, "run_by_line", by_line)
-    # Each variant of a step has the checks behind it that are made of a model that is not long.
-    found = counted(tmp_path, monkeypatch, NETS["batches"], long=-1.0)
+    found = counted(tmp_path, monkeypatch, NETS["batches"], long=-1.0, check="baseline")
     of_step = {name for part, name in found.Memory if part == "step"} - {"twin", "twin_own_buffer"}
     times = {name: executed.count(name) for name in of_step}
     assert times.pop("set_to_zero") == 2

@@ -8,7 +8,7 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.screen_evaluation import evaluation_sentences
 from gradbench.analyse.screen_modules import ModuleBytes, by_module, memory_sentences
-from gradbench.analyse.screen_savings import Saving, saving_rows
+from gradbench.analyse.screen_savings import Saving, not_measured, saving_rows
 from gradbench.record.anatomy import Anatomy, Kept
 from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
@@ -78,6 +78,9 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
     modules = by_module(anatomy) if anatomy else ()
     evaluation, step = parts.get("evaluation"), parts.get("step")
     asked = results.header.request.methods
+    savings = saving_rows(step, anatomy) if step else ()
+    left_out = not_measured(step, savings) if step else []
+    left_out += anatomy.left_out.values() if anatomy else []
     return ModelScreen(
         name=name,
         facts=_facts(results),
@@ -88,8 +91,8 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         memory=tuple(memory_sentences(anatomy, modules)),
         modules=modules,
         kept=None if anatomy is None else anatomy.saved,
-        savings=saving_rows(step, anatomy) if step else (),
-        left_out=tuple(anatomy.left_out.values()) if anatomy else (),
+        savings=savings,
+        left_out=tuple(left_out),
         fit=anatomy.fit if anatomy else None,
         batches=tuple(_batches(anatomy)),
         faults=tuple(sorted(results.file_faults, key=lambda each: each.kind != "values differ")),
@@ -195,7 +198,7 @@ def _batches(anatomy: Anatomy | None) -> list[str]:
 def _trust(summary: RunSummary) -> str:
     """How far to believe the times, in a sentence, and what to do where that is not far."""
     worst = summary.twins.worst
-    if worst is None:
+    if worst is None or summary.passes < 2:
         return "Times are of one process: they show nothing yet. " + summary.results.go_on_longer(10)
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     reach = max(floors, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +14,9 @@ from gradbench.record.interval import Interval
 # Less than this part of the peak is no saving.
 WORTH_SAVING = 0.01
 
-# It fits, or saves and is not slower; it saves at a price, or not enough to fit; it saves nothing.
-Mark = Literal["✓", "~", "✗"]
+# It fits, or saves and is not slower; it saves at a price, or not enough to fit; it saves nothing; its bytes
+# were not counted.
+Mark = Literal["✓", "~", "✗", "?"]
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,19 @@ class Saving:
 
 
 def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Saving, ...]:
-    """The changes of a step, the smallest peak first; those that nothing is known of are last."""
+    """The changes of a step whose bytes or time are known, the smallest peak first."""
     baseline = step.variant(step.comparison.baseline.name)
     fit = anatomy.fit if anatomy else None
     before = _highest(anatomy, baseline)
     rows = []
-    for variant in step.methods:
-        if variant.role != "method" or variant.failures:
-            continue
+    for variant in _changes(step):
         after = _highest(anatomy, variant)
         ratio = None if baseline is None else ratio_of(step, variant, baseline)
+        if after is None and not known(ratio):
+            continue
         rows.append(
             Saving(
-                mark=_mark(before, after, fit, variant, step),
+                mark=_mark(before, after, fit, (variant.name, step.comparison.baseline.name) in step.above),
                 label=variant.label,
                 before=before,
                 after=after,
@@ -64,6 +66,21 @@ def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Savin
     return tuple(sorted(rows, key=lambda each: each.after if each.after is not None else float("inf")))
 
 
+def not_measured(step: ComparisonSummary, rows: Sequence[Saving]) -> list[str]:
+    """The changes of a step that no row tells of, with the reason."""
+    told = {each.label for each in rows}
+    return [
+        f"{variant.label}: "
+        + (variant.failures[0].message if variant.failures else "the budget had no time for it")
+        for variant in step.methods
+        if variant.role == "method" and variant.label not in told
+    ]
+
+
+def _changes(step: ComparisonSummary) -> list[VariantSummary]:
+    return [each for each in step.methods if each.role == "method" and not each.failures]
+
+
 def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | None:
     """The most bytes live at once while training with a variant of the step; None where not counted."""
     if variant is None or variant.memory is None:
@@ -72,22 +89,20 @@ def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | N
     return anatomy.highest(peak, variant.name) if anatomy else peak
 
 
-def _mark(
-    before: int | None, after: int | None, fit: int | None, variant: VariantSummary, step: ComparisonSummary
-) -> Mark:
-    if before is None or after is None or after > before * (1 - WORTH_SAVING):
+def _mark(before: int | None, after: int | None, fit: int | None, slower: bool) -> Mark:
+    if before is None or after is None:
+        return "?"
+    if after > before * (1 - WORTH_SAVING):
         return "✗"
     if fit is not None:
         return "✓" if after <= fit else "~"
-    return "~" if (variant.name, step.comparison.baseline.name) in step.above else "✓"
+    return "~" if slower else "✓"
 
 
 def _step_time(ratio: Interval | None) -> str:
-    if ratio is None:
-        return "not timed"
-    if not known(ratio):
-        return "not known yet"
-    return ratio_in_words(ratio)
+    if ratio is not None and known(ratio):
+        return ratio_in_words(ratio)
+    return "not timed" if ratio is None else "not known yet"
 
 
 def _code_of(variant: VariantSummary, step: ComparisonSummary) -> str:

@@ -81,7 +81,17 @@ def _saving_lines(screen: ModelScreen, width: int) -> list[str]:
                 *textwrap.wrap(each.effect, width, initial_indent=" " * 6, subsequent_indent=" " * 6),
             ]
     more = len(screen.savings) - SAVINGS
-    return lines + ([f"    {more} more in the report"] if more > 0 else [])
+    if more > 0:
+        lines.append(f"    {more} more in the report")
+    if screen.left_out:
+        names = "; ".join(each.partition(":")[0] for each in screen.left_out)
+        lines += textwrap.wrap(
+            f"not measured, for reasons that the report has: {names}",
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+        )
+    return lines
 
 
 def _peak(saving: Saving) -> str:
