@@ -216,3 +216,11 @@ def test_without_a_loss_there_is_no_training_and_nothing_that_would_save():
 def test_any_other_run_has_no_such_screen():
     assert analyse(results({"tracked": 1.2})).screen is None
     assert parts(plan_file("net.py", FILE, SEEN, REQUEST))
+
+
+def test_a_step_that_nobody_timed_still_says_what_it_holds():
+    found = made()
+    found.visits[:] = [each for each in found.visits if each.comparison.startswith("model.evaluation")]
+    (peak,) = analyse(found).screen.training[-1:]
+    assert peak.startswith("Peak 194 MB")
+    assert rendered(found)

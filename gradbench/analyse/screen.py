@@ -137,9 +137,10 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     optimizer = anatomy.optimizer if anatomy else None
     if optimizer is not None:
         pieces.append(f"{optimizer.name}.step() about {format.seconds(optimizer.seconds)}")
-    sentences = [
-        f"{pieces[0][0].upper()}{pieces[0][1:]}{''.join(f', {each}' for each in pieces[1:])}."
-    ] * bool(pieces)
+    sentences = []
+    if pieces:
+        listed = ", ".join(pieces)
+        sentences.append(f"{listed[0].upper()}{listed[1:]}.")
     baseline = step.variant(step.comparison.baseline.name)
     if anatomy is None or baseline is None or baseline.memory is None:
         return sentences
