@@ -5,6 +5,7 @@ from synthetic import rendered, results
 from gradbench.analyse.analysis import analyse
 from gradbench.analyse.failures import failed
 from gradbench.record.plan import Request
+from gradbench.record.user_file import Fault
 from gradbench.record.visits import Failure
 from gradbench.report.terminal.brief import MOST, WARNINGS, brief
 
@@ -37,3 +38,13 @@ def test_what_failed_is_told_elsewhere():
     made.add(Failure(1, made.header.plan.comparisons[0].id, "no_grad", "check", "check", "y: no"))
     assert failed(made)
     assert "y: no" not in brief(analyse(made), 100)
+
+
+def test_what_is_wrong_in_the_users_code_is_said_first_and_in_full():
+    made = results({})
+    for number in range(MOST + 1):
+        made.add(Fault("values differ", f"fault {number}, {'in many words ' * 9}"))
+    text = brief(analyse(made), 60)
+    assert text.startswith("- Watch out: fault 0")
+    assert f"fault {MOST}," in text
+    assert "fault 3," in rendered(made)

@@ -13,14 +13,19 @@ WARNINGS = 5
 
 
 def brief(analysis: Analysis, width: int) -> str:
-    """The first warnings and findings in lines of this width; what failed is not among them."""
+    """The first warnings and findings in lines of this width; what failed is not among them.
+
+    What is wrong in a user's code comes first, in full.
+    """
+    faults = [f"Watch out: {each.sentence}." for each in analysis.results.file_faults]
+    first, _ = _fitting(faults, width, len(faults) * MOST)
     warnings = [each for each in analysis.warnings if each != analysis.failed]
     lines, left_out = _fitting([f"Before you believe it: {each}" for each in warnings], width, WARNINGS)
     more, further = _fitting([each.sentence for each in analysis.findings], width, MOST - 1 - len(lines))
     lines += more
     if left_out + further:
         lines.append(f"{left_out + further} more in the report.")
-    return "\n".join(lines)
+    return "\n".join([*first, *lines])
 
 
 def _fitting(sentences: Sequence[str], width: int, most: int) -> tuple[list[str], int]:
