@@ -8,9 +8,11 @@ from synthetic import memory, rendered, results
 from test_user_model import FILE, REQUEST, SEEN, parts
 
 from gradbench.analyse.analysis import analyse
+from gradbench.analyse.screen_evaluation import evaluation_sentences
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.record.anatomy import Anatomy, BatchPeak, Kept, OptimizerCost, Trained
+from gradbench.record.plan import Request
 from gradbench.record.user_file import Fault
 from gradbench.report.terminal.model import first_screen
 
@@ -224,3 +226,12 @@ def test_a_step_that_nobody_timed_still_says_what_it_holds():
     (peak,) = analyse(found).screen.training[-1:]
     assert peak.startswith("Peak 194 MB")
     assert rendered(found)
+
+
+def test_no_advice_is_given_to_use_what_is_unsafe():
+    """Of an operation on x `.data` may be the quickest, and hides writes from autograd."""
+    request = Request(workloads=("elementwise",), sizes=("small",))
+    found = analyse(results({"tracked": 1.5, "detach_after": 1.5, "data": 0.5}, request=request))
+    (elementwise,) = found.comparisons
+    assert ".data" not in " ".join(evaluation_sentences(elementwise, []))
+    assert ".data" in " ".join(evaluation_sentences(elementwise, ["data", "no_grad"]))

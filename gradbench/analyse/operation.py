@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import against, ratios
+from gradbench.analyse.screen_evaluation import evaluation_sentences
 from gradbench.record.plan import USER_MODEL
 
 # By part, as `gradbench.define.workloads.operation` has them.
@@ -20,8 +21,19 @@ def operation_findings(summary: RunSummary) -> list[Finding]:
     parts = {
         each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
     }
-    found = [_compared(parts[part], what) for part, what in _WHAT.items() if part in parts]
+    found = [_evaluated(parts["evaluation"])] if "evaluation" in parts else []
+    found += [_compared(parts[part], what) for part, what in _WHAT.items() if part in parts]
     return [each for each in found if each is not None]
+
+
+def _evaluated(each: ComparisonSummary) -> Finding | None:
+    """Which method to use around the expression, and what it gains."""
+    if not each.comparison.whole:
+        return None
+    sentences = evaluation_sentences(each, [])
+    return Finding(
+        " ".join(sentences), f"Times relative to {each.comparison.baseline.label}: {ratios(each)}."
+    )
 
 
 def _compared(each: ComparisonSummary, what: str) -> Finding | None:

@@ -85,7 +85,7 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         name=name,
         facts=_facts(results),
         measured=_measured(summary),
-        evaluation=tuple(evaluation_sentences(evaluation, asked)) if evaluation else (),
+        evaluation=(*evaluation_sentences(evaluation, asked), *_operators(evaluation)) if evaluation else (),
         training=tuple(_training(parts, anatomy)),
         parts=_parts(step, anatomy),
         memory=tuple(memory_sentences(anatomy, modules)),
@@ -103,10 +103,21 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
 def _facts(results: Results) -> str:
     comparisons = [each for each in results.header.plan.comparisons if each.workload == USER_MODEL]
     shows = next((each.shows for each in comparisons if each.part == "evaluation"), "")
-    facts = shows.rpartition(": ")[2].rstrip(".")
+    facts = _described(shows)[0]
     options, device = results.header.options, comparisons[0].device
     threads = f", {options.threads} thread{'' if options.threads == 1 else 's'}" if device == "cpu" else ""
     return f"{facts}; {device.upper() if device == 'cpu' else device}{threads}"
+
+
+def _described(shows: str) -> tuple[str, str]:
+    """Of what an evaluation shows, the facts of the model; and by what its unrecorded forward differs."""
+    facts, _, operators = shows.partition(": ")[2].rstrip(".").partition(". ")
+    return facts, operators.replace("aten.", "")
+
+
+def _operators(evaluation: ComparisonSummary) -> list[str]:
+    operators = _described(evaluation.comparison.shows)[1]
+    return [f"{operators}: a part of the difference in time is theirs."] if operators else []
 
 
 def _measured(summary: RunSummary) -> str:

@@ -43,7 +43,10 @@ def _picks(each: ComparisonSummary, named: Sequence[VariantSummary]) -> list[Var
     pool = [
         variant
         for variant in named or each.methods
-        if variant.role == "method" and not _records(variant) and _timed(each, variant) is not None
+        if variant.role == "method"
+        and not _records(variant)
+        and (named or _enters_a_mode(variant))
+        and _timed(each, variant) is not None
     ]
     if not pool:
         baseline = each.variant(each.comparison.baseline.name)
@@ -56,6 +59,12 @@ def _picks(each: ComparisonSummary, named: Sequence[VariantSummary]) -> list[Var
     plain = [variant for variant in quickest if not variant.definition.expect.result_inference]
     inference = [variant for variant in quickest if variant.definition.expect.result_inference]
     return [*plain[:1], *inference[:1]]
+
+
+def _enters_a_mode(variant: VariantSummary) -> bool:
+    """Whether it switches recording off; what makes another tensor of the input, as `.data`, is no advice."""
+    code = f"{variant.definition.setup}\n{variant.definition.statement}"
+    return any(mode in code for mode in ("no_grad", "inference_mode", "set_grad_enabled"))
 
 
 def _stands(variant: VariantSummary) -> str:

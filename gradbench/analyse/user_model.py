@@ -44,7 +44,8 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
     }
     prices = [each for each in summary.comparisons if each.comparison.workload == PRICE]
     found: list[Finding | None] = []
-    if "evaluation" in parts:
+    # Of an operation the same is found in fewer words.
+    if "evaluation" in parts and not parts["evaluation"].comparison.whole:
         evaluation = parts["evaluation"]
         found += [_gain(evaluation), bounded_finding(evaluation, prices), _kept(evaluation)]
     found += [_left(parts), _threads(parts), _step(parts)]
