@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from gradbench import format
+from gradbench.measure.user_code import calling_line
 from gradbench.record.user_file import Fault
 
 # Below this part of a call the entries are not worth a word.
@@ -52,7 +51,7 @@ def _counting(file: str) -> Iterator[Counter[tuple[type[Any], str]]]:
 
     def counted(control: type[Any]) -> Callable[[Any], Any]:
         def enter(self: Any) -> Any:
-            line = _line(file)
+            line = calling_line(file)
             if line:
                 counts[control, line] += 1
             return before[control](self)
@@ -66,19 +65,6 @@ def _counting(file: str) -> Iterator[Counter[tuple[type[Any], str]]]:
     finally:
         for control, enter in before.items():
             control.__enter__ = enter
-
-
-def _line(file: str) -> str:
-    """The line of the file that enters; empty where the nearest caller beside torch is another file."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name == file:
-            return f"{Path(file).name}:{frame.f_lineno}"
-        if not name.startswith(str(Path(torch.__file__).parent)):
-            return ""
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
 
 
 def _price(control: type[Any]) -> float:

@@ -23,6 +23,7 @@ from gradbench.measure.entries import entered_often
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.orders import orders
+from gradbench.measure.retained import retained_without_use
 from gradbench.measure.subject import Trained
 from gradbench.measure.training_cost import (
     PEAK_EXECUTIONS,
@@ -111,7 +112,7 @@ def examine(code: UserCode, asked: Asked) -> Examined:
     # No fault of the look may keep the file from being measured.
     with contextlib.suppress(Exception), _unchanged(code.training):
         found.anatomy, found.changes = _anatomy(code, asked, until)
-    for look in (_entries, _growth, _orders) if asked.changes is None else ():
+    for look in (_entries, _growth, _retained, _orders) if asked.changes is None else ():
         with contextlib.suppress(Exception), _unchanged(code.training):
             found.faults += look(code, until)
     return found
@@ -218,6 +219,18 @@ def _growth(code: UserCode, until: float) -> list[Fault]:
     faults = [each for each in found if each is not None]
     # What evaluation leaves, a step leaves as well.
     return list({(each.kind, each.line or each.sentence): each for each in reversed(faults)}.values())
+
+
+def _retained(code: UserCode, until: float) -> list[Fault]:
+    training = code.training
+    if not code.trains or time.perf_counter() + 2 * _GROWTH_CALLS * code.step > until:
+        return []
+
+    def step() -> None:
+        training.step(training.model, training.x)
+        training.clear()
+
+    return retained_without_use(step, code.file)
 
 
 def _globals(code: UserCode) -> dict[str, Any]:

@@ -86,3 +86,20 @@ def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
     for each in heard:
         cut.append(_CUT in str(each.message))
         sys.stderr.write(warnings.formatwarning(each.message, each.category, each.filename, each.lineno))
+
+
+# Frames of torch and of gradbench stand between a line of the user's and what it calls.
+_BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+
+
+def calling_line(file: str) -> str:
+    """The line of the user's file that calls, such as `net.py:3`; empty where another file calls."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == file:
+            return f"{Path(file).name}:{frame.f_lineno}"
+        if not name.startswith(_BETWEEN):
+            return ""
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
