@@ -138,7 +138,7 @@ def test_what_would_save_is_marked_by_whether_it_saves_and_what_it_costs():
 
 def test_with_a_size_to_fit_into_the_mark_says_what_fits_and_a_batch_is_named():
     fit = msgspec.structs.replace(
-        ANATOMY, fit=160 * MB, batches=(BatchPeak(16, 60 * MB), BatchPeak(32, 100 * MB)), predicted=19,
+        ANATOMY, fit=160 * MB, batches=(BatchPeak(16, 60 * MB), BatchPeak(32, 100 * MB)), predicted=24,
         verified=BatchPeak(19, 65 * MB),
     )  # fmt: skip
     found = screen(anatomy=fit)
@@ -147,16 +147,28 @@ def test_with_a_size_to_fit_into_the_mark_says_what_fits_and_a_batch_is_named():
     assert marks["checkpoint norm"] == "~"
     assert marks["model.zero_grad(set_to_none=False)"] == "✗"
     (batch,) = found.batches
-    assert batch.startswith("A batch of 19 samples fits into 160 MB")
     # 90 MB that stand, 19 of 32 samples of x, and 65 MB.
-    assert batch.endswith("executed, it peaks at 157 MB.")
+    assert batch == "A batch of 19 samples fits into 160 MB: executed, it peaks at 157 MB."
 
 
-def test_a_batch_that_was_not_executed_is_not_promised():
+def test_a_batch_is_promised_only_as_far_as_it_was_executed():
     fit = msgspec.structs.replace(ANATOMY, fit=160 * MB, batches=(BatchPeak(32, 100 * MB),))
-    assert screen(anatomy=fit).batches[0].startswith("No batch is known that fits into 160 MB")
-    guessed = msgspec.structs.replace(fit, batches=(BatchPeak(16, 60 * MB), *fit.batches), predicted=19)
-    assert "it was not executed" in screen(anatomy=guessed).batches[0]
+
+    def says(**changes):
+        (sentence,) = screen(anatomy=msgspec.structs.replace(fit, **changes)).batches
+        return sentence
+
+    assert says().endswith("the loss takes no other number of samples than 32.")
+    two = (BatchPeak(16, 60 * MB), *fit.batches)
+    assert "should fit" in says(batches=two, predicted=19)
+    # What was executed counts, and not what was guessed.
+    assert says(batches=two, predicted=40, verified=BatchPeak(19, 65 * MB)).startswith(
+        "A batch of 19 samples"
+    )
+    over = says(batches=two, predicted=40, over=BatchPeak(40, 120 * MB))
+    assert over == ("No batch is known that fits into 160 MB: 40 samples were executed, and peak at 215 MB.")
+    # 90 MB that stand, gradients of 30, and 10 that the optimizer needs.
+    assert "take 130 MB without any sample" in says(batches=two, fit=120 * MB)
 
 
 def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on():

@@ -88,11 +88,11 @@ def test_a_batch_is_named_only_when_it_was_executed_and_fits(monkeypatch):
         executed.clear()
         return largest(None, guess, fit, lambda found: found, in_time)
 
-    assert find(100) == BatchPeak(100, 1_000)
+    assert find(100) == (BatchPeak(100, 1_000), None)
     # The guess is far too large: the line to nothing finds what fits.
-    assert find(5_000) == BatchPeak(100, 1_000)
+    assert find(5_000) == (BatchPeak(100, 1_000), BatchPeak(5_000, 50_000))
     assert executed == [5_000, 100]
-    assert find(5_000, in_time=lambda n: n < 1_000) is None
+    assert find(5_000, in_time=lambda n: n < 1_000) == (None, None)
     assert executed == []
 
 

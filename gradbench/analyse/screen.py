@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.screen_evaluation import evaluation_sentences
+from gradbench.analyse.screen_evaluation import differ, evaluation_sentences
 from gradbench.analyse.screen_modules import ModuleBytes, by_module, memory_sentences
 from gradbench.analyse.screen_savings import Saving, not_measured, saving_rows
-from gradbench.record.anatomy import Anatomy, Kept
+from gradbench.record.anatomy import Anatomy, BatchPeak, Kept
 from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
 from gradbench.record.user_file import Fault
@@ -85,7 +86,7 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         name=name,
         facts=_facts(results),
         measured=_measured(summary),
-        evaluation=(*evaluation_sentences(evaluation, asked), *_operators(evaluation)) if evaluation else (),
+        evaluation=tuple(_evaluation(evaluation, asked, results.file_faults)) if evaluation else (),
         training=tuple(_training(parts, anatomy)),
         parts=_parts(step, anatomy),
         memory=tuple(memory_sentences(anatomy, modules)),
@@ -115,9 +116,15 @@ def _described(shows: str) -> tuple[str, str]:
     return facts, operators.replace("aten.", "")
 
 
-def _operators(evaluation: ComparisonSummary) -> list[str]:
-    operators = _described(evaluation.comparison.shows)[1]
-    return [f"{operators}: a part of the difference in time is theirs."] if operators else []
+def _evaluation(each: ComparisonSummary, asked: Sequence[str], faults: Sequence[Fault]) -> list[str]:
+    """Which method to use, and whether torch takes other operators where nothing is recorded."""
+    sentences = evaluation_sentences(each, asked, faults)
+    operators = _described(each.comparison.shows)[1]
+    if operators:
+        baseline, tracked = each.variant(each.comparison.baseline.name), each.variant("tracked")
+        told = baseline is not None and tracked is not None and differ(each, baseline, tracked)
+        sentences.append(f"{operators}{': a part of that difference is theirs' if told else ''}.")
+    return sentences
 
 
 def _measured(summary: RunSummary) -> str:
@@ -139,7 +146,7 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
         for part, words in (
             ("forward", "forward and loss"),
             ("backward", "backward"),
-            ("step", "a whole step"),
+            ("step", "a step without its optimizer"),
         )
         if part in parts
         and (variant := parts[part].variant(parts[part].comparison.baseline.name)) is not None
@@ -190,26 +197,37 @@ def _batches(anatomy: Anatomy | None) -> list[str]:
         return []
     whole = max((each.samples for each in anatomy.batches), default=1)
 
-    def total(samples: int, peak: int) -> str:
-        return format.size(anatomy.stands(samples=samples / whole) + peak)
+    def total(each: BatchPeak) -> str:
+        return format.size(anatomy.highest(each.peak, samples=each.samples / whole))
 
-    listed = ", ".join(f"{each.samples:,}: {total(each.samples, each.peak)}" for each in anatomy.batches)
-    if anatomy.predicted is None:
-        why = "none does" if len(anatomy.batches) > 1 else "the loss takes no other number of samples"
-        return [f"No batch is known that fits into {format.size(anatomy.fit)}: {why} ({listed})."]
-    sentence = (
-        f"A batch of {anatomy.predicted:,} samples fits into {format.size(anatomy.fit)}, by the line through "
-        f"{listed}"
-    )
-    if anatomy.verified is None:
-        return [f"{sentence}; it was not executed."]
-    measured = total(anatomy.verified.samples, anatomy.verified.peak)
-    return [f"{sentence}; executed, it peaks at {measured}."]
+    room, most = format.size(anatomy.fit), anatomy.verified
+    listed = ", ".join(f"{each.samples:,}: {total(each)}" for each in anatomy.batches)
+    if most is not None:
+        return [f"A batch of {most.samples:,} samples fits into {room}: executed, it peaks at {total(most)}."]
+    if anatomy.over is not None:
+        return [
+            f"No batch is known that fits into {room}: {anatomy.over.samples:,} samples were executed, and "
+            f"peak at {total(anatomy.over)}."
+        ]
+    if anatomy.predicted is not None:
+        return [
+            f"A batch of {anatomy.predicted:,} samples should fit into {room}, by the line through {listed}; "
+            "there was no time or no memory to execute it."
+        ]
+    alone = anatomy.stepping(samples=0.0)
+    why = f"the peaks are {listed}"
+    if alone > anatomy.fit:
+        why = f"what stands and the step of the optimizer take {format.size(alone)} without any sample"
+    elif len(anatomy.batches) < 2:
+        why = f"the loss takes no other number of samples than {whole:,}"
+    return [f"No batch is known that fits into {room}: {why}."]
 
 
 def _trust(summary: RunSummary) -> str:
     """How far to believe the times, in a sentence, and what to do where that is not far."""
     worst = summary.twins.worst
+    if summary.passes == 0:
+        return "Nothing was timed yet. " + summary.results.go_on_longer(10)
     if worst is None or summary.passes < 2:
         return "Times are of one process: they show nothing yet. " + summary.results.go_on_longer(10)
     floors = [each.floor for each in summary.comparisons if each.floor is not None]

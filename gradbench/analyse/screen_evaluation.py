@@ -8,63 +8,84 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.verdicts import SAME_MARGIN
 from gradbench.record.interval import Interval
+from gradbench.record.user_file import Fault
 
 # An interval that spans more than this factor says no more than that the ratio is not known.
 KNOWN_WITHIN = 2.0
 
+# How the names of the methods begin that switch recording off for a block.
+_MODES = ("no_grad", "inference_mode", "set_grad_enabled")
+# The methods whose work is recorded, though a result may be detached.
+_RECORDED = ("tracked", "detach_after")
 
-def evaluation_sentences(each: ComparisonSummary, asked: Sequence[str]) -> list[str]:
-    """Which method to evaluate with, and what that gains; with methods that were asked for, about those."""
-    if each.variant(each.comparison.baseline.name) is None or not each.passes:
-        return ["It could not be timed: the failures below say why."]
+
+def evaluation_sentences(
+    each: ComparisonSummary, asked: Sequence[str] = (), faults: Sequence[Fault] = ()
+) -> list[str]:
+    """Which method to evaluate with, and what that gains; of methods that were asked for, about those.
+
+    `faults` are of the user's file: what breaks something is no advice.
+    """
     named = [variant for name in asked if (variant := each.variant(name)) is not None]
     if len(named) > 1:
         return [_against(each, variant, named[0]) for variant in named[1:]]
     tracked = each.variant("tracked")
-    found = _picks(each, named)
-    if not found:
-        return ["No method without recording could be timed: the failures below say why."]
-    first = found[0]
+    found = _picks(each, named, faults)
+    first = found[0] if found else None
+    if first is None and named:
+        return [_against(each, named[0], each.variant(each.comparison.baseline.name) or named[0])]
+    if first is None or tracked is None:
+        return [_without_times(each, tracked)]
     use = " or ".join(variant.label for variant in found)
-    if tracked is None or first is tracked:
-        return [_against(each, first, each.variant(each.comparison.baseline.name) or first)]
     sentences = [f"Use {use}: {_time(each, first, tracked)}, {_peak(first, tracked)}."]
     sentences += [_between(each, variant, first) for variant in found[1:]]
+    if first.definition.expect.result_inference:
+        sentences.append("What it returns can take part in no training.")
     return sentences
 
 
-def _records(variant: VariantSummary) -> bool:
-    """Whether its work is recorded, though its result may be detached."""
-    return variant.name in ("tracked", "detach_after")
+def _without_times(each: ComparisonSummary, tracked: VariantSummary | None) -> str:
+    """What can be said where no method that records nothing was timed."""
+    known = [
+        variant
+        for variant in each.methods
+        if variant.memory is not None and variant.name not in _RECORDED and variant.name.startswith(_MODES)
+    ]
+    failed = [variant.label for variant in each.methods if variant.failures]
+    reason = f"{', '.join(failed)} failed" if failed else "nothing was timed yet"
+    if each.passes and not failed:
+        reason = "no method without recording was timed"
+    if known and tracked is not None and tracked.memory is not None:
+        gain = _peak(known[0], tracked)
+        return f"Which method is quickest is not known, since {reason}. With {known[0].label}: {gain}."
+    return f"Which method to use is not known, since {reason}."
 
 
-def _picks(each: ComparisonSummary, named: Sequence[VariantSummary]) -> list[VariantSummary]:
-    """What to use: of the modes the first that is not shown to be slower, and the same of inference modes."""
+def _picks(
+    each: ComparisonSummary, named: Sequence[VariantSummary], faults: Sequence[Fault]
+) -> list[VariantSummary]:
+    """What to use: the first of the modes that no other beats, and the first inference mode.
+
+    None that breaks something in the user's file, where another is left. Nothing where no mode was timed.
+    """
     pool = [
         variant
         for variant in named or each.methods
-        if variant.role == "method"
-        and not _records(variant)
-        and (named or _enters_a_mode(variant))
-        and _timed(each, variant) is not None
+        if variant.role == "method" and variant.name.startswith(_MODES) and _timed(each, variant) is not None
     ]
-    if not pool:
-        baseline = each.variant(each.comparison.baseline.name)
-        return [baseline] if baseline is not None and baseline.time is not None else []
-    quickest = [
-        variant
-        for variant in pool
-        if not any((_stands(variant), _stands(other)) in each.above for other in pool)
-    ]
+    breaking = " ".join(fault.sentence for fault in faults if fault.kind == "state poisoned")
+    pool = [variant for variant in pool if variant.label not in breaking] or pool
+    quickest = [variant for variant in pool if not any(_beats(each, other, variant) for other in pool)]
     plain = [variant for variant in quickest if not variant.definition.expect.result_inference]
     inference = [variant for variant in quickest if variant.definition.expect.result_inference]
     return [*plain[:1], *inference[:1]]
 
 
-def _enters_a_mode(variant: VariantSummary) -> bool:
-    """Whether it switches recording off; what makes another tensor of the input, as `.data`, is no advice."""
-    code = f"{variant.definition.setup}\n{variant.definition.statement}"
-    return any(mode in code for mode in ("no_grad", "inference_mode", "set_grad_enabled"))
+def _beats(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> bool:
+    """Whether one is shown to be quicker than another, by more than is called the same."""
+    ratio = ratio_of(each, other, one)
+    shown = (_stands(other), _stands(one)) in each.above
+    return shown and ratio is not None and ratio.mean > 1 + SAME_MARGIN
 
 
 def _stands(variant: VariantSummary) -> str:
@@ -77,9 +98,19 @@ def _timed(each: ComparisonSummary, variant: VariantSummary) -> VariantSummary |
     return found if found is not None and found.time is not None else None
 
 
+def _share(variant: VariantSummary) -> float | None:
+    """What a variant differs by at most from the one whose time it has, as a part; None where not known."""
+    return 0.0 if variant.bound is None else variant.bound.share
+
+
 def ratio_of(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> Interval | None:
-    names = _stands(one), _stands(other)
-    return Interval(1.0, 1.0, 1.0, 0) if names[0] == names[1] else each.time_ratios.get(names)
+    """The ratio of two times; None where none was taken, and where a time stands for a method too roughly."""
+    if one is other:
+        return Interval(1.0, 1.0, 1.0, 0)
+    shares = _share(one), _share(other)
+    if _stands(one) == _stands(other) or any(share is None or share > SAME_MARGIN for share in shares):
+        return None
+    return each.time_ratios.get((_stands(one), _stands(other)))
 
 
 def known(ratio: Interval | None) -> bool:
@@ -92,6 +123,12 @@ def known(ratio: Interval | None) -> bool:
     )
 
 
+def differ(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> bool:
+    """Whether two variants are shown to take different times."""
+    names = _stands(one), _stands(other)
+    return names in each.above or names[::-1] in each.above
+
+
 def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummary) -> str:
     """How much less time one takes than recording, with its interval; or that this is not shown."""
     ratio = ratio_of(each, variant, other)
@@ -99,16 +136,24 @@ def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummar
         return "whether it takes less time than recording is not known yet"
     assert ratio.low is not None
     assert ratio.high is not None
-    names = _stands(variant), _stands(other)
-    if names in each.above or names[::-1] in each.above:
-        less = names[::-1] in each.above
+    if differ(each, variant, other):
+        less = (_stands(other), _stands(variant)) in each.above
         ends = sorted((abs(1 - ratio.low), abs(1 - ratio.high)))
         low, high = (format.percent(end) for end in ends)
         much = format.percent(abs(1 - ratio.mean))
         return f"{much} {'less' if less else 'more'} time than recording ({low.removesuffix(' %')} to {high})"
+    return f"no difference in time to recording {_alike_in_words(ratio)}"
+
+
+def _alike_in_words(ratio: Interval) -> str:
+    """That two are not told apart: since they differ by nothing that matters, or since nothing is shown."""
     if _same(ratio):
-        return f"no difference in time to recording that matters ({ends_in_words(ratio)})"
-    return f"no difference in time to recording is shown ({ends_in_words(ratio)} times)"
+        return f"that matters ({ends_in_words(ratio)} times)"
+    assert ratio.low is not None
+    assert ratio.high is not None
+    beyond = ratio.low > 1 or ratio.high < 1
+    more = ", less than this run can tell from 1" if beyond else ""
+    return f"is shown ({ends_in_words(ratio)} times{more})"
 
 
 def _same(ratio: Interval) -> bool:
@@ -124,33 +169,40 @@ def _peak(variant: VariantSummary, other: VariantSummary) -> str:
     low, high = variant.memory.peak, other.memory.peak
     if low == high:
         return f"the same peak of {format.size(low)}"
-    sign = (
-        f"{format.percent(1 - low / high)} less" if low < high else f"{format.percent(low / high - 1)} more"
-    )
-    return f"{sign} memory at the peak ({format.size(high)} → {format.size(low)})"
+    sizes = f"({format.size(high)} → {format.size(low)})"
+    if high <= 0:
+        return f"another peak {sizes}"
+    much = format.percent(abs(1 - low / high))
+    return f"{much} {'less' if low < high else 'more'} memory at the peak {sizes}"
 
 
 def _between(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> str:
     """Whether two methods differ from each other, in a sentence."""
-    for bounded, timed in ((one, other), (other, one)):
-        bound = bounded.bound
-        if bound is not None and bound.timed == _stands(timed) and bound.seconds is not None:
-            share = format.percent(bound.share)
-            return (
-                f"No difference between the two that matters: at most {format.seconds(bound.seconds)} of "
-                f"{format.seconds(bound.of)}, {share}."
-            )
+    if _stands(one) == _stands(other):
+        # Of one execution: each is off from that by what its control adds.
+        bounds = [variant.bound for variant in (one, other) if variant.bound is not None]
+        seconds = [bound.seconds for bound in bounds]
+        if bounds and None not in seconds:
+            most = sum(bound.seconds or 0.0 for bound in bounds)
+            share = most / bounds[0].of
+            if share < SAME_MARGIN:
+                return (
+                    f"No difference between the two that matters: at most {format.seconds(most)} of "
+                    f"{format.seconds(bounds[0].of)}, {format.percent(share)}."
+                )
+        return "Which of the two is faster is not known yet."
     ratio = ratio_of(each, one, other)
     if ratio is None or not known(ratio):
         return "Which of the two is faster is not known yet."
-    if _same(ratio):
-        return f"No difference between the two that matters ({ends_in_words(ratio)})."
-    return f"No difference between the two is shown ({ends_in_words(ratio)} times)."
+    if differ(each, one, other):
+        return f"{one.label} takes {ratio_in_words(ratio)} times as long as {other.label}."
+    return f"No difference between the two {_alike_in_words(ratio)}."
 
 
 def _against(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> str:
     """One method against another one, in a sentence."""
-    ratio = ratio_of(each, one, other)
+    if one is other:
+        return f"{one.label} was not held against anything: name two methods."
     memory = ""
     if one.memory is not None and other.memory is not None:
         low, high = one.memory.peak, other.memory.peak
@@ -160,13 +212,15 @@ def _against(each: ComparisonSummary, one: VariantSummary, other: VariantSummary
             else f"; it peaks at {format.size(low)}, {other.label} at {format.size(high)}"
         )
     head = f"{one.label} against {other.label}:"
+    if _stands(one) == _stands(other):
+        words = _between(each, one, other)
+        return f"{head} {words[0].lower()}{words[1:-1]}{memory}."
+    ratio = ratio_of(each, one, other)
     if ratio is None or not known(ratio):
         return f"{head} the ratio of their times is not known yet{memory}."
-    names = _stands(one), _stands(other)
-    if names in each.above or names[::-1] in each.above:
+    if differ(each, one, other):
         return f"{head} {ratio_in_words(ratio)} times as long{memory}."
-    matters = "that matters" if _same(ratio) else "is shown"
-    return f"{head} no difference in time {matters} ({ends_in_words(ratio)} times){memory}."
+    return f"{head} no difference in time {_alike_in_words(ratio)}{memory}."
 
 
 def ratio_in_words(ratio: Interval) -> str:
@@ -178,4 +232,5 @@ def ratio_in_words(ratio: Interval) -> str:
 
 
 def ends_in_words(ratio: Interval) -> str:
+    """The ends of a ratio's interval."""
     return ratio_in_words(ratio).partition("(")[2].rstrip(")")

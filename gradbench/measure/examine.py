@@ -181,14 +181,14 @@ def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
     # Where gradients are most of a small batch, activations take over in a large one.
     most = (fit - anatomy.stands(samples=0.0)) * whole // max(1, anatomy.activations + anatomy.input)
     predicted = max(1, min(predicted, most))
-    verified = None
+    verified = over = None
     if fit < psutil.virtual_memory().available / 2:
         until = time.perf_counter() + _VERIFYING
         takes = code.step * PEAK_EXECUTIONS / whole
-        verified = largest(
+        verified, over = largest(
             code.training, predicted, fit, total, lambda n: time.perf_counter() + takes * n < until
         )
-    return replace(anatomy, batches=peaks, predicted=predicted, verified=verified)
+    return replace(anatomy, batches=peaks, predicted=predicted, verified=verified, over=over)
 
 
 def _entries(code: UserCode, until: float) -> list[Fault]:

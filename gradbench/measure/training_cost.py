@@ -140,8 +140,8 @@ def largest(
     fit: int,
     total: Callable[[BatchPeak], BatchPeak],
     in_time: Callable[[int], bool],
-) -> BatchPeak | None:
-    """The largest batch that was executed and fits; None where none was, or where x takes no other number.
+) -> tuple[BatchPeak | None, BatchPeak | None]:
+    """The largest batch that was executed and fits, and the smallest that does not; None where none was.
 
     Args:
         guess: samples that may fit; more and fewer are tried from there, along the line through both.
@@ -170,4 +170,4 @@ def largest(
         samples = low[0] + int((fit - low[1]) / slope)
         if samples <= low[0] or samples >= over.samples:
             break
-    return best
+    return best, over

@@ -77,7 +77,8 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
         batches: peaks on parts of x, where a smaller x works; the whole of it is the last.
         fit: bytes that training should fit into, as asked; None where that was not.
         predicted: the samples that fit, by the line through `batches`; None where there is no line.
-        verified: the step on so many samples, really executed; None where x has fewer.
+        verified: the largest batch that was executed and fits; None where none was.
+        over: the smallest one that was executed and does not fit.
         left_out: changes that would save, with the reason why they are not measured.
     """
 
@@ -93,6 +94,7 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
     fit: int | None = None
     predicted: int | None = None
     verified: BatchPeak | None = None
+    over: BatchPeak | None = None
     left_out: dict[str, str] = {}
 
     @property
