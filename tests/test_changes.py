@@ -1,11 +1,14 @@
 """Changes that would save memory: where they stand, and which are left out since training would differ."""
 
+import numpy
 import torch
 from torch import nn
 
-from gradbench.define.changes import fewer_samples, freeze, recompute
+from gradbench.define.changes import fewer_samples, freeze, recompute, without_recording
 from gradbench.measure.anatomy import Watched
-from gradbench.measure.changes import Training, candidates, checked, units
+from gradbench.measure.changes import blocks_of, candidates
+from gradbench.measure.check_changes import checked
+from gradbench.measure.training import Training
 from gradbench.record.anatomy import Change
 
 
@@ -41,7 +44,7 @@ def watched(model, x):
 def test_the_blocks_are_those_of_the_list_that_holds_most_in_the_order_of_their_calls():
     model = Residual()
     kept, called = watched(model, torch.rand(16, 4))
-    assert units(model, kept, called) == ["embed", "blocks.0", "blocks.1", "blocks.2", "head"]
+    assert blocks_of(model, kept, called) == ["embed", "blocks.0", "blocks.1", "blocks.2", "head"]
 
 
 def test_all_changes_of_a_plain_model_are_kept():
@@ -59,7 +62,10 @@ def test_all_changes_of_a_plain_model_are_kept():
         "checkpoint_blocks_0",
     ]
     kept, left_out = checked(training_of(model, x), found, 60.0)
-    assert (kept, left_out) == (found, {})
+    assert ([each.change for each in kept], left_out) == (found, {})
+    head = {"head.weight", "head.bias"}
+    assert kept[0].trained == head
+    assert kept[1].trained == {name for name, _ in model.named_parameters()}
 
 
 def test_a_change_is_made_on_a_copy_and_the_flags_of_the_model_stay():
@@ -107,7 +113,7 @@ def test_dropout_does_not_make_a_change_of_nothing_differ():
         "model.register_forward_pre_hook(lambda module, inputs: [torch.rand(3)][1:] or None)",
     )
     kept, left_out = checked(training_of(model, torch.rand(16, 4)), [draws], 60.0)
-    assert ([each.name for each in kept], left_out) == (["draws"], {})
+    assert ([each.change.name for each in kept], left_out) == (["draws"], {})
 
 
 def test_fewer_samples_are_refused_where_they_are_no_smaller_batch():
@@ -134,7 +140,7 @@ def test_what_there_is_no_time_to_check_is_left_out_after_the_first_three():
     model, x = Residual(), torch.rand(16, 4)
     found = [recompute([f"blocks.{number}"], every=False) for number in (0, 1, 2, 0)]
     kept, left_out = checked(training_of(model, x), found, -1.0)
-    assert kept == found[:3]
+    assert [each.change for each in kept] == found[:3]
     assert "time" in left_out[found[3].name]
 
 
@@ -153,4 +159,80 @@ def test_what_is_tied_to_a_head_that_is_trained_stays_trained():
     frozen, _ = training_of(model, x).changed(change)
     trained = {name for name, each in frozen.named_parameters(remove_duplicate=False) if each.requires_grad}
     assert trained == {"embed.weight", "head.weight", "head.bias"}
-    assert checked(training_of(model, x), [change], 60.0) == ([change], {})
+    (kept,), _ = checked(training_of(model, x), [change], 60.0)
+    tied = "not trained any more, but for embed.weight, which is tied to what is trained"
+    assert (kept.change.effect, kept.trained) == (tied, trained)
+    # Under no_grad() the tied weight would keep its flag, and lose a part of its gradient.
+    (why,) = reasons(model, x, without_recording(["embed", "inner"], ["head"]))
+    assert why.endswith("the gradient of head.weight is another one")
+
+
+class Positions(nn.Module):
+    """A parameter of the model's own comes first."""
+
+    def __init__(self):
+        super().__init__()
+        self.positions = nn.Parameter(torch.rand(4))
+        self.inner, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.inner(x + self.positions))
+
+
+def test_what_loses_its_gradient_beside_the_modules_that_are_named_is_said():
+    (kept,), _ = checked(training_of(Positions(), torch.rand(8, 4)), [freeze(["inner"], ["head"])], 60.0)
+    assert kept.change.effect == "not trained any more, nor positions"
+    assert kept.trained == {"head.weight", "head.bias"}
+
+
+def test_running_statistics_that_move_twice_are_said_and_are_as_they_were_afterwards():
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2))
+    before = {name: each.clone() for name, each in model.named_buffers()}
+    (kept,), _ = checked(training_of(model, torch.rand(8, 4)), [recompute(["0"], every=False)], 60.0)
+    assert kept.change.effect.startswith("the same gradients; 0.1.running_mean and 2 more moves otherwise")
+    assert all(torch.equal(before[name], each) for name, each in model.named_buffers())
+
+
+def test_the_gradient_of_x_must_stay_where_it_is_tracked():
+    model, x = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.rand(8, 4, requires_grad=True)
+    (why,) = reasons(model, x, without_recording(["0"], ["1"]))
+    assert why.endswith("x gets no gradient")
+
+
+def test_steps_of_a_sequence_are_no_samples():
+    class Recurrent(nn.LSTM):
+        def forward(self, x):
+            return super().forward(x)[0]
+
+    (why,) = reasons(Recurrent(4, 4), torch.rand(12, 3, 4), fewer_samples(6, 12))
+    assert "results of samples depend on each other" in why
+
+    class Small(nn.Linear):
+        """Samples meet in values of any scale."""
+
+        def forward(self, x):
+            return super().forward(x).softmax(0) * 1e-5
+
+    (why,) = reasons(Small(4, 2), torch.rand(8, 4), fewer_samples(4, 8))
+    assert "results of samples depend on each other" in why
+
+
+def test_a_model_that_is_random_by_a_generator_of_its_own_is_left_alone_with_the_reason():
+    generator = torch.Generator()
+
+    class Random(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * torch.rand(1, generator=generator)
+
+    model = nn.Sequential(nn.Linear(4, 4), Random(4, 2))
+    (why,) = reasons(model, torch.rand(8, 4), freeze(["0"], ["1"]))
+    assert why.endswith("the model gives another result or gradient at each call")
+    # NumPy's generator is seeded as torch's is.
+
+    class Seeded(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * float(numpy.random.rand())
+
+    model = nn.Sequential(nn.Linear(4, 4), Seeded(4, 2))
+    kept, _ = checked(training_of(model, torch.rand(8, 4)), [freeze(["0"], ["1"])], 60.0)
+    assert len(kept) == 1

@@ -2,9 +2,10 @@
 
 import torch
 
-from gradbench.measure.changes import Training
+from gradbench.measure import entries
 from gradbench.measure.entries import entered_often
 from gradbench.measure.orders import orders
+from gradbench.measure.training import Training
 from gradbench.measure.variant import execute
 
 
@@ -75,20 +76,32 @@ def calls(x):
 """
 
 
-def test_controls_that_are_entered_again_and_again_are_told_by_line_and_count():
+def test_controls_that_are_entered_again_and_again_are_told_by_line_and_count(monkeypatch):
     names = execute(ENTERS, "net.py", "net.py")
     x = torch.rand(3)
     enter = torch.no_grad.__enter__
 
-    def told(name, seconds=1e-4):
+    def told(name):
         return [
             (each.line, each.sentence.partition(" here")[0])
-            for each in entered_often(lambda: names[name](x), seconds, "net.py")
+            for each in entered_often(lambda: names[name](x), "net.py")
         ]
 
     assert told("often") == [("net.py:6", "a call enters no_grad() 40 times")]
     assert told("calls") == [("net.py:23", "a call enters inference_mode() 40 times")]
     assert told("once") == []
     # Of a call that is long it is nothing.
-    assert told("often", seconds=10.0) == []
+    monkeypatch.setattr(entries, "_shortest", lambda call: 10.0)
+    assert told("often") == []
     assert torch.no_grad.__enter__ is enter
+
+
+def test_modules_that_evaluate_while_others_train_stay_so():
+    """A frozen normalisation is the usual case: put into training mode it would give other gradients."""
+
+    def model():
+        made = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+        made[1].eval()
+        return made
+
+    assert orders(fresh(model), trains=True) == []

@@ -29,7 +29,7 @@ KEPT = (
     Kept("head", 6 * MB, "parameter", "linear", (20, 16), "float32"),
 )
 ANATOMY = Anatomy(
-    True, KEPT, 30 * MB, 0, 4 * MB, gradients=30 * MB,
+    True, KEPT, 30 * MB, 0, 4 * MB, batch=4 * MB, gradients=30 * MB,
     optimizer=OptimizerCost("Adam", 60 * MB, 10 * MB, 0.002),
     changed={"freeze_to_norm": Trained(10 * MB, 20 * MB)},
 )  # fmt: skip
@@ -146,7 +146,8 @@ def test_with_a_size_to_fit_into_the_mark_says_what_fits_and_a_batch_is_named():
     assert marks["freeze embed to norm"] == "✓"
     assert marks["checkpoint norm"] == "~"
     assert marks["model.zero_grad(set_to_none=False)"] == "✗"
-    (batch,) = found.batches
+    (as_it_is, batch) = found.batches
+    assert as_it_is == "As it is, training peaks at 194 MB, and does not fit into 160 MB."
     # 90 MB that stand, 19 of 32 samples of x, and 65 MB.
     assert batch == "A batch of 19 samples fits into 160 MB: executed, it peaks at 157 MB."
 
@@ -155,7 +156,7 @@ def test_a_batch_is_promised_only_as_far_as_it_was_executed():
     fit = msgspec.structs.replace(ANATOMY, fit=160 * MB, batches=(BatchPeak(32, 100 * MB),))
 
     def says(**changes):
-        (sentence,) = screen(anatomy=msgspec.structs.replace(fit, **changes)).batches
+        (_, sentence) = screen(anatomy=msgspec.structs.replace(fit, **changes)).batches
         return sentence
 
     assert says().endswith("the loss takes no other number of samples than 32.")

@@ -481,3 +481,42 @@ def test_torchscript_is_measured(see, made):
     seen = see(NET + f"model = {made}\ndef loss(y): return y.square().mean()")
     assert isinstance(seen, FileFacts), seen.message
     assert (seen.scripted, seen.trained, seen.faults) == (True, 8, ())
+
+
+def test_parameters_that_no_gradient_reaches_are_told(see):
+    seen = see("""
+        import torch
+        from torch import nn
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.unused, self.head = nn.Linear(4, 8), nn.Linear(3, 3), nn.Linear(8, 2)
+            def forward(self, x):
+                with torch.no_grad():
+                    h = self.first(x)
+                return self.head(h)
+        model = Net()
+        x = torch.rand(5, 4)
+        def loss(y): return y.square().mean()
+        optimizer = torch.optim.Adam(model.parameters())
+    """)
+    (told,) = [each.sentence for each in seen.faults if each.kind == "no gradient"]
+    assert told.startswith(
+        "52 of 70 trainable elements get no gradient in training (first.weight and 3 more)"
+    )
+    # An optimizer keeps nothing for them: two moments of 18 elements, and two counts of steps.
+    assert seen.anatomy.optimizer.state == (2 * 18 + 2) * 4
+    assert not any(each.kind == "no gradient" for each in see(NET + "def loss(y): return y.mean()\n").faults)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("3", "`optimizer` is an int: expected a torch.optim.Optimizer"),
+        ("torch.optim.Adam", "is the class Adam"),
+    ],
+)
+def test_an_optimizer_that_is_none_is_refused(see, written, says):
+    refused = see(NET + f"optimizer = {written}\n")
+    assert isinstance(refused, FileRejected)
+    assert says in refused.message

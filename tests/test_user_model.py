@@ -555,3 +555,11 @@ def test_a_run_of_long_calls_ends_with_its_budget_and_has_timed_the_evaluation(w
     results = long_run(workers, tmp_path, 2.0, budget=60.0)
     assert workers.now - began <= 60.0
     assert any(each.comparison.startswith("model.evaluation/") for each in results.visits)
+
+
+@pytest.mark.parametrize("forward", [0.001, 0.1])
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_run_that_goes_on_is_priced_as_it_was_begun_however_long_a_forward_takes_now(forward, priced):
+    seen = msgspec.structs.replace(SEEN, forward=forward)
+    plan = plan_file("net.py", FILE, seen, REQUEST, priced)
+    assert any(each.workload == "price" for each in plan.comparisons) == priced

@@ -95,7 +95,7 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         savings=savings,
         left_out=tuple(left_out),
         fit=anatomy.fit if anatomy else None,
-        batches=tuple(_batches(anatomy)),
+        batches=(*_fits(step, anatomy), *_batches(anatomy)),
         faults=tuple(sorted(results.file_faults, key=lambda each: each.kind != "values differ")),
         trust=_trust(summary),
     )
@@ -165,6 +165,8 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     listed = ", ".join(f"{each.name} {format.size(each.bytes)}" for each in _parts(step, anatomy))
     peak = anatomy.stands() + baseline.memory.peak
     sentences.append(f"Peak {format.size(peak)}: {listed}.")
+    if anatomy.optimizer_unknown:
+        sentences.append(f"The optimizer is not counted in: {anatomy.optimizer_unknown}.")
     if optimizer is not None and anatomy.stepping() > peak:
         sentences.append(
             f"{optimizer.name}.step() peaks higher, at {format.size(anatomy.stepping())}: it needs "
@@ -189,6 +191,16 @@ def _parts(step: ComparisonSummary | None, anatomy: Anatomy | None) -> tuple[Par
         Part("gradients and temporaries", baseline.memory.peak - kept),
     ]
     return tuple(each for each in found if each.bytes)
+
+
+def _fits(step: ComparisonSummary | None, anatomy: Anatomy | None) -> list[str]:
+    """Whether training fits as it is."""
+    baseline = None if step is None else step.variant(step.comparison.baseline.name)
+    if anatomy is None or anatomy.fit is None or baseline is None or baseline.memory is None:
+        return []
+    peak = anatomy.highest(baseline.memory.peak)
+    fits = "fits" if peak <= anatomy.fit else "does not fit"
+    return [f"As it is, training peaks at {format.size(peak)}, and {fits} into {format.size(anatomy.fit)}."]
 
 
 def _batches(anatomy: Anatomy | None) -> list[str]:

@@ -26,11 +26,15 @@ def new_folder(output: Path | None, prefix: str = "") -> Iterator[Path]:
                 (RUNS / ".gitignore").write_text("*\n")
 
 
-def newest(*also: str) -> Path:
-    """The folder of the newest run in runs/, or of what left a file of another of these names there."""
+def newest(*also: str, prefix: str = "") -> Path:
+    """The folder of the newest run in runs/, or of what left a file of another of these names there.
+
+    With a `prefix` of those whose names begin so, where there are any.
+    """
     from gradbench.record.results import FILENAME
 
     files = [path for name in (FILENAME, *also) for path in RUNS.glob(f"*/{name}")]
+    files = [path for path in files if path.parent.name.startswith(prefix)] or files
     found = sorted(files, key=lambda path: path.stat().st_mtime)
     if not found:
         raise RequestError(

@@ -85,7 +85,7 @@ def op(asked: OperationOptions) -> None:
     began = time.monotonic()
     again = ("gradbench", *_again(asked))
     if asked.resume:
-        folder, header = resumed(asked)
+        folder, header = resumed(asked, "op-")
         goal = asked.goal(header.options.preset)
         operation, _ = _look(asked, header.request, header.options.threads)
         with make_progress(asked.quiet) as progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,6 +79,13 @@ def size_in_bytes(context: click.Context, option: click.Parameter, value: str | 
             f"{option.opts[0]} {value}: expected bytes with a unit, such as 8GB, 512MiB or 800000B"
         )
     return int(float(parts[1]) * unit)
+
+
+def refuse_a_lonely_unit(paths: Sequence[Path], option: str) -> None:
+    """Raise RequestError where a path is a unit that belongs to the size before it, as in `--fit 8 GB`."""
+    for path in paths:
+        if str(path).upper() in _UNITS and not path.exists():
+            raise RequestError(f"{path}: expected a file; a size is one word, such as {option} 8{path}")
 
 
 def fraction(margin: float) -> float:

@@ -24,6 +24,7 @@ from gradbench.cli.options import (
     method_option,
     of_processes,
     output_option,
+    refuse_a_lonely_unit,
     report_option,
     size_in_bytes,
     size_option,
@@ -219,11 +220,12 @@ def model(asked: ModelOptions) -> None:
     from gradbench.record.results import new_folder as expect_new_folder
 
     check_extensions()
+    refuse_a_lonely_unit(asked.files, "--fit")
     began = time.monotonic()
     if asked.resume:
-        folder, header = resumed(asked)
+        folder, header = resumed(asked, f"{asked.files[0].stem}-")
         goal = asked.goal(header.options.preset)
-        user_model = _look(asked, header.request, header.options.threads, _changes(header))
+        user_model = _look(asked, header.request, header.options.threads, header)
         with make_progress(asked.quiet) as progress:
             steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.resume(
@@ -273,41 +275,45 @@ def steering_of(goal: Goal, jobs: int | None, progress: Progress, spent: float =
     return Steering(goal, worst_precision, undecided, jobs, progress, spent)
 
 
-def resumed(asked: Measuring) -> tuple[Path, Header]:
+def resumed(asked: Measuring, prefix: str = "") -> tuple[Path, Header]:
     """The folder of the run that is resumed, and its header. Raises RequestError for options that differ."""
     from gradbench.cli.resuming import refuse_changes
     from gradbench.record.results import read_results
 
-    folder = asked.output or newest()
+    folder = asked.output or newest(prefix=prefix)
     header = read_results(folder).header
     refuse_changes(header, folder)
     return folder, header
 
 
-def _changes(header: Header) -> tuple[str, ...]:
-    """The changes of training that a run measures; which ones a new look would find may hang on its time."""
-    plan = header.plan.comparisons
-    return tuple(variant.name for each in plan if each.part == "step" for variant in each.variants)
+def _changes(header: Header) -> dict[str, str]:
+    """The changes of training that a run measures, and their effects: a new look may find others."""
+    steps = (each for each in header.plan.comparisons if each.part == "step")
+    found = {variant.name: variant.effect for each in steps for variant in each.variants if variant.effect}
+    # As the row of the change has it, before it became a sentence.
+    return {name: effect[0].lower() + effect[1:-1] for name, effect in found.items()}
 
 
-def _look(
-    asked: ModelOptions, request: Request, threads: int, changes: tuple[str, ...] | None = None
-) -> UserModel:
+def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None = None) -> UserModel:
     """What the user's files define, planned as requested: methods, seed and preset.
 
-    `changes` are those of its training that are measured; None for all that are found.
+    Where a run goes on, its `old` header settles what a new look would see otherwise.
     """
     from gradbench.measure.progress import doing
     from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
     from gradbench.measure.versions import plan_user_versions
+    from gradbench.record.plan import PRICE
 
     wanted = request.methods, request.seed, request.preset, threads
-    look = Task(None, 0.0, fit=asked.fit if changes is None else None, changes=changes)
+    look, priced = Task(None, 0.0, fit=asked.fit), None
+    if old is not None:
+        look = Task(None, 0.0, changes=_changes(old))
+        priced = any(each.workload == PRICE for each in old.plan.comparisons)
     with doing(f"running {asked.names} to see what it defines", asked.quiet):
         versions = plan_user_versions(asked.files, *wanted)
         if versions is None:
-            return plan_user_model(asked.files[0], *wanted, look)
+            return plan_user_model(asked.files[0], *wanted, look, priced)
     for option, given in (("--fit", asked.fit is not None), ("--modules", asked.every_module)):
         if given:
             raise RequestError(

@@ -35,6 +35,7 @@ def freeze(modules: Sequence[str], trained: Sequence[str]) -> Change:
             "for parameter in trained:\n"
             "    parameter.requires_grad_(True)"
         ),
+        modules=tuple(modules),
         trained=tuple(trained),
     )
 
@@ -50,6 +51,7 @@ def without_recording(modules: Sequence[str], trained: Sequence[str]) -> Change:
             "    block = model.get_submodule(name)\n"
             "    block.forward = torch.no_grad()(block.forward)"
         ),
+        modules=tuple(modules),
         trained=tuple(trained),
     )
 

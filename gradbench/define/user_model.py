@@ -26,12 +26,13 @@ ALLOWED = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 0.1, "float16": 0.02}
 PRICED_FROM = 5e-3
 
 
-def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
+def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: bool | None = None) -> Plan:
     """What is measured of a file: evaluation, and training where it defines a loss; what matters most first.
 
     Of a long model the price of the controls on other work is second: against the model that is quick.
 
-    With methods in the request, only what has one of them. Raises RequestError where nothing has.
+    `priced` says whether that is planned, as of a run that goes on; None is by the seconds of a forward. With
+    methods in the request, only what has one of them. Raises RequestError where nothing has.
     """
     # A colon parts the title of a workload from that of its part.
     title = name.replace(":", "_")
@@ -65,7 +66,9 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request) -> Plan:
             f"--method {','.join(request.methods)}: nothing to measure; "
             + (reasons or "it is an alternative in training, and the file defines no loss(y)")
         )
-    if wanted[0].part == own.EVALUATION and seen.forward > PRICED_FROM and request.device == "cpu":
+    if priced is None:
+        priced = seen.forward > PRICED_FROM
+    if wanted[0].part == own.EVALUATION and priced and request.device == "cpu":
         price = _price(request)
         if any(variant.role == "method" for variant in price.variants):
             wanted.insert(1, price)

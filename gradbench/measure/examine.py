@@ -18,21 +18,17 @@ import torch
 from msgspec.structs import replace
 
 from gradbench.measure.anatomy import Watched, storage_bytes
-from gradbench.measure.changes import Training, candidates, checked
+from gradbench.measure.batches import PEAK_EXECUTIONS, batch_peaks, largest, most_samples
+from gradbench.measure.changes import candidates
+from gradbench.measure.check_changes import FEW, checked
 from gradbench.measure.entries import entered_often
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
+from gradbench.measure.optimizer_cost import CopiedOptimizer, NotCounted, without_optimizer
 from gradbench.measure.orders import orders
 from gradbench.measure.retained import retained_without_use
 from gradbench.measure.subject import Trained
-from gradbench.measure.training_cost import (
-    PEAK_EXECUTIONS,
-    batch_peaks,
-    largest,
-    most_samples,
-    optimizer_cost,
-    trained_after,
-)
+from gradbench.measure.training import Training, modes_kept
 from gradbench.models import share
 from gradbench.record.anatomy import Anatomy, BatchPeak, Change
 from gradbench.record.user_file import Fault
@@ -41,8 +37,8 @@ from gradbench.record.user_file import Fault
 _SECONDS = 9.0
 # Of these, seconds in which changes are checked.
 _CHECKING = 4.0
-# Seconds in which a batch that should fit is executed.
-_VERIFYING = 15.0
+# Seconds in which other batches are executed, where a size to fit into was given.
+_FITTING = 20.0
 # Executions that it takes to see what a call leaves, and to try an order of methods.
 _GROWTH_CALLS, _ORDER_CALLS = 7, 4
 # Steps of an optimizer of which the shortest is its time.
@@ -95,32 +91,53 @@ class Asked:
 
     Attributes:
         fit: bytes that training should fit into; None where that was not asked.
-        changes: names of those that are wanted, unchecked, as a run that goes on has them; None for all.
+        changes: by name those that are wanted, unchecked, with their effect, as a run that goes on has them;
+            None for all.
     """
 
     fit: int | None = None
-    changes: tuple[str, ...] | None = None
+    changes: dict[str, str] | None = None
 
 
 IN_FULL = Asked()
 
 
 def examine(code: UserCode, asked: Asked) -> Examined:
-    """Look at a file."""
+    """Look at a file. What cannot be looked at is said in the anatomy, and does not end the measuring."""
     found = Examined()
     until = time.perf_counter() + _SECONDS
-    # No fault of the look may keep the file from being measured.
-    with contextlib.suppress(Exception), _unchanged(code.training):
-        found.anatomy, found.changes = _anatomy(code, asked, until)
-    for look in (_entries, _growth, _retained, _orders) if asked.changes is None else ():
-        with contextlib.suppress(Exception), _unchanged(code.training):
+    failed: dict[str, str] = {}
+    with _looking("what training keeps", failed, code.training):
+        found.anatomy = _anatomy(code, asked.fit)
+    if found.anatomy is not None and code.trains:
+        with _looking("what would save", failed, code.training):
+            found.anatomy, found.changes = _changes(found.anatomy, code, asked)
+    if found.anatomy is not None and code.trains and asked.fit is not None:
+        with _looking("other batches", failed, code.training):
+            found.anatomy = _fitted(found.anatomy, code, asked.fit)
+    for name, look in _LOOKS.items() if asked.changes is None else ():
+        with _looking(name, failed, code.training):
             found.faults += look(code, until)
+    if found.anatomy is not None and failed:
+        found.anatomy = replace(found.anatomy, left_out=found.anatomy.left_out | failed)
     return found
 
 
-def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[Change]]:
+@contextlib.contextmanager
+def _looking(name: str, failed: dict[str, str], training: Training) -> Iterator[None]:
+    """Leave model and x as they are, and note what ends a look, its author's SystemExit as well."""
+    try:
+        with modes_kept(training.model):
+            yield
+    except (Exception, SystemExit) as error:
+        failed[name] = f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    finally:
+        training.clear()
+
+
+def _anatomy(code: UserCode, fit: int | None) -> Anatomy:
     training, trains = code.training, code.trains
-    watched, kept = code.trained.watched, code.trained.kept
+    kept = code.trained.kept
     if not trains:
         model = share(training.model).eval()
         watched = Watched(model, training.x, code.file)
@@ -128,66 +145,79 @@ def _anatomy(code: UserCode, asked: Asked, until: float) -> tuple[Anatomy, list[
             y = training.forward(model, training.x)
         kept = watched.kept()
         del y
-    changes: list[Change] = []
-    left_out: dict[str, str] = {}
-    long = code.step > LONG
-    optimizer = code.names.get("optimizer")
-    cost, states = None, {}
-    if trains and isinstance(optimizer, torch.optim.Optimizer):
-        costs = optimizer_cost(optimizer, training, 1 if long else _STEPS)
-        cost, states = costs if costs is not None else (None, {})
-    if trains:
-        called = watched.called if watched is not None else []
-        weight = 1 + (round(cost.state / max(1, code.trained.gradients)) if cost is not None else 0)
-        maybe = candidates(training, kept, called, weight, few=long)
-        if asked.changes is None:
-            changes, left_out = checked(training, maybe, _CHECKING, *([1] if long else []))
-        else:
-            maybe = candidates(training, kept, called, weight, few=False)
-            changes = [each for each in maybe if each.name in asked.changes]
-    anatomy = Anatomy(
+    x = training.x
+    return Anatomy(
         trains=trains,
         kept=kept,
         parameters=storage_bytes(iter(training.model.parameters())),
         buffers=storage_bytes(iter(training.model.buffers())),
-        input=training.x.untyped_storage().nbytes(),
+        input=x.untyped_storage().nbytes(),
+        batch=x.numel() * x.element_size(),
         gradients=code.trained.gradients if trains else None,
-        optimizer=cost,
-        fit=asked.fit,
-        changed=trained_after(training, states, changes),
-        left_out=left_out,
+        fit=fit,
     )
-    if asked.fit is None or not trains:
-        return anatomy, changes
-    return _fitted(anatomy, code, asked.fit), changes
+
+
+def _changes(anatomy: Anatomy, code: UserCode, asked: Asked) -> tuple[Anatomy, list[Change]]:
+    """The changes that would save, and what of parameters and optimizer they leave."""
+    training, long = code.training, code.step > LONG
+    optimizer, copied, why = code.names.get("optimizer"), None, ""
+    if isinstance(optimizer, torch.optim.Optimizer):
+        try:
+            copied = CopiedOptimizer(optimizer, training, 1 if long else _STEPS, code.trained.reached)
+        except NotCounted as reason:
+            why = str(reason)
+    cost = copied.cost if copied is not None else None
+    watched = code.trained.watched
+    called = watched.called if watched is not None else []
+    weight = 1 + (round(cost.state / max(1, code.trained.gradients)) if cost is not None else 0)
+    maybe = candidates(training, anatomy.kept, called, weight, few=long and asked.changes is None)
+    left_out: dict[str, str] = {}
+    if asked.changes is None:
+        # A long model is executed on one sample, and not held against itself before.
+        found, left_out = checked(training, maybe, _CHECKING, 1 if long else FEW, repeat=not long)
+        changes = [each.change for each in found]
+        changed = {
+            each.change.name: without_optimizer(training, each.trained)
+            if copied is None
+            else copied.of(each.trained, counts_peak=not long)
+            for each in found
+            if each.change.trained
+        }
+    else:
+        wanted, changed = asked.changes, {}
+        changes = [replace(each, effect=wanted[each.name]) for each in maybe if each.name in wanted]
+    return replace(
+        anatomy, optimizer=cost, optimizer_unknown=why, changed=changed, left_out=left_out
+    ), changes
 
 
 def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
-    """The same with the samples that fit, by the peaks of a few sizes, and a step on so many."""
+    """The same with the peaks of a few sizes, and the largest batch that was executed and fits."""
     whole = max(1, len(code.training.x)) if code.training.x.dim() else 1
-    sizes = sorted({max(1, whole // 4), max(1, whole // 2), whole})
-    peaks = batch_peaks(code.training, sizes)
+    until = time.perf_counter() + _FITTING
+
+    def in_time(samples: int) -> bool:
+        return time.perf_counter() + code.step * PEAK_EXECUTIONS * samples / whole < until
 
     def total(found: BatchPeak) -> BatchPeak:
-        part = found.samples / whole
         # A sample more is also more of x, and the optimizer may need more than the step.
-        return replace(found, peak=anatomy.highest(found.peak, samples=part))
+        return replace(found, peak=anatomy.highest(found.peak, samples=found.samples / whole))
 
-    predicted = most_samples(
-        [replace(each, peak=anatomy.stands(samples=each.samples / whole) + each.peak) for each in peaks], fit
-    )
+    def of_step(found: BatchPeak) -> BatchPeak:
+        return replace(found, peak=anatomy.stands(samples=found.samples / whole) + found.peak)
+
+    peaks = batch_peaks(code.training, sorted({max(1, whole // 4), max(1, whole // 2), whole}), in_time)
+    predicted = most_samples([of_step(each) for each in peaks], fit)
     if predicted is None or anatomy.stepping(samples=predicted / whole) > fit:
         return replace(anatomy, batches=peaks)
     # Where gradients are most of a small batch, activations take over in a large one.
-    most = (fit - anatomy.stands(samples=0.0)) * whole // max(1, anatomy.activations + anatomy.input)
+    most = (fit - anatomy.stands(samples=0.0)) * whole // max(1, anatomy.activations + anatomy.batch)
     predicted = max(1, min(predicted, most))
     verified = over = None
-    if fit < psutil.virtual_memory().available / 2:
-        until = time.perf_counter() + _VERIFYING
-        takes = code.step * PEAK_EXECUTIONS / whole
-        verified, over = largest(
-            code.training, predicted, fit, total, lambda n: time.perf_counter() + takes * n < until
-        )
+    # A trial twice as large may take four times as much.
+    if fit < psutil.virtual_memory().available / 4:
+        verified, over = largest(code.training, predicted, peaks[-1], fit, total, in_time)
     return replace(anatomy, batches=peaks, predicted=predicted, verified=verified, over=over)
 
 
@@ -195,7 +225,7 @@ def _entries(code: UserCode, until: float) -> list[Fault]:
     if code.forward > LONG:
         return []
     model = share(code.training.model).eval()
-    return entered_often(lambda: code.training.forward(model, code.training.x), code.forward, code.file)
+    return entered_often(lambda: code.training.forward(model, code.training.x), code.file)
 
 
 def _growth(code: UserCode, until: float) -> list[Fault]:
@@ -246,12 +276,10 @@ def _orders(code: UserCode, until: float) -> list[Fault]:
     return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []
 
 
-@contextlib.contextmanager
-def _unchanged(training: Training) -> Iterator[None]:
-    """Leave a model without gradients, in the mode that it was in, and x without one."""
-    mode = training.model.training
-    try:
-        yield
-    finally:
-        training.model.train(mode)
-        training.clear()
+# What is looked for in a user's code beside what its training keeps.
+_LOOKS: dict[str, Callable[[UserCode, float], list[Fault]]] = {
+    "controls that are entered": _entries,
+    "what calls leave": _growth,
+    "graphs that are kept": _retained,
+    "orders of methods": _orders,
+}

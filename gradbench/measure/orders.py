@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from gradbench.measure.changes import Training
+from gradbench.measure.training import (
+    Gradients,
+    Training,
+    gradients_of,
+    how_gradients_differ,
+    modes_kept,
+    seed_all,
+)
 from gradbench.record.user_file import Fault
-
-_ALLOWED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
     return faults
 
 
-_Outcome = dict[str, torch.Tensor | None] | str
+_Outcome = Gradients | str
 
 
 def _outcomes(training: Training, trains: bool) -> list[tuple[str, _Outcome]]:
@@ -75,32 +80,27 @@ def _outcomes(training: Training, trains: bool) -> list[tuple[str, _Outcome]]:
 
 def _evaluate(training: Training, way: _Way) -> None:
     """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
-    mode = training.model.training
-    training.model.eval()
-    try:
-        with way.context():
-            training.forward(training.model, training.x)
-    finally:
-        training.model.train(mode)
+    with modes_kept(training.model), way.context():
+        training.forward(training.model.eval(), training.x)
 
 
-def _trained(training: Training) -> dict[str, torch.Tensor | None]:
-    torch.manual_seed(0)
+def _trained(training: Training) -> Gradients:
+    seed_all()
     training.clear()
     training.step(training.model, training.x)
-    return {name: each.grad for name, each in training.model.named_parameters() if each.requires_grad}
+    return gradients_of(training.model, training.x)
 
 
-def _recorded(training: Training) -> dict[str, torch.Tensor | None]:
-    torch.manual_seed(0)
+def _recorded(training: Training) -> Gradients:
+    seed_all()
     training.clear()
     y = training.forward(training.model, training.x)
     if y.requires_grad:
         y.float().sum().backward()
-    return {name: each.grad for name, each in training.model.named_parameters() if each.requires_grad}
+    return gradients_of(training.model, training.x)
 
 
-def _try(work: Callable[[], dict[str, torch.Tensor | None]]) -> _Outcome:
+def _try(work: Callable[[], Gradients]) -> _Outcome:
     try:
         return work()
     except Exception as error:
@@ -113,12 +113,4 @@ def _differs(wanted: _Outcome, got: _Outcome) -> str:
         return ""
     if isinstance(got, str):
         return got
-    for name, gradient in wanted.items():
-        other = got.get(name)
-        if gradient is None:
-            continue
-        if other is None:
-            return f"{name} gets no gradient"
-        if (other - gradient).norm() > _ALLOWED * gradient.norm() + 1e-8:
-            return f"the gradient of {name} is another one"
-    return ""
+    return how_gradients_differ(wanted, got)

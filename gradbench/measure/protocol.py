@@ -27,7 +27,7 @@ class Task(msgspec.Struct, frozen=True):
         seconds: that its rounds should take.
         file_text: of a file of the user's that is to be looked at, and nothing else.
         fit: bytes that its training should fit into; None where that was not asked.
-        changes: names of those of its training that are wanted, unchecked; None for all that are found.
+        changes: by name those of its training that are wanted, unchecked, with their effect; None for all.
         versions: files of the user's that are to be looked at together, and nothing else; or one that defines
             `variants`.
         operation: expressions of x that are to be looked at, the `file_text` being what they need, and
@@ -48,7 +48,7 @@ class Task(msgspec.Struct, frozen=True):
     check: Check = "answers"
     most: float | None = None
     fit: int | None = None
-    changes: tuple[str, ...] | None = None
+    changes: dict[str, str] | None = None
 
 
 # Raised where workers of another number would not understand, or would measure otherwise.

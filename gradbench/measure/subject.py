@@ -423,6 +423,9 @@ class Subject:
                 trained.gradients = storage_bytes(
                     each.grad for each in model.parameters() if each.grad is not None
                 )
+                named = list(model.named_parameters(remove_duplicate=False))
+                trained.reached = frozenset(name for name, each in named if each.grad is not None)
+                trained.faults += _without_gradient(model)
             values.append(value.detach())
         tracked = [] if model is None else [each for each in model.parameters() if each.requires_grad]
         if all(each.grad is None for each in (*tracked, x)):
@@ -499,6 +502,7 @@ class Trained:
         seconds: of forward, loss and backward.
         watched, kept: what saw the modules at work, and what they kept for the backward.
         gradients: bytes of the gradients of parameters, after one backward.
+        reached: names of the parameters that have one; a tied parameter has several.
     """
 
     repeats: bool
@@ -509,6 +513,25 @@ class Trained:
     watched: Watched | None = None
     kept: tuple[Kept, ...] = ()
     gradients: int = 0
+    reached: frozenset[str] = frozenset()
+
+
+def _without_gradient(model: torch.nn.Module) -> list[Fault]:
+    """Parameters that are tracked, and get no gradient in a training step."""
+    tracked = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+    missed = [(name, each.numel()) for name, each in tracked if each.grad is None]
+    # That none gets any is refused elsewhere.
+    if not missed or len(missed) == len(tracked):
+        return []
+    elements, all_of_them = sum(count for _, count in missed), sum(each.numel() for _, each in tracked)
+    names = missed[0][0] + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
+    return [
+        Fault(
+            "no gradient",
+            f"{elements:,} of {all_of_them:,} trainable elements get no gradient in training ({names}): they "
+            "are not used, or what they compute is detached or under no_grad()",
+        )
+    ]
 
 
 def _flags(y: torch.Tensor) -> Under:

@@ -18,10 +18,10 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
-from gradbench.measure.changes import Training
 from gradbench.measure.examine import IN_FULL, Asked, UserCode, examine
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.subject import Evaluated, Subject, Trained
+from gradbench.measure.training import Training
 from gradbench.measure.user_code import Mistake, kind, run_of_user
 from gradbench.measure.variant import execute
 from gradbench.record.devices import KINDS
@@ -63,6 +63,7 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> Fil
     for name in ("call", "loss"):
         if name in names and not callable(names[name]):
             raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
+    _expect_optimizer(names.get("optimizer"))
     x = expect_input(x)
     call: Callable[..., Any] | None = names.get("call")
     if any(is_lazy(each) for each in (*model.parameters(), *model.buffers())):
@@ -135,6 +136,8 @@ def _training(names: dict[str, Any]) -> Training:
 
     def forward(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = model(x) if call is None else call(model, x)
+        if not isinstance(y, torch.Tensor):
+            raise TypeError(f"expected a tensor as the result; got {kind(y)}")
         return y
 
     def no_loss(y: torch.Tensor) -> torch.Tensor:
@@ -183,6 +186,17 @@ def facts_of(
         differs=evaluated.differs,
         training_apart=trained.apart,
     )
+
+
+def _expect_optimizer(optimizer: object) -> None:
+    """Raise Mistake where the file's optimizer is none."""
+    if optimizer is None or isinstance(optimizer, torch.optim.Optimizer):
+        return
+    if isinstance(optimizer, type):
+        raise Mistake(
+            f"`optimizer` is the class {optimizer.__name__}: expected an object of it; call it once"
+        )
+    raise Mistake(f"`optimizer` is {kind(optimizer)}: expected a torch.optim.Optimizer, or none")
 
 
 def _nothing_tracked(model: torch.nn.Module, x: torch.Tensor) -> str:

@@ -51,19 +51,25 @@ class UserModel:
 
 
 def plan_user_model(
-    file: Path, methods: tuple[str, ...], seed: int, preset: str, threads: int, look: Task = LOOK
+    file: Path,
+    methods: tuple[str, ...],
+    seed: int,
+    preset: str,
+    threads: int,
+    look: Task = LOOK,
+    priced: bool | None = None,
 ) -> UserModel:
     """Read a file, have a worker look at it, and plan what is measured of it.
 
     `methods` are the methods and alternatives that are wanted; empty for all. `look` says what of the file's
-    training is looked at. Raises RequestError in one line for whatever is wrong with the file.
+    training is looked at, and `priced` whether the controls are priced (see `plan_file`). Raises RequestError in one line for whatever is wrong with the file.
     """
     names = [*(method.name for method in all_methods()), *user_model.alternative_names()]
     choose("--method", methods, list(dict.fromkeys(names)), str)
     text = read(file)
     facts = inspect_file(file, text, seed, threads, look)
     request = Request((user_model.NAME,), methods, (), facts.device, facts.result, seed, preset)
-    plan = plan_file(file.name, text, facts, request)
+    plan = plan_file(file.name, text, facts, request, priced)
     longest = max(len(each.variants) * FEWEST_CALLS * _call(each, facts) for each in plan.comparisons)
     calls = {each.id: _call(each, facts) for each in plan.comparisons}
     anatomy = () if facts.anatomy is None else (facts.anatomy,)

@@ -30,7 +30,7 @@ _WANTED = 'expected a dict of two or more, such as variants = {"plain": model_a,
 
 
 # No changes of training are planned, so none need be looked for.
-_FOR_A_PLAN = Asked(changes=())
+_FOR_A_PLAN = Asked(changes={})
 
 
 class _Mistake(Exception):

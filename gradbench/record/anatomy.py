@@ -50,10 +50,16 @@ class OptimizerCost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """What the parameters need that are trained: bytes of their gradients, and of their optimizer state."""
+    """What the parameters need that are trained.
+
+    Attributes:
+        gradients, state: bytes of their gradients, and of their state in the optimizer.
+        peak: most bytes live at once in a step of the optimizer, beside these.
+    """
 
     gradients: int
     state: int
+    peak: int = 0
 
 
 class BatchPeak(msgspec.Struct, frozen=True):
@@ -70,9 +76,11 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
         trains: it is of forward and loss, and not of an evaluation.
         kept: what the graph keeps before the backward, in the order in which it was saved.
         parameters, buffers: unique storages of the model.
-        input: the storage of x.
+        input: the storage of x, which may hold more than x.
+        batch: of x alone.
         gradients: unique storages of all gradients after one backward; None without a loss.
         optimizer: None where the file defines none, or where it could not be stepped.
+        optimizer_unknown: why it could not; empty where it could, and where there is none.
         changed: by the name of a change, what the parameters need that are still trained.
         batches: peaks on parts of x, where a smaller x works; the whole of it is the last.
         fit: bytes that training should fit into, as asked; None where that was not.
@@ -88,7 +96,9 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
     buffers: int
     input: int
     gradients: int | None = None
+    batch: int = 0
     optimizer: OptimizerCost | None = None
+    optimizer_unknown: str = ""
     changed: dict[str, Trained] = {}
     batches: tuple[BatchPeak, ...] = ()
     fit: int | None = None
@@ -110,7 +120,10 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
     @property
     def trained(self) -> Trained:
         """What the parameters need that are trained."""
-        return Trained(self.gradients or 0, self.optimizer.state if self.optimizer else 0)
+        optimizer = self.optimizer
+        if optimizer is None:
+            return Trained(self.gradients or 0, 0)
+        return Trained(self.gradients or 0, optimizer.state, optimizer.peak)
 
     def stands(self, change: str = "", samples: float = 1.0) -> int:
         """Bytes that stand before each step: parameters, buffers, x, and the state of the optimizer.
@@ -120,12 +133,13 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
             samples: of x, as a part of the whole.
         """
         trained = self.changed.get(change, self.trained)
-        return self.parameters + self.buffers + trained.state + round(self.input * samples)
+        others = self.input - self.batch
+        return self.parameters + self.buffers + trained.state + others + round(self.batch * samples)
 
     def stepping(self, change: str = "", samples: float = 1.0) -> int:
         """The most bytes live at once in a step of the optimizer, when the activations are gone."""
         trained = self.changed.get(change, self.trained)
-        more = trained.gradients + self.optimizer.peak if self.optimizer else 0
+        more = trained.gradients + trained.peak if self.optimizer else 0
         return self.stands(change, samples) + more
 
     def highest(self, peak: int, change: str = "", samples: float = 1.0) -> int:
@@ -142,6 +156,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
         effect: what it changes in training, in a sentence.
         code: lines that make it, on a `model` and an `x` of the variant's own.
         same_loss: it leaves the loss as it is.
+        modules: those that it is made on; empty where it is made on x.
         trained: modules that get the same gradients as without it; empty for all that are trained.
     """
 
@@ -150,4 +165,5 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: str
     code: str
     same_loss: bool = True
+    modules: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()
