@@ -41,6 +41,8 @@ _CHECKING = 4.0
 _FITTING = 20.0
 # Executions that it takes to see what a call leaves, and to try an order of methods.
 _GROWTH_CALLS, _ORDER_CALLS = 7, 4
+# Models that are alive at a time where orders are tried, gradients among them.
+_MODELS = 6
 # Steps of an optimizer of which the shortest is its time.
 _STEPS = 3
 
@@ -272,6 +274,12 @@ def _globals(code: UserCode) -> dict[str, Any]:
 
 
 def _orders(code: UserCode, until: float) -> list[Fault]:
+    # Each order is tried on a model that the file makes anew.
+    if (
+        _MODELS * storage_bytes(iter(code.training.model.parameters()))
+        > psutil.virtual_memory().available / 2
+    ):
+        raise MemoryError("too little for models that are made anew")
     again = 5 * code.load + 4 * _ORDER_CALLS * max(code.step, 2 * code.forward)
     return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,11 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.measure.threads import Elsewhere, Unseen, other_threads
+
+# The profiler would say on standard error that it starts and stops, hundreds of times in a notebook. It reads
+# this when it is first used.
+os.environ.setdefault("KINETO_LOG_LEVEL", "9")
+
 
 # The ranges that stand between the parts of what is profiled.
 _MARK = "gradbench mark "

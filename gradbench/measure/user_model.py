@@ -62,7 +62,8 @@ def plan_user_model(
     """Read a file, have a worker look at it, and plan what is measured of it.
 
     `methods` are the methods and alternatives that are wanted; empty for all. `look` says what of the file's
-    training is looked at, and `priced` whether the controls are priced (see `plan_file`). Raises RequestError in one line for whatever is wrong with the file.
+    training is looked at, and `priced` whether the controls are priced (see `plan_file`). Raises
+    RequestError in one line for whatever is wrong with the file.
     """
     names = [*(method.name for method in all_methods()), *user_model.alternative_names()]
     choose("--method", methods, list(dict.fromkeys(names)), str)
