@@ -53,8 +53,9 @@ def test_a_notebook_holds_no_results_and_states_none(path):
             assert not re.search(r"\d\s*(%|µs|ms|ns|s|B|kB|MB|bytes|times)\b", "".join(cell["source"]))
 
 
-def test_there_are_three_notebooks():
-    assert len(NOTEBOOKS) == 3
+def test_there_is_a_notebook_to_run():
+    """Without one the tests above would pass for want of any."""
+    assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("package", ["timm", "torchvision.models"])
