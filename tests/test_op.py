@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from synthetic import rendered, results
+from synthetic import memory, rendered, results
 
 from gradbench.analyse.analysis import analyse
 from gradbench.define.operation import (
@@ -25,6 +25,7 @@ from gradbench.measure.variant import execute, prepare
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.results import read_results
 from gradbench.record.user_file import OperationFacts
+from gradbench.record.visits import Failure
 from gradbench.report.snippet import snippet
 
 SHAPE = (4, 8)
@@ -272,6 +273,35 @@ def test_the_page_tells_how_two_expressions_compare():
     assert sentences[0].startswith("Recorded, against x * 2: slower: x + x")
     assert any(each.startswith("Forward and backward, against x * 2") for each in sentences)
     assert "Their results are equal to the bit" in rendered(found)
+
+
+def test_of_two_methods_that_were_asked_for_the_answer_is_of_one_against_the_other():
+    plan, _ = planned("x * 2", methods=("no_grad", "inference_mode"))
+    request = Request((USER_MODEL,), ("no_grad", "inference_mode"))
+    found = results({"inference_mode": 1.5}, plan=plan, request=request)
+    first = analyse(found).findings[0]
+    assert first.sentence.startswith("torch.inference_mode() against torch.no_grad(): 1.5")
+
+
+def test_bytes_of_two_expressions_are_alike_only_in_the_figures_that_were_compared():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({"against": 1.5}, plan=plan)
+    memory(found, "first", peak=800, saved=0)
+    memory(found, "against", peak=800, saved=400)
+    (recorded, both, *_) = [each.sentence for each in analyse(found).findings]
+    assert recorded.endswith("; the same peak of 800 B; saved for backward 400 B against 0 B.")
+    assert both.endswith("; the same peak of 800 B.")
+
+
+def test_an_expression_that_fails_is_a_finding_with_its_reason():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({}, plan=plan)
+    recorded = next(each.id for each in plan.comparisons if each.part == "recorded")
+    found.add(Failure(1, recorded, "against", "time", "raised", "ValueError: no such x."))
+    assert analyse(found).findings[0].sentence == "Recorded, x + x failed: ValueError: no such x."
+    found = results({}, plan=plan)
+    found.add(Failure(1, recorded, "against", "kernels", "raised", "the profiler saw nothing"))
+    assert "failed" not in analyse(found).findings[0].sentence
 
 
 @pytest.fixture(scope="module")

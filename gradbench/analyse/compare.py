@@ -251,13 +251,8 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
         if getattr(one.memory, figure, None) is not None and getattr(other.memory, figure, None) is None
     )
     memory = memory_differences(one.memory, other.memory)
-    failing = _fails(other) and not _fails(one)
+    failing = other.failure is not None and one.failure is None
     return replace(change, outcome=outcome, memory=memory, lost=lost, failing=failing)
-
-
-def _fails(variant: VariantSummary) -> bool:
-    """Whether the variant itself failed; what a profiler or an extension could not see is another matter."""
-    return any(each.stage in ("check", "time", "memory") for each in variant.failures)
 
 
 def _is_baseline(variant: VariantSummary) -> bool:
