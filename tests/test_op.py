@@ -7,6 +7,8 @@ import torch
 from synthetic import memory, rendered, results
 
 from gradbench.analyse.analysis import analyse
+from gradbench.cli.main import main
+from gradbench.cli.op import OperationOptions, _again, _without_folder, op
 from gradbench.define.operation import (
     faults_of,
     parse_expression,
@@ -302,6 +304,41 @@ def test_an_expression_that_fails_is_a_finding_with_its_reason():
     found = results({}, plan=plan)
     found.add(Failure(1, recorded, "against", "kernels", "raised", "the profiler saw nothing"))
     assert "failed" not in analyse(found).findings[0].sentence
+
+
+def test_an_expression_that_begins_with_a_minus_is_told_where_it_goes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["op", "-x.sin()"])
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert 'goes behind --, as in: -- "-x.sin()"' in said
+    with pytest.raises(SystemExit):
+        main(["op", "x", "--shap", "3"])
+    assert "--shape" in capsys.readouterr().err
+
+
+def asked_of(*arguments):
+    """The options that a command line of `op` gives."""
+    context = op.make_context("op", [str(each) for each in arguments])
+    return OperationOptions(**context.params)
+
+
+def test_the_words_to_go_on_with_a_minus_are_those_of_an_expression():
+    asked = asked_of("--shape", "3", "--", "-x.sin()")
+    again = asked_of(*_again(asked)[1:], "--resume", "--output", "out")
+    assert again.resume
+    assert parse_expression("EXPRESSION", again.expression) == "-x.sin()"
+
+
+@pytest.mark.parametrize(
+    "words", [("--setup-file", "{}/f.py"), ("--setup-file={}/f.py",), ("--setup-file", "{}/./f.py")]
+)
+def test_where_the_file_of_a_setup_stands_is_in_no_command(tmp_path, words):
+    words = [each.format(tmp_path) for each in words]
+    asked = asked_of("x * 2", *words)
+    kept = [_without_folder(asked, each) for each in words]
+    assert str(tmp_path) not in " ".join(kept)
+    assert asked_of("x * 2", *kept).setup_file.name == "f.py"
 
 
 @pytest.fixture(scope="module")

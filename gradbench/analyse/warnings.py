@@ -53,7 +53,7 @@ def _untimed(summary: RunSummary) -> Iterator[str]:
     if waiting and summary.passes:
         yield (
             f"{len(waiting)} of {len(summary.comparisons)} comparisons were not timed, for want of time: "
-            f"{', '.join(waiting)}. " + summary.results.go_on("and a longer --budget")
+            f"{', '.join(waiting)}. " + summary.results.go_on(beside="and a longer --budget")
         )
 
 
@@ -182,7 +182,7 @@ def unfinished(results: Results) -> Iterator[str]:
     if results.cut_off:
         yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
     if results.interrupted:
-        yield f"The run was interrupted; the report shows what it measured. {results.go_on('')}"
+        yield f"The run was interrupted; the report shows what it measured. {results.go_on()}"
 
 
 def _missed_precision(results: Results) -> Iterator[str]:
@@ -192,5 +192,5 @@ def _missed_precision(results: Results) -> Iterator[str]:
             yield (
                 f"A precision of ±{100 * end.asked:.2g} % was asked for; {got} was reached when the "
                 f"{end.reason} ended the run. "
-                + results.go_on(f"--precision {100 * end.asked:.2g} and a longer --budget")
+                + results.go_on(f"--precision {100 * end.asked:.2g}", "and a longer --budget")
             )
