@@ -197,7 +197,7 @@ def test_the_findings_say_what_is_bounded_and_by_what():
     assert "of 50.0 ms, 0.02" in told.sentence
     assert "x * 2 at 4,000,000 elements" in told.evidence
     assert "no difference that matters: at most 1" in " ".join(brief(found, 110).split())
-    assert found.findings[0].sentence.startswith("Evaluating net.py")
+    assert found.findings[0].sentence.startswith("Use torch.no_grad() or torch.inference_mode(): ")
     assert "no_grad" not in found.findings[0].evidence.partition("Not shown")[0]
 
 

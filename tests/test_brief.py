@@ -45,6 +45,6 @@ def test_what_is_wrong_in_the_users_code_is_said_first_and_in_full():
     for number in range(MOST + 1):
         made.add(Fault("values differ", f"fault {number}, {'in many words ' * 9}"))
     text = brief(analyse(made), 60)
-    assert text.startswith("- Watch out: fault 0")
-    assert f"fault {MOST}," in text
-    assert "fault 3," in rendered(made)
+    assert text.startswith("- Watch out: Fault 0")
+    assert f"Fault {MOST}," in text
+    assert "Fault 3," in rendered(made)

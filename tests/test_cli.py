@@ -233,6 +233,24 @@ def test_going_on_refuses_options_that_are_not_the_runs_with_both_values(refuse,
     assert workers.started == []
 
 
+@pytest.mark.parametrize(
+    ("fit", "says"),
+    [
+        (None, "--fit 8GB: --resume goes on as the run in out was begun, without --fit; leave --fit out"),
+        (2**30, "--fit 8GB: --resume goes on as the run in out was begun, with --fit 1GIB; leave --fit out"),
+    ],
+)
+def test_a_size_to_fit_into_is_refused_in_the_words_of_the_option(refuse, call, workers, fit, says):
+    call("run", *SMALL, "--passes", "1", "--output", "out")
+    path = Path("out") / FILENAME
+    first, *others = path.read_text().splitlines(keepends=True)
+    known = msgspec.json.decode(first)
+    known["options"]["fit"] = fit
+    path.write_text(msgspec.json.encode(known).decode() + "\n" + "".join(others))
+    Path("net.py").write_text("model = 1")
+    assert says in refuse("model", "net.py", "--resume", "--output", "out", "--fit", "8GB")
+
+
 def test_going_on_takes_options_that_equal_the_runs(call, workers):
     asked = ("--preset", "quick", "--workload", "control,chain", "--size", "1000", "--threads", "2")
     call("run", *asked, "--method", "no_grad,tracked", "--passes", "1", "--output", "out", "--no-report")

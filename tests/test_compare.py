@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
+from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.errors import RequestError
 from gradbench.record.environment import FACTS, AcceleratorFacts, words
@@ -332,10 +333,10 @@ FACTS_OF_NET = FileFacts(
 )
 
 
-def of_file(text, seconds=1e-3, empty=1e-8, facts=FACTS_OF_NET, request=USED, **changes):
+def of_file(text, seconds=1e-3, empty=1e-8, facts=FACTS_OF_NET, request=USED, ratios=(), **more):
     """A run of `gradbench model` whose calls take so long, and a turn of the empty loop."""
     plan = plan_file("net.py", text, facts, request)
-    return altered(results({}, seconds=seconds, empty=empty, plan=plan, **changes), request=request)
+    return altered(results(dict(ratios), seconds=seconds, empty=empty, plan=plan, **more), request=request)
 
 
 def test_a_file_that_changed_is_compared_by_seconds_and_by_bytes():
@@ -350,7 +351,8 @@ def test_a_file_that_changed_is_compared_by_seconds_and_by_bytes():
     assert change(found, "tracked").larger
     assert change(found, "no_grad").memory is None
     said = " ".join(sentences(found))
-    assert f"Seconds per call, new against old: {len(found.changes)} slower, 0 faster; memory is more" in said
+    assert f"Seconds per call, new against old: {len(found.changes)} slower, 0 faster;" in said
+    assert "; memory that is held is more" in said
     assert "Slower: model.evaluation/8/float32/cpu " in said
     assert "requires_grad_false, 1.3" in said
     assert "Larger: model.evaluation/8/float32/cpu tracked, peak 400 B to 464 B." in said
@@ -368,7 +370,7 @@ def test_a_file_that_got_faster_and_smaller_is_no_worse():
     assert {each.outcome for each in same.changes} == {"same"}
 
 
-@pytest.mark.parametrize("figure", ["peak", "retained", "graph", "saved"])
+@pytest.mark.parametrize("figure", ["peak", "retained", "graph", "saved", "left"])
 def test_of_other_code_any_byte_more_that_is_held_is_worse_and_one_more_that_passes_is_not(figure):
     old, new = of_file(NET), of_file(f"{NET}# other\n", seed=1)
     found = compare(
@@ -378,7 +380,38 @@ def test_of_other_code_any_byte_more_that_is_held_is_worse_and_one_more_that_pas
     # Three digits would not show it.
     assert any(f"{figure} 1,511,424 B to 1,511,488 B" in said for said in sentences(found))
     old, new = of_file(NET), of_file(f"{NET}# other\n", seed=1)
-    assert not compare(memory(old, "tracked", allocated=4), memory(new, "tracked", allocated=8), 0.05).worse
+    passing = compare(memory(old, "tracked", allocated=4), memory(new, "tracked", allocated=8), 0.05)
+    assert not passing.worse
+    # The summary counts by the same rule, and what passes is not called the same.
+    summary = sentences(passing)[0]
+    assert "memory that is held is the same to the byte in 1 variants" in summary
+    assert "what is allocated in all differs in 1." in summary
+
+
+CHANGES = (freeze(["a"], ["b"]), recompute(["a"], every=False), fewer_samples(2, 4))
+
+
+@pytest.mark.parametrize("text", [NET, f"{NET}# other\n"])
+def test_a_change_of_training_that_there_was_no_time_for_is_said_and_not_worse(text):
+    trained = msgspec.structs.replace(FACTS_OF_NET, trains=True)
+    tried = msgspec.structs.replace(trained, changes=CHANGES)
+    gone = compare(of_file(NET, facts=tried), of_file(text, facts=trained, seed=1), 0.05)
+    assert not gone.worse
+    assert any(
+        said.startswith("Not measured this time") and "batch_2" in said and "freeze_to_a" in said
+        for said in sentences(gone)
+    )
+    untimed = of_file(text, facts=tried, seed=1)
+    for visit in untimed.visits:
+        visit.variants.pop("checkpoint_a", None)
+        visit.variants.pop("set_to_zero", None)
+    found = compare(of_file(NET, facts=tried), untimed, 0.05)
+    # What is no change of training is worse where it is gone.
+    assert [each.variant.name for each in found.worse] == ["set_to_zero"]
+    assert any("Not timed any more: " in said and "set_to_zero." in said for said in sentences(found))
+    slow = {"freeze_to_a": 1.5}
+    found = compare(of_file(NET, facts=tried), of_file(NET, facts=tried, seed=1, ratios=slow), 0.05)
+    assert [each.variant.name for each in found.worse] == ["freeze_to_a"]
 
 
 def test_a_machine_that_slowed_down_is_not_called_a_slower_file():

@@ -53,8 +53,20 @@ def test_a_notebook_holds_no_results_and_states_none(path):
             assert not re.search(r"\d\s*(%|µs|ms|ns|s|B|kB|MB|bytes|times)\b", "".join(cell["source"]))
 
 
-def test_there_are_three_notebooks():
-    assert len(NOTEBOOKS) == 3
+def test_a_heading_that_the_code_cites_is_there():
+    text = (ROOT / "METHODOLOGY.md").read_text()
+    cited = {
+        each
+        for path in (ROOT / "gradbench").rglob("*.py")
+        for each in re.findall(r'METHODOLOGY\.md, "([^"]+)"', path.read_text())
+    }
+    assert cited
+    assert [each for each in cited if f"## {each}\n" not in text and f"**{each}.**" not in text] == []
+
+
+def test_there_is_a_notebook_to_run():
+    """Without one the tests above would pass for want of any."""
+    assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("package", ["timm", "torchvision.models"])

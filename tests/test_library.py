@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import random
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
+import msgspec
 import numpy
 import pytest
 import torch
@@ -27,7 +29,11 @@ from gradbench.guard import interleave
 from gradbench.guard import time as guard_time
 from gradbench.guard.interleave import BLOCKS, Interleaved
 from gradbench.library import run as library_run
+from gradbench.library.comparison import Comparison, Row
+from gradbench.library.modules import Modules
 from gradbench.measure import clock as device_clock
+from gradbench.record.anatomy import Kept
+from gradbench.record.interval import Interval
 from gradbench.report.export.tidy_csv import to_csv
 
 ROOT = Path(__file__).parent.parent
@@ -414,6 +420,51 @@ def test_bytes_are_equal_to_arithmetic():
     assert both["no_grad"].bytes.figures == {"allocated": 800, "peak": 800, "retained": 400, "saved": 0}
 
 
+def test_what_no_hook_sees_is_a_dash_and_no_nothing():
+    found = gradbench.bytes(lambda: torch.func.grad(lambda at: at.sin().sum())(torch.rand(10)))
+    assert found.saved is None
+    assert "what is saved for a backward is not seen" in found.sentence
+    assert re.search(r"^saved +– ", str(found), re.MULTILINE)
+    assert found.to_pandas()["saved"].isna().all()
+
+
+def test_what_each_call_leaves_behind_and_what_the_call_before_left_are_shown():
+    kept = []
+    found = gradbench.bytes(lambda: kept.append(torch.rand(100)))
+    assert "Each call leaves 400 B behind" in found.sentence
+    assert re.search(r"^left +400 ", str(found), re.MULTILINE)
+    assert found.to_pandas()["left"].tolist() == [400]
+    compared = gradbench.compare({"a": lambda: kept.append(torch.rand(100)), "b": nothing}, seconds=0.05)
+    assert "Each call of a leaves 400 B behind" in str(compared)
+    standing = msgspec.structs.replace(found, standing=800, left=0)
+    assert "800 B are gradients that the call before left" in standing.sentence
+    assert re.search(r"^standing +800 ", str(standing), re.MULTILINE)
+    assert "left" not in [row[0] for row in gradbench.bytes(recorded).table.rows]
+
+
+def test_the_largest_module_is_not_called_most_of_what_is_kept():
+    kept = tuple(
+        Kept(name, size, "activation", "add", (size // 4,), "float32")
+        for name, size in (("a", 400), ("b", 320), ("c", 320))
+    )
+    assert Modules(kept, True).sentence == (
+        "A training step keeps 1,040 B of activations for the backward; the largest: a with 400 B."
+    )
+
+
+def test_of_one_that_nothing_beats_it_is_not_asked_which_is_the_fastest():
+    rows = (
+        Row("a", 1.0, None, "baseline"),
+        Row("b", 0.5, Interval(0.5, 0.4, 0.6, 9), "faster"),
+        Row("c", 0.6, Interval(0.6, 0.5, 0.7, 9), "faster"),
+    )
+    found = Comparison(rows, "a", None, ("b",), 0.01, 0.01, 0.001, 0.1, 100, 1.0, False)
+    assert found.sentence.endswith(" Nothing is shown to be faster than b.")
+    assert msgspec.structs.replace(found, unbeaten=("b", "c")).sentence.endswith(
+        " Which of b and c is the fastest is not shown."
+    )
+
+
 def test_bytes_that_cannot_be_had_are_none_with_the_reason():
     def other_each_time():
         return torch.empty(random.randrange(1, 10**6))
@@ -535,7 +586,8 @@ def test_the_bytes_of_a_module_are_equal_to_arithmetic_under_each_control():
     assert f"keeps {4 * 34} B alive" in report.sentence
     assert "A training step without its optimizer takes" in report.sentence
     assert list(report.to_pandas()["part"]) == ["evaluation"] * 4 + ["training"] * 3
-    assert report._repr_html_().count("<table") == 2
+    # Of evaluation, training and modules.
+    assert report._repr_html_().count("<table") == 3
     assert str(report).startswith(report.sentence)
     report.plot().figure.canvas.draw()
     report.training.plot().figure.canvas.draw()

@@ -4,9 +4,11 @@ import random
 
 import pytest
 import torch
-from synthetic import rendered, results
+from synthetic import memory, rendered, results
 
 from gradbench.analyse.analysis import analyse
+from gradbench.cli.main import main
+from gradbench.cli.op import OperationOptions, _again, _without_folder, op
 from gradbench.define.operation import (
     faults_of,
     parse_expression,
@@ -25,6 +27,7 @@ from gradbench.measure.variant import execute, prepare
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.results import read_results
 from gradbench.record.user_file import OperationFacts
+from gradbench.record.visits import Failure
 from gradbench.report.snippet import snippet
 
 SHAPE = (4, 8)
@@ -272,6 +275,70 @@ def test_the_page_tells_how_two_expressions_compare():
     assert sentences[0].startswith("Recorded, against x * 2: slower: x + x")
     assert any(each.startswith("Forward and backward, against x * 2") for each in sentences)
     assert "Their results are equal to the bit" in rendered(found)
+
+
+def test_of_two_methods_that_were_asked_for_the_answer_is_of_one_against_the_other():
+    plan, _ = planned("x * 2", methods=("no_grad", "inference_mode"))
+    request = Request((USER_MODEL,), ("no_grad", "inference_mode"))
+    found = results({"inference_mode": 1.5}, plan=plan, request=request)
+    first = analyse(found).findings[0]
+    assert first.sentence.startswith("torch.inference_mode() against torch.no_grad(): 1.5")
+
+
+def test_bytes_of_two_expressions_are_alike_only_in_the_figures_that_were_compared():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({"against": 1.5}, plan=plan)
+    memory(found, "first", peak=800, saved=0)
+    memory(found, "against", peak=800, saved=400)
+    (recorded, both, *_) = [each.sentence for each in analyse(found).findings]
+    assert recorded.endswith("; the same peak of 800 B; saved for backward 400 B against 0 B.")
+    assert both.endswith("; the same peak of 800 B.")
+
+
+def test_an_expression_that_fails_is_a_finding_with_its_reason():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({}, plan=plan)
+    recorded = next(each.id for each in plan.comparisons if each.part == "recorded")
+    found.add(Failure(1, recorded, "against", "time", "raised", "ValueError: no such x."))
+    assert analyse(found).findings[0].sentence == "Recorded, x + x failed: ValueError: no such x."
+    found = results({}, plan=plan)
+    found.add(Failure(1, recorded, "against", "kernels", "raised", "the profiler saw nothing"))
+    assert "failed" not in analyse(found).findings[0].sentence
+
+
+def test_an_expression_that_begins_with_a_minus_is_told_where_it_goes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["op", "-x.sin()"])
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert 'goes behind --, as in: -- "-x.sin()"' in said
+    with pytest.raises(SystemExit):
+        main(["op", "x", "--shap", "3"])
+    assert "--shape" in capsys.readouterr().err
+
+
+def asked_of(*arguments):
+    """The options that a command line of `op` gives."""
+    context = op.make_context("op", [str(each) for each in arguments])
+    return OperationOptions(**context.params)
+
+
+def test_the_words_to_go_on_with_a_minus_are_those_of_an_expression():
+    asked = asked_of("--shape", "3", "--", "-x.sin()")
+    again = asked_of(*_again(asked)[1:], "--resume", "--output", "out")
+    assert again.resume
+    assert parse_expression("EXPRESSION", again.expression) == "-x.sin()"
+
+
+@pytest.mark.parametrize(
+    "words", [("--setup-file", "{}/f.py"), ("--setup-file={}/f.py",), ("--setup-file", "{}/./f.py")]
+)
+def test_where_the_file_of_a_setup_stands_is_in_no_command(tmp_path, words):
+    words = [each.format(tmp_path) for each in words]
+    asked = asked_of("x * 2", *words)
+    kept = [_without_folder(asked, each) for each in words]
+    assert str(tmp_path) not in " ".join(kept)
+    assert asked_of("x * 2", *kept).setup_file.name == "f.py"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import contextlib
 import errno
 import gzip
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from synthetic import results as made_results
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.record.lines import SCHEMA, Writer
 from gradbench.record.plan import Request
-from gradbench.record.results import FILENAME, Options, locate, new_folder, read_results
+from gradbench.record.results import FILENAME, Options, Results, locate, new_folder, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.user_file import Fault
 from gradbench.record.visits import Failure, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
@@ -358,3 +359,33 @@ def test_a_run_names_the_processor_and_every_accelerator_that_it_measured():
     assert device_results(three, passes=1).header.measured_on == (
         "A processor, A device (cuda:0) and A device (cuda:1)"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("gradbench run --preset quick --output runs/x", "gradbench run --resume --output here --passes 9"),
+        (
+            "gradbench model net.py --preset=quick --fit 8GB --quiet --budget 60",
+            "gradbench model net.py --resume --output here --passes 9",
+        ),
+        (
+            "gradbench model --no-report a.py b.py",
+            "gradbench model a.py b.py --resume --output here --passes 9",
+        ),
+        (
+            "gradbench op 'x * 2' --shape=4,8 --passes 1 --against 'x + x'",
+            "gradbench op 'x * 2' --shape=4,8 --against 'x + x' --resume --output here --passes 9",
+        ),
+        (
+            "gradbench op --dtype float64 --quiet -- -x.sin()",
+            "gradbench op --dtype float64 --resume --output here --passes 9 -- '-x.sin()'",
+        ),
+        ("by hand", "--resume --output here --passes 9"),
+        ("gradbench op 'x", "--resume --output here --passes 9"),
+    ],
+)
+def test_the_advice_to_go_on_is_a_whole_command(command, says):
+    found = Results(Path("here/results.jsonl"), header(command=command))
+    assert found.go_on("--passes 9") == f"Go on with `{says}`."
+    assert found.go_on("--passes 9", "or more") == f"Go on with `{says}` or more."

@@ -13,7 +13,10 @@ from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.record.anatomy import Anatomy, BatchPeak, Kept, OptimizerCost, Trained
 from gradbench.record.plan import Request
+from gradbench.record.telemetry import Telemetry
 from gradbench.record.user_file import Fault
+from gradbench.record.visits import Failure
+from gradbench.report.terminal.brief import brief
 from gradbench.report.terminal.model import first_screen
 
 MB = 10**6
@@ -93,7 +96,45 @@ def test_a_ratio_that_is_not_known_is_no_figure():
     assert all(each.time is None for each in found.savings)
     assert {each.time_in_words for each in found.savings} == {"not known yet"}
     # Of what neither bytes nor a time are known there is no row, and it is no gap.
-    assert "backward(retain_graph=True), zero_grad(): the budget had no time for it" in found.left_out
+    assert (
+        "backward(retain_graph=True), zero_grad(): its time is not known yet, and its bytes were not counted"
+        in found.left_out
+    )
+
+
+def test_what_has_no_row_has_its_true_reason():
+    found = made(peaks={"set_to_none": 100})
+    step = parts(found.header.plan)["step"].id
+    for visit in found.visits:
+        if visit.comparison == step:
+            del visit.variants["freeze_to_norm"], visit.variants["batch_16"]
+    found.add(Failure(0, step, "batch_16", "memory", "raised", "ValueError: odd."))
+    # A profiler that sees nothing takes no row away.
+    found.add(Failure(0, step, "checkpoint_norm", "kernels", "raised", "no events"))
+    shown = analyse(found).screen
+    assert "freeze embed to norm: not measured" in shown.left_out
+    assert "16 of the 32 samples in a step: failed: ValueError: odd" in shown.left_out
+    assert "checkpoint norm" in rows(shown)
+
+
+def test_what_is_not_known_is_named_where_there_is_no_row_at_all():
+    found = made(peaks={})
+    found.visits[:] = [each for each in found.visits if each.comparison.startswith("model.evaluation")]
+    shown = analyse(found).screen
+    assert shown.savings == ()
+    text = first_screen(shown, 100)
+    assert "Would save   Not known, for reasons in the report: " in text
+    assert "freeze embed to norm" in text
+    assert "freeze embed to norm: not measured" in rendered(found)
+
+
+def test_nothing_is_saved_of_nothing():
+    (frozen,) = [
+        each
+        for each in screen(peaks={"set_to_none": 0, "freeze_to_norm": 0}, anatomy=None, scatter=2.0).savings
+        if each.label == "freeze embed to norm"
+    ]
+    assert (frozen.before, frozen.after, frozen.mark) == (0, 0, "✗")
 
 
 def test_with_two_methods_that_were_asked_for_the_answer_is_of_one_against_the_other():
@@ -183,6 +224,8 @@ def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on(
         ("embed", 40 * MB),
         ("norm", 20 * MB),
     ]
+    # Whether more can be frozen is not known: x may be tracked, or what comes before is trained on purpose.
+    assert found.memory[1].endswith("passes through them to what comes before.")
     assert found.kept == sum(each.activations + each.others for each in found.modules) == 70 * MB
 
 
@@ -202,13 +245,57 @@ def test_values_that_differ_are_the_first_thing_said():
     )
 
 
+LONG = Kept(
+    "encoder.layers.11.attention.output.dense.of.a.long.name", 9 * MB, "activation", "add", (9, 9), "float32"
+)
+
+
 @pytest.mark.parametrize("width", [60, 80, 110])
-def test_the_terminals_screen_is_one_screen_of_its_width(width):
-    text = first_screen(screen({**SLOWER, "freeze_to_norm": 0.6}, faults=FAULTS), width)
-    assert max(map(len, text.split("\n"))) <= max(width, 110)
-    assert len(text.split("\n")) <= 40
-    table = first_screen(screen(), width, every_module=True)
-    assert re.search(r"^embed +40\.0 MB +0 B +add 1000×1000 +net\.py:24$", table, re.MULTILINE)
+@pytest.mark.parametrize("fit", [None, 160 * MB])
+def test_the_terminals_screen_is_one_screen_of_its_width(width, fit):
+    anatomy = msgspec.structs.replace(ANATOMY, kept=(*KEPT, LONG), fit=fit, left_out={"b": "b: no other"})
+    found = screen({**SLOWER, "freeze_to_norm": 0.6}, faults=FAULTS, anatomy=anatomy)
+    text = first_screen(found, width)
+    assert max(map(len, text.split("\n"))) <= width
+    assert len(text.split("\n")) <= (40 if width > 60 else 60)
+    assert re.search(r"✓ freeze embed to norm\s+194 MB → 94\.0 MB;?\s+0\.60 \(0\.60 to 0\.60\)", text)
+    table = first_screen(found, width, every_module=True)
+    assert max(map(len, table.split("\n"))) <= width
+    assert re.search(r"^embed +40\.0 MB +0 B\s+add 1000×1000 +net\.py:24$", table, re.MULTILINE)
+    assert re.search(r"^all +69\.0 MB +10\.0 MB$", table, re.MULTILINE)
+    assert "of.a.long.name" in table
+
+
+def test_what_a_reader_must_know_beside_trust_is_on_the_screen_and_no_more_than_twice():
+    busy = made(telemetry=Telemetry(others=0.5))
+    busy.cut_off = 7
+    text = first_screen(analyse(busy).screen, 110)
+    assert "Mind         The last line of the results file is cut off (7 bytes)" in text
+    assert "The run was interrupted" in text
+    assert "Other processes used" not in text
+    assert "1 more in the report." in text
+    plain = first_screen(screen(), 110)
+    assert "Identical code differed" in plain
+    assert "identical code may seem" not in plain
+
+
+def test_a_run_without_an_evaluation_still_says_what_x_is():
+    found = screen(request=msgspec.structs.replace(REQUEST, methods=("set_to_zero",)))
+    assert found.facts == "x of 32 × 4, float32; CPU, 1 thread"
+
+
+def test_a_fault_reads_alike_on_the_screen_the_page_and_in_brief():
+    """Of an operation there is no screen: the page and the brief say it."""
+    found = results({"tracked": 1.2})
+    for fault in FAULTS:
+        found.add(fault)
+    told = " ".join(brief(analyse(found), 110).split())
+    for words in ("Not recorded, model(x) gives another result", "net.py:4: each evaluation leaves 80 B"):
+        assert words in first_screen(screen(faults=FAULTS), 110)
+        assert words in told
+    for page in (rendered(found), rendered(made(faults=FAULTS))):
+        assert "<code>net.py:4</code> each evaluation leaves" in page
+        assert "<li>Not recorded, model(x)" in page
 
 
 def test_the_page_begins_with_the_screen_and_holds_every_module():
@@ -230,7 +317,6 @@ def test_without_a_loss_there_is_no_training_and_nothing_that_would_save():
 
 def test_any_other_run_has_no_such_screen():
     assert analyse(results({"tracked": 1.2})).screen is None
-    assert parts(plan_file("net.py", FILE, SEEN, REQUEST))
 
 
 def test_a_step_that_nobody_timed_still_says_what_it_holds():

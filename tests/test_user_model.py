@@ -9,6 +9,7 @@ import pytest
 import torch
 from synthetic import header, memory, rendered, results
 
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.compare import compare
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.user_model import user_file, user_model_findings
@@ -362,53 +363,49 @@ def made(ratios=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("tracked", "says"),
+    ("ratios", "says"),
     [
-        (1.25, "takes 20 % less time"),
-        (0.8, "takes 25 % more time"),
-        (1.0, "no difference is shown"),
+        ({"tracked": 1.25, "detach_after": 1.25}, "20 % less time than recording"),
+        ({}, "no difference in time to recording that matters"),
     ],
 )
-def test_the_headline_says_what_the_best_method_gains(tracked, says):
-    others = ("detach_after", "no_grad", "no_grad_decorator", "no_grad_prebuilt", "inference_mode")
-    ratios = dict.fromkeys((*others, "set_grad_enabled_false"), 1.5)
-    found = made({**ratios, "tracked": tracked}, trains=False)
-    memory(found, "tracked", peak=1000, graph=600)
-    memory(found, "requires_grad_false", peak=400)
-    first = user_model_findings(summarise(found))[0]
-    assert first.sentence.startswith("Evaluating net.py with requires_grad_(False)")
-    # Nothing is the fastest that is not told from recording everything.
-    assert ("the fastest method here" in first.sentence) == (tracked > 1)
+def test_the_headline_is_the_first_screens_and_its_evidence_the_ratios(ratios, says):
+    found = made(ratios, trains=False)
+    first = analyse(found).findings[0]
+    assert first.sentence == " ".join(analyse(found).screen.evaluation)
+    assert first.sentence.startswith("Use torch.no_grad() or torch.inference_mode(): ")
     assert says in first.sentence
-    assert (
-        "it holds 400 B beside x and the parameters: 60 % less than the 1,000 B of recording"
-        in first.sentence
-    )
+    assert "fastest" not in first.sentence
+    assert first.evidence.startswith("Times relative to ")
+    methods = [each for each in plan_of().comparisons[0].variants if each.role in ("baseline", "method")]
+    assert [each.label for each in methods if each.label not in first.evidence] == []
 
 
-def test_what_ties_with_the_best_is_told():
-    found = made({"tracked": 1.5, "detach_after": 1.6}, trains=False)
-    first = user_model_findings(summarise(found))[0]
-    ties = first.evidence.partition("Not shown to be slower than ")[2]
-    assert "torch.no_grad()" in ties or "requires_grad_(False)" in ties
-    assert "detach() after" not in ties
+def test_nothing_is_kept_where_recording_keeps_nothing():
+    found = memory(made(trains=False), "tracked", peak=1000, graph=0, saved=0)
+    assert not [each for each in user_model_findings(summarise(found)) if "Recorded" in each.sentence]
+    found = memory(made(trains=False), "tracked", peak=1000, graph=600, saved=0)
+    (kept,) = [each for each in user_model_findings(summarise(found)) if "Recorded" in each.sentence]
+    assert "among them" not in kept.evidence
 
 
-def test_a_step_tells_where_its_time_and_memory_go():
+def test_a_step_tells_where_its_memory_goes_and_no_time_that_the_screen_has():
     found = made()
+
+    def told():
+        (step,) = [each for each in user_model_findings(summarise(found)) if "training step" in each.sentence]
+        return step.sentence
+
+    assert told() == "A training step without its optimizer takes 1.00 µs."
     step = parts(found.header.plan)["step"].id
     found.add(
         Timeline(
             step, "set_to_none", (Stretch("y = model(x)", (300, 200)), Stretch("value.backward()", (500, 4)))
         )
     )
-    (told,) = [
-        each for each in user_model_findings(summarise(found)) if each.sentence.startswith("A training step")
-    ]
-    assert "takes 1.00 µs; measured alone, forward and loss 1.00 µs and backward 1.00 µs" in told.sentence
-    assert (
-        "forward peaks at 300 B, 200 B are kept for the backward, and the backward peaks at 500 B"
-        in told.sentence
+    assert told() == (
+        "The forward of a training step peaks at 300 B, 200 B are kept for the backward, and the backward "
+        "peaks at 500 B."
     )
 
 

@@ -557,6 +557,31 @@ def test_a_version_that_fails_is_told_and_no_gap():
     assert "b.py failed (ValueError: no)" in sentence(found, "evaluation")
 
 
+def test_where_the_baseline_failed_the_other_version_was_timed_all_the_same():
+    found = made()
+    id = found.header.plan.comparisons[0].id
+    for visit in found.visits:
+        if visit.comparison == id:
+            del visit.variants["a.py"]
+    found.add(Failure(1, id, "a.py", "time", "raised", "ValueError: no"))
+    told = sentence(found, "evaluation")
+    assert "not timed" not in told
+    assert "b.py takes 1.00 µs, and a.py failed (ValueError: no)" in told
+
+
+def test_an_interval_beside_1_is_explained_where_no_difference_is_shown():
+    """Of four passes that scatter by 1 % an interval may leave out 1 where nothing is shown."""
+    told = [
+        sentence(results({"b.py": 1.02}, passes=4, scatter=0.01, seed=seed, plan=plan_of()), "step")
+        for seed in range(12)
+    ]
+    beyond = [
+        each for each in told if "no difference is shown" in each and re.search(r"\(1\.0[1-9]\d* to", each)
+    ]
+    assert beyond
+    assert all("less than this run can tell from 1" in each for each in beyond)
+
+
 def test_nothing_is_said_where_nothing_is_known():
     found = made()
     found.visits.clear()

@@ -18,7 +18,7 @@ from gradbench.record.visits import Execution
 
 # Seconds that an operator may take longer where a control is in force, beside the price of the control. On
 # tensors that need gradients it took 40 ns longer under no_grad() than on tensors that do not, of 1.2 µs on a
-# slow processor (METHODOLOGY.md, "A model of the user's").
+# slow processor (METHODOLOGY.md, "A model of your own").
 PER_OPERATOR = 100e-9
 # By method the seconds that it adds in place, from the least to the most.
 Prices = Mapping[str, tuple[float, float]]

@@ -8,7 +8,8 @@ differ by.
 
 Where a file of the user's changed, and the baseline with it, seconds are compared as
 `gradbench.analyse.other_code` says, and bytes as they are. What was measured and is not any more is worse: a
-gate that lets it pass could never fail.
+gate that lets it pass could never fail. Changes of a user's training are tried as far as there is time, so
+that one of them may be missing by chance, and is not worse for that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gradbench.analyse import stats
-from gradbench.analyse.memory_difference import EXACT, MemoryDifference, larger, memory_differences
+from gradbench.analyse.memory_difference import COUNT, EXACT, MemoryDifference, larger, memory_differences
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable
 from gradbench.analyse.summary import summarise
@@ -35,7 +36,9 @@ Outcome = Literal[
 # What a change of: the ratio to a baseline that is as it was, or the seconds per call.
 Basis = Literal["ratio", "seconds"]
 # Of other code how much it allocates in all is its own affair; what it holds is not.
-HELD = ("peak", "retained", "graph", "saved")
+HELD = ("peak", "retained", "graph", "saved", "left")
+# How the names of changes of a user's training begin, as `gradbench.define.changes` makes them.
+_CHANGES = ("freeze_", "no_grad_to_", "checkpoint_", "batch_")
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,25 @@ class Change:
     failing: bool = False
 
     @property
+    def judged(self) -> tuple[MemoryDifference, ...] | None:
+        """What differs in memory and counts: of other code what it holds; None where it is not known."""
+        if self.memory is None or not self.other_code:
+            return self.memory
+        return tuple(each for each in self.memory if each.figure in (*HELD, COUNT))
+
+    @property
     def larger(self) -> bool:
         """Whether the new run has more bytes in any figure of memory; of other code, in what it holds."""
-        if self.other_code:
-            return larger(each for each in self.memory or () if each.figure in HELD)
-        return larger(self.memory)
+        return larger(self.judged)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether it is measured only where time is left: a change of a user's training that may save."""
+        return (
+            self.comparison.workload == USER_MODEL
+            and self.comparison.part == "step"
+            and self.variant.name.startswith(_CHANGES)
+        )
 
     @property
     def missed(self) -> bool:
@@ -89,7 +106,8 @@ class Change:
     @property
     def worse(self) -> bool:
         """Whether the variant became slower or larger, fails now, or is not measured any more."""
-        return self.outcome in ("slower", "fails") or self.larger or self.missed or self.failing
+        missed = self.missed and not self.by_chance
+        return self.outcome in ("slower", "fails") or self.larger or missed or self.failing
 
 
 @dataclass(frozen=True)
@@ -251,13 +269,8 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
         if getattr(one.memory, figure, None) is not None and getattr(other.memory, figure, None) is None
     )
     memory = memory_differences(one.memory, other.memory)
-    failing = _fails(other) and not _fails(one)
+    failing = other.failure is not None and one.failure is None
     return replace(change, outcome=outcome, memory=memory, lost=lost, failing=failing)
-
-
-def _fails(variant: VariantSummary) -> bool:
-    """Whether the variant itself failed; what a profiler or an extension could not see is another matter."""
-    return any(each.stage in ("check", "time", "memory") for each in variant.failures)
 
 
 def _is_baseline(variant: VariantSummary) -> bool:

@@ -65,15 +65,15 @@ def in_words(found: Iterable[MemoryDifference] | None) -> str:
     return format.UNKNOWN if found is None else ", ".join(map(str, found)) or "the same"
 
 
-def summed_up(variants: Sequence[Iterable[MemoryDifference] | None]) -> str:
-    """What is known of the memory of so many variants, in words."""
+def summed_up(variants: Sequence[Iterable[MemoryDifference] | None], what: str = "memory") -> str:
+    """What is known of the memory of so many variants, in words; `what` these figures are of."""
     known = [list(found) for found in variants if found is not None]
     if not known:
-        return "memory is not known"
+        return f"{what} is not known"
     more = sum(larger(found) for found in known)
     less = sum(smaller(found) for found in known)
     change = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    sentence = f"memory is {change} {len(known)} variants"
+    sentence = f"{what} is {change} {len(known)} variants"
     if len(known) < len(variants):
         sentence += f" of {len(variants)}, of which it is known"
     pieces = sum(any(each.figure == COUNT for each in found) for found in known)

@@ -92,6 +92,11 @@ class VariantSummary:
         return self.definition.name
 
     @property
+    def failure(self) -> Failure | None:
+        """Its first failure; what a profiler or an extension could not see is another matter."""
+        return next((each for each in self.failures if each.stage in ("check", "time", "memory")), None)
+
+    @property
     def label(self) -> str:
         """How a report names the variant."""
         return self.definition.label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import against, ratios
-from gradbench.analyse.screen_evaluation import evaluation_sentences
+from gradbench.analyse.user_model import evaluation_finding
 from gradbench.record.plan import USER_MODEL
 
 # By part, as `gradbench.define.workloads.operation` has them.
@@ -21,19 +21,22 @@ def operation_findings(summary: RunSummary) -> list[Finding]:
     parts = {
         each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
     }
-    found = [_evaluated(parts["evaluation"])] if "evaluation" in parts else []
-    found += [_compared(parts[part], what) for part, what in _WHAT.items() if part in parts]
+    found: list[Finding | None] = []
+    if "evaluation" in parts and parts["evaluation"].comparison.whole:
+        found.append(evaluation_finding(parts["evaluation"], summary.results))
+    for part, what in _WHAT.items():
+        if part in parts:
+            found += [*_failed(parts[part], what), _compared(parts[part], what)]
     return [each for each in found if each is not None]
 
 
-def _evaluated(each: ComparisonSummary) -> Finding | None:
-    """Which method to use around the expression, and what it gains."""
-    if not each.comparison.whole:
-        return None
-    sentences = evaluation_sentences(each, [])
-    return Finding(
-        " ".join(sentences), f"Times relative to {each.comparison.baseline.label}: {ratios(each)}."
-    )
+def _failed(each: ComparisonSummary, what: str) -> list[Finding]:
+    """The expressions that fail in a part, with the reason."""
+    return [
+        Finding(f"{what}, {variant.label} failed: {failure.message.rstrip('.')}.", each.comparison.shows)
+        for variant in (each.variant("first"), each.variant("against"))
+        if variant is not None and (failure := variant.failure) is not None
+    ]
 
 
 def _compared(each: ComparisonSummary, what: str) -> Finding | None:
@@ -44,15 +47,15 @@ def _compared(each: ComparisonSummary, what: str) -> Finding | None:
         return None
     sentence = f"{what}, {comparison}"
     if first.memory is not None and second.memory is not None:
-        sizes: list[tuple[str, int, int]] = [("peak", first.memory.peak, second.memory.peak)]
+        sizes = [("peak", first.memory.peak, second.memory.peak)]
         saved = first.memory.saved, second.memory.saved
         if each.comparison.part == "recorded" and saved[0] is not None and saved[1] is not None:
             sizes.append(("saved for backward", saved[0], saved[1]))
-        told = [
-            f"{name} {format.size(other)} against {format.size(one)}"
+        sentence += "".join(
+            f"; the same {name} of {format.size(one)}"
+            if one == other
+            else f"; {name} {format.size(other)} against {format.size(one)}"
             for name, one, other in sizes
-            if one != other
-        ]
-        sentence += f"; {', '.join(told)}" if told else "; in bytes they are alike"
+        )
     shows = each.comparison.shows
     return Finding(f"{sentence}.", f"{shows} Times relative to {first.label}: {ratios(each)}.")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.screen_evaluation import differ, evaluation_sentences
-from gradbench.analyse.screen_modules import ModuleBytes, by_module, memory_sentences
+from gradbench.analyse.screen_modules import OUTSIDE, ModuleBytes, by_module, memory_sentences
 from gradbench.analyse.screen_savings import Saving, not_measured, saving_rows
+from gradbench.analyse.warnings import beside_trust
 from gradbench.record.anatomy import Anatomy, BatchPeak, Kept
 from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
@@ -35,9 +36,10 @@ class ModelScreen:
         facts: the model, its input, and where it was measured.
         parts: of the peak of a training step; empty without a loss.
         kept: bytes saved for a backward, all of them; None where nobody watched.
-        left_out: changes that were not measured, and why.
+        left_out: changes without a row, and why.
         batches: what is known of other batch sizes, in sentences.
         trust: how far to believe the times.
+        mind: what else a reader must know before believing the figures.
     """
 
     name: str
@@ -55,6 +57,12 @@ class ModelScreen:
     batches: tuple[str, ...]
     faults: tuple[Fault, ...]
     trust: str
+    mind: tuple[str, ...] = ()
+
+    @property
+    def outside(self) -> str:
+        """How a row is called of what is kept outside of all modules."""
+        return OUTSIDE
 
     @property
     def largest(self) -> tuple[Kept, ...]:
@@ -98,13 +106,16 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         batches=(*_fits(step, anatomy), *_batches(anatomy)),
         faults=tuple(sorted(results.file_faults, key=lambda each: each.kind != "values differ")),
         trust=_trust(summary),
+        mind=tuple(beside_trust(summary)),
     )
 
 
 def _facts(results: Results) -> str:
     comparisons = [each for each in results.header.plan.comparisons if each.workload == USER_MODEL]
     shows = next((each.shows for each in comparisons if each.part == "evaluation"), "")
-    facts = _described(shows)[0]
+    # Where no evaluation is measured, what is known of every comparison.
+    first = comparisons[0]
+    facts = _described(shows)[0] or f"x of {' × '.join(map(str, first.shape)) or 'one number'}, {first.dtype}"
     options, device = results.header.options, comparisons[0].device
     threads = f", {options.threads} thread{'' if options.threads == 1 else 's'}" if device == "cpu" else ""
     return f"{facts}; {device.upper() if device == 'cpu' else device}{threads}"

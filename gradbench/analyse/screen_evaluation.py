@@ -149,11 +149,13 @@ def _alike_in_words(ratio: Interval) -> str:
     """That two are not told apart: since they differ by nothing that matters, or since nothing is shown."""
     if _same(ratio):
         return f"that matters ({ends_in_words(ratio)} times)"
-    assert ratio.low is not None
-    assert ratio.high is not None
-    beyond = ratio.low > 1 or ratio.high < 1
-    more = ", less than this run can tell from 1" if beyond else ""
-    return f"is shown ({ends_in_words(ratio)} times{more})"
+    return f"is shown ({ends_in_words(ratio)} times{beyond_in_words(ratio)})"
+
+
+def beyond_in_words(ratio: Interval) -> str:
+    """Of two that are not told apart, why the interval may lie on one side of 1; empty where it does not."""
+    beyond = (ratio.low is not None and ratio.low > 1) or (ratio.high is not None and ratio.high < 1)
+    return ", less than this run can tell from 1" if beyond else ""
 
 
 def _same(ratio: Interval) -> bool:

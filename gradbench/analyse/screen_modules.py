@@ -17,7 +17,7 @@ class ModuleBytes:
     """What one module keeps for the backward, in bytes.
 
     Attributes:
-        name: qualified; `(loss)` for what is saved outside of all modules.
+        name: qualified; OUTSIDE for what is saved outside of all modules, as in a loss.
         activations: only the graph keeps these alive.
         others: parameters, buffers and x, which are there anyway.
         passes_on: activations that it keeps to pass a gradient on, though nothing in it is trained.
@@ -64,6 +64,6 @@ def memory_sentences(anatomy: Anatomy | None, modules: Sequence[ModuleBytes]) ->
         sentences.append(
             f"{format.size(sum(each.passes_on for each in passed))} of that is kept in modules that are not "
             f"trained ({passed[0].name}{f' and {len(passed) - 1} more' if len(passed) > 1 else ''}): a "
-            "gradient passes through them to what comes before. Freeze that as well to keep nothing."
+            "gradient passes through them to what comes before."
         )
     return sentences

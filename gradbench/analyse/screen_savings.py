@@ -14,8 +14,8 @@ from gradbench.record.interval import Interval
 # Less than this part of the peak is no saving.
 WORTH_SAVING = 0.01
 
-# It fits, or saves and is not slower; it saves at a price, or not enough to fit; it saves nothing; its bytes
-# were not counted.
+# It fits, or saves and is not shown to be slower; it saves at a price, or not enough to fit; it saves
+# nothing; its bytes were not counted.
 Mark = Literal["✓", "~", "✗", "?"]
 
 
@@ -67,18 +67,26 @@ def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Savin
 
 
 def not_measured(step: ComparisonSummary, rows: Sequence[Saving]) -> list[str]:
-    """The changes of a step that no row tells of, with the reason."""
-    told = {each.label for each in rows}
+    """The changes of a step without a row, with the reason."""
+    shown = {each.label for each in rows}
+    baseline = step.variant(step.comparison.baseline.name)
     return [
-        f"{variant.label}: "
-        + (variant.failures[0].message if variant.failures else "the budget had no time for it")
+        f"{variant.label}: {_why_no_row(step, variant, baseline)}"
         for variant in step.methods
-        if variant.role == "method" and variant.label not in told
+        if variant.role == "method" and variant.label not in shown
     ]
 
 
+def _why_no_row(step: ComparisonSummary, variant: VariantSummary, baseline: VariantSummary | None) -> str:
+    if variant.failure is not None:
+        return f"failed: {variant.failure.message.rstrip('.')}"
+    if baseline is not None and ratio_of(step, variant, baseline) is not None:
+        return "its time is not known yet, and its bytes were not counted"
+    return "not measured"
+
+
 def _changes(step: ComparisonSummary) -> list[VariantSummary]:
-    return [each for each in step.methods if each.role == "method" and not each.failures]
+    return [each for each in step.methods if each.role == "method" and each.failure is None]
 
 
 def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | None:
@@ -92,7 +100,8 @@ def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | N
 def _mark(before: int | None, after: int | None, fit: int | None, slower: bool) -> Mark:
     if before is None or after is None:
         return "?"
-    if after > before * (1 - WORTH_SAVING):
+    # At least: of nothing nothing can be saved.
+    if after >= before * (1 - WORTH_SAVING):
         return "✗"
     if fit is not None:
         return "✓" if after <= fit else "~"

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.bounds import bounded_finding
-from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary, leaders
+from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import (
     VERDICTS,
     against,
     memory_notes,
     peaks,
     ratios,
-    seconds,
-    slower_and_faster,
 )
+from gradbench.analyse.screen_evaluation import evaluation_sentences
 from gradbench.analyse.trust import floor
-from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE, USER_MODEL
 from gradbench.record.results import Results
 from gradbench.record.visits import Memory
@@ -47,7 +45,11 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
     # Of an operation the same is found in fewer words.
     if "evaluation" in parts and not parts["evaluation"].comparison.whole:
         evaluation = parts["evaluation"]
-        found += [_gain(evaluation), bounded_finding(evaluation, prices), _kept(evaluation)]
+        found += [
+            evaluation_finding(evaluation, summary.results),
+            bounded_finding(evaluation, prices),
+            _kept(evaluation),
+        ]
     found += [_left(parts), _threads(parts), _step(parts)]
     step = parts.get("step")
     found += [_alternatives(parts[name], what, step) for name, what in _WHAT.items() if name in parts]
@@ -55,71 +57,29 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
     return [each for each in found if each is not None]
 
 
-def _gain(each: ComparisonSummary) -> Finding | None:
-    """What evaluation gains in time and peak memory by the fastest method, against recording everything."""
-    tracked = each.variant("tracked")
-    known = [variant for variant in each.methods if variant is not tracked and variant.time is not None]
-    best = min(leaders(known) or known, key=seconds, default=None)
-    if tracked is None or tracked.time is None or best is None or best.time is None:
+def evaluation_finding(each: ComparisonSummary, results: Results) -> Finding | None:
+    """Which method to evaluate with and what it gains, in the words of the first screen.
+
+    None where nothing was timed against recording.
+    """
+    tracked = each.variant("tracked") or each.variant(each.comparison.baseline.name)
+    if tracked is None:
         return None
-    ratio = each.time_ratios.get((best.name, "tracked"))
-    if ratio is None:
-        return None
-    # Where nothing is told apart nothing is the fastest.
-    fastest = (
-        ", the fastest method here," if slower_and_faster([(each, ratio)], best.name, "tracked")[1] else ""
-    )
-    sentence = (
-        f"Evaluating {_file(each)} with {best.label}{fastest} takes "
-        f"{_against_recording(each, best, ratio)}: {format.seconds(best.time.mean)} against "
-        f"{format.seconds(tracked.time.mean)}"
-    )
-    if tracked.memory is not None and best.memory is not None:
-        low, high = best.memory.peak, tracked.memory.peak
-        sentence += f". At its peak it holds {format.size(low)} beside x and the parameters"
-        if low < high:
-            sentence += f": {format.percent(1 - low / high)} less than the {format.size(high)} of recording"
-        elif low == high:
-            sentence += ", as recording does"
-    listed = ", ".join(
+    listed = [
         f"{variant.label} {format.ratio_with_ends(found)}"
         for variant in each.methods
-        if (found := each.time_ratios.get((variant.name, "tracked"))) is not None
-    )
-    evidence = f"Times relative to {tracked.label}: {listed}."
-    ties = [
-        variant.label
-        for variant in known
-        if variant is not best and variant.rank is not None and variant.rank == best.rank
+        if (found := each.time_ratios.get((variant.name, tracked.name))) is not None
     ]
-    if ties:
-        evidence += f" Not shown to be slower than {best.label}: {', '.join(ties)}."
-    return Finding(f"{sentence}.", evidence)
-
-
-def _against_recording(each: ComparisonSummary, best: VariantSummary, ratio: Interval) -> str:
-    """How much less time than recording, or more, with its interval; or that no difference is shown."""
-    if ratio.low is None or ratio.high is None:
-        return (
-            f"{format.ratio(ratio)} times as long as recording everything, by one pass, which shows nothing"
-        )
-    slower, faster = slower_and_faster([(each, ratio)], best.name, "tracked")
-    if not slower and not faster:
-        return (
-            f"{format.ratio_with_ends(ratio)} times as long as recording everything: no difference is shown"
-        )
-    ends = sorted(abs(1 - value) for value in (ratio.low, ratio.high))
-    low, high = (format.percent(end) for end in ends)
-    return (
-        f"{format.percent(abs(1 - ratio.mean))} {'less' if faster else 'more'} time "
-        f"({low.removesuffix(' %')} to {high}) than recording everything"
-    )
+    if not listed:
+        return None
+    sentences = evaluation_sentences(each, results.header.request.methods, results.file_faults)
+    return Finding(" ".join(sentences), f"Times relative to {tracked.label}: {', '.join(listed)}.")
 
 
 def _kept(each: ComparisonSummary) -> Finding | None:
-    """What a recorded forward keeps, and which methods peak at what."""
+    """What a recorded forward keeps, and which methods peak at what; None where it keeps nothing."""
     tracked = each.variant("tracked")
-    if tracked is None or tracked.memory is None:
+    if tracked is None or tracked.memory is None or tracked.memory.graph <= 0:
         return None
     return Finding(
         f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
@@ -131,6 +91,8 @@ def _kept(each: ComparisonSummary) -> Finding | None:
 def _saved(memory: Memory) -> str:
     if memory.saved is None:
         return "What is saved for backward is not seen: the model works under no saved-tensor hook."
+    if not memory.saved:
+        return "Nothing is saved for backward that a saved-tensor hook sees."
     return (
         f"Saved for backward are {format.size(memory.saved)}: among them x and the parameters, "
         "which are there anyway, and neither in what is kept nor in a peak."
@@ -195,27 +157,23 @@ def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | 
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
-    """What a training step takes, and where its memory goes."""
+    """Where the memory of a training step goes, or what the step takes where that is not known.
+
+    What it takes is on the first screen as well, and need not be there twice.
+    """
     step = parts.get("step")
     variant = None if step is None else step.variant(step.comparison.baseline.name)
     if step is None or variant is None or variant.time is None:
         return None
-    pieces = [
-        f"{words} {format.seconds(own.time.mean)}"
-        for name, words in (("forward", "forward and loss"), ("backward", "backward"))
-        if name in parts
-        and (own := parts[name].variant(parts[name].comparison.baseline.name)) is not None
-        and own.time is not None
-    ]
-    sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}" + (
-        f"; measured alone, {' and '.join(pieces)}" if pieces else ""
-    )
     live = step.splits.get(variant.name)
     if live is not None:
-        sentence += (
-            f". Its forward peaks at {format.size(live.forward)}, {format.size(live.kept)} are kept for the "
-            f"backward, and the backward peaks at {format.size(live.backward)}"
+        sentence = (
+            f"The forward of a training step peaks at {format.size(live.forward)}, "
+            f"{format.size(live.kept)} are kept for the backward, and the backward peaks at "
+            f"{format.size(live.backward)}"
         )
+    else:
+        sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}"
     forward = parts.get("forward")
     evidence = f"The step clears gradients with {variant.label}."
     if by_peak := peaks(step):

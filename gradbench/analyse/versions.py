@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary
+from gradbench.analyse.screen_evaluation import beyond_in_words
 from gradbench.analyse.trust import floor
 from gradbench.analyse.user_model import UserFile
 from gradbench.record.plan import VERSIONS
@@ -11,7 +12,7 @@ from gradbench.record.results import Results
 from gradbench.record.versions import Agreement
 from gradbench.record.visits import Memory
 
-# How each part begins a sentence, and which bytes it is about: what is said of a figure, before and after it.
+# How each part begins a sentence, and which bytes it is about: the figure, and the words before and after it.
 _PARTS = {
     "evaluation": ("Evaluated under torch.no_grad()", ("peak", "it peaks at", "")),
     "recorded": ("Recorded", ("saved", "it saves", " for backward")),
@@ -86,10 +87,16 @@ def _against(
 
 def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSummary) -> str:
     if variant.time is None or variant.ratio is None:
-        if variant.failures:
-            return f"failed ({variant.failures[0].message.rstrip('.')})"
+        if variant.failure is not None:
+            return f"failed ({variant.failure.message.rstrip('.')})"
         if variant.verdict == "no time of its own":
             return "takes no time that can be told from an empty loop"
+        if variant.time is not None:
+            # It is the baseline that has no time.
+            why = (
+                f" failed ({baseline.failure.message.rstrip('.')})" if baseline.failure else " was not timed"
+            )
+            return f"takes {format.seconds(variant.time.mean)}, and {baseline.label}{why}"
         return "was not timed"
     ratio = format.ratio_with_ends(variant.ratio)
     assert baseline.time is not None
@@ -101,7 +108,7 @@ def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSum
         return times
     if variant.verdict == "same":
         return f"{times}: the same within 1 %"
-    return f"{times}: no difference is shown"
+    return f"{times}: no difference is shown{beyond_in_words(variant.ratio)}"
 
 
 def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:

@@ -24,6 +24,7 @@ FEW_PASSES = 10
 def find_warnings(summary: RunSummary) -> Iterator[str]:
     """What a reader must know, the most general first, and with each what to do about it."""
     results = summary.results
+    yield from _untimed(summary)
     yield from _few_passes(summary)
     yield from machine_warnings([visit.telemetry for visit in results.visits])
     yield from device_warnings(results.visits)
@@ -35,21 +36,40 @@ def find_warnings(summary: RunSummary) -> Iterator[str]:
     yield from _missed_precision(results)
 
 
-def _few_passes(summary: RunSummary) -> Iterator[str]:
+def beside_trust(summary: RunSummary) -> Iterator[str]:
+    """Of the same, what the first screen of a model does not say by its sentence on trust or on failures."""
+    results = summary.results
+    yield from unfinished(results)
+    yield from _untimed(summary)
+    yield from machine_warnings([visit.telemetry for visit in results.visits])
+    yield from device_warnings(results.visits)
+    yield from _short_baselines(summary)
+    yield from _missed_precision(results)
+
+
+def _untimed(summary: RunSummary) -> Iterator[str]:
+    """Of comparisons that nobody timed, though others were."""
+    waiting = _waiting(summary)
+    if waiting and summary.passes:
+        yield (
+            f"{len(waiting)} of {len(summary.comparisons)} comparisons were not timed, for want of time: "
+            f"{', '.join(waiting)}. " + summary.results.go_on(beside="and a longer --budget")
+        )
+
+
+def _waiting(summary: RunSummary) -> list[str]:
     # To go on would fail in the same way where a comparison has failed in all passes.
     lost = lost_comparisons(summary.results)
-    waiting = [
+    return [
         each.comparison.id
         for each in summary.comparisons
         if not each.passes and each.comparison.id not in lost
     ]
-    if waiting and summary.passes:
-        yield (
-            f"{len(waiting)} of {len(summary.comparisons)} comparisons were not timed, for want of time: "
-            f"{', '.join(waiting)}. " + summary.results.go_on("and a longer --budget")
-        )
+
+
+def _few_passes(summary: RunSummary) -> Iterator[str]:
     timed = [each.passes for each in summary.comparisons if each.passes]
-    passes = min(timed, default=0 if waiting else None)
+    passes = min(timed, default=0 if _waiting(summary) else None)
     wanted = 2 * FEW_PASSES * max((each.comparison.every for each in summary.comparisons), default=1)
     if passes is None:
         return
@@ -162,7 +182,7 @@ def unfinished(results: Results) -> Iterator[str]:
     if results.cut_off:
         yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
     if results.interrupted:
-        yield f"The run was interrupted; the report shows what it measured. {results.go_on('')}"
+        yield f"The run was interrupted; the report shows what it measured. {results.go_on()}"
 
 
 def _missed_precision(results: Results) -> Iterator[str]:
@@ -172,5 +192,5 @@ def _missed_precision(results: Results) -> Iterator[str]:
             yield (
                 f"A precision of ±{100 * end.asked:.2g} % was asked for; {got} was reached when the "
                 f"{end.reason} ended the run. "
-                + results.go_on(f"--precision {100 * end.asked:.2g} and a longer --budget")
+                + results.go_on(f"--precision {100 * end.asked:.2g}", "and a longer --budget")
             )

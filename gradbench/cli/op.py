@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,8 @@ from gradbench.cli.folders import new_folder
 from gradbench.cli.messages import say
 from gradbench.cli.options import dtype_option, takes
 from gradbench.cli.running import (
-    MODEL_BUDGET,
     SHARED,
-    Measuring,
+    MeasuringOwn,
     command_line,
     finish,
     preset_option,
@@ -26,7 +25,6 @@ from gradbench.cli.running import (
     warn_of_few_visits,
 )
 from gradbench.errors import RequestError
-from gradbench.measure.goal import Goal
 
 if TYPE_CHECKING:
     from gradbench.measure.user_model import UserModel
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperationOptions(Measuring):
+class OperationOptions(MeasuringOwn):
     """What `op` takes."""
 
     expression: str
@@ -46,14 +44,21 @@ class OperationOptions(Measuring):
     setup: str
     setup_file: Path | None
 
-    def goal(self, preset: str) -> Goal:
-        """As of a run; a quick one may take a minute, since to look at the expression is in it."""
-        goal = super().goal(preset)
-        quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
-        return replace(goal, budget=MODEL_BUDGET) if quick else goal
+
+class ExpressionCommand(click.Command):
+    """A command whose argument may begin with a minus, which looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = 'an expression that begins with - goes behind --, as in: -- "-x.sin()"'
+            raise click.NoSuchOption(
+                error.option_name, f"{error.message.rstrip('.')}; {hint}", error.possibilities, ctx
+            ) from None
 
 
-@click.command(params=[each for each in run.params if each.name in SHARED])
+@click.command(cls=ExpressionCommand, params=[each for each in run.params if each.name in SHARED])
 @preset_option("quick")
 @dtype_option()
 @click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda or cuda:1.")
@@ -83,7 +88,7 @@ def op(asked: OperationOptions) -> None:
 
     check_extensions()
     began = time.monotonic()
-    again = ("gradbench", *_again(asked))
+    again = tuple(_again(asked))
     if asked.resume:
         folder, header = resumed(asked, "op-")
         goal = asked.goal(header.options.preset)
@@ -91,7 +96,7 @@ def op(asked: OperationOptions) -> None:
         with make_progress(asked.quiet) as progress:
             steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.resume(
-                folder, steering, operation.plan, asked.setup_file, operation.calls, again=again[1:]
+                folder, steering, operation.plan, asked.setup_file, operation.calls, again=again
             )
     else:
         goal = asked.goal(asked.preset)
@@ -112,7 +117,7 @@ def op(asked: OperationOptions) -> None:
                 asked.setup_file,
                 operation.calls,
                 operation.records,
-                again=again[1:],
+                again=again,
             )
             steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
@@ -160,8 +165,12 @@ def _tell(asked: OperationOptions, seen: OperationFacts) -> None:
 
 
 def _again(asked: OperationOptions) -> list[str]:
-    """The words of a command that measures the same."""
-    words = ["op", asked.expression]
+    """The words that begin a command which measures the same; options may follow them.
+
+    So an expression that begins with a minus cannot stand behind `--`. A space before it does the same.
+    """
+    minus = asked.expression.startswith("-")
+    words = ["op", f" {asked.expression}" if minus else asked.expression]
     for option, value in (
         ("--shape", asked.shape),
         ("--dtype", asked.dtype),
@@ -176,4 +185,10 @@ def _again(asked: OperationOptions) -> list[str]:
 
 
 def _without_folder(asked: OperationOptions, word: str) -> str:
-    return asked.setup_file.name if asked.setup_file is not None and word == str(asked.setup_file) else word
+    option, equals, value = word.partition("=")
+    if asked.setup_file is None:
+        return word
+    if option == "--setup-file" and equals:
+        return f"{option}={Path(value).name}"
+    # A path may be written in several ways.
+    return asked.setup_file.name if Path(word) == asked.setup_file else word

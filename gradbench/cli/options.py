@@ -88,6 +88,17 @@ def refuse_a_lonely_unit(paths: Sequence[Path], option: str) -> None:
             raise RequestError(f"{path}: expected a file; a size is one word, such as {option} 8{path}")
 
 
+def size_as_given(size: int) -> str:
+    """Bytes as such an option takes them, in the largest unit that loses nothing.
+
+    >>> size_as_given(8 * 10**9), size_as_given(2**29), size_as_given(8_001)
+    ('8GB', '512MIB', '8001B')
+    """
+    return min(
+        (f"{size // unit}{name}" for name, unit in _UNITS.items() if name and size % unit == 0), key=len
+    )
+
+
 def fraction(margin: float) -> float:
     """A margin given in per cent, as a fraction. Raises RequestError."""
     if not 0 < margin < 100:

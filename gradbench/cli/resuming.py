@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gradbench.cli.options import size_as_given
 from gradbench.define.sizes import parse_size
 from gradbench.errors import RequestError
 from gradbench.record.devices import all_of
@@ -31,9 +32,10 @@ def refuse_changes(header: Header, folder: Path) -> None:
         asked, kept = context.params[name], run[name]
         if _comparable(name, asked, header) != _comparable(name, kept, header):
             flag = parameter.opts[0]
+            begun = f"without {flag}" if kept is None else f"with {flag} {_words(name, kept)}"
             raise RequestError(
-                f"{flag} {_words(asked)}: --resume goes on as the run in {folder} was begun, with {flag} "
-                f"{_words(kept)}; leave {flag} out, or start a new run"
+                f"{flag} {_words(name, asked)}: --resume goes on as the run in {folder} was begun, {begun}; "
+                f"leave {flag} out, or start a new run"
             )
 
 
@@ -59,8 +61,10 @@ def _comparable(name: str, value: Any, header: Header) -> object:
     return set(value) if isinstance(value, tuple) else value
 
 
-def _words(value: Any) -> str:
-    """A value as an option takes it; of a flag, whether it was set."""
+def _words(name: str, value: Any) -> str:
+    """A value as its option takes it; of a flag, whether it was set."""
+    if name == "fit":
+        return size_as_given(value)
     if isinstance(value, bool):
         return "set" if value else "not set"
     if isinstance(value, tuple):

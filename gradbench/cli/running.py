@@ -103,7 +103,18 @@ class RunOptions(Measuring):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(Measuring):
+class MeasuringOwn(Measuring):
+    """What `model` and `op` have in common, which measure code of the user's."""
+
+    def goal(self, preset: str) -> Goal:
+        """As of a run; a quick one may take a minute, since to look at the code is in it."""
+        goal = super().goal(preset)
+        quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
+        return replace(goal, budget=MODEL_BUDGET) if quick else goal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(MeasuringOwn):
     """What `model` takes."""
 
     files: tuple[Path, ...]
@@ -120,12 +131,6 @@ class ModelOptions(Measuring):
     def names(self) -> str:
         """The names of the files, for a reader."""
         return ", ".join(file.name for file in self.files)
-
-    def goal(self, preset: str) -> Goal:
-        """As of a run; a quick one may take a minute, since to look at the file is in it."""
-        goal = super().goal(preset)
-        quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
-        return replace(goal, budget=MODEL_BUDGET) if quick else goal
 
 
 def preset_option(default: str) -> Callable[[Command], Command]:
@@ -245,8 +250,9 @@ def model(asked: ModelOptions) -> None:
         options = asked.recorded(_timeout(asked, user_model))
         file, places = asked.files[0], _places(user_model)
         # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
-        named = {str(place): name for name, place in places.items()} or {str(file): file.name}
-        command = command_line([named.get(each, each) for each in sys.argv[1:]])
+        named = {place: name for name, place in places.items()} or {file: file.name}
+        # A path may be written in several ways.
+        command = command_line([named.get(Path(each), each) for each in sys.argv[1:]])
         with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
             order = runs.Order(
                 user_model.request,

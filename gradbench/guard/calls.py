@@ -70,6 +70,8 @@ def expect_callable(name: str, given: object) -> None:
 def expect_number(name: str, given: float, least: float, reason: str) -> None:
     __tracebackhide__ = True
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise TypeError(f"expected {name} to be a number; got {in_a_line(given)}; give such as {least}")
+        raise TypeError(
+            f"expected {name} to be a number; got {in_a_line(given)}; give a number, for example {least}"
+        )
     if not least <= given or math.isinf(given):
         raise ValueError(f"expected {name} of at least {least}; got {given!r}; {reason}")

@@ -20,17 +20,23 @@ MEANINGS = {
     "saved": "kept by the graph for a backward, inputs among them",
 }
 FIGURES = tuple(MEANINGS)
+# Shown where they are not 0.
+BESIDE = {
+    "standing": "of peak and retained: gradients that the call before left",
+    "left": "added to what stays by each call, when its result is let go of",
+}
 
 
 class Bytes(Shown, memory.Bytes, frozen=True):
     """What one call does to the memory of tensors, exact; what was there before is not counted.
 
-    The figures are those of `gradbench.guard.Bytes`: `allocated`, `peak`, `retained`, `saved`, `device`.
+    The figures are those of `gradbench.guard.Bytes`: `allocated`, `peak`, `retained`, `saved`, `device`,
+    `standing`, `left`, `threads`.
     """
 
     @property
-    def figures(self) -> dict[str, int]:
-        """The bytes, by name."""
+    def figures(self) -> dict[str, int | None]:
+        """The bytes, by name; `saved` is None where no hook sees it, as under torch.func."""
         return {name: getattr(self, name) for name in FIGURES}
 
     @property
@@ -38,21 +44,48 @@ class Bytes(Shown, memory.Bytes, frozen=True):
         """What the call does, in words."""
         sizes = {name: format.size(figure) for name, figure in self.figures.items()}
         where = "" if self.device == "cpu" else f" on {self.device}"
-        kept = f"its graph saves {sizes['saved']} for a backward" if self.saved else "no graph saves anything"
-        return (
+        if self.saved is None:
+            kept = "what is saved for a backward is not seen"
+        elif self.saved:
+            kept = f"its graph saves {sizes['saved']} for a backward"
+        else:
+            kept = "no graph saves anything"
+        sentences = [
             f"A call allocates {sizes['allocated']}{where} in all and holds {sizes['peak']} at its peak; "
             f"while its result is held {sizes['retained']} stay, and {kept}."
-        )
+        ]
+        if self.left > 0:
+            sentences.append(
+                f"Each call leaves {format.size(self.left)} behind when its result is let go: memory grows "
+                "with each call."
+            )
+        if self.standing > 0:
+            sentences.append(
+                f"Of the peak {format.size(self.standing)} are gradients that the call before left."
+            )
+        if self.threads > 1:
+            sentences.append(f"{self.threads} threads worked; how they meet decides the peak.")
+        return " ".join(sentences)
 
     @property
     def table(self) -> Table:
-        """A row for each figure."""
-        rows = tuple((name, f"{figure:,}", MEANINGS[name]) for name, figure in self.figures.items())
-        return Table(self.sentence, (f"of one call, on {self.device}", "bytes", ""), rows, frozenset({0, 2}))
+        """A row for each figure; one for what stands or is left only where that is not 0."""
+        rows = [(name, _exact(figure), MEANINGS[name]) for name, figure in self.figures.items()]
+        beside = {name: getattr(self, name) for name in BESIDE}
+        rows += [(name, _exact(figure), BESIDE[name]) for name, figure in beside.items() if figure]
+        return Table(
+            self.sentence, (f"of one call, on {self.device}", "bytes", ""), tuple(rows), frozenset({0, 2})
+        )
 
     def to_pandas(self) -> Any:
-        """A DataFrame of one row: a column for each figure, and `device`."""
-        return frame([{**self.figures, "device": self.device}], (*FIGURES, "device"), whole=FIGURES)
+        """A DataFrame of one row: a column for each field, in bytes but `threads` and `device`."""
+        whole = (*FIGURES, *BESIDE, "threads")
+        row = {name: getattr(self, name) for name in (*whole, "device")}
+        return frame([row], tuple(row), whole=whole)
+
+
+def _exact(figure: int | None) -> str:
+    return format.UNKNOWN if figure is None else f"{figure:,}"
 
 
 def cells(found: Bytes | None) -> list[str]:

@@ -161,15 +161,17 @@ def _row(name: str, baseline: str, judged: Judged, counted: Counted) -> Row:
 
 def _expect_functions(given: object) -> list[str]:
     """The names of the functions. Raises TypeError or ValueError for what cannot be compared."""
-    such = 'give such as {"a": f, "b": g}'
+    example = 'give a dict, for example {"a": f, "b": g}'
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"expected functions to be a dict of names and functions; got {in_a_line(given)}; {such}"
+            f"expected functions to be a dict of names and functions; got {in_a_line(given)}; {example}"
         )
     for name, function in given.items():
         if not isinstance(name, str) or not name:
-            raise TypeError(f"expected names to be strings that are not empty; got {in_a_line(name)}; {such}")
+            raise TypeError(
+                f"expected names to be strings that are not empty; got {in_a_line(name)}; {example}"
+            )
         expect_callable(f"the function {name!r}", function)
     if len(given) < 2:
-        raise ValueError(f"expected two functions or more; got {len(given)}; {such}")
+        raise ValueError(f"expected two functions or more; got {len(given)}; {example}")
     return list(given)

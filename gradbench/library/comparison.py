@@ -107,7 +107,11 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
             # Of two that is in the first sentence.
             said += [f"{self.fastest} is the fastest."] if len(rows) + len(same) + len(unclear) > 1 else []
         elif not {*self.unbeaten} <= {self.baseline, *(row.name for row in same)}:
-            said.append(f"Which of {joined(self.unbeaten)} is the fastest is not shown.")
+            said.append(
+                f"Which of {joined(self.unbeaten)} is the fastest is not shown."
+                if len(self.unbeaten) > 1
+                else f"Nothing is shown to be faster than {self.unbeaten[0]}."
+            )
         return said
 
     def _not_differing(self) -> list[str]:
@@ -170,8 +174,14 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         for row in self.rows:
             if row.why_no_bytes:
                 why.setdefault(row.why_no_bytes, []).append(row.name)
+        leaving = [
+            f"Each call of {row.name} leaves {format.size(row.bytes.left)} behind."
+            for row in self.rows
+            if row.bytes is not None and row.bytes.left > 0
+        ]
         return [
             f"{times}.",
+            *leaving,
             *(f"Bytes of {joined(names)} are not known: {reason}." for reason, names in why.items()),
         ]
 
@@ -180,7 +190,8 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         return frame([self._record(row) for row in self.rows], COLUMNS, NUMBERS, FIGURES)
 
     def _record(self, row: Row) -> dict[str, object]:
-        ratio, figures = row.ratio, row.bytes.figures if row.bytes is not None else {}
+        ratio = row.ratio
+        figures: dict[str, int | None] = row.bytes.figures if row.bytes is not None else {}
         return {
             "name": row.name,
             "seconds": row.seconds,

@@ -30,13 +30,13 @@ class Modules(Shown, msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """How much is kept, and by which module most."""
+        """How much is kept, and which module keeps most of it."""
         what = "A training step" if self.trains else "A recorded evaluation"
         kept = sum(each.bytes for each in self.rows if each.role == "activation")
         text = f"{what} keeps {format.size(kept)} of activations for the backward"
         largest = next(iter(by_module(self._anatomy)), None)
         if largest is not None and largest.activations:
-            text += f", most of them in {largest.name}: {format.size(largest.activations)}"
+            text += f"; the largest: {largest.name} with {format.size(largest.activations)}"
         return f"{text}."
 
     @property

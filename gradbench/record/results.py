@@ -17,6 +17,7 @@ import msgspec
 
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.record.anatomy import Anatomy
+from gradbench.record.command import resuming
 from gradbench.record.environment import Environment
 from gradbench.record.lines import SCHEMA, read_lines
 from gradbench.record.observation import Observation
@@ -164,14 +165,16 @@ class Results:
             return self.go_on(f"--passes {passes}")
         return self.go_on(f"--budget {2 * round(self.runs[-1].seconds + 5, -1):.0f}")
 
-    def go_on(self, options: str) -> str:
-        """Advice on how to add passes with these options of a command, as a sentence."""
-        if self.resumable:
-            folder = self.path.parent
-            # A page goes to others, and where a folder lies on this machine is not theirs to know.
-            where = "" if folder.is_absolute() else f" --output {shlex.quote(str(folder))}"
-            return f"Go on with --resume{where} {options}".rstrip() + "."
-        return "A new run with more passes would narrow that."
+    def go_on(self, options: str = "", beside: str = "") -> str:
+        """Advice on how to add passes with these options of a command, as a sentence; `beside` are words."""
+        if not self.resumable:
+            return "A new run with more passes would narrow that."
+        folder = self.path.parent
+        # A page goes to others, and where a folder lies on this machine is not theirs to know.
+        where = "" if folder.is_absolute() else f" --output {shlex.quote(str(folder))}"
+        options = f"--resume{where} {options}".rstrip()
+        command = resuming(self.header.command, options) or options
+        return f"Go on with `{command}`{' ' if beside else ''}{beside}."
 
     @property
     def interrupted(self) -> bool:

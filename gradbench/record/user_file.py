@@ -24,6 +24,16 @@ class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
     bytes: int | None = None
     seconds: float | None = None
 
+    @property
+    def clause(self) -> str:
+        """The sentence without a full stop; with a capital where no line stands before it."""
+        return self.sentence if self.line else f"{self.sentence[:1].upper()}{self.sentence[1:]}"
+
+    @property
+    def words(self) -> str:
+        """The line and the sentence, for a terminal."""
+        return f"{self.line}: {self.clause}." if self.line else f"{self.clause}."
+
 
 class Under(msgspec.Struct, frozen=True):
     """What a model does under a method, where that is not what the method promises.

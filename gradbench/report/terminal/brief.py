@@ -17,7 +17,7 @@ def brief(analysis: Analysis, width: int) -> str:
 
     What is wrong in a user's code comes first, in full.
     """
-    faults = [f"Watch out: {each.sentence}." for each in analysis.results.file_faults]
+    faults = [f"Watch out: {each.words}" for each in analysis.results.file_faults]
     first, _ = _fitting(faults, width, len(faults) * MOST)
     warnings = [each for each in analysis.warnings if each != analysis.failed]
     lines, left_out = _fitting([f"Before you believe it: {each}" for each in warnings], width, WARNINGS)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gradbench import format
-from gradbench.analyse.compare import HELD, Change, Compared
+from gradbench.analyse.compare import Change, Compared
 from gradbench.analyse.memory_difference import COUNT, in_words, summed_up
 from gradbench.analyse.phrases import span
 from gradbench.record.interval import Interval
@@ -31,9 +31,8 @@ def sentences(compared: Compared) -> list[str]:
         for what, changes in (("Ratios to the baseline", by_ratio), ("seconds per call", by_seconds))
         if changes
     ]
-    memory = [each.memory for each in compared.changes if each.outcome not in ("other code", "gone", "new")]
     first = "; ".join(counted)
-    lines = [f"{first[:1].upper()}{first[1:]}; {summed_up(memory)}."]
+    lines = [f"{first[:1].upper()}{first[1:]}; {_memory(compared.changes)}."]
     lines += _worse(compared.changes)
     lines += _of_other_code(compared.changes)
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
@@ -57,6 +56,15 @@ def sentences(compared: Compared) -> list[str]:
     return lines
 
 
+def _memory(changes: Sequence[Change]) -> str:
+    """In how many the bytes differ that count; of other code what is held, and what is allocated."""
+    both = [each for each in changes if each.outcome not in ("other code", "gone", "new")]
+    others = any(each.other_code for each in both)
+    text = summed_up([each.judged for each in both], "memory that is held" if others else "memory")
+    passing = sum(each.memory != each.judged for each in both)
+    return text + (f"; what is allocated in all differs in {passing}" if passing else "")
+
+
 def _counted(changes: Sequence[Change], margin: float) -> str:
     """How many have which outcome."""
     counts = {word: sum(each.outcome == word for each in changes if _has_outcome(each)) for word in OUTCOMES}
@@ -66,15 +74,28 @@ def _counted(changes: Sequence[Change], margin: float) -> str:
 
 
 def _worse(changes: Sequence[Change]) -> list[str]:
-    """A sentence for each way in which variants are worse, with those that are."""
+    """A sentence for each way in which variants are worse or missing, with those that are."""
     ways: tuple[tuple[str, Callable[[Change], bool], Callable[[Change], str]], ...] = (
         ("Slower", lambda each: each.outcome == "slower", _times),
         ("Larger", lambda each: each.larger, _grown),
         ("Fails", lambda each: each.outcome == "fails", lambda each: ""),
         ("Fails in some passes", lambda each: each.failing and each.outcome != "fails", lambda each: ""),
-        ("Not timed any more", lambda each: each.outcome == "not timed", lambda each: ""),
-        ("Not measured any more", lambda each: each.outcome == "gone" and each.asked, lambda each: ""),
-        ("Bytes not known any more", lambda each: bool(each.lost), lambda each: f" ({', '.join(each.lost)})"),
+        ("Not timed any more", lambda each: each.worse and each.outcome == "not timed", lambda each: ""),
+        (
+            "Not measured any more",
+            lambda each: each.worse and each.outcome == "gone" and each.asked,
+            lambda each: "",
+        ),
+        (
+            "Bytes not known any more",
+            lambda each: bool(each.lost) and not each.by_chance,
+            lambda each: f" ({', '.join(each.lost)})",
+        ),
+        (
+            "Not measured this time, for which there may have been no time",
+            lambda each: each.missed and each.by_chance,
+            lambda each: "",
+        ),
     )
     lines = []
     for way, is_so, how in ways:
@@ -91,8 +112,8 @@ def _times(change: Change) -> str:
 
 def _grown(change: Change) -> str:
     """The figures of bytes that grew; of other code those of what it holds."""
-    grown = [each for each in change.memory or () if each.after > each.before and each.figure != COUNT]
-    return f", {in_words(each for each in grown if not change.other_code or each.figure in HELD)}"
+    grown = [each for each in change.judged or () if each.after > each.before and each.figure != COUNT]
+    return f", {in_words(grown)}"
 
 
 def _of_other_code(changes: Sequence[Change]) -> list[str]:

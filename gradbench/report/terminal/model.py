@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gradbench import format
 from gradbench.analyse.screen import ModelScreen
 from gradbench.analyse.screen_savings import Saving
 
-# Left of what is told stands what it is about.
+# The column of the names of groups is so wide.
 _MARGIN = 13
 # The modules that the first screen names, of all.
 MODULES = 4
 # The changes that it shows.
 SAVINGS = 8
+# The warnings that it shows.
+WARNINGS = 2
+# Where a row goes on in a line of its own.
+_INDENT = " " * 6
 
 
 def first_screen(screen: ModelScreen, width: int, every_module: bool = False) -> str:
-    """The screen in lines of this width; with `every_module` the whole table of what modules keep."""
+    """The screen in lines of this width, of 60 at least; with `every_module` the table of all modules."""
     lines = _head(screen, width)
-    lines += _group("Watch out", [_fault(each.sentence, each.line) for each in screen.faults], width)
+    lines += _group("Watch out", [each.words for each in screen.faults], width)
     lines += _group("Evaluation", screen.evaluation, width)
     lines += _group("Training", screen.training, width)
     lines += _group("Memory", [*screen.memory, *_largest(screen, every_module)], width)
-    if screen.savings:
-        lines += _saving_lines(screen, width)
+    lines += _saving_lines(screen, width)
     lines += _group("Batch", screen.batches, width)
     lines += _group("Trust", [screen.trust], width)
+    lines += _group("Mind", _warnings(screen), width)
     if every_module:
-        lines += ["", *_table(screen)]
+        lines += ["", *_table(screen, width)]
     return "\n".join(lines)
 
 
@@ -49,8 +53,10 @@ def _group(name: str, sentences: Iterable[str], width: int) -> list[str]:
     return [f"{head:<{_MARGIN}}{line}" for head, line in zip(heads, lines, strict=False)]
 
 
-def _fault(sentence: str, line: str) -> str:
-    return f"{line + ': ' if line else ''}{sentence[:1] if line else sentence[:1].upper()}{sentence[1:]}."
+def _warnings(screen: ModelScreen) -> list[str]:
+    """The first warnings, and how many more there are."""
+    more = len(screen.mind) - WARNINGS
+    return [*screen.mind[:WARNINGS], *([f"{more} more in the report."] if more > 0 else [])]
 
 
 def _largest(screen: ModelScreen, every_module: bool) -> list[str]:
@@ -64,50 +70,80 @@ def _largest(screen: ModelScreen, every_module: bool) -> list[str]:
 
 
 def _saving_lines(screen: ModelScreen, width: int) -> list[str]:
-    fit = f", to fit into {format.size(screen.fit)}" if screen.fit is not None else ""
+    """A row for each change; what does not fit beside its label stands below it."""
     rows = screen.savings[:SAVINGS]
-    label = max(len(each.label) for each in rows)
-    peak = max(len(_peak(each)) for each in rows)
-    time = max(len(each.time_in_words) for each in rows)
-    head = f"What would save (measured{fit})"
-    lines = [f"{head:<{label + 4}}  {'peak':<{peak}}  {'step, times':<{time}}  what it changes"]
-    for each in rows:
-        line = f"  {each.mark} {each.label:<{label}}  {_peak(each):<{peak}}  {each.time_in_words:<{time}}"
-        if len(line) + len(each.effect) + 2 <= width:
-            lines.append(f"{line}  {each.effect}")
-        else:
-            lines += [
-                line.rstrip(),
-                *textwrap.wrap(each.effect, width, initial_indent=" " * 6, subsequent_indent=" " * 6),
-            ]
+    lines = _saving_rows(rows, screen.fit, width) if rows else []
     more = len(screen.savings) - SAVINGS
     if more > 0:
         lines.append(f"    {more} more in the report")
     if screen.left_out:
         names = "; ".join(each.partition(":")[0] for each in screen.left_out)
-        lines += textwrap.wrap(
-            f"not measured, for reasons that the report has: {names}",
-            width,
-            initial_indent="    ",
-            subsequent_indent="    ",
-        )
+        unknown = f"not known, for reasons in the report: {names}"
+        if rows:
+            lines += _indented(unknown, width, " " * 4)
+        else:
+            lines += _group("Would save", [f"N{unknown[1:]}"], width)
     return lines
+
+
+def _saving_rows(rows: Sequence[Saving], fit: int | None, width: int) -> list[str]:
+    label = max(len(each.label) for each in rows)
+    peak = max(len(_peak(each)) for each in rows)
+    time = max(len(each.time_in_words) for each in rows)
+    head = f"What would save (measured{f', to fit into {format.size(fit)}' if fit is not None else ''})"
+    columns = max(label + 4, len(head)), peak, time
+    table = sum(columns) + 4 <= width
+    if table:
+        first = f"{head:<{columns[0]}}  {'peak':<{peak}}  {'step, times':<{time}}  what it changes"
+        lines = [first if len(first) <= width else first.removesuffix("  what it changes").rstrip()]
+    else:
+        lines = textwrap.wrap(f"{head}: peak; step, times; what it changes", width, subsequent_indent="  ")
+    for each in rows:
+        marked = f"  {each.mark} {each.label}"
+        line = f"{marked:<{columns[0]}}  {_peak(each):<{peak}}  {each.time_in_words:<{time}}"
+        if table and len(line) + len(each.effect) + 2 <= width:
+            lines.append(f"{line}  {each.effect}")
+        elif table:
+            lines += [line.rstrip(), *_indented(each.effect, width)]
+        else:
+            lines += textwrap.wrap(marked, width, subsequent_indent=_INDENT, drop_whitespace=True)
+            lines += _indented(f"{_peak(each)}; {each.time_in_words}; {each.effect}", width)
+    return lines
+
+
+def _indented(text: str, width: int, indent: str = _INDENT) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _peak(saving: Saving) -> str:
     return f"{format.size(saving.before)} → {format.size(saving.after)}"
 
 
-def _table(screen: ModelScreen) -> list[str]:
+def _table(screen: ModelScreen, width: int) -> list[str]:
     """What each module keeps for the backward; the rows add up to what is saved."""
-    name = max((len(each.name) for each in screen.modules), default=6)
-    lines = [f"{'module':<{name}}  {'activations':>11}  {'there anyway':>12}  largest"]
+    longest = max([*(len(each.name) for each in screen.modules), 6])
+    # Beside the names stand two columns of figures.
+    name = min(longest, width - 29)
+    rows = [("module", "activations", "there anyway", "largest")]
     for each in screen.modules:
-        largest = each.calls[0]
-        shape = "×".join(str(length) for length in largest.shape)
-        where = f"  {largest.line}" if largest.line else ""
-        lines.append(
-            f"{each.name:<{name}}  {format.size(each.activations):>11}  {format.size(each.others):>12}  "
-            f"{largest.operator} {shape}{where}"
-        )
-    return [*lines, f"{'all':<{name}}  {format.size(screen.kept):>11}, activations and what is there anyway"]
+        kept = each.calls[0]
+        shape = "×".join(str(length) for length in kept.shape)
+        where = f"  {kept.line}" if kept.line else ""
+        sizes = format.size(each.activations), format.size(each.others)
+        rows.append((_end_of(each.name, name), *sizes, f"{kept.operator} {shape}{where}"))
+    activations = sum(each.activations for each in screen.modules)
+    rows.append(
+        ("all", format.size(activations), format.size(sum(each.others for each in screen.modules)), "")
+    )
+    beside = all(name + 31 + len(largest) <= width for *_, largest in rows)
+    lines = []
+    for called, activation, there, largest in rows:
+        line = f"{called:<{name}}  {activation:>11}  {there:>12}"
+        lines.append(f"{line}  {largest}".rstrip() if beside else line)
+        lines += _indented(largest, width, "    ") if not beside else []
+    return lines
+
+
+def _end_of(name: str, width: int) -> str:
+    """A name, or its end where it is too long: the end tells modules apart."""
+    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
