@@ -481,3 +481,21 @@ def test_torchscript_is_measured(see, made):
     seen = see(NET + f"model = {made}\ndef loss(y): return y.square().mean()")
     assert isinstance(seen, FileFacts), seen.message
     assert (seen.scripted, seen.trained, seen.faults) == (True, 8, ())
+
+
+def test_a_result_with_infinities_has_to_be_the_same_at_each_call(see):
+    # Masked logits: what is infinite hides nothing beside it.
+    masked = """
+        import torch
+        model = torch.nn.Linear(3, 4)
+        x = torch.rand(4, 3)
+        calls = []
+        def call(model, x):
+            calls.append(1)
+            hidden = torch.tensor([True, False, False, False])
+            return (model(x) * {factor}).masked_fill(hidden, float("-inf"))
+    """
+    seen = see(masked.replace("{factor}", "len(calls)"))
+    assert isinstance(seen, FileRejected)
+    assert "gives another result at each call" in seen.message
+    assert isinstance(see(masked.replace("{factor}", "2")), FileFacts)
