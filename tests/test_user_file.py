@@ -499,3 +499,27 @@ def test_a_result_with_infinities_has_to_be_the_same_at_each_call(see):
     assert isinstance(seen, FileRejected)
     assert "gives another result at each call" in seen.message
     assert isinstance(see(masked.replace("{factor}", "2")), FileFacts)
+
+
+def test_what_the_loss_raises_is_told_of_the_loss(see):
+    seen = see("""
+        import torch
+        model = torch.nn.Linear(3, 1)
+        x = torch.rand(4, 3)
+        def loss(y):
+            (slope,) = torch.autograd.grad(y.sum(), model.weight, create_graph=True)
+            return y.square().mean() + slope.square().mean()
+        loss.__globals__["model"] = model
+        def call(model, x):
+            loss.__globals__["model"] = model
+            return model(x)
+    """)
+    assert isinstance(seen, FileFacts)
+    told = {each.sentence: each.line for each in seen.faults if each.kind == "does not work under"}
+    assert len(told) == 2
+    for sentence, line in told.items():
+        assert line == "net.py:6"
+        assert sentence.startswith("in training, under torch.")
+        assert " loss(y) raises RuntimeError: " in sentence
+        assert "it differentiates inside the loss; leave that out of the loss of a validation" in sentence
+    assert seen.training["no_grad"].raises.startswith("in training, under it loss(y) raises")
