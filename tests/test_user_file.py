@@ -523,3 +523,31 @@ def test_what_the_loss_raises_is_told_of_the_loss(see):
         assert " loss(y) raises RuntimeError: " in sentence
         assert "it differentiates inside the loss; leave that out of the loss of a validation" in sentence
     assert seen.training["no_grad"].raises.startswith("in training, under it loss(y) raises")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "torch.nn.Sequential(torch.nn.Embedding(10, 4, sparse=True), torch.nn.Linear(4, 2))",
+        "Graph()",
+    ],
+)
+def test_a_model_with_sparse_gradients_or_a_sparse_buffer_is_measured(see, model):
+    x = "torch.rand(5, 3)" if "Graph" in model else "torch.arange(6)"
+    seen = see(f"""
+        import torch
+        class Graph(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("adjacency", torch.eye(5).to_sparse())
+                self.inner = torch.nn.Linear(3, 2)
+            def forward(self, x):
+                return torch.sparse.mm(self.adjacency, self.inner(x))
+        model = {model}
+        x = {x}
+        def loss(y): return y.square().mean()
+    """)
+    assert isinstance(seen, FileFacts)
+    assert seen.trains
+    assert seen.anatomy is not None
+    assert seen.anatomy.gradients > 0
