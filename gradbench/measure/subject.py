@@ -153,6 +153,8 @@ class Subject:
         if not isinstance(y, torch.Tensor):
             hint = self._hint or f"define call(model, x), {_how_to_get_a_tensor(y)}"
             raise Mistake(f"{self.named} returns {kind(y)}: expected a tensor; {hint}")
+        if y.layout != torch.strided or y.is_quantized or y.is_nested:
+            raise Mistake(f"{self.named} returns {_not_plain(y)}")
         # The values it writes may be those that were there; the variants are refused for the writing.
         if x._version != version or not torch.equal(before, x.detach()):
             instead = (
@@ -529,6 +531,16 @@ class Trained:
 
 def _flags(y: torch.Tensor) -> Under:
     return Under("", y.requires_grad, y.is_leaf, y.is_inference())
+
+
+def _not_plain(y: torch.Tensor) -> str:
+    """What a tensor is that no check can hold against another, and how a plain one is had of it."""
+    if y.is_quantized:
+        return "a quantized tensor: expected a plain one; return its dequantize()"
+    if y.is_nested:
+        return "a nested tensor: expected a plain one; return its to_padded_tensor(0.0)"
+    layout = str(y.layout).removeprefix("torch.")
+    return f"a tensor of the layout {layout}: expected a plain one; return its to_dense()"
 
 
 def _how_to_get_a_tensor(y: Any) -> str:
