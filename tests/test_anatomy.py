@@ -151,3 +151,28 @@ def test_what_modules_keep_in_another_thread_is_seen_as_in_the_callers():
         (each.module, each.bytes, each.role) for each in here
     ]
     del y, z
+
+
+def test_a_sparse_buffer_and_sparse_gradients_are_counted_by_their_parts():
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("adjacency", torch.eye(5).to_sparse())
+            self.inner = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return torch.sparse.mm(self.adjacency, self.inner(x))
+
+    model, x = Graph(), torch.rand(5, 3)
+    kept, _, value = watch(model, x)
+    # Of five elements: two indices of 8 bytes, and a value.
+    buffers = [each.bytes for each in kept if each.role == "buffer"]
+    assert sorted(buffers) == [5 * FLOAT, 2 * 5 * 8]
+    assert storage_bytes(model.buffers()) == 5 * FLOAT + 2 * 5 * 8
+    del value
+    embedding = nn.Embedding(10, 4, sparse=True)
+    embedding(torch.tensor([1, 2, 7])).sum().backward()
+    gradient = embedding.weight.grad
+    assert gradient.is_sparse
+    parts = gradient._values().untyped_storage().nbytes()
+    assert storage_bytes(iter([gradient])) == 3 * 8 + parts

@@ -16,7 +16,7 @@ from gradbench.define.user_model import plan_file
 from gradbench.define.workloads.user_model import NAME
 from gradbench.measure import counting, execution, variant
 from gradbench.measure.execution import observe
-from gradbench.measure.memory import Unrepeatable
+from gradbench.measure.memory import Unrepeatable, measure_call
 from gradbench.measure.protocol import Message, Task, WorkerSettings
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.worker import Worker
@@ -399,3 +399,52 @@ def test_a_very_long_call_is_executed_once_for_its_bytes(tmp_path, monkeypatch):
     assert times.pop("set_to_zero") == 2
     assert {times[name] for name in times if name.startswith(("set_to_none", "freeze", "batch"))} == {1}
     assert {each.executions for each in found.Memory.values() if not each.same_as} == {1}
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda z: z.conj() * (z * z),
+        lambda z: z.conj().imag * z.real,
+        lambda z: z.conj().conj() * z,
+        lambda z: torch.view_as_real(z.conj().resolve_conj()).square() * z.real.unsqueeze(-1),
+    ],
+)
+def test_what_is_saved_of_a_conjugate_comes_back_as_it_was(work):
+    values = torch.tensor([1 + 2j, 3 - 1j, -0.5j], dtype=torch.complex128)
+
+    def gradient():
+        z = values.clone().requires_grad_()
+        work(z).abs().square().sum().backward()
+        return z.grad
+
+    plain = gradient()
+    with execution.saving():
+        watched = gradient()
+    assert torch.equal(plain, watched)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_a_sparse_tensor_that_is_saved_counts_by_its_parts_and_comes_back(layout):
+    dense = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
+    adjacency = dense.to_sparse(layout=layout)
+    x = torch.rand(3, 2, requires_grad=True)
+    with execution.saving() as held:
+        y = torch.sparse.mm(adjacency, x)
+        # Indices are of 8 bytes: rows and columns of three elements, or four ends and three columns.
+        indices = 2 * 3 * 8 if layout == torch.sparse_coo else (4 + 3) * 8
+        assert held.bytes() >= indices + 3 * 4
+        y.sum().backward()
+    assert torch.equal(x.grad, dense.t() @ torch.ones(3, 2))
+
+
+def test_the_memory_of_a_call_that_saves_something_sparse_is_measured():
+    adjacency = torch.eye(64).to_sparse()
+    x = torch.rand(64, 4, requires_grad=True)
+    counted, saved = measure_call(lambda: torch.sparse.mm(adjacency, x))
+    assert counted.retained >= 64 * 4 * 4
+    assert saved == 2 * 64 * 8 + 64 * 4
+    # Of a sparse result its indices and values, as far as allocators round up.
+    sparse, _ = measure_call(lambda: (x.detach() + 1).to_sparse())
+    assert sparse.retained >= 2 * 256 * 8 + 256 * 4

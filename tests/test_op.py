@@ -391,3 +391,28 @@ def test_a_mistake_on_the_command_line_is_one_line_with_exit_code_2(tmp_path, gr
         assert says in refused.stderr
         assert refused.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("x.to_sparse()", "x.to_sparse() returns a tensor of the layout sparse_coo: expected a plain one; "),
+        ("torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)", "returns a quantized tensor: expected a plain"),
+        ("torch.nested.nested_tensor([x, x])", "returns a nested tensor: expected a plain one; "),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_result_that_no_check_can_hold_against_another_is_refused(expression, said):
+    refused = look(expression)
+    assert isinstance(refused, FileRejected)
+    assert said in refused.message
+
+
+def test_a_sparse_gradient_is_held_against_a_dense_one():
+    seen = look(
+        "F.embedding(torch.arange(3), x, sparse=True)",
+        "F.embedding(torch.arange(3), x)",
+        setup="import torch.nn.functional as F",
+    )
+    assert isinstance(seen, OperationFacts)
+    assert not seen.apart

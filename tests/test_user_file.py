@@ -520,3 +520,73 @@ def test_an_optimizer_that_is_none_is_refused(see, written, says):
     refused = see(NET + f"optimizer = {written}\n")
     assert isinstance(refused, FileRejected)
     assert says in refused.message
+
+
+def test_a_result_with_infinities_has_to_be_the_same_at_each_call(see):
+    # Masked logits: what is infinite hides nothing beside it.
+    masked = """
+        import torch
+        model = torch.nn.Linear(3, 4)
+        x = torch.rand(4, 3)
+        calls = []
+        def call(model, x):
+            calls.append(1)
+            hidden = torch.tensor([True, False, False, False])
+            return (model(x) * {factor}).masked_fill(hidden, float("-inf"))
+    """
+    seen = see(masked.replace("{factor}", "len(calls)"))
+    assert isinstance(seen, FileRejected)
+    assert "gives another result at each call" in seen.message
+    assert isinstance(see(masked.replace("{factor}", "2")), FileFacts)
+
+
+def test_what_the_loss_raises_is_told_of_the_loss(see):
+    seen = see("""
+        import torch
+        model = torch.nn.Linear(3, 1)
+        x = torch.rand(4, 3)
+        def loss(y):
+            (slope,) = torch.autograd.grad(y.sum(), model.weight, create_graph=True)
+            return y.square().mean() + slope.square().mean()
+        loss.__globals__["model"] = model
+        def call(model, x):
+            loss.__globals__["model"] = model
+            return model(x)
+    """)
+    assert isinstance(seen, FileFacts)
+    told = {each.sentence: each.line for each in seen.faults if each.kind == "does not work under"}
+    assert len(told) == 2
+    for sentence, line in told.items():
+        assert line == "net.py:6"
+        assert sentence.startswith("in training, under torch.")
+        assert " loss(y) raises RuntimeError: " in sentence
+        assert "it differentiates inside the loss; leave that out of the loss of a validation" in sentence
+    assert seen.training["no_grad"].raises.startswith("in training, under it loss(y) raises")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "torch.nn.Sequential(torch.nn.Embedding(10, 4, sparse=True), torch.nn.Linear(4, 2))",
+        "Graph()",
+    ],
+)
+def test_a_model_with_sparse_gradients_or_a_sparse_buffer_is_measured(see, model):
+    x = "torch.rand(5, 3)" if "Graph" in model else "torch.arange(6)"
+    seen = see(f"""
+        import torch
+        class Graph(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("adjacency", torch.eye(5).to_sparse())
+                self.inner = torch.nn.Linear(3, 2)
+            def forward(self, x):
+                return torch.sparse.mm(self.adjacency, self.inner(x))
+        model = {model}
+        x = {x}
+        def loss(y): return y.square().mean()
+    """)
+    assert isinstance(seen, FileFacts)
+    assert seen.trains
+    assert seen.anatomy is not None
+    assert seen.anatomy.gradients > 0

@@ -292,6 +292,54 @@ def test_a_setting_of_one_file_is_no_setting_of_another(tmp_path):
         torch.set_default_dtype(before)
 
 
+BACKENDS = torch.backends
+SETTINGS = {
+    "torch.backends.cuda.enable_flash_sdp(False)": lambda: BACKENDS.cuda.flash_sdp_enabled(),
+    "torch.backends.cuda.enable_mem_efficient_sdp(False)": lambda: BACKENDS.cuda.mem_efficient_sdp_enabled(),
+    "torch.backends.cuda.enable_math_sdp(False)": lambda: BACKENDS.cuda.math_sdp_enabled(),
+    "torch.backends.mkldnn.enabled = False": lambda: BACKENDS.mkldnn.enabled,
+    "torch.backends.cudnn.enabled = False": lambda: BACKENDS.cudnn.enabled,
+    "torch.backends.cudnn.benchmark = True": lambda: BACKENDS.cudnn.benchmark,
+    "torch.backends.cudnn.deterministic = True": lambda: BACKENDS.cudnn.deterministic,
+    "torch.backends.cudnn.allow_tf32 = False": lambda: BACKENDS.cudnn.allow_tf32,
+    "torch.backends.cuda.matmul.allow_tf32 = True": lambda: BACKENDS.cuda.matmul.allow_tf32,
+    "torch.set_float32_matmul_precision('high')": torch.get_float32_matmul_precision,
+    "torch.use_deterministic_algorithms(True, warn_only=True)": lambda: (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    ),
+    "torch.autograd.set_detect_anomaly(True)": torch.is_anomaly_enabled,
+    "torch.backends.mha.set_fastpath_enabled(False)": lambda: BACKENDS.mha.get_fastpath_enabled(),
+}
+# Releases from 2.9 on have an interface for the precision that the older one must not be mixed with.
+if hasattr(torch.backends, "fp32_precision"):
+    SETTINGS |= {
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'": lambda: BACKENDS.cuda.matmul.fp32_precision,
+        "torch.backends.fp32_precision = 'tf32'": lambda: BACKENDS.fp32_precision,
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_that_changes_kernels_holds_for_its_file_alone(setting, tmp_path):
+    read = SETTINGS[setting]
+    held = namespaces.Namespaces({name: str(tmp_path / f"{name}.py") for name in "ab"})
+    before, everything = read(), held.settings
+    try:
+        one = held.load("a", f"import torch\n{setting}\n")
+        assert (changed := read()) != before
+        other = held.load("b", "")
+        assert read() == before
+        one.enter()
+        assert read() == changed
+        other.enter()
+        assert read() == before
+    finally:
+        held.leave()
+    assert read() == before
+    assert namespaces.Namespaces({}).settings == everything
+
+
 def measured(plan, places, kind):
     """What a worker in this process says of each comparison."""
     output = io.BytesIO()

@@ -19,7 +19,7 @@ import torch
 from msgspec.structs import replace
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from gradbench.measure.execution import SavedTensor
+from gradbench.measure.execution import SavedTensor, storages_of
 from gradbench.measure.threads import other_threads
 from gradbench.record.anatomy import Kept
 
@@ -88,7 +88,7 @@ class Watched:
             saved = SavedTensor.of(tensor)
             note = Kept(
                 module=working[-1] if working else "",
-                bytes=saved.storage.nbytes(),
+                bytes=0,
                 role="activation",
                 operator=operator,
                 shape=tuple(tensor.shape),
@@ -115,35 +115,38 @@ class Watched:
         also: dict[int, list[str]] = {}
         for alive, note in self._notes:
             saved = alive()
-            if saved is None or not note.bytes:
-                continue
-            address = saved.storage.data_ptr()
-            if address not in found:
-                role = roles.get(address, "activation")
-                passes_on = role == "activation" and trained.get(note.module) is False
-                found[address] = replace(note, role=role, passes_on=passes_on)
-            elif note.module != found[address].module and note.module not in also.get(address, []):
-                also.setdefault(address, []).append(note.module)
+            for storage in () if saved is None else saved.storages:
+                address = storage.data_ptr()
+                if not storage.nbytes():
+                    continue
+                if address not in found:
+                    role = roles.get(address, "activation")
+                    passes_on = role == "activation" and trained.get(note.module) is False
+                    found[address] = replace(note, bytes=storage.nbytes(), role=role, passes_on=passes_on)
+                elif note.module != found[address].module and note.module not in also.get(address, []):
+                    also.setdefault(address, []).append(note.module)
         return tuple(replace(each, also=tuple(also.get(address, ()))) for address, each in found.items())
 
     def _roles(self) -> dict[int, Literal["parameter", "buffer", "input"]]:
         """By the address of its storage, what is there without a graph."""
-        roles: dict[int, Literal["parameter", "buffer", "input"]] = {
-            _address(self._x): "input",
-            **{_address(each): "buffer" for each in self._model.buffers()},
-        }
-        roles |= {_address(each): "parameter" for each in self._model.parameters()}
+        roles: dict[int, Literal["parameter", "buffer", "input"]] = dict.fromkeys(
+            _addresses(self._x), "input"
+        )
+        for each in self._model.buffers():
+            roles |= dict.fromkeys(_addresses(each), "buffer")
+        for each in self._model.parameters():
+            roles |= dict.fromkeys(_addresses(each), "parameter")
         return roles
 
 
 def storage_bytes(tensors: Iterator[torch.Tensor]) -> int:
-    """Bytes of the unique storages of tensors."""
-    return sum({_address(each): each.untyped_storage().nbytes() for each in tensors}.values())
+    """Bytes of the unique storages of tensors; of sparse ones, those of their parts."""
+    storages = (storage for each in tensors for storage in storages_of(each))
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
-def _address(tensor: torch.Tensor) -> int:
-    address: int = tensor.untyped_storage().data_ptr()
-    return address
+def _addresses(tensor: torch.Tensor) -> list[int]:
+    return [each.data_ptr() for each in storages_of(tensor)]
 
 
 def _unpack(saved: SavedTensor) -> torch.Tensor:

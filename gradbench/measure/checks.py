@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gradbench.measure.agreement import in_float64
 from gradbench.measure.variant import ReadyVariant, sampled
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.versions import Agreement
@@ -89,7 +90,7 @@ def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison,
     if y.dtype == reference.dtype and torch.equal(y, reference):
         return
     if nans and y.shape == reference.shape and torch.equal(y.isnan(), reference.isnan()):
-        y, reference = y.nan_to_num(nan=0.0), reference.nan_to_num(nan=0.0)
+        y, reference = (each.masked_fill(each.isnan(), 0.0) for each in (y, reference))
     _close(y, reference, comparison)
 
 
@@ -138,7 +139,7 @@ def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> N
 def _summed(y: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """What `_errors` says, by pieces of two tensors of one shape."""
     pieces = [
-        _errors(got.to(expected.device, torch.float64), wanted.to(torch.float64))
+        _errors(in_float64(got.to(expected.device)), in_float64(wanted))
         for got, wanted in zip(
             *(each.detach().reshape(-1).split(_PIECE) for each in (y, expected)), strict=True
         )
@@ -149,7 +150,9 @@ def _summed(y: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, ...]
 
 def _errors(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """The sums of squares of the error and of what is wanted, and the largest relative error; NaN is kept."""
-    error = got - wanted
+    # Infinities that stand at the same elements are no error, and in no norm.
+    error = (got - wanted).masked_fill((got == wanted) & wanted.isinf(), 0.0)
+    wanted = wanted.masked_fill(wanted.isinf(), 0.0)
     # Near zero an absolute error of a thousandth of the tolerance is allowed.
     relative = error.abs() / wanted.abs().clamp(min=1e-3)
     return torch.stack((error.square().sum(), wanted.square().sum(), relative.max()))

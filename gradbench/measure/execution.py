@@ -135,7 +135,8 @@ class Saved:
 
     def bytes(self) -> int:
         """Bytes of the unique storages among what graphs keep."""
-        return sum({each.storage.data_ptr(): each.storage.nbytes() for each in self._held}.values())
+        storages = (storage for each in self._held for storage in each.storages)
+        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
     def bytes_of_graph_alone(self, device: str) -> int:
         """As `bytes`, of the storages of this kind of device that nothing else holds."""
@@ -144,7 +145,10 @@ class Saved:
             return 0
         kind = torch.device(device).type
         storages = {
-            each.storage._cdata: each.storage for each in self._held if each.storage.device.type == kind
+            storage._cdata: storage
+            for each in self._held
+            for storage in each.storages
+            if storage.device.type == kind
         }
         # One object of Python stands for a storage, however many hold it.
         return sum(each.nbytes() for address, each in storages.items() if count(address) == 1)
@@ -153,14 +157,21 @@ class Saved:
 class SavedTensor:
     """Stands in the graph for a saved tensor, so that it can be seen when the graph lets go of it.
 
-    It holds the storage, so that no other takes its address, and not the tensor: an operation that saves
+    It holds the storages, so that no other takes their addresses, and not the tensor: an operation that saves
     its own result would then hold itself, through the result's history, and never be released.
+
+    Attributes:
+        storages: that the tensor lies on.
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        self.storage = tensor.untyped_storage()
-        self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        self.storages = storages_of(tensor)
         self._place = _place(tensor)
+        self._again: torch.Tensor | None = None
+        if self._place is None:
+            self._like = self._again = tensor.detach()
+        else:
+            self._like = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         self._of = weakref.ref(tensor)
 
     @classmethod
@@ -176,18 +187,51 @@ class SavedTensor:
         return found
 
     def unpack(self) -> torch.Tensor:
-        """The tensor again, for a statement that runs backward."""
-        offset, shape, stride = self._place
-        return self._like.set_(self.storage, offset, shape, stride)
+        """The tensor again, for a statement that runs backward; one and the same each time."""
+        if self._again is None:
+            assert self._place is not None
+            offset, shape, stride, conjugate, negative = self._place
+            (storage,) = self.storages
+            self._again = self._like.set_(storage, offset, shape, stride)
+            # What is stored is not what is meant: z.conj() lies on the storage of z.
+            if conjugate:
+                self._again = torch._conj(self._again)
+            if negative:
+                self._again = torch._neg_view(self._again)
+        return self._again
 
 
 # By the number of a tensor.
 _standing_for: weakref.WeakValueDictionary[int, SavedTensor] = weakref.WeakValueDictionary()
 
 
-def _place(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
-    """Where in its storage a tensor lies."""
-    return tensor.storage_offset(), tensor.shape, tensor.stride()
+_Place = tuple[int, torch.Size, tuple[int, ...], bool, bool]
+
+
+def _place(tensor: torch.Tensor) -> _Place | None:
+    """Where in its storage a tensor lies, and how it is read there; None where it is more than a storage."""
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized:
+        return None
+    return tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
+
+
+# By layout, what gives the parts that a sparse tensor is made of.
+_PARTS: dict[torch.layout, tuple[str, ...]] = {
+    torch.sparse_coo: ("_indices", "_values"),
+    torch.sparse_csr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_bsr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
+}
+
+
+def storages_of(tensor: torch.Tensor) -> tuple[torch.UntypedStorage, ...]:
+    """The storages that a tensor lies on, or the parts of a sparse one; none where torch shows none."""
+    parts = [getattr(tensor, name)() for name in _PARTS.get(tensor.layout, ())] or [tensor]
+    try:
+        return tuple(each.untyped_storage() for each in parts)
+    except NotImplementedError:
+        return ()
 
 
 @contextmanager
@@ -317,7 +361,8 @@ def _executed(
 
 def _kind_of_result(tensor: torch.Tensor, x: torch.Tensor | None) -> Hashable:
     """What holding a result means: its history, and whose storage it is on."""
-    on_x = x is not None and tensor.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    addresses = {each.data_ptr() for each in storages_of(tensor)}
+    on_x = x is not None and x.untyped_storage().data_ptr() in addresses
     flags = tensor.requires_grad, tensor.is_leaf, tensor.is_inference(), tensor.grad_fn is not None
     return _kind(tensor), flags, on_x
 

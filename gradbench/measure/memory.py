@@ -31,6 +31,7 @@ from gradbench.measure.execution import (
     observe,
     observing,
     saving,
+    storages_of,
     tensors_in,
 )
 from gradbench.measure.gradients import Gradients, standing
@@ -194,7 +195,7 @@ def _roots(ready: Executable) -> Iterable[Any]:
 
 def _storages(kept: Any, x: torch.Tensor | None) -> dict[StorageWeakRef, int]:
     """The storages of a result other than that of x, which are not held, and their bytes."""
-    storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors_in(kept)}
+    storages = {storage.data_ptr(): storage for each in tensors_in(kept) for storage in storages_of(each)}
     if x is not None:
         storages.pop(x.untyped_storage().data_ptr(), None)
     return {StorageWeakRef(each): each.nbytes() for each in storages.values()}

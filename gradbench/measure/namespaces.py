@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,14 +28,87 @@ def _set_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
-# Settings of torch that a file may make for itself: how each is read, and how it is set.
-_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
-    (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.get_default_device, _set_device),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
-    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
+def _set_deterministic(modes: tuple[bool, bool]) -> None:
+    on, warns = modes
+    torch.use_deterministic_algorithms(on, warn_only=warns)
+
+
+def _set_anomaly(modes: tuple[bool, bool]) -> None:
+    on, checks = modes
+    torch.autograd.set_detect_anomaly(on, checks)
+
+
+class _Setting(NamedTuple):
+    """A setting of torch: how it is read, and how it is set."""
+
+    read: Callable[[], Any]
+    set: Callable[[Any], object]
+
+    def now(self) -> Any:
+        """Its value; None where torch has none, as where two of its interfaces were mixed."""
+        try:
+            return self.read()
+        except (AttributeError, RuntimeError):
+            return None
+
+
+def _attribute(owner: str, name: str) -> _Setting:
+    """A setting that is an attribute of something in `torch.backends`."""
+    find = attrgetter(f"{owner}.{name}" if owner else name)
+
+    def set_(value: Any) -> None:
+        setattr(attrgetter(owner)(torch.backends) if owner else torch.backends, name, value)
+
+    return _Setting(lambda: find(torch.backends), set_)
+
+
+def _switch(read: str, set_: str) -> _Setting:
+    """A setting of two functions in `torch.backends.cuda`."""
+    return _Setting(
+        lambda: getattr(torch.backends.cuda, read)(),
+        lambda value: getattr(torch.backends.cuda, set_)(value),
+    )
+
+
+# Settings of torch that a file may make for itself, all that releases have. Those of the precision of float32
+# are read and set by two interfaces: the older sets more than it names, so it comes first.
+_ALL = (
+    _Setting(torch.get_default_dtype, torch.set_default_dtype),
+    _Setting(torch.get_default_device, _set_device),
+    _Setting(
+        lambda: (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        _set_deterministic,
+    ),
+    _Setting(lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()), _set_anomaly),
+    _Setting(
+        lambda: torch.backends.mha.get_fastpath_enabled(),
+        lambda value: torch.backends.mha.set_fastpath_enabled(value),
+    ),
+    _switch("flash_sdp_enabled", "enable_flash_sdp"),
+    _switch("mem_efficient_sdp_enabled", "enable_mem_efficient_sdp"),
+    _switch("math_sdp_enabled", "enable_math_sdp"),
+    _switch("cudnn_sdp_enabled", "enable_cudnn_sdp"),
+    _switch("fp16_bf16_reduction_math_sdp_allowed", "allow_fp16_bf16_reduction_math_sdp"),
+    _attribute("mkldnn", "enabled"),
+    _attribute("mkldnn", "deterministic"),
+    _attribute("cudnn", "enabled"),
+    _attribute("cudnn", "benchmark"),
+    _attribute("cudnn", "deterministic"),
+    _attribute("cuda.matmul", "allow_fp16_reduced_precision_reduction"),
+    _attribute("cuda.matmul", "allow_bf16_reduced_precision_reduction"),
+    _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    _attribute("cuda.matmul", "allow_tf32"),
+    _attribute("cudnn", "allow_tf32"),
+    _attribute("mkldnn", "allow_tf32"),
+    _attribute("", "fp32_precision"),
+    *(_attribute(owner, "fp32_precision") for owner in ("cuda.matmul", "cudnn", "mkldnn")),
+    *(_attribute(f"cudnn.{each}", "fp32_precision") for each in ("conv", "rnn")),
+    *(_attribute(f"mkldnn.{each}", "fp32_precision") for each in ("matmul", "conv", "rnn")),
 )
+_SETTINGS = tuple(each for each in _ALL if each.now() is not None)
 
 
 class Namespace:
@@ -68,7 +142,7 @@ class Namespaces:
     def __init__(self, places: Mapping[str, str]) -> None:
         """Take note of the process as it is before any file; `places` says by name where each file stands."""
         self.path = list(sys.path)
-        self.settings = [read() for read, _ in _SETTINGS]
+        self.settings = [each.now() for each in _SETTINGS]
         self._places = places
         self._installed = {os.path.realpath(each) for each in sys.path}
         self._before = {name.partition(".")[0] for name in sys.modules}
@@ -107,13 +181,13 @@ class Namespaces:
 
     def _set(self, path: list[str], settings: list[Any]) -> None:
         sys.path[:] = path
-        for (read, set_), value in zip(_SETTINGS, settings, strict=True):
-            if read() != value:
-                set_(value)
+        for setting, value in zip(_SETTINGS, settings, strict=True):
+            if value is not None and setting.now() != value:
+                setting.set(value)
 
     def _take_away(self, namespace: Namespace) -> None:
         namespace.path = list(sys.path)
-        namespace.settings = [read() for read, _ in _SETTINGS]
+        namespace.settings = [each.now() for each in _SETTINGS]
         # It is slow to look at all modules, and rare that there are new ones.
         if len(sys.modules) != self._count:
             tops = {name.partition(".")[0] for name in sys.modules} - self._before

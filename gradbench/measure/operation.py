@@ -90,7 +90,8 @@ def _look(
         )
         if own.grad is None:
             raise Mistake(f"the backward of {expression} does not reach x: expected an expression of x")
-        trained, gradient = Trained(True, time.perf_counter() - begun), own.grad
+        trained = Trained(True, time.perf_counter() - begun)
+        gradient = own.grad if own.grad.layout == torch.strided else own.grad.to_dense()
     return facts_of(subject, x, evaluated, trained, load=load), y.detach(), gradient
 
 

@@ -36,6 +36,10 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
 }
+# The way of training in which x alone is tracked.
+_FROZEN = "frozen"
+# How the loss is called in messages.
+_LOSS_CALLED = "loss(y)"
 # By which torch takes its fused forward of a transformer, which has a switch.
 _FUSED = {"aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"}
 
@@ -149,6 +153,8 @@ class Subject:
         if not isinstance(y, torch.Tensor):
             hint = self._hint or f"define call(model, x), {_how_to_get_a_tensor(y)}"
             raise Mistake(f"{self.named} returns {kind(y)}: expected a tensor; {hint}")
+        if y.layout != torch.strided or y.is_quantized or y.is_nested:
+            raise Mistake(f"{self.named} returns {_not_plain(y)}")
         # The values it writes may be those that were there; the variants are refused for the writing.
         if x._version != version or not torch.equal(before, x.detach()):
             instead = (
@@ -296,6 +302,8 @@ class Subject:
         if name == BASELINE:
             named = [*(["model"] if self.tracks_model else []), *(["x"] if self.tracks_x else [])]
             return " and ".join(f"{each}.requires_grad_(False)" for each in named)
+        if name == _FROZEN:
+            return "model.requires_grad_(False)"
         return next((each.label for each in methods() if each.name == name), name)
 
     def _tell(self, seen: Evaluated, name: str, outcome: Outcome, inside: bool) -> None:
@@ -323,18 +331,26 @@ class Subject:
     def does_not_work(self, raised: Raised, name: str, inside: bool, where: str = "") -> tuple[Under, Fault]:
         """Why a method is left out, and what to do about it; `where` begins the sentence."""
         label = self.label(name)
+        called = raised.what or self.named
+        place = "inside the loss" if called == _LOSS_CALLED else "inside its forward"
         why = ""
-        if inside and name == "inference_mode":
+        if inside and name in (BASELINE, _FROZEN):
+            why = f": it differentiates {place} by what is frozen"
+        elif inside and called == _LOSS_CALLED:
+            # To switch recording on in the loss is too late for a forward that was not recorded.
             why = (
-                ": it differentiates inside its forward, which inference mode does not record; wrap that in "
+                f": it differentiates {place}; leave that out of the loss of a validation, or validate "
+                f"without {label}"
+            )
+        elif inside and name == "inference_mode":
+            why = (
+                f": it differentiates {place}, which inference mode does not record; wrap that in "
                 "torch.inference_mode(False), or use torch.no_grad() with torch.enable_grad() inside"
             )
-        elif inside and name == BASELINE:
-            why = ": it differentiates inside its forward by what is frozen"
         elif inside:
-            why = ": it differentiates inside its forward; wrap that in torch.enable_grad()"
-        reason = f"{where}under it {self.named} raises {raised.says}"
-        sentence = f"{where}under {label} {self.named} raises {raised.says}{why}"
+            why = f": it differentiates {place}; wrap that in torch.enable_grad()"
+        reason = f"{where}under it {called} raises {raised.says}"
+        sentence = f"{where}under {label} {called} raises {raised.says}{why}"
         return Under(reason), Fault("does not work under", sentence, self._line(raised))
 
     def _line(self, raised: Raised) -> str:
@@ -444,7 +460,7 @@ class Subject:
 
     def _loss(self, model: torch.nn.Module | None, x: torch.Tensor, loss: Callable[..., Any]) -> torch.Tensor:
         y = self.forward(model, x)
-        value = run_of_user(partial(loss, y), "loss(y)", self._file)
+        value = run_of_user(partial(loss, y), _LOSS_CALLED, self._file)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
             what = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else kind(value)
             raise Mistake(f"loss(y) returns {what}: expected a tensor with one element, as .mean() makes")
@@ -474,20 +490,22 @@ class Subject:
             name: (False, context) for name, context in CONTEXTS.items()
         }
         if self.tracks_x and self.tracks_model:
-            ways["frozen"] = (True, contextlib.nullcontext)
+            ways[_FROZEN] = (True, contextlib.nullcontext)
         for name, (frozen, context) in ways.items():
             model, x = self.variant(frozen=frozen, training=True, tracks_x=self.tracks_x)
             try:
                 with context():
                     value = self._loss(model, x, loss)
             except Raised as raised:
-                inside = evaluated.under.get(name) is not None or "does not require grad" in raised.says
+                inside = "does not require grad" in raised.says
+                # A forward that differentiates excuses what the forward raises.
+                inside |= raised.what != _LOSS_CALLED and evaluated.under.get(name) is not None
                 trained.under[name], fault = self.does_not_work(raised, name, inside, "in training, ")
                 if name not in evaluated.under:
                     trained.faults.append(fault)
                 continue
             flags = _flags(value)
-            if (flags.requires_grad, flags.inference) != (name == "frozen", name == "inference_mode"):
+            if (flags.requires_grad, flags.inference) != (name == _FROZEN, name == "inference_mode"):
                 trained.under[name] = flags
             if name in CONTEXTS and trained.repeats:
                 trained.apart |= not alike(recorded, value.detach(), self._allowed(value))
@@ -536,6 +554,16 @@ def _without_gradient(model: torch.nn.Module) -> list[Fault]:
 
 def _flags(y: torch.Tensor) -> Under:
     return Under("", y.requires_grad, y.is_leaf, y.is_inference())
+
+
+def _not_plain(y: torch.Tensor) -> str:
+    """What a tensor is that no check can hold against another, and how a plain one is had of it."""
+    if y.is_quantized:
+        return "a quantized tensor: expected a plain one; return its dequantize()"
+    if y.is_nested:
+        return "a nested tensor: expected a plain one; return its to_padded_tensor(0.0)"
+    layout = str(y.layout).removeprefix("torch.")
+    return f"a tensor of the layout {layout}: expected a plain one; return its to_dense()"
 
 
 def _how_to_get_a_tensor(y: Any) -> str:

@@ -25,12 +25,14 @@ class Raised(Mistake):
     """The user's code raised.
 
     Attributes:
+        what: was called, such as `loss(y)`; empty where the file was run.
         says: the error.
         line: of the user's file, that it came by; None where it came by none.
     """
 
-    def __init__(self, where: str, says: str, line: int | None) -> None:
+    def __init__(self, what: str, where: str, says: str, line: int | None) -> None:
         super().__init__(f"{where} raises {says}")
+        self.what = what
         self.says = says
         self.line = line
 
@@ -55,7 +57,7 @@ def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
         if Path(file).is_absolute():
             says = says.replace(f"{Path(file).parent}/", "")
         says = " ".join(says[:500].split())
-        raise Raised(where, says, lines[-1] if lines else None) from None
+        raise Raised(what, where, says, lines[-1] if lines else None) from None
 
 
 class Drawn:
