@@ -257,7 +257,7 @@ def test_the_terminals_screen_is_one_screen_of_its_width(width, fit):
     found = screen({**SLOWER, "freeze_to_norm": 0.6}, faults=FAULTS, anatomy=anatomy)
     text = first_screen(found, width)
     assert max(map(len, text.split("\n"))) <= width
-    assert len(text.split("\n")) <= (40 if width > 60 else 60)
+    assert len(text.split("\n")) <= (45 if width > 60 else 60)
     assert re.search(r"✓ freeze embed to norm\s+194 MB → 94\.0 MB;?\s+0\.60 \(0\.60 to 0\.60\)", text)
     table = first_screen(found, width, every_module=True)
     assert max(map(len, table.split("\n"))) <= width
