@@ -452,7 +452,7 @@ def test_modules_and_functions_are_versions_and_gradients_of_a_function_are_clea
         ("return nn.functional", "return torch.rand(()) + nn.functional", "gives another result at each"),
         ("return y.sum()", "return y", "expected a tensor with one element"),
         ("return y.sum()", "return y.detach().sum()", "does not require gradients"),
-        ("return y.sum()", "return y.sum() / 0", "expected a finite one"),
+        ("return y.sum()", "return y.sum() / 0", "expected a finite loss"),
         ("variants = ", "torch.set_grad_enabled(False)\nvariants = ", "switches gradients off"),
         ("variants = ", "raise SystemExit(3)\nvariants = ", "raises SystemExit: 3"),
     ],
@@ -467,6 +467,43 @@ def test_a_mistake_in_a_dict_is_one_line(tmp_path, old, new, says):
     assert says in found.message
     assert "\n" not in found.message
     assert str(tmp_path) not in found.message
+
+
+def test_what_is_wrong_with_an_entry_names_it(tmp_path):
+    for text in (DICT.replace("return y.sum()", "return y"), DICT.replace("return y.sum()", "return y.nope")):
+        assert looked_at(tmp_path, text).message.startswith("variants['plain']: loss(y) ")
+
+
+@pytest.mark.parametrize(
+    ("then", "says"),
+    [
+        (
+            ".masked_fill(x.new_tensor(NEVER) > 0, float('nan'))",
+            "the result of variants['fast'](x) holds NaN",
+        ),
+        (".to_sparse()", "variants['fast'](x) returns a tensor of the layout sparse_coo"),
+        (" * next(COUNT)", "gives another result at each call"),
+        (".masked_fill(MASK, float('-inf')) * next(COUNT)", "gives another result at each call"),
+    ],
+)
+def test_an_entry_is_held_to_what_a_model_is_held_to(tmp_path, then, says):
+    assert "return nn.functional.linear(x, plain.weight, plain.bias)" in DICT
+    text = DICT.replace("plain.bias)", f"plain.bias){then}")
+    needed = "import itertools\nCOUNT = itertools.count(1)\nMASK = torch.arange(8) < 1\nNEVER = [1.0] * 8\n"
+    text = text.replace("variants = ", f"{needed}variants = ")
+    found = looked_at(tmp_path, text)
+    assert isinstance(found, FileRejected)
+    assert says in found.message
+
+
+def test_no_look_is_taken_at_files_that_are_held_against_each_other(two, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("no anatomy is asked for")
+
+    monkeypatch.setattr("gradbench.measure.user_file.examine", refuse)
+    files = tuple(FileText(name, Path(place).read_text()) for name, place in two.items())
+    found = inspect_versions(files, settings_of(two))
+    assert [each.name for each in found.versions] == list(two)
 
 
 def test_a_file_with_a_model_may_call_something_else_variants(tmp_path):
@@ -485,7 +522,7 @@ def test_a_mistake_in_one_of_several_files_names_it(two):
 def test_files_on_several_devices_are_refused(two, monkeypatch):
     """There is one device here: what a look says of it is given."""
 
-    def seen(text, place, seed, threads, *asked):
+    def seen(text, place, seed, threads, asked):
         device = "cuda:0" if "/new/" in place else "cpu"
         return FileFacts(
             (4, 8), "float32", device, "float32", "float32", 72, 72, False, True, True, 0.1, 1e-4, 3e-4

@@ -1,11 +1,14 @@
-"""What each call of a user's code leaves behind that nothing frees: how much, what holds it, and where."""
+"""What calls of a user's code leave behind, one after the other: how much, what holds it, and where."""
 
 from __future__ import annotations
 
 import ast
 import gc
 import sys
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
@@ -13,11 +16,18 @@ from typing import Any, TypeVar
 import torch
 
 from gradbench import format
+from gradbench.measure.anatomy import storage_bytes
 from gradbench.measure.memory import Unrepeatable, measure_call
 from gradbench.record.user_file import Fault
 
 # From the tensor that is left to the name that holds it, there are at most so many containers.
 _DEPTH = 5
+# Of a call, `measure_call` counts so many that have to be equal.
+_COUNTED = 2
+# Where they are not equal, so many are seen to leave something.
+_CALLS = 3
+# What holds no more elements than these, such as the latest losses, is meant to.
+_FEW = 100
 # Calls that change one of these hold what they are given.
 _HOLDING = frozenset({"append", "add", "extend", "insert", "setdefault", "update", "appendleft", "put"})
 
@@ -40,7 +50,8 @@ def growth(
     try:
         counted, _ = measure_call(unheld)
     except Unrepeatable:
-        return None
+        # Where each call copies what it has held so far, no two calls do the same to memory.
+        return _more_each_time(unheld, what, names, file, text)
     left = counted.left
     if counted.cycles > 0 and left <= 0:
         return Fault(
@@ -57,26 +68,72 @@ def growth(
         # Reachable by nothing of Python's: in a graph that holds itself, as by `ctx.y = y`.
         return Fault(
             "grows",
-            f"each {what} leaves {format.size(left)} that nothing frees, and no name of Python holds it: "
-            "look for a graph that holds its own result, such as `ctx.y = y`; use ctx.save_for_backward(y)",
+            f"each of {_COUNTED} {what}s in a row leaves {format.size(left)}, and no name of Python "
+            "holds it: look for a graph that holds its own result, such as `ctx.y = y`; use "
+            "ctx.save_for_backward(y)",
             bytes=left,
         )
-    name, owner = _holder(tensors, names)
+    return _held(tensors, left, f"each of {_COUNTED} {what}s in a row leaves", names, file, text)
+
+
+def _more_each_time(
+    call: Callable[[], None], what: str, names: dict[str, Any], file: str, text: str
+) -> Fault | None:
+    """What is live in more bytes after each of a few calls; None where one of them adds nothing."""
+    live = [_live_bytes()]
+    for _ in range(_CALLS):
+        call()
+        live.append(_live_bytes())
+    added = [after - before for before, after in pairwise(live)]
+    if min(added) <= 0:
+        return None
+    words = f"each of {_CALLS} {what}s in a row leaves"
+    if len(set(added)) > 1:
+        words += " some bytes, the last"
+    return _held(_left_by(call), added[-1], words, names, file, text)
+
+
+def _held(
+    tensors: list[torch.Tensor], left: int, words: str, names: dict[str, Any], file: str, text: str
+) -> Fault | None:
+    """The fault of tensors that are left, `words` before their bytes; None where few are ever held."""
+    name, owner, most = _holder(tensors, names)
+    if most is not None and most <= _FEW:
+        return None
     line = _line_that_fills(text, name, file)
     recorded = any(each.grad_fn is not None for each in tensors)
     held = f"`{owner}` holds it" if owner else "something beside the file holds it"
-    advice = "; keep value.item() or value.detach(), since the graph is held with it" if recorded else ""
-    return Fault(
-        "grows", f"each {what} leaves {format.size(left)} that nothing frees: {held}{advice}", line, left
-    )
+    if most is not None:
+        held += f", {most:,} at most"
+    advice = "keep value.item() or value.detach(), since the graph is held with it, and " if recorded else ""
+    advice += "clear what is read no more"
+    return Fault("grows", f"{words} {format.size(left)}: {held}; {advice}", line, left)
+
+
+def _live_bytes() -> int:
+    """Bytes of the storages of all tensors that Python knows."""
+    gc.collect()
+    return storage_bytes(_tensors())
 
 
 def _left_by(call: Callable[[], None]) -> list[torch.Tensor]:
-    """The tensors that were not there before a call, and are after it."""
+    """The tensors that were not there before a call, and are after it and after another one.
+
+    Where none is, as of a bank that each call copies, those of the first call.
+    """
     gc.collect()
     before = {id(each) for each in _tensors()}
     call()
     gc.collect()
+    made = [weakref.ref(each) for each in _tensors() if id(each) not in before]
+    # What the next call puts another in the place of, as a running loss, was no growth.
+    call()
+    gc.collect()
+    stayed = [each for reference in made if (each := reference()) is not None]
+    if stayed or not made:
+        return stayed
+    before = {id(each) for each in _tensors()}
+    call()
     return [each for each in _tensors() if id(each) not in before]
 
 
@@ -138,9 +195,15 @@ def _objects(kind: type[_Object]) -> Iterator[_Object]:
             yield each
 
 
-def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, str]:
-    """The name that holds the tensors, and the same with what it belongs to; empty where none is found."""
-    modules = {id(vars(each)): each for each in _objects(torch.nn.Module)}
+def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, str, int | None]:
+    """The name that holds the tensors, and the same with what it belongs to; empty where none is found.
+
+    With it how many elements it holds at most, where it is a deque of a `maxlen`.
+    """
+    modules = {
+        id(part): each for each in _objects(torch.nn.Module) for part in (vars(each), vars(each)["_buffers"])
+    }
+    most: int | None = None
     ours = {id(tensors), id(sys._getframe())}
     level: list[Any] = list(tensors)
     seen = {id(each) for each in level} | ours | {id(level)}
@@ -154,28 +217,34 @@ def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, st
                 if id(owner) in ours:
                     continue
                 seen.add(id(owner))
+                if isinstance(owner, deque) and owner.maxlen is not None:
+                    most = owner.maxlen
                 if isinstance(owner, dict):
                     key = next((key for key, value in owner.items() if value is held), None)
                     if isinstance(key, str) and owner is not names and id(owner) in modules:
-                        return key, f"{type(modules[id(owner)]).__name__}.{key}"
+                        return key, f"{type(modules[id(owner)]).__name__}.{key}", most
                     if isinstance(key, str) and key in names and names[key] is held:
-                        return key, key
+                        return key, key, most
                 above.append(owner)
         level = above
         seen.add(id(level))
-    return "", ""
+    return "", "", most
 
 
 def _line_that_fills(text: str, name: str, file: str) -> str:
     """The first line inside a function that adds to what has this name; empty where none is found."""
     if not name:
         return ""
-    lines = []
+    lines: list[int] = []
+    first: list[int] = []
     for function in ast.walk(ast.parse(text)):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             filling = [node for node in ast.walk(function) if _fills(node, name)]
-            lines += [node.lineno for node in filling if isinstance(node, ast.expr | ast.stmt)]
-    return f"{Path(file).name}:{min(lines)}" if lines else ""
+            found = [node.lineno for node in filling if isinstance(node, ast.expr | ast.stmt)]
+            # A constructor makes what later calls fill; functions inside it are met by themselves.
+            begins = isinstance(function, ast.FunctionDef) and function.name == "__init__"
+            (first if begins else lines).extend(found)
+    return f"{Path(file).name}:{min(lines or first)}" if lines or first else ""
 
 
 def _fills(node: ast.AST, name: str) -> bool:

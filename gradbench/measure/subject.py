@@ -161,7 +161,7 @@ class Subject:
                 "define call(model, x) that passes x.clone()" if self._model is not None else "use x.clone()"
             )
             raise Mistake(
-                f"{self.named} writes to x, which all methods share: expected x as it was; {instead}"
+                f"{self.named} writes to x, which all variants share: expected x as it was; {instead}"
             )
         return y
 
@@ -176,7 +176,7 @@ class Subject:
             recorded = self._executed(model, x, called=False)
         assert recorded.y is not None
         first, seconds = recorded.y, recorded.seconds
-        self._expect_dtype(first)
+        self.expect_dtype(first)
         outcomes = {BASELINE: self.under(BASELINE)}
         frozen = outcomes[BASELINE]
         if frozen.y is not None:
@@ -185,7 +185,7 @@ class Subject:
         self._long = seconds > LONG
         if not self._long:
             begun = time.perf_counter()
-            self._expect_same(first, self.forward(model, x))
+            self.expect_same(first, self.forward(model, x))
             seconds = time.perf_counter() - begun
         strange = (
             (not first.requires_grad and not self.forward_only)
@@ -281,18 +281,20 @@ class Subject:
                 "not another that a function or a hook holds"
             )
 
-    def _expect_dtype(self, first: torch.Tensor) -> None:
+    def expect_dtype(self, first: torch.Tensor) -> None:
+        """Raise Mistake for a result whose precision is not known."""
         dtype = str(first.dtype).removeprefix("torch.")
         if dtype in EPSILON or (self.forward_only and not first.is_complex()):
             return
         raise Mistake(f"{self.named} returns {dtype}: expected {', '.join(EPSILON)}")
 
-    def _expect_same(self, first: torch.Tensor, second: torch.Tensor) -> None:
+    def expect_same(self, first: torch.Tensor, second: torch.Tensor) -> None:
+        """Raise Mistake where two calls differ by more than rounding."""
         if not alike(first, second):
             where = "in evaluation mode too" if self._model is not None else "on the same x"
             raise Mistake(
                 f"{self.named} gives another result at each call, {where}: expected the "
-                "same, to hold methods against each other; "
+                "same, to hold results against each other; "
                 + ("give functional dropout training=self.training, and " if self._model is not None else "")
                 + "take out other randomness or state"
             )
@@ -374,7 +376,7 @@ class Subject:
             return
         same = alike(first, other, self._allowed(first))
         if not same and self._long:
-            self._expect_same(first, self.forward(*self.variant()))
+            self.expect_same(first, self.forward(*self.variant()))
         names = [recorded.operators, unrecorded.operators]
         if None in names and can_watch(called=True) and not (same and self._long):
             again = self._executed(*self.variant(), called=True), self.under(usable[0][0])
@@ -421,19 +423,8 @@ class Subject:
                     value = self._watched_loss(watched, model, x, loss)
                     trained.watched, trained.kept = watched, watched.kept()
                 else:
-                    value = self._loss(model, x, loss)
-            if not value.requires_grad:
-                raise Mistake(
-                    "loss(y) does not require gradients: a checkpoint with use_reentrant=True cuts the "
-                    "graph; give it use_reentrant=False"
-                    if any(cut)
-                    else "loss(y) does not require gradients: expected a loss computed from y, undetached"
-                )
-            if not value.isfinite():
-                raise Mistake(
-                    f"loss(y) is {value.item()}: expected a finite loss; change the data or the loss"
-                )
-            run_of_user(value.backward, "the backward of loss(y)", self._file)
+                    value = self.loss_of(model, x, loss)
+            self.backward(value, any(cut))
             seconds = time.perf_counter() - begun
             if not values and model is not None:
                 trained.gradients = storage_bytes(
@@ -458,13 +449,29 @@ class Subject:
         self._other_losses(loss, values[0], evaluated, trained)
         return trained
 
-    def _loss(self, model: torch.nn.Module | None, x: torch.Tensor, loss: Callable[..., Any]) -> torch.Tensor:
+    def loss_of(
+        self, model: torch.nn.Module | None, x: torch.Tensor, loss: Callable[..., Any]
+    ) -> torch.Tensor:
+        """The loss of a forward. Raises Mistake where it is no single number."""
         y = self.forward(model, x)
         value = run_of_user(partial(loss, y), _LOSS_CALLED, self._file)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
             what = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else kind(value)
             raise Mistake(f"loss(y) returns {what}: expected a tensor with one element, as .mean() makes")
         return value
+
+    def backward(self, value: torch.Tensor, cut: bool = False) -> None:
+        """The backward of a loss; `cut` where a checkpoint cut its graph. Raises Mistake."""
+        if not value.requires_grad:
+            raise Mistake(
+                "loss(y) does not require gradients: a checkpoint with use_reentrant=True cuts the "
+                "graph; give it use_reentrant=False"
+                if cut
+                else "loss(y) does not require gradients: expected a loss computed from y, undetached"
+            )
+        if not value.isfinite():
+            raise Mistake(f"loss(y) is {value.item()}: expected a finite loss; change the data or the loss")
+        run_of_user(value.backward, "the backward of loss(y)", self._file)
 
     def _watched_loss(
         self,
@@ -476,11 +483,11 @@ class Subject:
         """The loss, watched; unwatched where torch lets nobody watch, as in torch.func."""
         try:
             with watched.watching():
-                return self._loss(model, x, loss)
+                return self.loss_of(model, x, loss)
         except Exception:
             # What is the user's own is raised again here.
             watched.forget()
-            return self._loss(model, x, loss)
+            return self.loss_of(model, x, loss)
 
     def _other_losses(
         self, loss: Callable[..., Any], recorded: torch.Tensor, evaluated: Evaluated, trained: Trained
@@ -495,7 +502,7 @@ class Subject:
             model, x = self.variant(frozen=frozen, training=True, tracks_x=self.tracks_x)
             try:
                 with context():
-                    value = self._loss(model, x, loss)
+                    value = self.loss_of(model, x, loss)
             except Raised as raised:
                 inside = "does not require grad" in raised.says
                 # A forward that differentiates excuses what the forward raises.

@@ -31,7 +31,7 @@ _WANTED = "expected `model`, a torch.nn.Module, and `x`, the tensor that goes in
 
 
 def inspect_user_file(
-    text: str, file: str, seed: int, threads: int, asked: Asked = IN_FULL
+    text: str, file: str, seed: int, threads: int, asked: Asked | None = IN_FULL
 ) -> FileFacts | FileRejected:
     """What a file defines, as it is after it has run; FileRejected where it cannot be measured.
 
@@ -40,7 +40,7 @@ def inspect_user_file(
         file: where it stands.
         seed: of the random numbers that it draws.
         threads: those that torch was given.
-        asked: what of its training is looked at.
+        asked: what of its training is looked at; None for nothing but whether it works.
     """
     try:
         return _inspect(text, file, seed, threads, asked)
@@ -48,7 +48,7 @@ def inspect_user_file(
         return FileRejected(" ".join(str(mistake).split()))
 
 
-def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> FileFacts:
+def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None) -> FileFacts:
     begun = time.perf_counter()
     names = run_of_user(lambda: _seeded(text, file, seed), "", file)
     load = time.perf_counter() - begun
@@ -95,6 +95,8 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked) -> Fil
         scripted=any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()),
         load=load,
     )
+    if asked is None:
+        return facts
     examined = examine(
         UserCode(
             names=names,
@@ -229,15 +231,15 @@ def expect_modes(threads: int) -> None:
         )
 
 
-def expect_input(x: Any) -> torch.Tensor:
-    """The file's x. Raises Mistake where no variant could work on it."""
+def expect_input(x: Any, wanted: str = _WANTED) -> torch.Tensor:
+    """The file's x. Raises Mistake where no variant could work on it; `wanted` says what is expected."""
     if x is None:
-        raise Mistake(f"defines no `x`: {_WANTED}")
+        raise Mistake(f"defines no `x`: {wanted}")
     if not isinstance(x, torch.Tensor):
         hint = ""
         if isinstance(x, tuple | list | dict):
             hint = "; of several inputs, have x be one, and define call(model, x) to pass the others"
-        raise Mistake(f"`x` is {kind(x)}: {_WANTED}{hint}")
+        raise Mistake(f"`x` is {kind(x)}: {wanted}{hint}")
     if x.device.type not in KINDS:
         raise Mistake(
             f"`x` is on {x.device}, which there is no clock for: expected it on {' or '.join(KINDS)}"
