@@ -302,7 +302,8 @@ def test_the_page_begins_with_the_screen_and_holds_every_module():
     page = rendered(made(SLOWER, faults=FAULTS))
     assert page.index('id="answer"') < page.index('id="savings"') < page.index('id="modules"')
     assert page.index('id="modules"') < page.index('id="found"')
-    assert "Use torch.no_grad() or torch.inference_mode()" in page
+    assert page.count("Use torch.no_grad() or torch.inference_mode()") == 1
+    assert page.index('id="found"') < page.index("Evaluation, by method.") < page.index("Times relative to ")
     assert "<code>net.py:4</code>" in page
     assert "they add up to 70.0 MB" in page
 

@@ -59,6 +59,10 @@ class ModelScreen:
     trust: str
     mind: tuple[str, ...] = ()
 
+    def answers(self, sentence: str) -> bool:
+        """Whether the screen says this of the evaluation, so that a page need not say it again."""
+        return " ".join(self.evaluation).startswith(sentence)
+
     @property
     def outside(self) -> str:
         """How a row is called of what is kept outside of all modules."""

@@ -133,7 +133,7 @@ def verdict(
     shown: Literal["slower", "faster"] | None,
     failures: Sequence[Failure],
 ) -> Verdict:
-    """What is said of a variant.
+    """The verdict on a variant.
 
     Args:
         log_ratio: to the baseline; None where it is not known.
