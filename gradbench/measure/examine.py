@@ -40,7 +40,7 @@ _CHECKING = 4.0
 # Seconds in which other batches are executed, where a size to fit into was given.
 _FITTING = 20.0
 # Executions that it takes to see what a call leaves, and to try an order of methods.
-_GROWTH_CALLS, _ORDER_CALLS = 7, 4
+_GROWTH_CALLS, _ORDER_CALLS = 11, 4
 # Models that are alive at a time where orders are tried, gradients among them.
 _MODELS = 6
 # Steps of an optimizer of which the shortest is its time.
