@@ -10,7 +10,7 @@ from gradbench.measure.variant import execute
 
 @pytest.fixture(autouse=True)
 def only_new_objects():
-    """As in a worker: what is there before is not looked through, which would take tenths of a second a time."""
+    """As in a worker: what is there before is not looked through, which takes tenths of a second."""
     gc.collect()
     gc.freeze()
     yield
