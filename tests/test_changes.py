@@ -189,7 +189,7 @@ def test_running_statistics_that_move_twice_are_said_and_are_as_they_were_afterw
     model = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2))
     before = {name: each.clone() for name, each in model.named_buffers()}
     (kept,), _ = checked(training_of(model, torch.rand(8, 4)), [recompute(["0"], every=False)], 60.0)
-    assert kept.change.effect.startswith("the same gradients; 0.1.running_mean and 2 more moves otherwise")
+    assert kept.change.effect.startswith("the same gradients; 0.1.running_mean and 2 more move otherwise")
     assert all(torch.equal(before[name], each) for name, each in model.named_buffers())
 
 
