@@ -227,8 +227,9 @@ def _expect_samples(training: Training, change: Change) -> Checked:
     try:
         training.step(model, x)
     except (RuntimeError, ValueError) as error:
+        reason = _first_line(error).rstrip(".")
         raise _Differs(
-            f"{_first_line(error)}; give the loss as many targets as y has, such as target[: len(y)]"
+            f"{reason}; give the loss as many targets as y has, such as target[: len(y)]"
         ) from None
     return Checked(
         change, frozenset(name for name, each in gradients_of(model, x).items() if each is not None)

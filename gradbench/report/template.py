@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup, escape
 
 from gradbench import format
 from gradbench.errors import RequestError
@@ -41,8 +43,18 @@ def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: A
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["web"] = web
+    environment.filters["coded"] = coded
     css = environment.get_template("page.css").render(light=LIGHT, dark=DARK)
     return environment.get_template(template).render(css=css, format=format, site=site, **values)
+
+
+def coded(text: str) -> Markup:
+    """The text, escaped, with what stands between backticks as code.
+
+    >>> coded("go on with `a < b`")
+    Markup('go on with <code>a &lt; b</code>')
+    """
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def web(address: str) -> str:
