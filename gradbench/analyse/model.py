@@ -13,7 +13,7 @@ from gradbench.analyse.pairs import Pair, ratios_of_pairs
 from gradbench.analyse.timeline import Split
 from gradbench.analyse.twins import Twins, make_twins
 from gradbench.record.interval import Interval
-from gradbench.record.plan import Comparison, Role, Variant
+from gradbench.record.plan import USER_MODEL, Comparison, Role, Variant
 from gradbench.record.results import Results
 from gradbench.record.visits import Execution, Failure, Kernels, Memory, Timeline
 
@@ -209,6 +209,13 @@ class RunSummary:
     def devices(self) -> list[str]:
         """The devices that were measured on, in the order of the plan."""
         return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
+
+    @cached_property
+    def user_parts(self) -> dict[str, ComparisonSummary]:
+        """By part, what was measured of the user's own model or expressions; empty where there is neither."""
+        return {
+            each.comparison.part: each for each in self.comparisons if each.comparison.workload == USER_MODEL
+        }
 
     def on(self, device: str) -> Self:
         """What is known of one device."""

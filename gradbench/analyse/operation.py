@@ -6,7 +6,6 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import against, ratios
 from gradbench.analyse.user_model import evaluation_finding
-from gradbench.record.plan import USER_MODEL
 
 # By part, as `gradbench.define.workloads.operation` has them.
 _WHAT = {
@@ -18,9 +17,7 @@ _WHAT = {
 
 def operation_findings(summary: RunSummary) -> list[Finding]:
     """How two expressions compare, part by part; empty where the run has none."""
-    parts = {
-        each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
-    }
+    parts = summary.user_parts
     found: list[Finding | None] = []
     if "evaluation" in parts and parts["evaluation"].comparison.whole:
         found.append(evaluation_finding(parts["evaluation"], summary.results))

@@ -84,9 +84,7 @@ class ModelScreen:
 def model_screen(summary: RunSummary, name: str) -> ModelScreen:
     """The first screen of a run of `gradbench model`; `name` is that of the file."""
     results = summary.results
-    parts = {
-        each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
-    }
+    parts = summary.user_parts
     anatomy = results.anatomy
     modules = by_module(anatomy) if anatomy else ()
     evaluation, step = parts.get("evaluation"), parts.get("step")

@@ -37,9 +37,7 @@ def user_file(results: Results) -> UserFile | None:
 
 def user_model_findings(summary: RunSummary) -> list[Finding]:
     """The findings, what is gained first; those whose figures are not there are left out."""
-    parts = {
-        each.comparison.part: each for each in summary.comparisons if each.comparison.workload == USER_MODEL
-    }
+    parts = summary.user_parts
     prices = [each for each in summary.comparisons if each.comparison.workload == PRICE]
     found: list[Finding | None] = []
     # Of an operation the same is found in fewer words.

@@ -9,7 +9,7 @@ import msgspec
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.metrics import measured_metrics
 from gradbench.define.planner import compose
-from gradbench.define.user_model import ALLOWED, seeded
+from gradbench.define.user_model import ALLOWED, seeded, wanted_of
 from gradbench.define.workloads import operation as rows_of
 from gradbench.errors import RequestError
 from gradbench.record.plan import Plan, Request
@@ -82,15 +82,7 @@ def plan_operation(
     comparisons = [
         msgspec.structs.replace(compose(row, facts.shape, request, prepare), whole=True) for row in rows
     ]
-    wanted = [
-        each
-        for each in comparisons
-        if not request.methods
-        or any(
-            variant.name in request.methods and (variant.role == "method" or not each.alternatives)
-            for variant in each.variants
-        )
-    ]
+    wanted = wanted_of(comparisons, request)
     if not wanted:
         reasons = "; ".join(
             f"{id}: {why}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
 import msgspec
 
@@ -49,15 +50,7 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
         rows += [step, forward, backward] if seen.tracks_model else [forward, backward]
     prepare = seeded(text, request.seed)
     comparisons = [_scripted(compose(row, seen.shape, request, prepare), seen) for row in rows]
-    wanted = [
-        each
-        for each in comparisons
-        if not request.methods
-        or any(
-            variant.name in request.methods and (variant.role == "method" or not each.alternatives)
-            for variant in each.variants
-        )
-    ]
+    wanted = wanted_of(comparisons, request)
     if not wanted:
         reasons = "; ".join(
             f"{id}: {why}" for id, why in comparisons[0].skipped.items() if id in request.methods
@@ -73,6 +66,22 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
         if any(variant.role == "method" for variant in price.variants):
             wanted.insert(1, price)
     return Plan(tuple(wanted), metrics=measured_metrics())
+
+
+def wanted_of(comparisons: Iterable[Comparison], request: Request) -> list[Comparison]:
+    """Those with a method that the request names, or with an alternative where it names none of the methods.
+
+    Without methods in the request, all.
+    """
+    return [
+        each
+        for each in comparisons
+        if not request.methods
+        or any(
+            variant.name in request.methods and (variant.role == "method" or not each.alternatives)
+            for variant in each.variants
+        )
+    ]
 
 
 def _scripted(comparison: Comparison, seen: FileFacts) -> Comparison:

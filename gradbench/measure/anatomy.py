@@ -21,10 +21,11 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from gradbench.measure.execution import SavedTensor, storages_of
 from gradbench.measure.threads import other_threads
+from gradbench.measure.user_code import BETWEEN
 from gradbench.record.anatomy import Kept
 
 # No line in here is the user's.
-_OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent), "<")
+_SKIPPED = (*BETWEEN, "<")
 
 
 class Watched:
@@ -185,7 +186,7 @@ def _line(file: str) -> str:
         name = frame.f_code.co_filename
         if name == file:
             return f"{Path(file).name}:{frame.f_lineno}"
-        if not elsewhere and not name.startswith(_OURS):
+        if not elsewhere and not name.startswith(_SKIPPED):
             elsewhere = f"{Path(name).parent.name}/{Path(name).name}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return elsewhere

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import torch
 
 from gradbench.measure.agreement import alike
@@ -199,13 +200,7 @@ def _with_what_else(change: Change, expected: _Outcome, got: _Outcome) -> Change
     ]
     if moved:
         effect += f"; {_listed(moved)} {'moves' if len(moved) == 1 else 'move'} otherwise in a step"
-    return change if effect == change.effect else _replaced(change, effect)
-
-
-def _replaced(change: Change, effect: str) -> Change:
-    from msgspec.structs import replace as replaced
-
-    return replaced(change, effect=effect)
+    return change if effect == change.effect else msgspec.structs.replace(change, effect=effect)
 
 
 def _listed(names: Sequence[str]) -> str:

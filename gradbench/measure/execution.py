@@ -8,7 +8,6 @@ compiled code, is an execution of its own.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 import weakref
@@ -19,8 +18,8 @@ from typing import Any, Protocol
 
 import psutil
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradbench.measure.operators import DispatchMode, compiles
 from gradbench.measure.threads import Elsewhere, other_threads
 
 
@@ -72,13 +71,7 @@ def observe(execution: Executable) -> Observed:
     return _unwatched(execution)
 
 
-def compiles() -> bool:
-    """Whether something was compiled in this process: under a dispatch mode it would run uncompiled."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    return dynamo is not None and bool(dynamo.counters["frames"])
-
-
-class DispatchedOperators(TorchDispatchMode):  # type: ignore[misc]
+class DispatchedOperators(DispatchMode):
     """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them.
 
     Attributes:
@@ -89,11 +82,6 @@ class DispatchedOperators(TorchDispatchMode):  # type: ignore[misc]
         super().__init__()
         self.seen: list[Hashable] = []
         self.paused = False
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: to keep the compiler out of it torch would import all of it, which takes a second."""
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.paused:

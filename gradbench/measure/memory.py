@@ -381,11 +381,16 @@ def measure_long(
     memory = counted.record(ready, comparison_id, saved, observed.resident, SOURCE, executions=len(taken))
     if not by_line:
         return memory, None
-    ends = profile.ends_of_lines(marked[-1].begin, len(lines))
-    # What the lines name is still held where the last of them ends.
-    held = [event for event in taken[-1].events if event.time <= ends[-1]]
-    stretches = _stretches(lines, held, ends, taken[-1].standing)
+    stretches = _by_line(lines, profile, marked[-1], taken[-1])
     return memory, Timeline(comparison_id, ready.variant.name, stretches)
+
+
+def _by_line(lines: list[str], profile: Profiled, marked: _Marked[int], taken: _Taken) -> tuple[Stretch, ...]:
+    """The stretches of an execution whose lines the profile has marked."""
+    ends = profile.ends_of_lines(marked.begin, len(lines))
+    # What the lines name is still held where the last of them ends.
+    held = [event for event in taken.events if event.time <= ends[-1]]
+    return _stretches(lines, held, ends, taken.standing)
 
 
 def measure_once(
@@ -427,9 +432,7 @@ def measure_once(
     memory = counted.record(ready, comparison_id, last.saved, first.resident, SOURCE, executions=1)
     if not by_line:
         return first, memory, None
-    ends = profile.ends_of_lines(marked.begin, len(lines))
-    held = [event for event in taken.events if event.time <= ends[-1]]
-    stretches = _stretches(lines, held, ends, taken.standing)
+    stretches = _by_line(lines, profile, marked, taken)
     return first, memory, Timeline(comparison_id, ready.variant.name, stretches)
 
 

@@ -91,7 +91,7 @@ def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
 
 
 # Frames of torch and of gradbench stand between a line of the user's and what it calls.
-_BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
 
 
 def calling_line(file: str) -> str:
@@ -101,7 +101,7 @@ def calling_line(file: str) -> str:
         name = frame.f_code.co_filename
         if name == file:
             return f"{Path(file).name}:{frame.f_lineno}"
-        if not name.startswith(_BETWEEN):
+        if not name.startswith(BETWEEN):
             return ""
         frame = frame.f_back  # type: ignore[assignment]
     return ""
