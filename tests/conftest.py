@@ -96,6 +96,15 @@ def pytest_benchmark_compare_machine_info(config, compared_benchmark):
     config.stash[COMPARED] = {each["fullname"]: each for each in compared_benchmark["benchmarks"]}
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled():
+    """Forget after each test what it compiled: a process that compiled once is not watched by operators."""
+    yield
+    if "torch._dynamo.utils" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
+        sys.modules["torch._dynamo.utils"].counters.clear()
+
+
 @pytest.fixture
 def ratio_guard(request):
     """Fail a benchmark whose ratio rose against the saved run, by as much as --ratio-fail allows or more.

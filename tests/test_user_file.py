@@ -383,6 +383,7 @@ def test_torch_func_works_under_every_method(see):
     assert not any(each.raises or each.requires_grad for each in seen.under.values())
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("long", [False, True])
 def test_a_transformer_with_a_padding_mask_gives_other_values_unrecorded(see, monkeypatch, long):
     if long:
