@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from gradbench.define.planner import plan_run
 from gradbench.measure.goal import Goal
-from gradbench.measure.schedule import FIRST_VISITS, SETTLED, Schedule
+from gradbench.measure.schedule import FIRST_VISITS, MORE_WHERE_OPEN, Schedule
 from gradbench.measure.variance import FEW, SHORTEST_SLICE, Scatter, best_slice
 from gradbench.record.plan import Request
+from gradbench.record.undecided import Question
 
 PLAN = plan_run(Request(("control", "elementwise", "chain"), ("no_grad", "tracked"), ("small", "medium")))
 IDS = [each.id for each in PLAN.comparisons]
@@ -98,11 +99,11 @@ class Simulation:
     """A run on a clock of its own, in which visits scatter as they are told to."""
 
     def __init__(
-        self, goal=GOAL, beside=1, startup=1.0, other=0.05, twin=lambda id: 0.001, open_=None, plan=PLAN
+        self, goal=GOAL, beside=1, startup=1.0, other=0.05, twin=lambda id: 0.001, asks=None, plan=PLAN
     ):
         self.schedule = Schedule(plan, goal)
         self.schedule.startup = startup
-        self.schedule.open = open_ or {}
+        self.schedule.ask(asks)
         self.beside, self.other, self.twin = beside, other, twin
         self.visits, self.seconds = Counter(), Counter()
         self.passes = []
@@ -158,16 +159,99 @@ def test_noisy_comparisons_get_more_of_the_time():
     assert min(noisy) > 2 * statistics.median(others)
 
 
+def question(id, takes, worth=1.0, variants=None):
+    return Question(worth, {id: takes}, {} if variants is None else {id: frozenset(variants)})
+
+
 def test_time_goes_where_a_question_is_open():
-    open_ = {each.id: 1.0 if each.id in OPEN else 0.0 for each in MANY.comparisons}
-    simulated = Simulation(open_=open_, plan=MANY)
+    simulated = Simulation(asks=tuple(question(id, 100) for id in OPEN), plan=MANY)
     simulated.run(900)
     asked = [simulated.visits[id] for id in OPEN]
     others = [count for id, count in simulated.visits.items() if id not in OPEN]
     # Settled ones keep their first visits, and come in now and then.
     assert min(others) >= FIRST_VISITS
     assert min(asked) > 2 * statistics.median(others)
-    assert 0 < SETTLED < 0.5
+
+
+def test_a_question_that_the_budget_cannot_decide_takes_nothing_from_those_that_it_can():
+    beyond, *reachable = [each.id for each in MANY.comparisons][:12]
+    asks = question(beyond, 100_000), *(question(id, 20) for id in reachable)
+    simulated = Simulation(asks=asks, plan=MANY)
+    simulated.run(200)
+    assert min(simulated.visits[id] for id in reachable) > 1.3 * simulated.visits[beyond]
+
+
+@pytest.mark.parametrize(("worth", "first"), [(1.0, "cheap"), (0.01, "dear")])
+def test_what_costs_least_for_its_worth_comes_first(worth, first):
+    ids = [each.id for each in MANY.comparisons]
+    groups = {"cheap": ids[:12], "dear": ids[12:24]}
+    # What either takes fits into the budget, and not what both take.
+    asks = (
+        Question(1.0, dict.fromkeys(groups["dear"], 24)),
+        Question(worth, dict.fromkeys(groups["cheap"], 20)),
+    )
+    simulated = Simulation(asks=asks, plan=MANY)
+    simulated.run(260)
+    means = {name: statistics.fmean(simulated.visits[id] for id in group) for name, group in groups.items()}
+    assert max(means, key=means.get) == first
+    assert max(means.values()) > 1.3 * min(means.values())
+
+
+def test_questions_of_one_comparison_share_its_visits():
+    # One after another they would take nine times what the budget holds.
+    ids = [each.id for each in MANY.comparisons][:12]
+    asks = tuple(question(id, 20, variants={name}) for id in ids for name in "abcdefghi")
+    simulated = Simulation(asks=asks, plan=MANY)
+    simulated.run(230)
+    others = [count for id, count in simulated.visits.items() if id not in ids]
+    assert min(simulated.visits[id] for id in ids) > 1.3 * statistics.median(others)
+
+
+def test_a_question_that_has_its_visits_takes_no_more_of_them():
+    simulated = Simulation(asks=(question(OPEN[0], 3), question(OPEN[1], 60)), plan=MANY)
+    simulated.run(600)
+    assert simulated.visits[OPEN[0]] < simulated.visits[OPEN[1]]
+
+
+def test_a_visit_holds_the_variants_alone_that_its_questions_need():
+    chain = next(each for each in MANY.comparisons if each.name == "chain")
+    simulated = Simulation(
+        asks=(question(chain.id, 40, variants={"no_grad"}), question(chain.id, 40, variants={"detach"})),
+        plan=MANY,
+    )
+    simulated.run(600)
+    held = [
+        {each.name for each in share.comparison.variants if each.role == "method"}
+        for shares in simulated.passes
+        for share in shares
+        if share.comparison.id == chain.id
+    ]
+    methods = {each.name for each in chain.variants if each.role == "method"}
+    assert held[:FIRST_VISITS] == [methods] * FIRST_VISITS
+    assert held[FIRST_VISITS] == {"no_grad", "detach"}
+    kept = [
+        {each.role for each in share.comparison.variants} >= {"baseline", "twin", "empty"}
+        for shares in simulated.passes
+        for share in shares
+    ]
+    assert all(kept)
+
+
+def test_a_visit_holds_all_variants_where_one_of_its_questions_needs_them():
+    chain = next(each for each in MANY.comparisons if each.name == "chain")
+    asks = question(chain.id, 40, variants={"no_grad"}), question(chain.id, 40)
+    simulated = Simulation(asks=asks, plan=MANY)
+    simulated.run(600)
+    held = [share.comparison for shares in simulated.passes for share in shares]
+    assert all(each == chain for each in held if each.id == chain.id)
+
+
+def test_what_has_a_question_gets_more_visits_than_are_enough():
+    goal = Goal(None, 10_000.0, None, 0.5, visits=7)
+    simulated = Simulation(goal=goal, asks=(question(IDS[0], 1000),))
+    simulated.run(10_000.0)
+    assert simulated.visits[IDS[0]] == MORE_WHERE_OPEN * 7
+    assert {simulated.visits[id] for id in IDS[1:]} == {7}
 
 
 def test_a_run_of_so_many_visits_ends_with_them():

@@ -1,6 +1,7 @@
 """Expectations come from tables of Student's t, from SciPy's own tests, and from what is drawn."""
 
 import math
+import statistics
 
 import numpy
 import pytest
@@ -166,3 +167,29 @@ def test_what_all_values_share_widens_the_interval_and_is_not_lessened_by_their_
     assert stats.p_values(column)[0] < 1e-9
     # Two standard deviations.
     assert stats.p_values(column, common=0.01)[0] == pytest.approx(0.0455, rel=0.05)
+
+
+@pytest.mark.parametrize("count", [27, 33, 60])
+def test_the_quartile_of_times_lies_between_two_of_them_as_often_as_it_should(count):
+    # Three passes in ten are disturbed, by up to four times the time; the quartile does not move with that.
+    dice = numpy.random.default_rng(5)
+    held, wide = 0, []
+    for _ in range(2_000):
+        times = dice.lognormal(0.0, 0.02, count)
+        slow = dice.random(count) < 0.3
+        times[slow] *= dice.uniform(1.5, 4.0, slow.sum())
+        found = stats.undisturbed(list(times), 0.99)
+        assert found.low in times
+        assert found.high in times
+        assert found.count == count
+        # The quartile of all is at 0.25 / 0.7 of the undisturbed ones.
+        held += found.low <= math.exp(0.02 * float(scipy_stats.norm.ppf(0.25 / 0.7))) <= found.high
+        wide.append(found.high / found.low)
+    assert held / 2_000 >= 0.985
+    assert statistics.median(wide) < 1.1
+
+
+def test_of_too_few_times_for_a_quartile_the_mean_stands():
+    times = [1e-6, 2e-6, 1.5e-6, 1.2e-6]
+    assert stats.undisturbed(times, 0.999) == stats.wider(stats.geometric(times), 0.999, logarithms=True)
+    assert stats.undisturbed([], 0.999) is None

@@ -56,6 +56,7 @@ class VariantSummary:
         extra: seconds per call above the baseline: the price of the method in place; mean over passes.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
         log_ratios, device_log_ratios: by pass, of time and of device.
+        seconds: by pass, what `time` is the mean of.
         host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
             then until the device has done it.
         host_ratio, device_ratio: of those to the baseline's.
@@ -75,6 +76,7 @@ class VariantSummary:
     memory: Memory | None
     failures: tuple[Failure, ...]
     log_ratios: dict[int, float]
+    seconds: dict[int, float] = field(default_factory=dict)
     host: Interval | None = None
     device: Interval | None = None
     host_ratio: Interval | None = None

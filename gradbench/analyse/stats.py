@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats takes four times as long to import
+from scipy.special import bdtr, ndtri, stdtr, stdtrit  # scipy.stats takes four times as long to import
 
 from gradbench.record.interval import Interval
 
@@ -19,6 +19,9 @@ FAMILY = 0.01
 
 
 POWER = 0.8
+
+# Of the times of a call over passes, the one that stands for a host on which nothing else disturbs it.
+QUARTILE = 0.25
 
 
 def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: float = 0.0) -> Interval | None:
@@ -48,6 +51,24 @@ def geometric_of_logs(logs: Sequence[float]) -> Interval | None:
     """The same from the logarithms of the values."""
     found = interval(logs)
     return None if found is None else found.map(math.exp)
+
+
+def undisturbed(seconds: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """The lower quartile of independent times: what disturbs a call only adds, in some passes to all of it.
+
+    Its interval lies between two of the times in their order, whatever their distribution (a binomial
+    number of them lies below the quartile). Of too few for that, the geometric mean with its t-interval.
+    """
+    ordered, tail = sorted(seconds), (1 - confidence) / 2
+    count = len(ordered)
+    below = [float(bdtr(number, count, QUARTILE)) for number in range(count)]
+    # The number of times below the quartile is smaller than `low`, or `high` and more, with these chances.
+    low = sum(chance <= tail for chance in below)
+    high = next((number + 1 for number, chance in enumerate(below) if 1 - chance <= tail), count + 1)
+    if low < 1 or high > count:
+        found = geometric(seconds)
+        return None if found is None else wider(found, confidence, logarithms=True)
+    return Interval(float(numpy.quantile(ordered, QUARTILE)), ordered[low - 1], ordered[high - 1], count)
 
 
 def intervals(samples: numpy.ndarray[Any, Any]) -> list[Interval | None]:

@@ -146,6 +146,7 @@ def _variant(
         memory=records.memory.get(key),
         failures=failures,
         log_ratios=logs,
+        seconds={} if indistinct else dict(net.seconds.get(name, {})),
         host=net.host.time(name),
         device=net.device.time(name),
         host_ratio=net.host.ratio(name),

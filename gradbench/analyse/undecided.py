@@ -12,7 +12,7 @@ from gradbench.analyse.spending import FEWEST_TO_SETTLE, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.verdicts import SAME_MARGIN
 from gradbench.record.results import Results
-from gradbench.record.undecided import Undecided
+from gradbench.record.undecided import Question, Undecided
 
 # A noise floor above this is one that more visits should lower: half of what counts as the same.
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
@@ -26,21 +26,21 @@ def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
     summary = summarise(results, part_at_look(looks, session))
     judgements = verdicts(summary)
-    by_claims: dict[str, list[float]] = {}
-    for judgement in judgements:
-        for id, more in _asked(judgement, max(1, summary.passes)):
-            by_claims.setdefault(id, []).append(more)
-    found = {}
-    for each in summary.comparisons:
-        claims = by_claims.get(each.comparison.id, ())
-        found[each.comparison.id] = max([*_worths(each), *(OF_CLAIM * _in_reach(one) for one in claims)])
+    made = {each.comparison.id: each.passes for each in summary.comparisons}
+    questions = [question for each in judgements for question in _of_claim(each)]
+    questions += [question for each in summary.comparisons for question in _of_comparison(each)]
+    found = dict.fromkeys(made, 0.0)
+    for question in questions:
+        for id, more in question.takes.items():
+            worth = question.worth * _in_reach(1 + more / max(1, made[id]))
+            found[id] = max(found[id], worth)
     asked = [each for each in judgements if each.verdict != "not measured"]
     decided = sum(each.verdict != "unresolved" for each in asked)
     left = sum(each > 0 for each in found.values())
     says = f"{left} of {len(found)} comparisons have something open"
     if asked:
         says = f"{decided} of {len(asked)} claims decided, {says}"
-    return Undecided(found, says)
+    return Undecided(found, says, tuple(questions))
 
 
 def _in_reach(times: float) -> float:
@@ -48,31 +48,44 @@ def _in_reach(times: float) -> float:
     return 1.0 if times <= IN_REACH else IN_REACH / times
 
 
-def _asked(judgement: Judgement, passes: int) -> Iterator[tuple[str, float]]:
-    """The comparisons that an unresolved claim waits for, and how many times their visits it takes."""
+def _of_claim(judgement: Judgement) -> Iterator[Question]:
+    """The question of an unresolved claim: the visits that all of its open cases take together."""
     if judgement.verdict != "unresolved":
         return
-    for case in judgement.cases:
-        # What more passes do not settle, since its figure stands on a bound or is not measured, is not open.
-        if case.holds is None and case.passes is not None:
-            for id in case.comparisons:
-                yield id, 1 + case.passes / passes
+    # What more visits do not settle, since its figure stands on a bound or is not measured, leaves it open.
+    cases = [case for case in judgement.cases if case.holds is None]
+    takes: dict[str, int] = {}
+    variants: dict[str, frozenset[str]] = {}
+    for case in cases:
+        if case.visits is None:
+            return
+        for id in case.comparisons:
+            takes[id] = max(takes.get(id, 0), case.visits)
+            variants[id] = variants.get(id, frozenset()) | frozenset(case.variants)
+    yield Question(OF_CLAIM, takes, variants)
 
 
-def _worths(each: ComparisonSummary) -> Iterator[float]:
-    """What is open of the floor, and of the verdicts, of a comparison; at least 0.0."""
-    yield 0.0
+def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
+    """The questions of a comparison: its floor, and the verdicts that it leaves open."""
     if not each.has_baseline:
         return
+    id = each.comparison.id
     if each.passes < FEWEST_TO_SETTLE:
-        yield OF_VERDICT
+        yield Question(OF_VERDICT, {id: FEWEST_TO_SETTLE - each.passes})
     if each.floor is None:
-        yield OF_CLAIM
+        yield Question(OF_CLAIM, {id: 1})
     elif each.floor > WANTED_FLOOR:
-        yield OF_FLOOR * _in_reach((each.floor / WANTED_FLOOR) ** 2)
+        more = _more(each.passes, (each.floor / WANTED_FLOOR) ** 2)
+        yield Question(OF_FLOOR, {id: more}, {id: frozenset()})
     for variant in each.methods:
         if variant.verdict == "cannot tell":
-            yield OF_VERDICT * _in_reach(_verdict_takes(variant))
+            more = _more(len(variant.log_ratios), _verdict_takes(variant))
+            yield Question(OF_VERDICT, {id: more}, {id: frozenset({variant.name})})
+
+
+def _more(visits: int, times: float) -> int:
+    """How many more visits, where it takes so many times those that were made."""
+    return math.ceil(min(max(1.0, visits * (times - 1)), 1e9))
 
 
 def _verdict_takes(variant: VariantSummary) -> float:

@@ -174,7 +174,7 @@ class OnePass:
             free = not_executed(comparison, call)
             return Task(self._in_time(comparison, call, left, free), 0.0, check=check), timeout
         timed = self._in_time(self._without_what_is_known(comparison, call), call, left)
-        if known and not any(each.role == "method" for each in timed.variants):
+        if known and _methods(comparison) and not _methods(timed):
             # The seconds of the baseline are known: alone it shows nothing more.
             self._run.missed(comparison, self._kind)
             return None
@@ -244,6 +244,10 @@ class OnePass:
         if self._kind == "memory":
             self._run.counted(comparison)
         self._progress.visited()
+
+
+def _methods(comparison: Comparison) -> bool:
+    return any(each.role == "method" for each in comparison.variants)
 
 
 def _seconds(visits: list[Visit]) -> dict[str, float]:

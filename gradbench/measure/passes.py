@@ -229,7 +229,7 @@ class Passes:
         self._looks = [each for each in self._looks if each > spent]
         found = self.steering.undecided(self.results, self._session)
         self.write(Look(min(1.0, spent), dict(found.open), found.says, self._session))
-        self.schedule.open = found.open
+        self.schedule.ask(found.questions)
         self.progress.decided(found.says)
 
     def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:

@@ -7,25 +7,38 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from gradbench.measure.goal import Goal
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.variance import SHORTEST_SLICE, Scatter, best_slice
 from gradbench.record.plan import Comparison, Plan
+from gradbench.record.undecided import Question
 from gradbench.record.visits import Visit
 
 # So many visits each comparison gets before any gets more: of fewer an interval is wide by its few degrees of
 # freedom alone.
 FIRST_VISITS = 5
-# Which of them take no longer than this part of the longest.
-FIRST_PART = 0.5
 # A pass takes so many times as long as its process takes to start.
 PASS_PER_START = 8.0
 # A process starts only if the budget holds so many times what its start takes.
 WORTH_A_START = 2.0
-# A comparison with nothing open gets this part of the visits that one with something open gets.
-SETTLED = 0.15
+# A pass that holds a visit of all that is open is filled up to so many starts of its process, and no further.
+LEAST_PER_START = 3.0
+# The rounds of a visit take so many times as long as what stands around them: longer ones gain little, and
+# visits of one length make the best mean.
+PER_OTHER = 6.0
+# Of a comparison with a question that more visits should decide, so many times the visits that are enough.
+MORE_WHERE_OPEN = 3.0
 # No comparison is worth less or more than this against the median one, whatever its noise.
 LEAST_WORTH, MOST_WORTH = 0.5, 3.0
+
+
+# What comes first in a pass: who lacks first visits; what the budget decides; what it does not; the rest.
+_FIRST, _OPEN, _BEYOND, _SETTLED = range(4)
+
+# By comparison id the names of the variants that open questions need; None for all of them.
+Focus = dict[str, frozenset[str] | None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,6 @@ class Schedule:
 
     Attributes:
         startup: seconds that a process takes to start, as the last ones did.
-        open: by comparison id what is left open in it, from 0 for nothing to 1; empty before that is known.
     """
 
     def __init__(
@@ -55,8 +67,9 @@ class Schedule:
         self.startup = 2.0
         self._begun = False
         self._given_up: set[str] = set()
-        self._per_pass = max(1, len(plan.comparisons))
-        self.open: Mapping[str, float] = {}
+        self._questions: tuple[Question, ...] | None = None
+        # By comparison id the visits that were planned when the questions were asked.
+        self._asked: Mapping[str, int] = {}
         for visit in visits:
             if visit.comparison in self._scatter:
                 self._scatter[visit.comparison].planned += 1
@@ -66,6 +79,11 @@ class Schedule:
     def heard(self, visit: Visit) -> None:
         """Take in a visit."""
         self._scatter[visit.comparison].add(visit)
+
+    def ask(self, questions: tuple[Question, ...] | None) -> None:
+        """Visit from now on what decides these questions; None for everything alike."""
+        self._questions = questions
+        self._asked = {id: each.planned for id, each in self._scatter.items()}
 
     def least(self, comparison: Comparison) -> float:
         """Seconds of the shortest visit of a comparison that says anything."""
@@ -95,28 +113,33 @@ class Schedule:
             beside: passes at the same time.
             among: ids of the comparisons that may be visited; None for all.
         """
-        eligible = [each for each in self._wanted() if among is None or each.id in among]
+        focus = self._focus(left * beside)
+        eligible = [each for each in self._wanted(focus) if among is None or each.id in among]
         if not eligible or (self._begun and left < WORTH_A_START * self.startup):
             return []
         between = self._between()
         slices = self._slices(between, left, beside)
-        rank = self._rank(between, slices)
+        rank = self._rank(between, slices, focus)
         passes = max(1, round(left / (PASS_PER_START * self.startup + self.startup)))
         room = left / passes - self.startup
+        # What has nothing open fills a pass that would be mostly its start.
+        filled = room - LEAST_PER_START * self.startup
         chosen: list[Share] = []
         for each in sorted(eligible, key=lambda each: rank[each.id]):
+            if chosen and room <= filled and focus and rank[each.id][0] > _OPEN:
+                break
+            share = self._share(each, slices[each.id], focus)
             cost = self.least(each)
             if self._calls.get(each.id, 0.0) <= LONG:
-                cost = max(cost, self._scatter[each.id].other + slices[each.id])
+                cost = max(cost, self._scatter[each.id].other + share.seconds)
             if chosen and cost > room:
                 continue
             if cost > left - self.startup and self.least(each) > left - self.startup:
                 continue
-            chosen.append(Share(each, slices[each.id]))
+            chosen.append(share)
             room -= cost
             if room <= 0:
                 break
-        self._per_pass = max(1, len(chosen))
         if not chosen and not self._begun:
             # Without a visit there is nothing to report.
             chosen = [Share(eligible[0], SHORTEST_SLICE)]
@@ -124,6 +147,53 @@ class Schedule:
         for share in chosen:
             self._scatter[share.comparison.id].planned += 1
         return chosen
+
+    def _share(self, each: Comparison, seconds: float, focus: Focus | None) -> Share:
+        """A visit of the comparison: with the variants alone that its questions need."""
+        names = None if focus is None else focus.get(each.id)
+        lacks_first = self._scatter[each.id].planned < FIRST_VISITS
+        # Of what takes long a visit holds what there is time for.
+        if names is None or lacks_first or self._calls.get(each.id, 0.0) > LONG:
+            return Share(each, seconds)
+        kept = tuple(one for one in each.variants if one.role != "method" or one.name in names)
+        part = len(kept) / len(each.variants)
+        # As many rounds take less time; a part of that buys more of them.
+        seconds = max(SHORTEST_SLICE, seconds * math.sqrt(part))
+        return Share(msgspec.structs.replace(each, variants=kept), seconds)
+
+    def _focus(self, seconds: float) -> Focus | None:
+        """What open questions need; None where none was asked.
+
+        The questions that cost least for their worth come first, as many as so many seconds of work decide.
+        """
+        if self._questions is None:
+            return None
+        left = seconds * PASS_PER_START / (PASS_PER_START + 1)
+        focus: Focus = {}
+        # By comparison the visits that the questions so far take: others there share them.
+        paid: dict[str, int] = {}
+        for question in sorted(self._questions, key=lambda each: self._cost(each, {}) / each.worth):
+            cost = self._cost(question, paid)
+            if self._cost(question, {}) == 0 or cost > left:
+                continue
+            left -= cost
+            for id in question.takes:
+                paid[id] = max(paid.get(id, 0), self._more(question, id))
+                names, known = question.variants.get(id), focus.get(id, frozenset())
+                focus[id] = None if names is None or known is None else known | names
+        return focus
+
+    def _cost(self, question: Question, paid: Mapping[str, int]) -> float:
+        """Seconds of the visits that a question still takes, beyond those that are paid for."""
+        return sum(
+            max(0, self._more(question, id) - paid.get(id, 0))
+            * (self._scatter[id].other + self._scatter[id].seconds)
+            for id in question.takes
+        )
+
+    def _more(self, question: Question, id: str) -> int:
+        """The visits of a comparison that a question still takes."""
+        return max(0, question.takes[id] - (self._scatter[id].planned - self._asked.get(id, 0)))
 
     def missed(self, comparison: Comparison) -> None:
         """A visit that was planned is not made."""
@@ -139,15 +209,16 @@ class Schedule:
 
     def complete(self) -> bool:
         """Whether no comparison lacks a visit."""
-        return not self._wanted()
+        return not self._wanted(None)
 
-    def _wanted(self) -> list[Comparison]:
+    def _wanted(self, focus: Focus | None) -> list[Comparison]:
         """The comparisons that lack visits."""
         most = math.inf if self._goal.visits is None else self._goal.visits
         return [
             each
             for each in self._plan.comparisons
-            if each.id not in self._given_up and self._scatter[each.id].planned < most
+            if each.id not in self._given_up
+            and self._scatter[each.id].planned < most * (MORE_WHERE_OPEN if each.id in (focus or ()) else 1.0)
         ]
 
     def _between(self) -> dict[str, float]:
@@ -160,8 +231,8 @@ class Schedule:
         best, around, missing = {}, 0.0, {}
         for id, each in self._scatter.items():
             # The start of a process is spent on all of its visits.
-            other = each.other + self.startup / self._per_pass
-            longest = self._goal.slice * (FIRST_PART if each.planned < FIRST_VISITS else 1.0)
+            other = each.other + self.startup / len(self._scatter)
+            longest = min(self._goal.slice, PER_OTHER * other)
             best[id] = best_slice(other, each.within, between[id], longest)
             missing[id] = max(0, FIRST_VISITS - each.planned)
             around += missing[id] * each.other
@@ -172,18 +243,26 @@ class Schedule:
         return {id: max(SHORTEST_SLICE, part * seconds) for id, seconds in best.items()}
 
     def _rank(
-        self, between: Mapping[str, float], slices: Mapping[str, float]
-    ) -> dict[str, tuple[bool, float]]:
-        """What to sort by: who lacks FIRST_VISITS is first, then who has few visits against their worth."""
+        self,
+        between: Mapping[str, float],
+        slices: Mapping[str, float],
+        focus: Focus | None,
+    ) -> dict[str, tuple[int, float]]:
+        """What to sort by: first visits, then what the budget decides; then few visits for the worth."""
         worth = {}
         for id, each in self._scatter.items():
             variance = between[id] + each.within / slices[id]
             worth[id] = math.sqrt(max(variance, 1e-12) / (each.other + slices[id]))
         middle = statistics.median(worth.values())
-        found: dict[str, tuple[bool, float]] = {}
+        open_ = [each for each in self._questions or () if self._cost(each, {}) > 0]
+        asked = {id for question in open_ for id in question.takes}
+        found: dict[str, tuple[int, float]] = {}
         for id, each in self._scatter.items():
             against = min(MOST_WORTH, max(LEAST_WORTH, worth[id] / middle))
-            against *= SETTLED + (1 - SETTLED) * self.open.get(id, 1.0)
-            begun = each.planned >= FIRST_VISITS
-            found[id] = (begun, each.planned / against if begun else each.planned)
+            if each.planned < FIRST_VISITS:
+                found[id] = _FIRST, each.planned
+            elif focus is None or id in focus:
+                found[id] = _OPEN, each.planned / against
+            else:
+                found[id] = _BEYOND if id in asked else _SETTLED, each.planned / against
         return found

@@ -26,6 +26,25 @@ _SUPPOSED = 1e-4
 
 
 @dataclass
+class _Spread:
+    """The variance of values that come one by one (Welford 1962)."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        apart = value - self.mean
+        self.mean += apart / self.count
+        self.squares += apart * (value - self.mean)
+
+    @property
+    def variance(self) -> float:
+        return self.squares / (self.count - 1)
+
+
+@dataclass
 class Scatter:
     """The visits of a comparison so far.
 
@@ -40,8 +59,9 @@ class Scatter:
     round: float = 0.0
     _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
-    _twin: list[float] = field(default_factory=list)
-    _ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _twin: _Spread = field(default_factory=_Spread)
+    _ratios: dict[str, _Spread] = field(default_factory=lambda: defaultdict(_Spread))
+    _inverse: float = 0.0
 
     def add(self, visit: Visit) -> None:
         """Take in a visit."""
@@ -55,15 +75,21 @@ class Scatter:
         for name, variant in visit.variants.items():
             if name == "twin":
                 # Of identical code the true log-ratio is 0.
-                self._twin.append(variant.log_ratio**2 * visit.timed_seconds)
+                self._twin.add(variant.log_ratio**2 * visit.timed_seconds)
             if name != "empty":
-                self._ratios[name].append(variant.log_ratio)
-        self._seconds.append(visit.timed_seconds)
+                self._ratios[name].add(variant.log_ratio)
+        self._seconds = [*self._seconds[-4:], visit.timed_seconds]
+        self._inverse += 1 / visit.timed_seconds
 
     @property
     def other(self) -> float:
         """Seconds of a visit around its rounds."""
         return statistics.median(self._other) if self._other else SHORTEST_SLICE
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the rounds of a visit, as of the last ones."""
+        return statistics.median(self._seconds) if self._seconds else SHORTEST_SLICE
 
     @property
     def least(self) -> float:
@@ -78,8 +104,8 @@ class Scatter:
         visit, and which its rounds do not show.
         """
         seen = statistics.median(self._errors) if self._errors else 0.0
-        if len(self._twin) >= FEW:
-            return max(seen, statistics.fmean(self._twin))
+        if self._twin.count >= FEW:
+            return max(seen, self._twin.mean)
         return 2 * seen or _SUPPOSED * SHORTEST_SLICE
 
     @property
@@ -87,11 +113,11 @@ class Scatter:
         """The variance of a log-ratio between processes, of the median variant; None of few visits."""
         if self.visits < FEW:
             return None
-        known = [statistics.variance(each) for each in self._ratios.values() if len(each) >= FEW]
+        known = [each.variance for each in self._ratios.values() if each.count >= FEW]
         scatter = [each for each in known if each > 0]
         if not scatter:
             return 0.0
-        noise = self.within * statistics.fmean(1 / each for each in self._seconds)
+        noise = self.within * self._inverse / self.visits
         return max(0.0, statistics.median(scatter) - noise)
 
 

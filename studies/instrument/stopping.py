@@ -64,11 +64,15 @@ class _Machine:
         self._dice = dice
         self._between = {each.id: 10 ** dice.uniform(-3.0, -1.7) for each in plan.comparisons}
         self._within = {each.id: 10 ** dice.uniform(-3.5, -2.0) for each in plan.comparisons}
+        self._variants = {each.id: len(each.variants) for each in plan.comparisons}
         self.other = {each.id: float(dice.uniform(0.01, 0.4)) for each in plan.comparisons}
 
     def visit(self, number: int, comparison: Comparison, seconds: float) -> Visit:
         dice, id = self._dice, comparison.id
-        noise = self._within[id] / math.sqrt(seconds)
+        # The fewer variants, the more rounds in a second.
+        noise = (
+            self._within[id] / math.sqrt(seconds) * math.sqrt(len(comparison.variants) / self._variants[id])
+        )
         variants = {}
         for each in comparison.variants:
             if each.role == "empty":
@@ -105,7 +109,7 @@ def one_run(design: Design, dice: numpy.random.Generator) -> Results:
             looks = [each for each in looks if each > spent]
             found = find_open(results, len(LOOKS))
             results.add(Look(spent, dict(found.open), found.says))
-            schedule.open = found.open
+            schedule.ask(found.questions)
         number += 1
         if design == "by what is open":
             shares = schedule.next(lanes[lane], BESIDE)

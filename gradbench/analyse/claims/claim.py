@@ -23,6 +23,8 @@ class Case:
         passes: how many more passes should settle what is open; None where that cannot be told.
         comparison: the id of the comparison that it is of; empty where it is of none, or of several.
         among: the ids of those, where it is of several.
+        variants: the names of those whose times it holds against each other.
+        visits: how many more visits of the comparison it takes, as `passes`.
     """
 
     where: str
@@ -31,6 +33,8 @@ class Case:
     passes: int | None = None
     comparison: str = ""
     among: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    visits: int | None = None
 
     @property
     def comparisons(self) -> tuple[str, ...]:

@@ -59,13 +59,37 @@ def more_passes(interval: Interval | None, low: float, high: float, logarithms: 
     return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
 
 
-def decided(each: ComparisonSummary, interval: Interval, bounds: tuple[float, float], says: str) -> Case:
-    """Whether a figure of a comparison lies between bounds, and where that is open the passes it takes."""
-    decisive = wider(interval, confidence_of(each), logarithms=True)
+def decided(
+    each: ComparisonSummary,
+    interval: Interval,
+    bounds: tuple[float, float],
+    says: str,
+    variants: tuple[str, ...],
+) -> Case:
+    """Whether a figure of these variants lies between bounds, and where that is open the passes it takes."""
+    return decided_by(each, wider(interval, confidence_of(each), logarithms=True), bounds, says, variants)
+
+
+def decided_by(
+    each: ComparisonSummary,
+    decisive: Interval,
+    bounds: tuple[float, float],
+    says: str,
+    variants: tuple[str, ...],
+) -> Case:
+    """The same, by an interval at the confidence that decides cases."""
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else math.ceil(visits * each.passes_per_visit)
-    return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
+    return Case(
+        where(each),
+        holds,
+        f"{says} in {where(each)}",
+        passes,
+        each.comparison.id,
+        variants=variants,
+        visits=visits,
+    )
 
 
 def confidence_of(each: ComparisonSummary) -> float:

@@ -7,9 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
 from gradbench.analyse.claims.claim import Case, Question
-from gradbench.analyse.claims.decision import NOT_SLOWER, confidence_of, decided, more_passes, where, within
-from gradbench.analyse.model import ComparisonSummary, RunSummary
-from gradbench.analyse.stats import wider
+from gradbench.analyse.claims.decision import (
+    NOT_SLOWER,
+    confidence_of,
+    decided,
+    decided_by,
+    more_passes,
+    where,
+    within,
+)
+from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
+from gradbench.analyse.stats import undisturbed, wider
 from gradbench.record.interval import Interval
 from gradbench.record.observation import Observation, Value
 
@@ -37,7 +45,7 @@ def ratio(
             if found is None or a is None or b is None:
                 continue
             says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
-            cases.append(decided(each, found, bounds, says))
+            cases.append(decided(each, found, bounds, says, (one, other)))
         return cases
 
     return ask
@@ -82,19 +90,25 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
 def seconds(
     names: Sequence[str], method: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
 ) -> Question:
-    """Is the time of a call between these bounds, in seconds?"""
+    """Is the time of a call that nothing disturbs between these bounds, in seconds?"""
 
     def ask(summary: RunSummary) -> list[Case]:
         cases = []
         for each in comparisons(summary, names, sizes):
             variant = each.variant(method)
-            if variant is None or variant.time is None:
+            found = None if variant is None else _undisturbed(each, variant)
+            if variant is None or found is None:
                 continue
-            says = f"{variant.label} takes {format.seconds(variant.time.mean)}"
-            cases.append(decided(each, variant.time, bounds, says))
+            says = f"{variant.label} takes {format.seconds(found.mean)}"
+            cases.append(decided_by(each, found, bounds, says, (method,)))
         return cases
 
     return ask
+
+
+def _undisturbed(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
+    """Seconds of a call that nothing disturbs, at the confidence that decides cases."""
+    return undisturbed(list(variant.seconds.values()), confidence_of(each))
 
 
 def grows(
@@ -111,43 +125,50 @@ def grows(
 
     def ask(summary: RunSummary) -> list[Case]:
         found = {
-            each.comparison.numel: cost
+            each.comparison.numel: (each, cost)
             for each in comparisons(summary, names)
             if (variant := each.variant(method)) is not None
-            and (cost := variant.extra if added else variant.time) is not None
+            and (cost := _added(each, variant) if added else _undisturbed(each, variant)) is not None
             and cost.mean > 0
         }
         if len(found) < 2:
             return []
         few, many = min(found), max(found)
-        # Seconds that are added may be none or fewer; times are geometric means.
-        between = [each for each in comparisons(summary, names) if each.comparison.numel in (few, many)]
-        confidence = confidence_of(between[0])
-        first, last = (wider(found[size], confidence, logarithms=not added) for size in (few, many))
+        (small, first), (large, last) = found[few], found[many]
         exponent = _exponent(first, last, math.log(many / few))
         says = (
-            f"{label} costs {format.seconds(found[few].mean)} at {few:,} elements and "
-            f"{format.seconds(found[many].mean)} at {many:,}, "
-            f"{format.significant(found[many].mean / found[few].mean)} times for {many / few:,.0f} times the "
-            "elements"
+            f"{label} costs {format.seconds(first.mean)} at {few:,} elements and "
+            f"{format.seconds(last.mean)} at {many:,}, "
+            f"{format.significant(last.mean / first.mean)} times for {many / few:,.0f} times the elements"
         )
-        ids = tuple(each.comparison.id for each in between)
+        between = (small, large)
         holds = within(exponent, *exponents)
         visits = None if holds is not None else more_passes(exponent, *exponents, logarithms=False)
         passes = None if visits is None else math.ceil(visits * max(e.passes_per_visit for e in between))
-        return [Case(label, holds, says, passes, among=ids)]
+        ids = tuple(each.comparison.id for each in between)
+        return [Case(label, holds, says, passes, among=ids, variants=(method,), visits=visits)]
 
     return ask
 
 
+def _added(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
+    """Seconds above the baseline, at the confidence that decides cases."""
+    return None if variant.extra is None else wider(variant.extra, confidence_of(each), logarithms=False)
+
+
 def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
-    """The power of the number of elements, between the ends of both intervals."""
+    """The power of the number of elements, between the ends of both intervals.
+
+    What is added may be nothing, by the low end of its interval: the power is then bounded by its other end.
+    """
     middle = math.log(last.mean / first.mean) / steps
-    ends = [end for end in (first.low, first.high, last.low, last.high) if end is not None and end > 0]
-    if len(ends) < 4:
+    if None in (first.low, first.high, last.low, last.high):
         return Interval(middle, None, None, first.count)
-    least, most, low, high = ends
-    return Interval(middle, math.log(low / most) / steps, math.log(high / least) / steps, first.count)
+    least, most, low, high = (
+        -math.inf if end is None or end <= 0 else math.log(end)
+        for end in (first.low, first.high, last.low, last.high)
+    )
+    return Interval(middle, (low - most) / steps, (high - least) / steps, first.count)
 
 
 def memory(
@@ -237,7 +258,20 @@ def every(*questions: Question) -> Question:
             wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
             says = "; ".join(case.says for case in cases)
             passes = max(wanted) if holds is None and wanted else None
-            merged.append(Case(place, holds, says, passes, cases[0].comparison, cases[0].among))
+            open_ = [case for case in cases if case.holds is None]
+            more = [case.visits for case in open_ if case.visits is not None]
+            merged.append(
+                Case(
+                    place,
+                    holds,
+                    says,
+                    passes,
+                    cases[0].comparison,
+                    cases[0].among,
+                    tuple(dict.fromkeys(name for case in open_ for name in case.variants)),
+                    max(more) if more else None,
+                )
+            )
         return merged
 
     return ask
