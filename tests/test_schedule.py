@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gradbench.define.planner import plan_run
 from gradbench.measure.goal import Goal
-from gradbench.measure.schedule import FIRST_VISITS, MORE_WHERE_OPEN, Schedule
+from gradbench.measure.schedule import FIRST_VISITS, MORE_WHERE_OPEN, WHOLE_EVERY, Schedule
 from gradbench.measure.variance import FEW, SHORTEST_SLICE, Scatter, best_slice
 from gradbench.record.plan import Request
 from gradbench.record.undecided import Question
@@ -228,7 +228,11 @@ def test_a_visit_holds_the_variants_alone_that_its_questions_need():
     ]
     methods = {each.name for each in chain.variants if each.role == "method"}
     assert held[:FIRST_VISITS] == [methods] * FIRST_VISITS
-    assert held[FIRST_VISITS] == {"no_grad", "detach"}
+    later = held[FIRST_VISITS:40]
+    assert [each == methods for each in later] == [
+        (FIRST_VISITS + number) % WHOLE_EVERY == 0 for number in range(len(later))
+    ]
+    assert {frozenset(each) for each in later} == {frozenset(methods), frozenset({"no_grad", "detach"})}
     kept = [
         {each.role for each in share.comparison.variants} >= {"baseline", "twin", "empty"}
         for shares in simulated.passes

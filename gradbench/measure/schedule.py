@@ -28,6 +28,8 @@ LEAST_PER_START = 3.0
 # The rounds of a visit take so many times as long as what stands around them: longer ones gain little, and
 # visits of one length make the best mean.
 PER_OTHER = 6.0
+# Every third visit holds all variants: one that was decided when it stood far out goes on being measured.
+WHOLE_EVERY = 3
 # Of a comparison with a question that more visits should decide, so many times the visits that are enough.
 MORE_WHERE_OPEN = 3.0
 # No comparison is worth less or more than this against the median one, whatever its noise.
@@ -151,9 +153,10 @@ class Schedule:
     def _share(self, each: Comparison, seconds: float, focus: Focus | None) -> Share:
         """A visit of the comparison: with the variants alone that its questions need."""
         names = None if focus is None else focus.get(each.id)
-        lacks_first = self._scatter[each.id].planned < FIRST_VISITS
+        planned = self._scatter[each.id].planned
+        whole = planned < FIRST_VISITS or planned % WHOLE_EVERY == 0
         # Of what takes long a visit holds what there is time for.
-        if names is None or lacks_first or self._calls.get(each.id, 0.0) > LONG:
+        if names is None or whole or self._calls.get(each.id, 0.0) > LONG:
             return Share(each, seconds)
         kept = tuple(one for one in each.variants if one.role != "method" or one.name in names)
         part = len(kept) / len(each.variants)
