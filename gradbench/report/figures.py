@@ -302,10 +302,8 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if not variant.limit]
-    count = 0
     for index, variant in enumerate(variants):
         stretches = comparison.timelines[variant.name].stretches
-        count = max(count, len(stretches))
         # Each line of code is as wide as any other: variants with more allocations stay comparable.
         where, live = [0.0], [0.0]
         for number, stretch in enumerate(stretches):
@@ -322,7 +320,9 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
         # seen, and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
         beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
         line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
-    named = comparison.timelines[variants[0].name].stretches
+    # A change of a step may add a line: the longest variant has them all.
+    named = max((comparison.timelines[variant.name].stretches for variant in variants), key=len)
+    count = len(named)
     axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
     for number in range(1, count):
         axes.axvline(number, color=theme["grid"], linewidth=theme.points(0.8))
