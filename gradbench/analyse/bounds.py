@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gradbench import format
 from gradbench.analyse.model import Bound, ComparisonSummary, Finding, VariantSummary, Verdict
-from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.visits import Execution

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy
 
 from gradbench.analyse import stats
-from gradbench.analyse.net import ODD_LOOP, Net, net_of_loops
+from gradbench.analyse.visits import ODD_LOOP, Net, net_of_loops
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.results import Results

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.user_file import Fault
 

@@ -14,16 +14,17 @@ import numpy
 from gradbench.analyse import stats
 from gradbench.analyse.bounds import with_bounds
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.analyse.net import Net, net_of_loops
 from gradbench.analyse.pairs import Pair
 from gradbench.analyse.spending import part_at_end
 from gradbench.analyse.timeline import split
-from gradbench.analyse.verdicts import (
+from gradbench.analyse.visits import (
     Family,
+    Net,
     above,
     against_baseline,
     family_of,
     floor_of,
+    net_of_loops,
     ranks,
     verdict,
     visible_in,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,18 +16,22 @@ from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.bounds import executions_in_words, verdict_in_words
 from gradbench.analyse.claims import VERDICTS, counted
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.net import LEAST_LOOPS
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
+from gradbench.analyse.turn import has_turn, turns
 from gradbench.analyse.user_model import UserFile
+from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
-from gradbench.report import devices, guide, sections, template
+from gradbench.report import devices, figures, guide, limit_table, template
+from gradbench.report.bars import bars
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 
 # A table with more columns than this is no glance.
 GLANCE = 24
+# More sizes than this are read as a curve, not one by one.
+SWEEP = 4
 
 
 def write_report(analysis: Analysis, output: Path, site: Sequence[Link] = ()) -> None:
@@ -63,7 +68,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         measured={each.workload for each in comparisons},
         kinds=_kinds(comparisons),
         left_out=_left_out(analysis),
-        workloads=sections.workloads(analysis),
+        workloads=_workloads(analysis),
         tables=guide.tables(analysis),
         side_by_side=devices.tables(analysis),
         trait_tables=TABLES,
@@ -84,6 +89,106 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
         "counted": counted(analysis.judgements),
         "verdicts": [word for word in VERDICTS if any(each.verdict == word for each in judged)],
     }
+
+
+def _workloads(analysis: Analysis) -> list[dict[str, Any]]:
+    """By workload its title, its figure over sizes or operations, and its parts."""
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in analysis.comparisons:
+        grouped[each.comparison.workload].append(each)
+    skipped = analysis.results.header.plan.skipped
+    return [
+        {
+            "name": name,
+            "title": comparisons[0].comparison.title.partition(":")[0],
+            "sweeps": _sweeps(comparisons) if name == "break_even" else [],
+            "parts": _parts(comparisons),
+            "tables": limit_table.tables(
+                [each for each in analysis.limits if each.summary.comparison.workload == name]
+            ),
+            "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
+        }
+        for name, comparisons in grouped.items()
+    ]
+
+
+def _kind(each: ComparisonSummary) -> str:
+    return f"{each.comparison.device}, {each.comparison.dtype}"
+
+
+def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """A curve over operations for each device and type, and the comparisons that it shows."""
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        if each.passes:
+            grouped[_kind(each)].append(each)
+    return [
+        {
+            "figure": figures.operations(own),
+            "of": [each.comparison for each in figures.at_smallest(own)],
+            "kind": kind if len(grouped) > 1 else "",
+        }
+        for kind, own in grouped.items()
+    ]
+
+
+def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """The parts of a workload, one by one on each device and in each type."""
+    grouped: dict[tuple[str, str], list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        grouped[each.comparison.part, _kind(each)].append(each)
+    several = len({kind for _, kind in grouped}) > 1
+    shown: set[str] = set()
+    parts = []
+    for (name, kind), group in grouped.items():
+        first = group[0].comparison
+        parts.append(
+            {
+                "name": f"{name} {kind}" if several else name,
+                "title": first.title.partition(": ")[2],
+                "kind": kind if several else "",
+                # A sentence that holds for all parts stands once.
+                "shows": "" if first.shows in shown else first.shows,
+                "skipped": first.skipped,
+                "comparisons": group,
+                **_figures(group),
+            }
+        )
+        shown.add(first.shows)
+    return parts
+
+
+def _figures(group: Sequence[ComparisonSummary]) -> dict[str, Any]:
+    """The figures of a part: over its sizes, and of its comparisons."""
+    curve = len(group) > SWEEP
+    # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
+    stands_alone = not curve and group[0].comparison.workload != "break_even"
+    barred = [(each.comparison, found) for each in group if (found := bars(each)) is not None]
+    followed = [each for each in group if each.timelines]
+    return {
+        "of": [each.comparison for each in group],
+        "sweep": figures.sweep(group) if curve and any(each.passes for each in group) else None,
+        "turn": figures.turn(group) if has_turn(group) else None,
+        "turns": turns(group),
+        "ratios": [
+            (each.comparison, figure, _words(each))
+            for each in (group if stands_alone else ())
+            if (figure := figures.ratios(each))
+        ],
+        "bars": barred if stands_alone else barred[-1:],
+        "timeline": (followed[-1].comparison, figures.timeline(followed[-1])) if followed else None,
+    }
+
+
+def _words(comparison: ComparisonSummary) -> str:
+    """What a figure shows, for those who do not see it."""
+    listed = [
+        f"{variant.name} {format.ratio_with_ends(variant.ratio)}"
+        for variant in comparison.methods
+        if variant.ratio
+    ]
+    label = comparison.comparison.baseline.label
+    return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
 
 
 def _left_out(analysis: Analysis) -> dict[str, str]:
