@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from gradbench.analyse.pairs import Pair, ratios_of_pairs
 from gradbench.analyse.timeline import Split
-from gradbench.analyse.twins import Twins, make_twins
 from gradbench.record.interval import Interval
 from gradbench.record.plan import USER_MODEL, Comparison, Role, Variant
 from gradbench.record.results import Results
@@ -190,6 +189,32 @@ class ComparisonSummary:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """By how much identical code came out different.
+
+    Attributes:
+        differences: by comparison with a known twin, its ratio to the baseline less 1, without sign.
+    """
+
+    differences: tuple[float, ...]
+
+    @property
+    def median(self) -> float | None:
+        """The median of the differences; None where there are none."""
+        return statistics.median(self.differences) if self.differences else None
+
+    @property
+    def worst(self) -> float | None:
+        """The largest of the differences; None where there are none."""
+        return max(self.differences, default=None)
+
+    @property
+    def near(self) -> int:
+        """How many differ by 0.3 % or less."""
+        return sum(each <= 0.003 for each in self.differences)
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """The figures of a run.
 
@@ -238,10 +263,8 @@ class RunSummary:
         return {part: self._twins(f"{part}_ratio") for part in ("host", "device")}
 
     def _twins(self, ratio: str) -> Twins:
-        twins = [twin for each in self.comparisons if (twin := each.variant("twin")) is not None]
-        return make_twins(
-            abs(found.mean - 1) for twin in twins if (found := getattr(twin, ratio)) is not None
-        )
+        found = [getattr(each.variant("twin"), ratio, None) for each in self.comparisons]
+        return Twins(tuple(abs(each.mean - 1) for each in found if each is not None))
 
     @cached_property
     def farthest_moved(self) -> tuple[ComparisonSummary, Interval] | None:

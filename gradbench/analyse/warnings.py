@@ -12,9 +12,8 @@ from gradbench import format
 from gradbench.analyse.failures import failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
-from gradbench.record.device import DeviceReading
 from gradbench.record.results import Results
-from gradbench.record.telemetry import Telemetry
+from gradbench.record.telemetry import DeviceReading, Telemetry
 from gradbench.record.visits import Visit
 
 # A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
