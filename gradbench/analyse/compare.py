@@ -22,7 +22,7 @@ from typing import Literal
 from gradbench.analyse import stats
 from gradbench.analyse.memory_difference import COUNT, EXACT, MemoryDifference, larger, memory_differences
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable
+from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable, outcome_of
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.environment import FACTS, words
@@ -316,13 +316,7 @@ def _judged(
         each = changes[place]
         joint = stats.difference(after, before, confidence)
         own = stats.difference(after, before)
-        outcome: Outcome = "cannot tell"
-        if joint.low is not None and joint.low > reach:
-            outcome = "slower"
-        elif joint.high is not None and joint.high < -reach:
-            outcome = "faster"
-        elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
-            outcome = "same"
+        outcome = outcome_of([(joint, reach)], [own], reach)
         judged[place] = replace(each, outcome=outcome, change=own.map(stats.factor))
     for place in by_seconds:
         each = changes[place]

@@ -143,6 +143,11 @@ class ComparisonSummary:
         return next((variant for variant in self.variants if variant.name == name), None)
 
     @property
+    def baseline(self) -> VariantSummary:
+        """The variant that ratios are taken to."""
+        return next(variant for variant in self.variants if variant.role == "baseline")
+
+    @property
     def methods(self) -> list[VariantSummary]:
         """The variants that are methods, the baseline among them."""
         return [variant for variant in self.variants if variant.role in ("method", "baseline")]
@@ -155,7 +160,7 @@ class ComparisonSummary:
     @property
     def has_baseline(self) -> bool:
         """Whether ratios can be known: the baseline takes a time that can be told from the empty loop."""
-        return all(each.verdict != "no time of its own" for each in self.variants if each.role == "baseline")
+        return self.baseline.verdict != "no time of its own"
 
     @cached_property
     def time_ratios(self) -> dict[Pair, Interval]:

@@ -33,7 +33,7 @@ def evaluation_sentences(
     found = _picks(each, named, faults)
     first = found[0] if found else None
     if first is None and named:
-        return [_against(each, named[0], each.variant(each.comparison.baseline.name) or named[0])]
+        return [_against(each, named[0], each.baseline)]
     if first is None or tracked is None:
         return [_without_times(each, tracked)]
     use = " or ".join(variant.label for variant in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,20 @@ def ratios(comparison: ComparisonSummary) -> str:
     names = [variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
+    name = comparison.comparison.id
+    return _drawn(rows_figure(len(names)), name, lambda axes: draw_ratios(axes, comparison, names, PAGE))
+
+
+def _drawn(figure: Figure, name: str, draw: Callable[[Any], None]) -> str:
+    """The figure for the page, once this has drawn its axes."""
     with style():
-        figure = rows_figure(len(names))
-        draw_ratios(figure.add_subplot(), comparison, names, PAGE)
-        return svg(figure, comparison.comparison.id)
+        draw(figure.add_subplot())
+        return svg(figure, name)
+
+
+def _wide_figure(height: float) -> Figure:
+    """A figure for the page, as wide as two panels."""
+    return Figure(figsize=(2 * WIDTH, height), layout="constrained")
 
 
 def rows_figure(rows: int) -> Figure:
@@ -200,11 +210,8 @@ def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSumm
 
 
 def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str) -> str:
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
-        draw_curves(figure.add_subplot(), comparisons, places, label, PAGE)
-        first = comparisons[0].comparison
-        return svg(figure, f"curves {first.id}")
+    name = f"curves {comparisons[0].comparison.id}"
+    return _drawn(_wide_figure(3.6), name, lambda axes: draw_curves(axes, comparisons, places, label, PAGE))
 
 
 def draw_curves(
@@ -254,10 +261,8 @@ def draw_curves(
 
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
     """Where the host's time turns into the device's, over sizes, for the page."""
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
-        draw_turn(figure.add_subplot(), comparisons, PAGE)
-        return svg(figure, f"turn {comparisons[0].comparison.id}")
+    name = f"turn {comparisons[0].comparison.id}"
+    return _drawn(_wide_figure(3.6), name, lambda axes: draw_turn(axes, comparisons, PAGE))
 
 
 def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme) -> None:
@@ -291,10 +296,8 @@ _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "ze
 
 def timeline(comparison: ComparisonSummary) -> str:
     """The bytes that are live through one execution, for the page."""
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.2), layout="constrained")
-        draw_timeline(figure.add_subplot(), comparison, PAGE)
-        return svg(figure, f"timeline {comparison.comparison.id}")
+    name = f"timeline {comparison.comparison.id}"
+    return _drawn(_wide_figure(3.2), name, lambda axes: draw_timeline(axes, comparison, PAGE))
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:

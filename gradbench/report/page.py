@@ -19,10 +19,10 @@ from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.turn import has_turn, turns
-from gradbench.analyse.user_model import UserFile
 from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
+from gradbench.record.versions import FileText
 from gradbench.report import devices, figures, guide, limit_table, template
 from gradbench.report.bars import bars
 from gradbench.report.snippet import snippet
@@ -209,7 +209,7 @@ def _heading(analysis: Analysis) -> str:
     return f"What gradient control costs {own.name if own else 'here'}"
 
 
-def _snippet_of_user_file(files: Sequence[UserFile], comparison: Comparison, variant: Variant) -> str:
+def _snippet_of_user_file(files: Sequence[FileText], comparison: Comparison, variant: Variant) -> str:
     """A variant's code without the user's file, which the page shows once."""
     if comparison.workload not in (USER_MODEL, VERSIONS):
         return snippet(comparison, variant)
