@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from gradbench.analyse import stats
 from gradbench.analyse.memory_difference import COUNT, EXACT, MemoryDifference, larger, memory_differences
@@ -30,9 +30,11 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Results
 
+# What matters most first.
 Outcome = Literal[
-    "slower", "faster", "same", "cannot tell", "fails", "not timed", "other code", "gone", "new"
+    "slower", "fails", "not timed", "faster", "cannot tell", "same", "other code", "gone", "new"
 ]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # What a change of: the ratio to a baseline that is as it was, or the seconds per call.
 Basis = Literal["ratio", "seconds"]
 # Of other code how much it allocates in all is its own affair; what it holds is not.
@@ -97,6 +99,11 @@ class Change:
             and self.comparison.part == "step"
             and self.variant.name.startswith(_CHANGES)
         )
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether there is an outcome to show: a baseline of the same code has no ratio to have one."""
+        return self.variant.role != "baseline" or self.basis == "seconds" or self.outcome != "cannot tell"
 
     @property
     def missed(self) -> bool:
