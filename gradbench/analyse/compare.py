@@ -238,7 +238,7 @@ def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> l
     for name, variant in names.items():
         one = old.variant(name) if old else None
         other = new.variant(name) if new else None
-        ratios = [None if each is None or _is_baseline(each) else each.ratio for each in (one, other)]
+        ratios = [None if each is None or each.role == "baseline" else each.ratio for each in (one, other)]
         change = Change(held.comparison, variant.definition, "cannot tell", ratios[0], ratios[1], None, None)
         if one is None:
             found.append(replace(change, outcome="new"))
@@ -278,10 +278,6 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
     memory = memory_differences(one.memory, other.memory)
     failing = other.failure is not None and one.failure is None
     return replace(change, outcome=outcome, memory=memory, lost=lost, failing=failing)
-
-
-def _is_baseline(variant: VariantSummary) -> bool:
-    return variant.role == "baseline"
 
 
 def _code(comparison: Comparison, variant: Variant) -> tuple[str, ...]:

@@ -67,7 +67,11 @@ def _counted(changes: Sequence[Change], margin: float) -> str:
 def _worse(changes: Sequence[Change]) -> list[str]:
     """A sentence for each way in which variants are worse or missing, with those that are."""
     ways = {
-        "Slower": [(each, _times(each)) for each in changes if each.outcome == "slower"],
+        "Slower": [
+            (each, f", {format.ratio_with_ends(each.change)} times as long as before")
+            for each in changes
+            if each.outcome == "slower"
+        ],
         "Larger": [(each, _grown(each)) for each in changes if each.larger],
         "Fails": [(each, "") for each in changes if each.outcome == "fails"],
         "Fails in some passes": [(each, "") for each in changes if each.failing and each.outcome != "fails"],
@@ -89,10 +93,6 @@ def _worse(changes: Sequence[Change]) -> list[str]:
             more = f"; and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
             lines.append(f"{way}: {'; '.join(named[:MOST_NAMED])}{more}.")
     return lines
-
-
-def _times(change: Change) -> str:
-    return f", {format.ratio_with_ends(change.change)} times as long as before"
 
 
 def _grown(change: Change) -> str:

@@ -147,7 +147,9 @@ def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummar
 
 def _alike_in_words(ratio: Interval) -> str:
     """That two are not told apart: since they differ by nothing that matters, or since nothing is shown."""
-    if _same(ratio):
+    assert ratio.low is not None
+    assert ratio.high is not None
+    if ratio.low >= 1 / (1 + SAME_MARGIN) and ratio.high <= 1 + SAME_MARGIN:
         return f"that matters ({ends_in_words(ratio)} times)"
     return f"is shown ({ends_in_words(ratio)} times{beyond_in_words(ratio)})"
 
@@ -156,12 +158,6 @@ def beyond_in_words(ratio: Interval) -> str:
     """Of two that are not told apart, why the interval may lie on one side of 1; empty where it does not."""
     beyond = (ratio.low is not None and ratio.low > 1) or (ratio.high is not None and ratio.high < 1)
     return ", less than this run can tell from 1" if beyond else ""
-
-
-def _same(ratio: Interval) -> bool:
-    assert ratio.low is not None
-    assert ratio.high is not None
-    return ratio.low >= 1 / (1 + SAME_MARGIN) and ratio.high <= 1 + SAME_MARGIN
 
 
 def _peak(variant: VariantSummary, other: VariantSummary) -> str:

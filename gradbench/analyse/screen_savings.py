@@ -45,7 +45,9 @@ def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Savin
     fit = anatomy.fit if anatomy else None
     before = _highest(anatomy, step.baseline)
     rows = []
-    for variant in _changes(step):
+    for variant in step.methods:
+        if variant.role != "method" or variant.failure is not None:
+            continue
         after = _highest(anatomy, variant)
         ratio = ratio_of(step, variant, step.baseline)
         if after is None and not known(ratio):
@@ -81,10 +83,6 @@ def _why_no_row(step: ComparisonSummary, variant: VariantSummary) -> str:
     if ratio_of(step, variant, step.baseline) is not None:
         return "its time is not known yet, and its bytes were not counted"
     return "not measured"
-
-
-def _changes(step: ComparisonSummary) -> list[VariantSummary]:
-    return [each for each in step.methods if each.role == "method" and each.failure is None]
 
 
 def _highest(anatomy: Anatomy | None, variant: VariantSummary) -> int | None:

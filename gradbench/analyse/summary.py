@@ -31,7 +31,7 @@ from gradbench.analyse.visits import (
 )
 from gradbench.record.plan import Variant
 from gradbench.record.results import Results
-from gradbench.record.visits import Failure, Kernels, Memory, Timeline
+from gradbench.record.visits import Failure, Timeline
 
 
 def summarise(results: Results, part: float | None = None) -> RunSummary:
@@ -79,12 +79,8 @@ class _Records:
     """The records of a run beside its visits, by the comparison that they are of, and by variant."""
 
     def __init__(self, results: Results) -> None:
-        self.memory: dict[tuple[str, str], Memory] = {
-            (each.comparison, each.variant): each for each in results.memory
-        }
-        self.kernels: dict[tuple[str, str], Kernels] = {
-            (each.comparison, each.variant): each for each in results.kernels
-        }
+        self.memory = {(each.comparison, each.variant): each for each in results.memory}
+        self.kernels = {(each.comparison, each.variant): each for each in results.kernels}
         self.figures: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
         for figure in results.figures:
             self.figures[figure.comparison, figure.variant][figure.metric] = figure.value

@@ -326,7 +326,8 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     # A change of a step may add a line: the longest variant has them all.
     named = max((comparison.timelines[variant.name].stretches for variant in variants), key=len)
     count = len(named)
-    axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
+    words = [next((name for part, name in _STRETCHES if part in each.code), "forward") for each in named]
+    axes.set_xticks([number + 0.5 for number in range(count)], words)
     for number in range(1, count):
         axes.axvline(number, color=theme["grid"], linewidth=theme.points(0.8))
     axes.tick_params(axis="x", length=0)
@@ -337,10 +338,6 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
         title="equal bytes are drawn side by side", title_fontsize=theme.points(8), alignment="left",
         frameon=False, fontsize=theme.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
     )  # fmt: skip
-
-
-def _stretch(code: str) -> str:
-    return next((name for part, name in _STRETCHES if part in code), "forward")
 
 
 def _bytes_unit(comparison: ComparisonSummary) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gradbench.analyse.analysis import Analysis
-from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.turn import has_turn
 from gradbench.errors import RequestError
 from gradbench.record.results import Results
@@ -151,9 +151,10 @@ def slides(summary: Analysis) -> list[Slide]:
         *limit_table.tables(summary.limits),
     )
     made = [_table(table) for table in tables]
+    # Names of files tell devices and types apart, where a run has several.
+    kinds = {_key(each)[2:] for each in summary.comparisons}
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
-        own = list(group)
-        made += _of_part(own, summary, _ending(key, summary))
+        made += _of_part(list(group), "" if len(kinds) == 1 else f" {key[2]} {key[3]}")
     return made
 
 
@@ -169,13 +170,7 @@ def _sorted(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]
     return sorted(comparisons, key=lambda each: order[_key(each)])
 
 
-def _ending(key: tuple[str, str, str, str], summary: RunSummary) -> str:
-    """What tells devices and types apart, where a run has several."""
-    kinds = {_key(each)[2:] for each in summary.comparisons}
-    return "" if len(kinds) == 1 else f" {key[2]} {key[3]}"
-
-
-def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> list[Slide]:
+def _of_part(own: list[ComparisonSummary], ending: str) -> list[Slide]:
     measured = [each for each in own if any(variant.ratio is not None for variant in each.methods)]
     made = []
     if measured:

@@ -65,6 +65,11 @@ def decided(each: ComparisonSummary, interval: Interval, bounds: tuple[float, fl
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else math.ceil(visits * each.passes_per_visit)
+    return case_of(each, holds, says, passes)
+
+
+def case_of(each: ComparisonSummary, holds: bool | None, says: str, passes: int | None = None) -> Case:
+    """The case of a claim in a comparison; `says` are the figures, without the place."""
     return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
 
 

@@ -10,10 +10,10 @@ from gradbench.analyse.claims.claim import Case, Claim, Question
 from gradbench.analyse.claims.decision import (
     AS_SEEN,
     NOT_SLOWER,
+    case_of,
     confidence_of,
     decided,
     more_passes,
-    where,
     within,
 )
 from gradbench.analyse.model import ComparisonSummary, RunSummary
@@ -75,11 +75,9 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
         if own is None or own.memory is None or not peaks:
             return None
         least = min(peaks, key=lambda label: peaks[label])
-        says = (
-            f"{own.label} peaks at {format.size(own.memory.peak)} and {least} at "
-            f"{format.size(peaks[least])} in {where(each)}"
-        )
-        return Case(where(each), own.memory.peak <= peaks[least], says, comparison=each.comparison.id)
+        peak = own.memory.peak
+        says = f"{own.label} peaks at {format.size(peak)} and {least} at {format.size(peaks[least])}"
+        return case_of(each, peak <= peaks[least], says)
 
     return _of_each(names, sizes, case)
 
@@ -177,7 +175,7 @@ def memory(
                 return None
             value /= base
         holds = bounds[0] <= value <= bounds[1]
-        return Case(where(each), holds, f"{says} in {where(each)}", comparison=each.comparison.id)
+        return case_of(each, holds, says)
 
     return _of_each(names, sizes, case)
 
