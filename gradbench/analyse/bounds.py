@@ -97,6 +97,18 @@ def verdict_in_words(variant: VariantSummary) -> str:
     return variant.verdict
 
 
+def verdict_in_full(comparison: ComparisonSummary, variant: VariantSummary) -> str:
+    """The same with room to say why: of memory that is not the methods', or of what was not timed."""
+    execution = variant.execution
+    if variant.time is None and variant.bound is None and execution is not None and execution.same_as:
+        return f"not timed: the same execution as {execution.same_as}"
+    if variant.verdict == "no time of its own":
+        return "not distinguishable from an empty loop"
+    if variant.role == "twin_own_buffer" and comparison.moved is not None:
+        return "the buffer, not the method"
+    return verdict_in_words(variant)
+
+
 def bound_in_words(bound: Bound) -> str:
     """What the verdict says: the largest difference that is left open, in a call of so long."""
     if bound.seconds is None or bound.share is None:

@@ -10,6 +10,7 @@ from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.screen_evaluation import differ, evaluation_sentences
 from gradbench.analyse.screen_modules import OUTSIDE, ModuleBytes, by_module, memory_sentences
 from gradbench.analyse.screen_savings import Saving, not_measured, saving_rows
+from gradbench.analyse.trust import ROUGH
 from gradbench.analyse.warnings import beside_trust
 from gradbench.record.anatomy import Anatomy, BatchPeak, Kept
 from gradbench.record.plan import USER_MODEL
@@ -253,7 +254,7 @@ def _trust(summary: RunSummary) -> str:
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     reach = max(floors, default=None)
     sentence = f"Identical code differed by {format.percent(worst)} at most"
-    if reach is None or reach <= 0.02:
+    if reach is None or reach <= ROUGH:
         return f"{sentence}."
     return (
         f"{sentence}, and may seem to differ by {format.difference(reach)}: times are rough. "

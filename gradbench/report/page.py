@@ -13,9 +13,9 @@ import msgspec
 
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
-from gradbench.analyse.bounds import executions_in_words, verdict_in_words
+from gradbench.analyse.bounds import executions_in_words, verdict_in_full
 from gradbench.analyse.claims import VERDICTS, counted
-from gradbench.analyse.model import ComparisonSummary, VariantSummary
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.turn import has_turn, turns
@@ -61,7 +61,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         heading=_heading(analysis),
         files=files,
         snippet=partial(_snippet_of_user_file, files) if files else snippet,
-        verdict=_verdict,
+        verdict=verdict_in_full,
         executions_in_words=executions_in_words,
         memory_notes=memory_notes,
         by_id={each.id: each for each in comparisons},
@@ -245,22 +245,6 @@ def _glance(analysis: Analysis) -> dict[str, Any]:
     named = {variant.name: variant.definition for each in ordered for variant in each.methods}
     rows = [(variant, [each.variant(name) for each in columns]) for name, variant in named.items()]
     return {"glanced": columns, "glance": rows}
-
-
-def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
-    """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
-    if (
-        variant.time is None
-        and variant.bound is None
-        and variant.execution is not None
-        and variant.execution.same_as
-    ):
-        return f"not timed: the same execution as {variant.execution.same_as}"
-    if variant.verdict == "no time of its own":
-        return "not distinguishable from an empty loop"
-    if variant.role == "twin_own_buffer" and comparison.moved is not None:
-        return "the buffer, not the method"
-    return verdict_in_words(variant)
 
 
 def _machine(header: Header) -> list[tuple[str, str]]:
