@@ -185,6 +185,9 @@ def _room_for_numbers(
         axes.set_xlim(low - 0.08 * span, high + 0.3 * span)
 
 
+# More sizes than this are a curve, not panels side by side.
+PANELS = 4
+
 # What people choose between; a sweep with every method would be a thicket.
 SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_false", "detach_clone")
 

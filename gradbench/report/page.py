@@ -30,8 +30,6 @@ from gradbench.report.template import Link, put
 
 # A table with more columns than this is no glance.
 GLANCE = 24
-# More sizes than this are read as a curve, not one by one.
-SWEEP = 4
 
 
 def write_report(analysis: Analysis, output: Path, site: Sequence[Link] = ()) -> None:
@@ -160,7 +158,7 @@ def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
 
 def _figures(group: Sequence[ComparisonSummary]) -> dict[str, Any]:
     """The figures of a part: over its sizes, and of its comparisons."""
-    curve = len(group) > SWEEP
+    curve = len(group) > figures.PANELS
     # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
     stands_alone = not curve and group[0].comparison.workload != "break_even"
     barred = [(each.comparison, found) for each in group if (found := bars(each)) is not None]

@@ -32,9 +32,6 @@ FORMATS = ("svg", "png")
 WIDTH, HEIGHT, DPI = 40 / 3, 7.5, 144
 MARGIN = 0.45
 
-# More sizes than this are a curve, not panels side by side.
-PANELS = 4
-
 
 @dataclass(frozen=True)
 class Slide:
@@ -177,7 +174,7 @@ def _of_part(own: list[ComparisonSummary], ending: str) -> list[Slide]:
         first = measured[0].comparison
         made.append(
             _curves(measured, ending)
-            if first.workload == "break_even" or len(measured) > PANELS
+            if first.workload == "break_even" or len(measured) > figures.PANELS
             else _ratios(measured, ending)
         )
     if has_turn(own):
@@ -246,7 +243,7 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
         for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):
             figures.draw_ratios(axes, each, names, TALK)
             size = f"{each.comparison.size}: {each.comparison.numel:,} elements"
-            axes.set_title(size, loc="left", fontsize=15 if len(own) < PANELS else 13)
+            axes.set_title(size, loc="left", fontsize=15 if len(own) < figures.PANELS else 13)
             axes.tick_params(axis="y", labelsize=15)
             axes.set_xlabel("ratio of times")
         _legend(figure)
