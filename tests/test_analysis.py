@@ -11,7 +11,7 @@ import pytest
 from synthetic import device_results, header, memory, rendered, results
 
 import gradbench.report
-from gradbench.analyse import net, pairs, stats
+from gradbench.analyse import pairs, stats, visits
 from gradbench.analyse.analysis import analyse
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.claims.folklore import STEPS
@@ -193,7 +193,7 @@ def test_a_run_does_not_wait_for_a_precision_that_no_pass_can_give(short):
 
 
 def test_a_baseline_just_long_enough_has_ratios():
-    made = results({"no_grad": 2.0}, scatter=0.0, seconds=(net.LEAST_LOOPS + 0.5) * 1e-8, empty=1e-8)
+    made = results({"no_grad": 2.0}, scatter=0.0, seconds=(visits.LEAST_LOOPS + 0.5) * 1e-8, empty=1e-8)
     (comparison,) = analyse(made).comparisons
     assert comparison.has_baseline
     assert comparison.variant("no_grad").ratio.mean == pytest.approx(2.0)

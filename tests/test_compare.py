@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
+from gradbench.analyse.compare_sentences import sentences
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.errors import RequestError
@@ -19,7 +20,7 @@ from gradbench.record.lines import Writer
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.user_file import FileFacts
 from gradbench.record.visits import Failure
-from gradbench.report.terminal.compare import as_data, as_markdown, as_text, rows, sentences
+from gradbench.report.terminal.compare import as_data, as_markdown, as_text, rows
 
 OLD = {"tracked": 1.3, "no_grad": 1.6}
 

@@ -14,10 +14,10 @@ from gradbench.analyse.claims import verdicts
 from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import findings
 from gradbench.analyse.summary import summarise
-from gradbench.record.device import DeviceReading
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
+from gradbench.record.telemetry import DeviceReading
 from gradbench.record.visits import Failure, Kernels, VariantTime
 from gradbench.report import devices, limit_table
 from gradbench.report.export.tidy_csv import to_csv

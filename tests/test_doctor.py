@@ -8,8 +8,8 @@ from synthetic import device_results, results
 
 from gradbench.cli.doctor import machine, noise
 from gradbench.errors import EndedEarly
-from gradbench.record.device import DeviceReading
 from gradbench.record.plan import Request
+from gradbench.record.telemetry import DeviceReading
 
 REQUEST = Request(("elementwise",), ("no_grad", "tracked"), ("small", "large"))
 

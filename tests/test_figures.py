@@ -313,6 +313,19 @@ def test_bars_are_there_where_methods_differ_and_only_there():
     assert (found.share(-800), found.share(200), found.share(None)) == (1.0, 0.25, 0.0)
 
 
+def test_a_variant_with_more_lines_than_the_first_has_a_word_under_each():
+    made = results({}, request=Request(workloads=("freeze",)))
+    (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
+    names = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
+    lines = (Stretch("y = f(x)", (90,)), Stretch("y.backward()", (50,)), Stretch("optimizer.step()", (40,)))
+    made.add(Timeline(planned.id, names[0], lines[:2]))
+    made.add(Timeline(planned.id, names[1], lines))
+    (comparison,) = [each for each in analyse(made).comparisons if each.timelines]
+    axes = Figure().add_subplot()
+    draw_timeline(axes, comparison, TALK)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["forward", "backward", "step"]
+
+
 def test_variants_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
     made = results({}, request=Request(workloads=("freeze",)))
     (planned,) = [each for each in made.header.plan.comparisons if each.timeline]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from gradbench.measure import nvml
-from gradbench.record.device import DeviceReading
+from gradbench.record.telemetry import DeviceReading
 
 
 class FileRejected(Exception):

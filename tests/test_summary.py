@@ -7,10 +7,9 @@ from synthetic import device_results, memory, results
 
 from gradbench.analyse import stats
 from gradbench.analyse.analysis import analyse
-from gradbench.analyse.net import _net_ratio
 from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.analyse.timeline import Split, split
-from gradbench.analyse.verdicts import SAME_MARGIN, verdict
+from gradbench.analyse.visits import SAME_MARGIN, _net_ratio, verdict
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Request
 from gradbench.record.telemetry import Telemetry

@@ -79,21 +79,21 @@ def loss(y):
 
 def version(name, **changes):
     known = VersionFacts(
-        name,
-        True,
-        False,
-        True,
-        True,
-        True,
-        (4, 8),
-        "float32",
-        "cpu",
-        "float32",
-        "float32",
-        72,
-        72,
-        1e-4,
-        3e-4,
+        shape=(4, 8),
+        dtype="float32",
+        device="cpu",
+        result="float32",
+        coarsest="float32",
+        parameters=72,
+        trained=72,
+        calls=False,
+        trains=True,
+        repeats=True,
+        name=name,
+        module=True,
+        records=True,
+        forward=1e-4,
+        step=3e-4,
     )
     return msgspec.structs.replace(known, **changes)
 

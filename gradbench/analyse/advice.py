@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary, leaders
+from gradbench.analyse.model import ComparisonSummary, RunSummary, leaders
+from gradbench.analyse.phrases import seconds
 from gradbench.record.plan import Comparison
 
 
@@ -56,9 +57,9 @@ def _advice(each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice 
     if not variants:
         return None
     best = leaders(variants)
-    worst = max(variants, key=_seconds)
-    fastest = min(best, key=_seconds)
-    times = _seconds(worst) / _seconds(fastest)
+    worst = max(variants, key=seconds)
+    fastest = min(best, key=seconds)
+    times = seconds(worst) / seconds(fastest)
     names = [variant.label + (" (unsafe: see traits)" if variant.name in unsafe else "") for variant in best]
     peaks = {variant.label: variant.memory.peak for variant in variants if variant.memory is not None}
     memory = ""
@@ -76,7 +77,3 @@ def _advice(each: ComparisonSummary, unsafe: set[str], several: bool) -> Advice 
         gain="" if worst in best else f"{worst.label} takes {format.significant(times)} times as long",
         memory=memory,
     )
-
-
-def _seconds(variant: VariantSummary) -> float:
-    return variant.time.mean if variant.time else float("inf")

@@ -15,10 +15,11 @@ from gradbench.analyse.operation import operation_findings
 from gradbench.analyse.screen import ModelScreen, model_screen
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.traits import Answer, Characteristics, answers, characteristics
-from gradbench.analyse.user_model import UserFile, user_file, user_model_findings
+from gradbench.analyse.user_model import user_file, user_model_findings
 from gradbench.analyse.versions import version_files, versions_findings
 from gradbench.analyse.warnings import find_warnings, unfinished
 from gradbench.record.results import Results
+from gradbench.record.versions import FileText
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Analysis(RunSummary):
         return tuple(find_warnings(self))
 
     @cached_property
-    def user_file(self) -> UserFile | None:
+    def user_file(self) -> FileText | None:
         """The file of the user's whose model was measured; None for any other run."""
         return user_file(self.results)
 
@@ -53,7 +54,7 @@ class Analysis(RunSummary):
         return model_screen(self, self.user_file.name)
 
     @cached_property
-    def version_files(self) -> tuple[UserFile, ...]:
+    def version_files(self) -> tuple[FileText, ...]:
         """The files of the user's whose versions were held against each other; none for any other run."""
         return version_files(self.results)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gradbench import format
 from gradbench.analyse.model import Bound, ComparisonSummary, Finding, VariantSummary, Verdict
-from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.visits import Execution
@@ -95,6 +95,18 @@ def verdict_in_words(variant: VariantSummary) -> str:
     if variant.time is None and not variant.failures and variant.verdict == "cannot tell":
         return "not timed"
     return variant.verdict
+
+
+def verdict_in_full(comparison: ComparisonSummary, variant: VariantSummary) -> str:
+    """The same with room to say why: of memory that is not the methods', or of what was not timed."""
+    execution = variant.execution
+    if variant.time is None and variant.bound is None and execution is not None and execution.same_as:
+        return f"not timed: the same execution as {execution.same_as}"
+    if variant.verdict == "no time of its own":
+        return "not distinguishable from an empty loop"
+    if variant.role == "twin_own_buffer" and comparison.moved is not None:
+        return "the buffer, not the method"
+    return verdict_in_words(variant)
 
 
 def bound_in_words(bound: Bound) -> str:

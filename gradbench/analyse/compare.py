@@ -17,12 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from gradbench.analyse import stats
 from gradbench.analyse.memory_difference import COUNT, EXACT, MemoryDifference, larger, memory_differences
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable
+from gradbench.analyse.other_code import Seconds, change_of_seconds, comparable, outcome_of
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.environment import FACTS, words
@@ -30,9 +30,11 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Results
 
+# What matters most first.
 Outcome = Literal[
-    "slower", "faster", "same", "cannot tell", "fails", "not timed", "other code", "gone", "new"
+    "slower", "fails", "not timed", "faster", "cannot tell", "same", "other code", "gone", "new"
 ]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # What a change of: the ratio to a baseline that is as it was, or the seconds per call.
 Basis = Literal["ratio", "seconds"]
 # Of other code how much it allocates in all is its own affair; what it holds is not.
@@ -97,6 +99,11 @@ class Change:
             and self.comparison.part == "step"
             and self.variant.name.startswith(_CHANGES)
         )
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether there is an outcome to show: a baseline of the same code has no ratio to have one."""
+        return self.variant.role != "baseline" or self.basis == "seconds" or self.outcome != "cannot tell"
 
     @property
     def missed(self) -> bool:
@@ -231,7 +238,7 @@ def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> l
     for name, variant in names.items():
         one = old.variant(name) if old else None
         other = new.variant(name) if new else None
-        ratios = [None if each is None or _is_baseline(each) else each.ratio for each in (one, other)]
+        ratios = [None if each is None or each.role == "baseline" else each.ratio for each in (one, other)]
         change = Change(held.comparison, variant.definition, "cannot tell", ratios[0], ratios[1], None, None)
         if one is None:
             found.append(replace(change, outcome="new"))
@@ -273,10 +280,6 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
     return replace(change, outcome=outcome, memory=memory, lost=lost, failing=failing)
 
 
-def _is_baseline(variant: VariantSummary) -> bool:
-    return variant.role == "baseline"
-
-
 def _code(comparison: Comparison, variant: Variant) -> tuple[str, ...]:
     """What was timed, and what it started from."""
     return comparison.inputs(variant), variant.setup, variant.setup_per_call, variant.statement
@@ -316,13 +319,7 @@ def _judged(
         each = changes[place]
         joint = stats.difference(after, before, confidence)
         own = stats.difference(after, before)
-        outcome: Outcome = "cannot tell"
-        if joint.low is not None and joint.low > reach:
-            outcome = "slower"
-        elif joint.high is not None and joint.high < -reach:
-            outcome = "faster"
-        elif own.low is not None and own.high is not None and -reach <= own.low and own.high <= reach:
-            outcome = "same"
+        outcome = outcome_of([(joint, reach)], [own], reach)
         judged[place] = replace(each, outcome=outcome, change=own.map(stats.factor))
     for place in by_seconds:
         each = changes[place]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from gradbench import format
 from gradbench.analyse.limit import find_limits
@@ -50,20 +49,20 @@ def findings(summary: RunSummary) -> list[Finding]:
     under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
     whole = [each for each in under_methods if not each.comparison.part]
     alone, in_place = _alone_and_in_place(under_methods)
-    asked: list[Callable[[], Finding | None]] = [
-        lambda: _alone(alone),
-        lambda: _price(alone, in_place),
-        lambda: _recording(in_place),
-        lambda: _break_even(by_workload["break_even"]),
-        lambda: _inference_mode(whole),
-        lambda: _memory(under_methods),
-        *(partial(_alternatives, each, summary) for each in summary.comparisons if each.comparison.headline),
-        lambda: _memory_limit(by_workload["custom"]),
-        lambda: floor(summary),
-        lambda: floor_of_parts(summary),
-        lambda: agreement(summary.comparisons),
-    ]
-    return [found for ask in asked if (found := ask()) is not None]
+    asked = (
+        _alone(alone),
+        _price(alone, in_place),
+        _recording(in_place),
+        _break_even(by_workload["break_even"]),
+        _inference_mode(whole),
+        _memory(under_methods),
+        *(_alternatives(each, summary) for each in summary.comparisons if each.comparison.headline),
+        _memory_limit(by_workload["custom"]),
+        floor(summary),
+        floor_of_parts(summary),
+        agreement(summary.comparisons),
+    )
+    return [found for found in asked if found is not None]
 
 
 def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:

@@ -52,13 +52,5 @@ def _nearness(each: ComparisonSummary, variant: VariantSummary, copy: VariantSum
         return Nearness(rate, None, None)
     pair = (variant.name, copy.name)
     distance = each.device_ratios.get(pair, each.time_ratios.get(pair))
-    return Nearness(rate, distance, None if distance is None else _share(distance))
-
-
-def _share(distance: Interval) -> Interval:
-    return Interval(
-        100 / distance.mean,
-        None if distance.high is None else 100 / distance.high,
-        None if distance.low is None else 100 / distance.low,
-        distance.count,
-    )
+    share = None if distance is None else distance.mirrored(lambda times: 100 / times)
+    return Nearness(rate, distance, share)

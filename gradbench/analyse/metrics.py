@@ -56,10 +56,6 @@ def _memory(variant: VariantSummary, name: str) -> Known:
     return Known(getattr(variant.memory, name), same_as=variant.memory.same_as)
 
 
-def _graph(variant: VariantSummary) -> Known:
-    return _memory(variant, "graph") if variant.definition.keeps_graph else Known()
-
-
 # The others are fields of the record of memory.
 _READ: dict[str, Callable[[VariantSummary], Known]] = {
     "time": lambda variant: replace(
@@ -69,5 +65,5 @@ _READ: dict[str, Callable[[VariantSummary], Known]] = {
     "device_time": lambda variant: _time(variant.device, variant.device_ratio),
     "kernels": lambda variant: Known(variant.kernels.count if variant.kernels else None),
     "kernel_time": lambda variant: Known(variant.kernels.seconds if variant.kernels else None),
-    "graph": _graph,
+    "graph": lambda variant: _memory(variant, "graph") if variant.definition.keeps_graph else Known(),
 }

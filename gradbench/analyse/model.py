@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from gradbench.analyse.pairs import Pair, ratios_of_pairs
 from gradbench.analyse.timeline import Split
-from gradbench.analyse.twins import Twins, make_twins
 from gradbench.record.interval import Interval
 from gradbench.record.plan import USER_MODEL, Comparison, Role, Variant
 from gradbench.record.results import Results
@@ -146,6 +145,11 @@ class ComparisonSummary:
         return next((variant for variant in self.variants if variant.name == name), None)
 
     @property
+    def baseline(self) -> VariantSummary:
+        """The variant that ratios are taken to."""
+        return next(variant for variant in self.variants if variant.role == "baseline")
+
+    @property
     def methods(self) -> list[VariantSummary]:
         """The variants that are methods, the baseline among them."""
         return [variant for variant in self.variants if variant.role in ("method", "baseline")]
@@ -158,7 +162,7 @@ class ComparisonSummary:
     @property
     def has_baseline(self) -> bool:
         """Whether ratios can be known: the baseline takes a time that can be told from the empty loop."""
-        return all(each.verdict != "no time of its own" for each in self.variants if each.role == "baseline")
+        return self.baseline.verdict != "no time of its own"
 
     @cached_property
     def time_ratios(self) -> dict[Pair, Interval]:
@@ -189,6 +193,32 @@ class ComparisonSummary:
         # The whole interval, and not its middle: of many comparisons some would be beyond it by chance.
         beyond = max(log.low, -log.high) > self.floor
         return variant.ratio if beyond and variant.verdict != "same" else None
+
+
+@dataclass(frozen=True)
+class Twins:
+    """By how much identical code came out different.
+
+    Attributes:
+        differences: by comparison with a known twin, its ratio to the baseline less 1, without sign.
+    """
+
+    differences: tuple[float, ...]
+
+    @property
+    def median(self) -> float | None:
+        """The median of the differences; None where there are none."""
+        return statistics.median(self.differences) if self.differences else None
+
+    @property
+    def worst(self) -> float | None:
+        """The largest of the differences; None where there are none."""
+        return max(self.differences, default=None)
+
+    @property
+    def near(self) -> int:
+        """How many differ by 0.3 % or less."""
+        return sum(each <= 0.003 for each in self.differences)
 
 
 @dataclass(frozen=True)
@@ -240,10 +270,8 @@ class RunSummary:
         return {part: self._twins(f"{part}_ratio") for part in ("host", "device")}
 
     def _twins(self, ratio: str) -> Twins:
-        twins = [twin for each in self.comparisons if (twin := each.variant("twin")) is not None]
-        return make_twins(
-            abs(found.mean - 1) for twin in twins if (found := getattr(twin, ratio)) is not None
-        )
+        found = [getattr(each.variant("twin"), ratio, None) for each in self.comparisons]
+        return Twins(tuple(abs(each.mean - 1) for each in found if each is not None))
 
     @cached_property
     def farthest_moved(self) -> tuple[ComparisonSummary, Interval] | None:

@@ -8,14 +8,14 @@ the user's code. A change counts where it is beyond the margin and beyond what t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy
 
 from gradbench.analyse import stats
-from gradbench.analyse.net import ODD_LOOP, Net, net_of_loops
+from gradbench.analyse.visits import ODD_LOOP, Net, net_of_loops
 from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.results import Results
@@ -23,6 +23,7 @@ from gradbench.record.results import Results
 EMPTY = "the empty loop"
 OTHER_WORK = "work that is gradbench's own"
 
+TimeOutcome = Literal["slower", "faster", "same", "cannot tell"]
 # By pass, the logarithm of seconds.
 Logs = Mapping[int, float]
 
@@ -37,7 +38,7 @@ class SecondsChange:
         moved: by what it is relative to, new seconds ÷ old seconds of that.
     """
 
-    outcome: Literal["slower", "faster", "same", "cannot tell"]
+    outcome: TimeOutcome
     change: Interval
     moved: dict[str, float]
 
@@ -104,6 +105,23 @@ def _relative(
     return found
 
 
+def outcome_of(
+    joint: Sequence[tuple[Interval, float]], usual: Sequence[Interval], reach: float
+) -> TimeOutcome:
+    """What a change of time is, by logarithms: each interval of `joint` has to be beyond its bound.
+
+    Args:
+        joint: at the confidence of all variants together, each with what it has to be beyond.
+        usual: at 95 %; the change is none where all of these are within `reach`.
+    """
+    if all(found.low is not None and found.low > beyond for found, beyond in joint):
+        return "slower"
+    if all(found.high is not None and found.high < -beyond for found, beyond in joint):
+        return "faster"
+    ends = [end for found in usual for end in (found.low, found.high)]
+    return "same" if all(end is not None and abs(end) <= reach for end in ends) else "cannot tell"
+
+
 def change_of_seconds(
     old: Seconds, new: Seconds, comparison: str, variant: str, confidence: float, reach: float
 ) -> SecondsChange | None:
@@ -118,22 +136,11 @@ def change_of_seconds(
         return None
     usual = {what: stats.difference(after, before) for what, (before, after, _) in relative.items()}
 
-    def all_of(holds: Callable[[Interval, float], bool]) -> bool:
-        return all(
-            holds(stats.difference(after, before, confidence), reach + abs(moved))
-            for before, after, moved in relative.values()
-        )
-
-    outcome: Literal["slower", "faster", "same", "cannot tell"] = "cannot tell"
-    if all_of(lambda found, beyond: found.low is not None and found.low > beyond):
-        outcome = "slower"
-    elif all_of(lambda found, beyond: found.high is not None and found.high < -beyond):
-        outcome = "faster"
-    elif all(
-        each.low is not None and each.high is not None and -reach <= each.low and each.high <= reach
-        for each in usual.values()
-    ):
-        outcome = "same"
+    joint = [
+        (stats.difference(after, before, confidence), reach + abs(moved))
+        for before, after, moved in relative.values()
+    ]
+    outcome = outcome_of(joint, list(usual.values()), reach)
     least = min(usual.values(), key=lambda each: abs(each.mean))
     return SecondsChange(
         outcome, least.map(stats.factor), {what: math.exp(moved) for what, (*_, moved) in relative.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 
 import numpy
@@ -34,15 +35,5 @@ def ratios_of_pairs(log_ratios: Mapping[str, Mapping[int, float]]) -> dict[Pair,
     for one, other, interval in zip(*places, stats.intervals(differences), strict=True):
         if interval is not None:
             found[names[one], names[other]] = interval.map(stats.factor)
-            found[names[other], names[one]] = _mirrored(interval).map(stats.factor)
+            found[names[other], names[one]] = interval.mirrored(operator.neg).map(stats.factor)
     return found
-
-
-def _mirrored(log: Interval) -> Interval:
-    """The interval of the same differences, taken the other way round."""
-    return Interval(
-        -log.mean,
-        None if log.high is None else -log.high,
-        None if log.low is None else -log.low,
-        log.count,
-    )

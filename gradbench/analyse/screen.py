@@ -10,6 +10,7 @@ from gradbench.analyse.model import ComparisonSummary, RunSummary
 from gradbench.analyse.screen_evaluation import differ, evaluation_sentences
 from gradbench.analyse.screen_modules import OUTSIDE, ModuleBytes, by_module, memory_sentences
 from gradbench.analyse.screen_savings import Saving, not_measured, saving_rows
+from gradbench.analyse.trust import ROUGH
 from gradbench.analyse.warnings import beside_trust
 from gradbench.record.anatomy import Anatomy, BatchPeak, Kept
 from gradbench.record.plan import USER_MODEL
@@ -134,8 +135,8 @@ def _evaluation(each: ComparisonSummary, asked: Sequence[str], faults: Sequence[
     sentences = evaluation_sentences(each, asked, faults)
     operators = _described(each.comparison.shows)[1]
     if operators:
-        baseline, tracked = each.variant(each.comparison.baseline.name), each.variant("tracked")
-        told = baseline is not None and tracked is not None and differ(each, baseline, tracked)
+        tracked = each.variant("tracked")
+        told = tracked is not None and differ(each, each.baseline, tracked)
         sentences.append(f"{operators}{': a part of that difference is theirs' if told else ''}.")
     return sentences
 
@@ -155,15 +156,13 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     if step is None:
         return []
     pieces = [
-        f"{words} {format.seconds(variant.time.mean)}"
+        f"{words} {format.seconds(time.mean)}"
         for part, words in (
             ("forward", "forward and loss"),
             ("backward", "backward"),
             ("step", "a step without its optimizer"),
         )
-        if part in parts
-        and (variant := parts[part].variant(parts[part].comparison.baseline.name)) is not None
-        and variant.time is not None
+        if part in parts and (time := parts[part].baseline.time) is not None
     ]
     optimizer = anatomy.optimizer if anatomy else None
     if optimizer is not None:
@@ -172,11 +171,10 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     if pieces:
         listed = ", ".join(pieces)
         sentences.append(f"{listed[0].upper()}{listed[1:]}.")
-    baseline = step.variant(step.comparison.baseline.name)
-    if anatomy is None or baseline is None or baseline.memory is None:
+    if anatomy is None or step.baseline.memory is None:
         return sentences
     listed = ", ".join(f"{each.name} {format.size(each.bytes)}" for each in _parts(step, anatomy))
-    peak = anatomy.stands() + baseline.memory.peak
+    peak = anatomy.stands() + step.baseline.memory.peak
     sentences.append(f"Peak {format.size(peak)}: {listed}.")
     if anatomy.optimizer_unknown:
         sentences.append(f"The optimizer is not counted in: {anatomy.optimizer_unknown}.")
@@ -190,28 +188,26 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
 
 def _parts(step: ComparisonSummary | None, anatomy: Anatomy | None) -> tuple[Part, ...]:
     """The peak of a step by what it is made of; the rest are gradients and whatever is not kept."""
-    baseline = None if step is None else step.variant(step.comparison.baseline.name)
-    if anatomy is None or baseline is None or baseline.memory is None:
+    if anatomy is None or step is None or step.baseline.memory is None:
         return ()
-    optimizer = anatomy.optimizer
-    kept = min(anatomy.activations, baseline.memory.peak)
+    optimizer, peak = anatomy.optimizer, step.baseline.memory.peak
+    kept = min(anatomy.activations, peak)
     found = [
         Part("parameters", anatomy.parameters),
         Part("buffers", anatomy.buffers),
         Part("x", anatomy.input),
         Part(f"state of {optimizer.name}" if optimizer else "optimizer", optimizer.state if optimizer else 0),
         Part("activations", kept),
-        Part("gradients and temporaries", baseline.memory.peak - kept),
+        Part("gradients and temporaries", peak - kept),
     ]
     return tuple(each for each in found if each.bytes)
 
 
 def _fits(step: ComparisonSummary | None, anatomy: Anatomy | None) -> list[str]:
     """Whether training fits as it is."""
-    baseline = None if step is None else step.variant(step.comparison.baseline.name)
-    if anatomy is None or anatomy.fit is None or baseline is None or baseline.memory is None:
+    if anatomy is None or anatomy.fit is None or step is None or step.baseline.memory is None:
         return []
-    peak = anatomy.highest(baseline.memory.peak)
+    peak = anatomy.highest(step.baseline.memory.peak)
     fits = "fits" if peak <= anatomy.fit else "does not fit"
     return [f"As it is, training peaks at {format.size(peak)}, and {fits} into {format.size(anatomy.fit)}."]
 
@@ -258,7 +254,7 @@ def _trust(summary: RunSummary) -> str:
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     reach = max(floors, default=None)
     sentence = f"Identical code differed by {format.percent(worst)} at most"
-    if reach is None or reach <= 0.02:
+    if reach is None or reach <= ROUGH:
         return f"{sentence}."
     return (
         f"{sentence}, and may seem to differ by {format.difference(reach)}: times are rough. "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.user_file import Fault
 
@@ -33,7 +33,7 @@ def evaluation_sentences(
     found = _picks(each, named, faults)
     first = found[0] if found else None
     if first is None and named:
-        return [_against(each, named[0], each.variant(each.comparison.baseline.name) or named[0])]
+        return [_against(each, named[0], each.baseline)]
     if first is None or tracked is None:
         return [_without_times(each, tracked)]
     use = " or ".join(variant.label for variant in found)
@@ -147,7 +147,9 @@ def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummar
 
 def _alike_in_words(ratio: Interval) -> str:
     """That two are not told apart: since they differ by nothing that matters, or since nothing is shown."""
-    if _same(ratio):
+    assert ratio.low is not None
+    assert ratio.high is not None
+    if ratio.low >= 1 / (1 + SAME_MARGIN) and ratio.high <= 1 + SAME_MARGIN:
         return f"that matters ({ends_in_words(ratio)} times)"
     return f"is shown ({ends_in_words(ratio)} times{beyond_in_words(ratio)})"
 
@@ -156,12 +158,6 @@ def beyond_in_words(ratio: Interval) -> str:
     """Of two that are not told apart, why the interval may lie on one side of 1; empty where it does not."""
     beyond = (ratio.low is not None and ratio.low > 1) or (ratio.high is not None and ratio.high < 1)
     return ", less than this run can tell from 1" if beyond else ""
-
-
-def _same(ratio: Interval) -> bool:
-    assert ratio.low is not None
-    assert ratio.high is not None
-    return ratio.low >= 1 / (1 + SAME_MARGIN) and ratio.high <= 1 + SAME_MARGIN
 
 
 def _peak(variant: VariantSummary, other: VariantSummary) -> str:

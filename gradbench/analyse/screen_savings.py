@@ -42,18 +42,19 @@ class Saving:
 
 def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Saving, ...]:
     """The changes of a step whose bytes or time are known, the smallest peak first."""
-    baseline = step.variant(step.comparison.baseline.name)
     fit = anatomy.fit if anatomy else None
-    before = _highest(anatomy, baseline)
+    before = _highest(anatomy, step.baseline)
     rows = []
-    for variant in _changes(step):
+    for variant in step.methods:
+        if variant.role != "method" or variant.failure is not None:
+            continue
         after = _highest(anatomy, variant)
-        ratio = None if baseline is None else ratio_of(step, variant, baseline)
+        ratio = ratio_of(step, variant, step.baseline)
         if after is None and not known(ratio):
             continue
         rows.append(
             Saving(
-                mark=_mark(before, after, fit, (variant.name, step.comparison.baseline.name) in step.above),
+                mark=_mark(before, after, fit, (variant.name, step.baseline.name) in step.above),
                 label=variant.label,
                 before=before,
                 after=after,
@@ -69,29 +70,24 @@ def saving_rows(step: ComparisonSummary, anatomy: Anatomy | None) -> tuple[Savin
 def not_measured(step: ComparisonSummary, rows: Sequence[Saving]) -> list[str]:
     """The changes of a step without a row, with the reason."""
     shown = {each.label for each in rows}
-    baseline = step.variant(step.comparison.baseline.name)
     return [
-        f"{variant.label}: {_why_no_row(step, variant, baseline)}"
+        f"{variant.label}: {_why_no_row(step, variant)}"
         for variant in step.methods
         if variant.role == "method" and variant.label not in shown
     ]
 
 
-def _why_no_row(step: ComparisonSummary, variant: VariantSummary, baseline: VariantSummary | None) -> str:
+def _why_no_row(step: ComparisonSummary, variant: VariantSummary) -> str:
     if variant.failure is not None:
         return f"failed: {variant.failure.message.rstrip('.')}"
-    if baseline is not None and ratio_of(step, variant, baseline) is not None:
+    if ratio_of(step, variant, step.baseline) is not None:
         return "its time is not known yet, and its bytes were not counted"
     return "not measured"
 
 
-def _changes(step: ComparisonSummary) -> list[VariantSummary]:
-    return [each for each in step.methods if each.role == "method" and each.failure is None]
-
-
-def _highest(anatomy: Anatomy | None, variant: VariantSummary | None) -> int | None:
+def _highest(anatomy: Anatomy | None, variant: VariantSummary) -> int | None:
     """The most bytes live at once while training with a variant of the step; None where not counted."""
-    if variant is None or variant.memory is None:
+    if variant.memory is None:
         return None
     peak = variant.memory.peak
     return anatomy.highest(peak, variant.name) if anatomy else peak
@@ -116,7 +112,7 @@ def _step_time(ratio: Interval | None) -> str:
 
 def _code_of(variant: VariantSummary, step: ComparisonSummary) -> str:
     """The lines that make a change: what its setup has more than that of the baseline."""
-    shared = step.comparison.baseline.setup.split("\n")
+    shared = step.baseline.definition.setup.split("\n")
     lines = variant.definition.setup.split("\n")
     while shared and lines and shared[0] == lines[0]:
         shared, lines = shared[1:], lines[1:]

@@ -14,23 +14,24 @@ import numpy
 from gradbench.analyse import stats
 from gradbench.analyse.bounds import with_bounds
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.analyse.net import Net, net_of_loops
 from gradbench.analyse.pairs import Pair
 from gradbench.analyse.spending import part_at_end
 from gradbench.analyse.timeline import split
-from gradbench.analyse.verdicts import (
+from gradbench.analyse.visits import (
     Family,
+    Net,
     above,
     against_baseline,
     family_of,
     floor_of,
+    net_of_loops,
     ranks,
     verdict,
     visible_in,
 )
 from gradbench.record.plan import Variant
 from gradbench.record.results import Results
-from gradbench.record.visits import Failure, Kernels, Memory, Timeline
+from gradbench.record.visits import Failure, Timeline
 
 
 def summarise(results: Results, part: float | None = None) -> RunSummary:
@@ -78,12 +79,8 @@ class _Records:
     """The records of a run beside its visits, by the comparison that they are of, and by variant."""
 
     def __init__(self, results: Results) -> None:
-        self.memory: dict[tuple[str, str], Memory] = {
-            (each.comparison, each.variant): each for each in results.memory
-        }
-        self.kernels: dict[tuple[str, str], Kernels] = {
-            (each.comparison, each.variant): each for each in results.kernels
-        }
+        self.memory = {(each.comparison, each.variant): each for each in results.memory}
+        self.kernels = {(each.comparison, each.variant): each for each in results.kernels}
         self.figures: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
         for figure in results.figures:
             self.figures[figure.comparison, figure.variant][figure.metric] = figure.value

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 
+# Where identical code may seem to differ by more than this (a log-ratio), times are rough.
+ROUGH = 0.02
+
 
 def floor(summary: RunSummary) -> Finding | None:
     """What identical code came out different by."""

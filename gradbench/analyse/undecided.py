@@ -10,7 +10,7 @@ from gradbench.analyse.claims.claim import Judgement
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE, part_at_look
 from gradbench.analyse.summary import summarise
-from gradbench.analyse.verdicts import SAME_MARGIN
+from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.results import Results
 from gradbench.record.undecided import Question, Undecided
 

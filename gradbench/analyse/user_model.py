@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradbench import format
 from gradbench.analyse.bounds import bounded_finding
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
@@ -18,21 +16,14 @@ from gradbench.analyse.screen_evaluation import evaluation_sentences
 from gradbench.analyse.trust import floor
 from gradbench.record.plan import PRICE, USER_MODEL
 from gradbench.record.results import Results
+from gradbench.record.versions import FileText
 from gradbench.record.visits import Memory
 
 
-@dataclass(frozen=True)
-class UserFile:
-    """The file whose model was measured: how it is called, and its text as it was run."""
-
-    name: str
-    text: str
-
-
-def user_file(results: Results) -> UserFile | None:
+def user_file(results: Results) -> FileText | None:
     """The file of a run of `gradbench model`; None for any other run."""
     own = [each for each in results.header.plan.comparisons if each.workload == USER_MODEL]
-    return UserFile(own[0].title.partition(":")[0], own[0].prepare) if own else None
+    return FileText(own[0].title.partition(":")[0], own[0].prepare) if own else None
 
 
 def user_model_findings(summary: RunSummary) -> list[Finding]:
@@ -60,9 +51,7 @@ def evaluation_finding(each: ComparisonSummary, results: Results) -> Finding | N
 
     None where nothing was timed against recording.
     """
-    tracked = each.variant("tracked") or each.variant(each.comparison.baseline.name)
-    if tracked is None:
-        return None
+    tracked = each.variant("tracked") or each.baseline
     listed = [
         f"{variant.label} {format.ratio_with_ends(found)}"
         for variant in each.methods
@@ -160,9 +149,9 @@ def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
     What it takes is on the first screen as well, and need not be there twice.
     """
     step = parts.get("step")
-    variant = None if step is None else step.variant(step.comparison.baseline.name)
-    if step is None or variant is None or variant.time is None:
+    if step is None or step.baseline.time is None:
         return None
+    variant = step.baseline
     live = step.splits.get(variant.name)
     if live is not None:
         sentence = (
@@ -171,12 +160,13 @@ def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
             f"{format.size(live.backward)}"
         )
     else:
-        sentence = f"A training step without its optimizer takes {format.seconds(variant.time.mean)}"
+        sentence = f"A training step without its optimizer takes {format.seconds(step.baseline.time.mean)}"
     forward = parts.get("forward")
     evidence = f"The step clears gradients with {variant.label}."
     if by_peak := peaks(step):
         evidence += f" Peak of a step, by how it clears them: {by_peak}."
-    evidence += "".join(f" {note}" for note in (memory_notes(step),) if note)
+    if notes := memory_notes(step):
+        evidence += f" {notes}"
     if forward is not None:
         listed = [
             f"{own.label} {format.ratio_with_ends(own.ratio)}"

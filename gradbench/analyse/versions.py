@@ -6,10 +6,9 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, VariantSummary
 from gradbench.analyse.screen_evaluation import beyond_in_words
 from gradbench.analyse.trust import floor
-from gradbench.analyse.user_model import UserFile
 from gradbench.record.plan import VERSIONS
 from gradbench.record.results import Results
-from gradbench.record.versions import Agreement
+from gradbench.record.versions import Agreement, FileText
 from gradbench.record.visits import Memory
 
 # How each part begins a sentence, and which bytes it is about: the figure, and the words before and after it.
@@ -20,15 +19,15 @@ _PARTS = {
 }
 
 
-def version_files(results: Results) -> tuple[UserFile, ...]:
+def version_files(results: Results) -> tuple[FileText, ...]:
     """The files of a run that holds versions against each other, the baseline first; none of another run."""
     found = [each for each in results.header.plan.comparisons if each.workload == VERSIONS]
     if not found:
         return ()
     first = found[0]
     if first.files:
-        return tuple(UserFile(each.name, each.text) for each in first.files)
-    return (UserFile(first.title.partition(":")[0], first.prepare),)
+        return first.files
+    return (FileText(first.title.partition(":")[0], first.prepare),)
 
 
 def versions_findings(summary: RunSummary) -> list[Finding]:
@@ -41,9 +40,9 @@ def versions_findings(summary: RunSummary) -> list[Finding]:
 
 
 def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreement]) -> Finding | None:
-    baseline = each.variant(each.comparison.baseline.name)
+    baseline = each.baseline
     others = [variant for variant in each.methods if variant.role == "method"]
-    if baseline is None or not (each.passes or any(variant.memory for variant in each.methods)):
+    if not (each.passes or any(variant.memory for variant in each.methods)):
         return None
     begins, figure = _PARTS[each.comparison.part]
     parts = [

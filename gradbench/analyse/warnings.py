@@ -12,9 +12,9 @@ from gradbench import format
 from gradbench.analyse.failures import failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
-from gradbench.record.device import DeviceReading
+from gradbench.analyse.trust import ROUGH
 from gradbench.record.results import Results
-from gradbench.record.telemetry import Telemetry
+from gradbench.record.telemetry import DeviceReading, Telemetry
 from gradbench.record.visits import Visit
 
 # A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
@@ -143,7 +143,7 @@ def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
 def _noise(summary: RunSummary) -> Iterator[str]:
     """Of comparisons in which identical code seems to differ."""
     comparisons = summary.comparisons
-    noisy = [each for each in comparisons if each.floor is not None and each.floor > 0.02]
+    noisy = [each for each in comparisons if each.floor is not None and each.floor > ROUGH]
     if noisy:
         worst = max(noisy, key=lambda each: each.floor or 0.0)
         yield (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gradbench.record.device import DeviceReading
+from gradbench.record.telemetry import DeviceReading
 
 # What slows a device down, by the bit of NVML's mask (nvmlClocksEventReasons). An idle device, and one whose
 # clock a person has set, are not held back.

@@ -19,3 +19,8 @@ class Interval(msgspec.Struct, frozen=True):
         """The interval on another scale, through an increasing function."""
         ends = [None if end is None else float(function(end)) for end in (self.low, self.high)]
         return Interval(float(function(self.mean)), ends[0], ends[1], self.count)
+
+    def mirrored(self, function: Any) -> Interval:
+        """The interval on another scale, through a decreasing function: its ends change places."""
+        through = self.map(function)
+        return Interval(through.mean, through.high, through.low, self.count)

@@ -184,40 +184,35 @@ class Results:
         return not self.runs or any(begun.number not in ended for begun in self.passes)
 
     def add(self, record: Record) -> None:
-        """Take in one more record."""
-        if isinstance(record, Visit):
-            self.visits.append(record)
-        elif isinstance(record, Execution):
-            self.executions.append(record)
-        elif isinstance(record, Memory):
-            self.memory.append(record)
-        elif isinstance(record, Timeline):
-            self.timelines.append(record)
-        elif isinstance(record, Kernels):
-            self.kernels.append(record)
-        elif isinstance(record, Figure):
-            self.figures.append(record)
-        elif isinstance(record, Observation):
-            self.observations.append(record)
-        elif isinstance(record, Failure):
-            self.failures.append(record)
-        elif isinstance(record, PassStart):
-            self.passes.append(record)
-        elif isinstance(record, PassEnd):
-            self.ends.append(record)
-        elif isinstance(record, RunEnd):
-            self.runs.append(record)
-            self._over = {begun.number for begun in self.passes}
-        elif isinstance(record, Look):
-            self.looks.append(record)
-        elif isinstance(record, Fault):
-            self.file_faults.append(record)
-        elif isinstance(record, Anatomy):
-            self.anatomy = record
-        elif isinstance(record, Agreement):
-            self.agreements.append(record)
-        else:
+        """Take in one more record. Raises ResultsFileError for a second header."""
+        if isinstance(record, Header):
             raise ResultsFileError(f"{self.path}: a second header; expected one run in one file")
+        if isinstance(record, Anatomy):
+            self.anatomy = record
+            return
+        kept: list[Record] = getattr(self, _KEPT_IN[type(record)])
+        kept.append(record)
+        if isinstance(record, RunEnd):
+            self._over = {begun.number for begun in self.passes}
+
+
+# The list of `Results` that the records of a kind are kept in.
+_KEPT_IN: dict[type[msgspec.Struct], str] = {
+    PassStart: "passes",
+    Visit: "visits",
+    Execution: "executions",
+    Memory: "memory",
+    Timeline: "timelines",
+    Kernels: "kernels",
+    Figure: "figures",
+    Observation: "observations",
+    Failure: "failures",
+    PassEnd: "ends",
+    RunEnd: "runs",
+    Look: "looks",
+    Fault: "file_faults",
+    Agreement: "agreements",
+}
 
 
 def sessions(results: Results) -> int:

@@ -88,18 +88,37 @@ class Differs(msgspec.Struct, frozen=True):
         )
 
 
-class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
-    """What a file of the user's defines, as far as a plan needs to know.
+class Measurable(msgspec.Struct, frozen=True):
+    """A model or a function of the user's, as a worker saw it with its x.
 
     Attributes:
         shape, dtype, device: of x.
-        result: dtype of the model's result.
+        result: dtype of its result.
         coarsest: of the dtypes of the parameters and of the result, the one with the fewest digits.
         parameters: their elements; a tied parameter counts once.
         trained: of these, the elements that require gradients.
-        calls: whether it defines `call`.
-        trains: whether it defines `loss`.
+        calls: whether its file defines `call`.
+        trains: whether its file defines `loss`; of a version, whether the loss also reaches something that
+            requires gradients.
         repeats: whether the loss is the same from call to call.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    result: str
+    coarsest: str
+    parameters: int
+    trained: int
+    calls: bool
+    trains: bool
+    repeats: bool
+
+
+class FileFacts(Measurable, frozen=True, tag="file_facts"):
+    """What a file of the user's defines, as far as a plan needs to know.
+
+    Attributes:
         load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
             step: rough, from one execution.
         faults: that were seen in it.
@@ -114,16 +133,6 @@ class FileFacts(msgspec.Struct, frozen=True, tag="file_facts"):
         training_apart: the unrecorded loss in training differs by more than rounding.
     """
 
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    result: str
-    coarsest: str
-    parameters: int
-    trained: int
-    calls: bool
-    trains: bool
-    repeats: bool
     load: float
     forward: float
     step: float

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gradbench.record.user_file import Measurable
+
 
 class FileText(msgspec.Struct, frozen=True):
     """A file of the user's.
@@ -20,37 +22,20 @@ class FileText(msgspec.Struct, frozen=True):
     text: str
 
 
-class VersionFacts(msgspec.Struct, frozen=True):
+class VersionFacts(Measurable, frozen=True):
     """One version, as a worker saw it.
 
     Attributes:
         name: of its file, or its key in `variants`.
         module: it is a torch.nn.Module, and no other callable.
-        calls: the file says by `call` how it is called.
-        trains: the file defines `loss`, and the version's loss reaches something that requires gradients.
         records: its recorded result requires gradients.
-        repeats: its loss is the same from call to call.
-        shape, dtype, device: of x.
-        result: dtype of its result.
-        coarsest: of the dtypes of its parameters and of its result, the one with the fewest digits.
-        parameters, trained: elements of its parameters, and of those among them that require gradients.
         forward, step: seconds of one forward and of one training step; rough, from one execution.
         unevaluated: why it cannot be evaluated under torch.no_grad(), as a clause; empty where it can.
     """
 
     name: str
     module: bool
-    calls: bool
-    trains: bool
     records: bool
-    repeats: bool
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    result: str
-    coarsest: str
-    parameters: int
-    trained: int
     forward: float
     step: float
     unevaluated: str = ""

@@ -70,8 +70,7 @@ def _times(summary: RunSummary) -> Table | None:
 
 
 def _time(each: ComparisonSummary | None) -> str:
-    variant = None if each is None else each.variant(each.comparison.baseline.name)
-    return "" if variant is None or variant.time is None else format.seconds(variant.time.mean)
+    return "" if each is None or each.baseline.time is None else format.seconds(each.baseline.time.mean)
 
 
 def _ratio(each: ComparisonSummary | None, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,20 @@ def ratios(comparison: ComparisonSummary) -> str:
     names = [variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
+    name = comparison.comparison.id
+    return _drawn(rows_figure(len(names)), name, lambda axes: draw_ratios(axes, comparison, names, PAGE))
+
+
+def _drawn(figure: Figure, name: str, draw: Callable[[Any], None]) -> str:
+    """The figure for the page, once this has drawn its axes."""
     with style():
-        figure = rows_figure(len(names))
-        draw_ratios(figure.add_subplot(), comparison, names, PAGE)
-        return svg(figure, comparison.comparison.id)
+        draw(figure.add_subplot())
+        return svg(figure, name)
+
+
+def _wide_figure(height: float) -> Figure:
+    """A figure for the page, as wide as two panels."""
+    return Figure(figsize=(2 * WIDTH, height), layout="constrained")
 
 
 def rows_figure(rows: int) -> Figure:
@@ -175,6 +185,9 @@ def _room_for_numbers(
         axes.set_xlim(low - 0.08 * span, high + 0.3 * span)
 
 
+# More sizes than this are a curve, not panels side by side.
+PANELS = 4
+
 # What people choose between; a sweep with every method would be a thicket.
 SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_false", "detach_clone")
 
@@ -200,11 +213,8 @@ def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSumm
 
 
 def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str) -> str:
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
-        draw_curves(figure.add_subplot(), comparisons, places, label, PAGE)
-        first = comparisons[0].comparison
-        return svg(figure, f"curves {first.id}")
+    name = f"curves {comparisons[0].comparison.id}"
+    return _drawn(_wide_figure(3.6), name, lambda axes: draw_curves(axes, comparisons, places, label, PAGE))
 
 
 def draw_curves(
@@ -254,10 +264,8 @@ def draw_curves(
 
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
     """Where the host's time turns into the device's, over sizes, for the page."""
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.6), layout="constrained")
-        draw_turn(figure.add_subplot(), comparisons, PAGE)
-        return svg(figure, f"turn {comparisons[0].comparison.id}")
+    name = f"turn {comparisons[0].comparison.id}"
+    return _drawn(_wide_figure(3.6), name, lambda axes: draw_turn(axes, comparisons, PAGE))
 
 
 def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme) -> None:
@@ -291,10 +299,8 @@ _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "ze
 
 def timeline(comparison: ComparisonSummary) -> str:
     """The bytes that are live through one execution, for the page."""
-    with style():
-        figure = Figure(figsize=(2 * WIDTH, 3.2), layout="constrained")
-        draw_timeline(figure.add_subplot(), comparison, PAGE)
-        return svg(figure, f"timeline {comparison.comparison.id}")
+    name = f"timeline {comparison.comparison.id}"
+    return _drawn(_wide_figure(3.2), name, lambda axes: draw_timeline(axes, comparison, PAGE))
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
@@ -302,10 +308,8 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if not variant.limit]
-    count = 0
     for index, variant in enumerate(variants):
         stretches = comparison.timelines[variant.name].stretches
-        count = max(count, len(stretches))
         # Each line of code is as wide as any other: variants with more allocations stay comparable.
         where, live = [0.0], [0.0]
         for number, stretch in enumerate(stretches):
@@ -322,8 +326,11 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
         # seen, and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
         beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
         line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
-    named = comparison.timelines[variants[0].name].stretches
-    axes.set_xticks([number + 0.5 for number in range(count)], [_stretch(each.code) for each in named])
+    # A change of a step may add a line: the longest variant has them all.
+    named = max((comparison.timelines[variant.name].stretches for variant in variants), key=len)
+    count = len(named)
+    words = [next((name for part, name in _STRETCHES if part in each.code), "forward") for each in named]
+    axes.set_xticks([number + 0.5 for number in range(count)], words)
     for number in range(1, count):
         axes.axvline(number, color=theme["grid"], linewidth=theme.points(0.8))
     axes.tick_params(axis="x", length=0)
@@ -334,10 +341,6 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
         title="equal bytes are drawn side by side", title_fontsize=theme.points(8), alignment="left",
         frameon=False, fontsize=theme.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
     )  # fmt: skip
-
-
-def _stretch(code: str) -> str:
-    return next((name for part, name in _STRETCHES if part in code), "forward")
 
 
 def _bytes_unit(comparison: ComparisonSummary) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,16 +13,18 @@ import msgspec
 
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
-from gradbench.analyse.bounds import executions_in_words, verdict_in_words
+from gradbench.analyse.bounds import executions_in_words, verdict_in_full
 from gradbench.analyse.claims import VERDICTS, counted
-from gradbench.analyse.model import ComparisonSummary, VariantSummary
-from gradbench.analyse.net import LEAST_LOOPS
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
-from gradbench.analyse.user_model import UserFile
+from gradbench.analyse.turn import has_turn, turns
+from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
-from gradbench.report import devices, guide, sections, template
+from gradbench.record.versions import FileText
+from gradbench.report import devices, figures, guide, limit_table, template
+from gradbench.report.bars import bars
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 
@@ -56,14 +59,14 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         heading=_heading(analysis),
         files=files,
         snippet=partial(_snippet_of_user_file, files) if files else snippet,
-        verdict=_verdict,
+        verdict=verdict_in_full,
         executions_in_words=executions_in_words,
         memory_notes=memory_notes,
         by_id={each.id: each for each in comparisons},
         measured={each.workload for each in comparisons},
         kinds=_kinds(comparisons),
         left_out=_left_out(analysis),
-        workloads=sections.workloads(analysis),
+        workloads=_workloads(analysis),
         tables=guide.tables(analysis),
         side_by_side=devices.tables(analysis),
         trait_tables=TABLES,
@@ -86,6 +89,106 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def _workloads(analysis: Analysis) -> list[dict[str, Any]]:
+    """By workload its title, its figure over sizes or operations, and its parts."""
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in analysis.comparisons:
+        grouped[each.comparison.workload].append(each)
+    skipped = analysis.results.header.plan.skipped
+    return [
+        {
+            "name": name,
+            "title": comparisons[0].comparison.title.partition(":")[0],
+            "sweeps": _sweeps(comparisons) if name == "break_even" else [],
+            "parts": _parts(comparisons),
+            "tables": limit_table.tables(
+                [each for each in analysis.limits if each.summary.comparison.workload == name]
+            ),
+            "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
+        }
+        for name, comparisons in grouped.items()
+    ]
+
+
+def _kind(each: ComparisonSummary) -> str:
+    return f"{each.comparison.device}, {each.comparison.dtype}"
+
+
+def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """A curve over operations for each device and type, and the comparisons that it shows."""
+    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        if each.passes:
+            grouped[_kind(each)].append(each)
+    return [
+        {
+            "figure": figures.operations(own),
+            "of": [each.comparison for each in figures.at_smallest(own)],
+            "kind": kind if len(grouped) > 1 else "",
+        }
+        for kind, own in grouped.items()
+    ]
+
+
+def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
+    """The parts of a workload, one by one on each device and in each type."""
+    grouped: dict[tuple[str, str], list[ComparisonSummary]] = defaultdict(list)
+    for each in comparisons:
+        grouped[each.comparison.part, _kind(each)].append(each)
+    several = len({kind for _, kind in grouped}) > 1
+    shown: set[str] = set()
+    parts = []
+    for (name, kind), group in grouped.items():
+        first = group[0].comparison
+        parts.append(
+            {
+                "name": f"{name} {kind}" if several else name,
+                "title": first.title.partition(": ")[2],
+                "kind": kind if several else "",
+                # A sentence that holds for all parts stands once.
+                "shows": "" if first.shows in shown else first.shows,
+                "skipped": first.skipped,
+                "comparisons": group,
+                **_figures(group),
+            }
+        )
+        shown.add(first.shows)
+    return parts
+
+
+def _figures(group: Sequence[ComparisonSummary]) -> dict[str, Any]:
+    """The figures of a part: over its sizes, and of its comparisons."""
+    curve = len(group) > figures.PANELS
+    # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
+    stands_alone = not curve and group[0].comparison.workload != "break_even"
+    barred = [(each.comparison, found) for each in group if (found := bars(each)) is not None]
+    followed = [each for each in group if each.timelines]
+    return {
+        "of": [each.comparison for each in group],
+        "sweep": figures.sweep(group) if curve and any(each.passes for each in group) else None,
+        "turn": figures.turn(group) if has_turn(group) else None,
+        "turns": turns(group),
+        "ratios": [
+            (each.comparison, figure, _words(each))
+            for each in (group if stands_alone else ())
+            if (figure := figures.ratios(each))
+        ],
+        "bars": barred if stands_alone else barred[-1:],
+        "timeline": (followed[-1].comparison, figures.timeline(followed[-1])) if followed else None,
+    }
+
+
+def _words(comparison: ComparisonSummary) -> str:
+    """What a figure shows, for those who do not see it."""
+    listed = [
+        f"{variant.name} {format.ratio_with_ends(variant.ratio)}"
+        for variant in comparison.methods
+        if variant.ratio
+    ]
+    label = comparison.comparison.baseline.label
+    return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
+
+
 def _left_out(analysis: Analysis) -> dict[str, str]:
     """What the plan left out of workloads that have no section, with the reasons."""
     measured = {each.comparison.workload for each in analysis.comparisons}
@@ -104,7 +207,7 @@ def _heading(analysis: Analysis) -> str:
     return f"What gradient control costs {own.name if own else 'here'}"
 
 
-def _snippet_of_user_file(files: Sequence[UserFile], comparison: Comparison, variant: Variant) -> str:
+def _snippet_of_user_file(files: Sequence[FileText], comparison: Comparison, variant: Variant) -> str:
     """A variant's code without the user's file, which the page shows once."""
     if comparison.workload not in (USER_MODEL, VERSIONS):
         return snippet(comparison, variant)
@@ -140,22 +243,6 @@ def _glance(analysis: Analysis) -> dict[str, Any]:
     named = {variant.name: variant.definition for each in ordered for variant in each.methods}
     rows = [(variant, [each.variant(name) for each in columns]) for name, variant in named.items()]
     return {"glanced": columns, "glance": rows}
-
-
-def _verdict(comparison: ComparisonSummary, variant: VariantSummary) -> str:
-    """What the table says of a variant: its verdict, or of memory that is not the methods' what it shows."""
-    if (
-        variant.time is None
-        and variant.bound is None
-        and variant.execution is not None
-        and variant.execution.same_as
-    ):
-        return f"not timed: the same execution as {variant.execution.same_as}"
-    if variant.verdict == "no time of its own":
-        return "not distinguishable from an empty loop"
-    if variant.role == "twin_own_buffer" and comparison.moved is not None:
-        return "the buffer, not the method"
-    return verdict_in_words(variant)
 
 
 def _machine(header: Header) -> list[tuple[str, str]]:

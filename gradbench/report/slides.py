@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gradbench.analyse.analysis import Analysis
-from gradbench.analyse.model import ComparisonSummary, RunSummary
+from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.turn import has_turn
 from gradbench.errors import RequestError
 from gradbench.record.results import Results
@@ -31,9 +31,6 @@ FORMATS = ("svg", "png")
 # A slide of 16 by 9: inches, and dots per inch that make 1,920 by 1,080 of them.
 WIDTH, HEIGHT, DPI = 40 / 3, 7.5, 144
 MARGIN = 0.45
-
-# More sizes than this are a curve, not panels side by side.
-PANELS = 4
 
 
 @dataclass(frozen=True)
@@ -151,9 +148,10 @@ def slides(summary: Analysis) -> list[Slide]:
         *limit_table.tables(summary.limits),
     )
     made = [_table(table) for table in tables]
+    # Names of files tell devices and types apart, where a run has several.
+    kinds = {_key(each)[2:] for each in summary.comparisons}
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
-        own = list(group)
-        made += _of_part(own, summary, _ending(key, summary))
+        made += _of_part(list(group), "" if len(kinds) == 1 else f" {key[2]} {key[3]}")
     return made
 
 
@@ -169,20 +167,14 @@ def _sorted(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]
     return sorted(comparisons, key=lambda each: order[_key(each)])
 
 
-def _ending(key: tuple[str, str, str, str], summary: RunSummary) -> str:
-    """What tells devices and types apart, where a run has several."""
-    kinds = {_key(each)[2:] for each in summary.comparisons}
-    return "" if len(kinds) == 1 else f" {key[2]} {key[3]}"
-
-
-def _of_part(own: list[ComparisonSummary], summary: RunSummary, ending: str) -> list[Slide]:
+def _of_part(own: list[ComparisonSummary], ending: str) -> list[Slide]:
     measured = [each for each in own if any(variant.ratio is not None for variant in each.methods)]
     made = []
     if measured:
         first = measured[0].comparison
         made.append(
             _curves(measured, ending)
-            if first.workload == "break_even" or len(measured) > PANELS
+            if first.workload == "break_even" or len(measured) > figures.PANELS
             else _ratios(measured, ending)
         )
     if has_turn(own):
@@ -251,7 +243,7 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
         for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):
             figures.draw_ratios(axes, each, names, TALK)
             size = f"{each.comparison.size}: {each.comparison.numel:,} elements"
-            axes.set_title(size, loc="left", fontsize=15 if len(own) < PANELS else 13)
+            axes.set_title(size, loc="left", fontsize=15 if len(own) < figures.PANELS else 13)
             axes.tick_params(axis="y", labelsize=15)
             axes.set_xlabel("ratio of times")
         _legend(figure)

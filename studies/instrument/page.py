@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradbench.analyse.net import LEAST_LOOPS
+from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
 from studies.files import read_records, write_json

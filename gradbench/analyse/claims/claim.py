@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gradbench.analyse.model import RunSummary
 
 Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
-VERDICTS: tuple[Word, ...] = ("supported", "refuted", "depends", "unresolved", "not measured")
+VERDICTS: tuple[Word, ...] = get_args(Word)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from gradbench.analyse.claims.claim import Case
 from gradbench.analyse.model import ComparisonSummary
@@ -81,15 +82,13 @@ def decided_by(
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else math.ceil(visits * each.passes_per_visit)
-    return Case(
-        where(each),
-        holds,
-        f"{says} in {where(each)}",
-        passes,
-        each.comparison.id,
-        variants=variants,
-        visits=visits,
-    )
+    found = case_of(each, holds, says, passes)
+    return replace(found, variants=variants, visits=visits)
+
+
+def case_of(each: ComparisonSummary, holds: bool | None, says: str, passes: int | None = None) -> Case:
+    """The case of a claim in a comparison; `says` are the figures, without the place."""
+    return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
 
 
 def confidence_of(each: ComparisonSummary) -> float:

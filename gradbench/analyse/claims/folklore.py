@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gradbench.analyse.claims.claim import Claim
-from gradbench.analyse.claims.decision import AS_SEEN, BY_MARGIN, EXACTLY, FASTER, SAME
-from gradbench.analyse.claims.questions import best, each_of, every, memory, observed, ratio, seconds
+from gradbench.analyse.claims.decision import BY_MARGIN, EXACTLY, FASTER, SAME
+from gradbench.analyse.claims.questions import best, each_of, every, memory, ratio, seconds, seen_claim
 
 # The steps of `accumulate`, as its title says.
 STEPS = 1_000
@@ -75,18 +75,17 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=BY_MARGIN,
         workloads=("control", "elementwise", "chain", "matmul"),
     ),
-    Claim(
+    seen_claim(
         id="folk.data.safe",
         says=".data does the same as detach().",
         source="https://github.com/pytorch/pytorch/issues/6990",
-        question=observed(
-            "write",
-            "data",
-            lambda seen: not seen["wrong_gradient"],
+        trait="write",
+        method="data",
+        expected=lambda seen: not seen["wrong_gradient"],
+        shows=(
             "a write through it is seen in x: {seen_in_x}, counted for autograd: {version_counted}; the "
-            "gradient is wrong without a word: {wrong_gradient}",
+            "gradient is wrong without a word: {wrong_gradient}"
         ),
-        tolerance=AS_SEEN,
     ),
     Claim(
         id="folk.zero_grad.set_to_none",
@@ -104,17 +103,13 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=BY_MARGIN,
         workloads=("custom",),
     ),
-    Claim(
+    seen_claim(
         id="folk.no_grad.is_eval",
         says="no_grad() puts a model into evaluation.",
         source="https://docs.pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval",
-        question=observed(
-            "inference",
-            "",
-            lambda seen: not seen["dropout_still_drops"],
-            "dropout still drops under no_grad(): {dropout_still_drops}",
-        ),
-        tolerance=AS_SEEN,
+        trait="inference",
+        expected=lambda seen: not seen["dropout_still_drops"],
+        shows="dropout still drops under no_grad(): {dropout_still_drops}",
     ),
     Claim(
         id="folk.running_loss",

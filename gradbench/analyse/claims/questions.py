@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from gradbench import format
-from gradbench.analyse.claims.claim import Case, Question
+from gradbench.analyse.claims.claim import Case, Claim, Question
 from gradbench.analyse.claims.decision import (
+    AS_SEEN,
     NOT_SLOWER,
+    case_of,
     confidence_of,
     decided,
     decided_by,
     more_passes,
-    where,
     within,
 )
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
@@ -32,23 +33,29 @@ def comparisons(
             yield each
 
 
+def _of_each(
+    names: Sequence[str], sizes: Sequence[str], case: Callable[[ComparisonSummary], Case | None]
+) -> Question:
+    """The question that asks each of these comparisons by itself; None is no case."""
+    return lambda summary: [
+        found for each in comparisons(summary, names, sizes) if (found := case(each)) is not None
+    ]
+
+
 def ratio(
     names: Sequence[str], one: str, other: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
 ) -> Question:
     """Is the time of one variant to that of another between these bounds?"""
 
-    def ask(summary: RunSummary) -> list[Case]:
-        cases = []
-        for each in comparisons(summary, names, sizes):
-            found = each.time_ratios.get((one, other))
-            a, b = each.variant(one), each.variant(other)
-            if found is None or a is None or b is None:
-                continue
-            says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
-            cases.append(decided(each, found, bounds, says, (one, other)))
-        return cases
+    def case(each: ComparisonSummary) -> Case | None:
+        found = each.time_ratios.get((one, other))
+        a, b = each.variant(one), each.variant(other)
+        if found is None or a is None or b is None:
+            return None
+        says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
+        return decided(each, found, bounds, says, (one, other))
 
-    return ask
+    return _of_each(names, sizes, case)
 
 
 def best(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
@@ -59,32 +66,21 @@ def best(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequen
 def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
     """Does no rival peak at fewer bytes than the method?"""
 
-    def ask(summary: RunSummary) -> list[Case]:
-        cases = []
-        for each in comparisons(summary, names, sizes):
-            own = each.variant(method)
-            peaks = {
-                variant.label: variant.memory.peak
-                for name in rivals
-                if name != method
-                and (variant := each.variant(name)) is not None
-                and variant.memory is not None
-            }
-            if own is None or own.memory is None or not peaks:
-                continue
-            least = min(peaks, key=lambda label: peaks[label])
-            cases.append(
-                Case(
-                    where(each),
-                    own.memory.peak <= peaks[least],
-                    f"{own.label} peaks at {format.size(own.memory.peak)} and {least} at "
-                    f"{format.size(peaks[least])} in {where(each)}",
-                    comparison=each.comparison.id,
-                )
-            )
-        return cases
+    def case(each: ComparisonSummary) -> Case | None:
+        own = each.variant(method)
+        peaks = {
+            variant.label: variant.memory.peak
+            for name in rivals
+            if name != method and (variant := each.variant(name)) is not None and variant.memory is not None
+        }
+        if own is None or own.memory is None or not peaks:
+            return None
+        least = min(peaks, key=lambda label: peaks[label])
+        peak = own.memory.peak
+        says = f"{own.label} peaks at {format.size(peak)} and {least} at {format.size(peaks[least])}"
+        return case_of(each, peak <= peaks[least], says)
 
-    return ask
+    return _of_each(names, sizes, case)
 
 
 def seconds(
@@ -92,18 +88,15 @@ def seconds(
 ) -> Question:
     """Is the time of a call that nothing disturbs between these bounds, in seconds?"""
 
-    def ask(summary: RunSummary) -> list[Case]:
-        cases = []
-        for each in comparisons(summary, names, sizes):
-            variant = each.variant(method)
-            found = None if variant is None else _undisturbed(each, variant)
-            if variant is None or found is None:
-                continue
-            says = f"{variant.label} takes {format.seconds(found.mean)}"
-            cases.append(decided_by(each, found, bounds, says, (method,)))
-        return cases
+    def case(each: ComparisonSummary) -> Case | None:
+        variant = each.variant(method)
+        found = None if variant is None else _undisturbed(each, variant)
+        if variant is None or found is None:
+            return None
+        says = f"{variant.label} takes {format.seconds(found.mean)}"
+        return decided_by(each, found, bounds, says, (method,))
 
-    return ask
+    return _of_each(names, sizes, case)
 
 
 def _undisturbed(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
@@ -181,29 +174,24 @@ def memory(
 ) -> Question:
     """Is a figure of memory (in bytes, or relative to that of another variant) between these bounds?"""
 
-    def ask(summary: RunSummary) -> list[Case]:
-        cases = []
-        for each in comparisons(summary, names, sizes):
-            a, b = each.variant(one), each.variant(other) if other else None
-            if a is None or a.memory is None or (other and (b is None or b.memory is None)):
-                continue
-            if field == "graph" and not a.definition.keeps_graph:
-                continue
-            value = getattr(a.memory, field)
-            if value is None:
-                continue
-            says = f"{a.label}: {field} {format.size(value)}"
-            if b is not None and b.memory is not None:
-                base = getattr(b.memory, field)
-                says += f", against {format.size(base)} of {b.label}"
-                if not base:
-                    continue
-                value /= base
-            holds = bounds[0] <= value <= bounds[1]
-            cases.append(Case(where(each), holds, f"{says} in {where(each)}", comparison=each.comparison.id))
-        return cases
+    def case(each: ComparisonSummary) -> Case | None:
+        a, b = each.variant(one), each.variant(other) if other else None
+        if a is None or a.memory is None or (other and (b is None or b.memory is None)):
+            return None
+        value = getattr(a.memory, field)
+        if value is None or (field == "graph" and not a.definition.keeps_graph):
+            return None
+        says = f"{a.label}: {field} {format.size(value)}"
+        if b is not None and b.memory is not None:
+            base = getattr(b.memory, field)
+            says += f", against {format.size(base)} of {b.label}"
+            if not base:
+                return None
+            value /= base
+        holds = bounds[0] <= value <= bounds[1]
+        return case_of(each, holds, says)
 
-    return ask
+    return _of_each(names, sizes, case)
 
 
 def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str) -> Question:
@@ -216,6 +204,23 @@ def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], boo
         return []
 
     return ask
+
+
+def seen_claim(
+    id: str,
+    says: str,
+    source: str,
+    trait: str,
+    expected: Callable[[dict[str, Value]], bool],
+    shows: str,
+    method: str = "",
+    tolerance: str = AS_SEEN,
+) -> Claim:
+    """A claim on a trait that a probe observed; `shows` is filled in with the observed values.
+
+    `method` is empty for a probe of no method.
+    """
+    return Claim(id, says, source, observed(trait, method, expected, shows), tolerance)
 
 
 def _observed(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:

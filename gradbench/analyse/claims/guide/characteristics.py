@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from gradbench.analyse.claims.claim import Claim
 from gradbench.analyse.claims.decision import AS_SEEN, EXACTLY
-from gradbench.analyse.claims.questions import each_of, memory, observed
+from gradbench.analyse.claims.questions import each_of, memory, observed, seen_claim
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
+    seen_claim(
         id="trait.requires_grad_false.persistence",
         says="requires_grad_(False) lasts until it is changed.",
         source="the guide, requires_grad_(False): Key Characteristics",
-        question=observed(
-            "persistence",
-            "requires_grad_false",
-            lambda seen: not seen["x_after"],
-            "operations on x are recorded afterwards: {x_after}",
-        ),
-        tolerance=AS_SEEN,
+        trait="persistence",
+        method="requires_grad_false",
+        expected=lambda seen: not seen["x_after"],
+        shows="operations on x are recorded afterwards: {x_after}",
     ),
     Claim(
         id="trait.requires_grad_false.memory",
@@ -27,86 +24,69 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=EXACTLY,
         workloads=("chain",),
     ),
-    Claim(
+    seen_claim(
         id="trait.requires_grad_false.reversibility",
         says="requires_grad_(False) can be undone for the same tensor.",
         source="the guide, requires_grad_(False): Key Characteristics",
-        question=observed(
-            "reversibility",
-            "requires_grad_false",
-            lambda seen: bool(seen["switched_on"]) and bool(seen["x_gets_gradient"]),
-            "switched on again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
-        ),
-        tolerance=AS_SEEN,
+        trait="reversibility",
+        method="requires_grad_false",
+        expected=lambda seen: bool(seen["switched_on"]) and bool(seen["x_gets_gradient"]),
+        shows="switched on again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
     ),
-    Claim(
+    seen_claim(
         id="trait.requires_grad_false.scope",
         says="requires_grad_(False) affects the one tensor.",
         source="the guide, requires_grad_(False): Key Characteristics",
-        question=observed(
-            "scope",
-            "requires_grad_false",
-            lambda seen: not seen["x"] and bool(seen["other"]),
-            "recorded on x: {x}, on another tensor: {other}",
-        ),
-        tolerance=AS_SEEN,
+        trait="scope",
+        method="requires_grad_false",
+        expected=lambda seen: not seen["x"] and bool(seen["other"]),
+        shows="recorded on x: {x}, on another tensor: {other}",
     ),
-    Claim(
+    seen_claim(
         id="trait.detach.persistence",
         says="detach() makes a new tensor.",
         source="the guide, detach(): Key Characteristics",
-        question=observed(
-            "objects", "detach", lambda seen: not seen["result_is_x"], "it returns x itself: {result_is_x}"
-        ),
-        tolerance=AS_SEEN,
+        trait="objects",
+        method="detach",
+        expected=lambda seen: not seen["result_is_x"],
+        shows="it returns x itself: {result_is_x}",
     ),
-    Claim(
+    seen_claim(
         id="trait.detach.memory",
         says="detach() creates new memory.",
         source="the guide, detach(): Key Characteristics",
-        question=observed(
-            "memory",
-            "detach",
-            lambda seen: int(seen["allocated"] or 0) > 0,
-            "bytes allocated for 1,000,000 elements: {allocated}",
-        ),
+        trait="memory",
+        method="detach",
+        expected=lambda seen: int(seen["allocated"] or 0) > 0,
+        shows="bytes allocated for 1,000,000 elements: {allocated}",
         tolerance=EXACTLY,
     ),
-    Claim(
+    seen_claim(
         id="trait.detach.reversibility",
         says="Reversing detach() does not apply: the new tensor stays out of the old one's history.",
         source="the guide, detach(): Key Characteristics",
-        question=observed(
-            "reversibility",
-            "detach",
-            lambda seen: not seen["x_gets_gradient"],
-            "the new tensor can be tracked again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
-        ),
-        tolerance=AS_SEEN,
+        trait="reversibility",
+        method="detach",
+        expected=lambda seen: not seen["x_gets_gradient"],
+        shows="the new tensor can be tracked again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
     ),
-    Claim(
+    seen_claim(
         id="trait.detach.scope",
         says="detach() affects the new tensor only.",
         source="the guide, detach(): Key Characteristics",
-        question=observed(
-            "scope",
-            "detach",
-            lambda seen: not seen["given"] and bool(seen["x"]) and bool(seen["other"]),
-            "recorded on the new tensor: {given}, on x: {x}, on another: {other}",
-        ),
-        tolerance=AS_SEEN,
+        trait="scope",
+        method="detach",
+        expected=lambda seen: not seen["given"] and bool(seen["x"]) and bool(seen["other"]),
+        shows="recorded on the new tensor: {given}, on x: {x}, on another: {other}",
     ),
-    Claim(
+    seen_claim(
         id="trait.no_grad.persistence",
         says="no_grad() holds for its block.",
         source="the guide, torch.no_grad(): Key Characteristics",
-        question=observed(
-            "persistence",
-            "no_grad",
-            lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
-            "x is tracked inside: {x_inside}, afterwards: {x_after}",
-        ),
-        tolerance=AS_SEEN,
+        trait="persistence",
+        method="no_grad",
+        expected=lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
+        shows="x is tracked inside: {x_inside}, afterwards: {x_after}",
     ),
     Claim(
         id="trait.no_grad.memory",
@@ -119,17 +99,14 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance="its own allocations: none; on the work: within 10 % of what is kept without it",
         workloads=("control", "chain"),
     ),
-    Claim(
+    seen_claim(
         id="trait.no_grad.reversibility",
         says="no_grad() is reversed automatically.",
         source="the guide, torch.no_grad(): Key Characteristics",
-        question=observed(
-            "reversibility",
-            "no_grad",
-            lambda seen: bool(seen["x_by_itself"]),
-            "x is tracked again by itself: {x_by_itself}",
-        ),
-        tolerance=AS_SEEN,
+        trait="reversibility",
+        method="no_grad",
+        expected=lambda seen: bool(seen["x_by_itself"]),
+        shows="x is tracked again by itself: {x_by_itself}",
     ),
     Claim(
         id="trait.no_grad.scope",

@@ -3,66 +3,55 @@
 from __future__ import annotations
 
 from gradbench.analyse.claims.claim import Claim
-from gradbench.analyse.claims.decision import AS_SEEN, BY_MARGIN, SLOWER
-from gradbench.analyse.claims.questions import observed, ratio
+from gradbench.analyse.claims.decision import BY_MARGIN, SLOWER
+from gradbench.analyse.claims.questions import ratio, seen_claim
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
+    seen_claim(
         id="autograd.square",
         says="dy/dx of y = x² is 4 at x = 2 and 6 at x = 3.",
         source="the guide, Basic Derivative Computation",
-        question=observed(
-            "square",
-            "",
-            lambda seen: seen["at_2"] == 4.0 and seen["at_3"] == 6.0,
-            "{at_2} at 2 and {at_3} at 3",
-        ),
+        trait="square",
+        expected=lambda seen: seen["at_2"] == 4.0 and seen["at_3"] == 6.0,
+        shows="{at_2} at 2 and {at_3} at 3",
         tolerance="none: small whole numbers are exact in floating point",
     ),
-    Claim(
+    seen_claim(
         id="autograd.sin_square",
         says="dz/dx of z = sin(x²) is cos(x²) · 2x.",
         source="the guide, Two-Layer Chain Rule",
-        question=observed(
-            "sin_square", "", lambda seen: bool(seen["agree"]), "{gradient} by autograd, {by_formula} by hand"
-        ),
+        trait="sin_square",
+        expected=lambda seen: bool(seen["agree"]),
+        shows="{gradient} by autograd, {by_formula} by hand",
         tolerance="the roundings of double precision",
     ),
-    Claim(
+    seen_claim(
         id="autograd.exp_sin_square",
         says="The chain rule holds through three layers, u = exp(sin(x²)).",
         source="the guide, Three-Layer Chain Rule",
-        question=observed(
-            "exp_sin_square",
-            "",
-            lambda seen: bool(seen["agree"]),
-            "{gradient} by autograd, {by_formula} by hand",
-        ),
+        trait="exp_sin_square",
+        expected=lambda seen: bool(seen["agree"]),
+        shows="{gradient} by autograd, {by_formula} by hand",
         tolerance="the roundings of double precision",
     ),
-    Claim(
+    seen_claim(
         id="autograd.as_written",
         says="The autograd classes run as the guide writes them.",
         source="the guide, PyTorch Implementation",
-        question=observed(
-            "as_written",
-            "",
-            lambda seen: "Error" not in str(seen["as_written"]),
+        trait="as_written",
+        expected=lambda seen: "Error" not in str(seen["as_written"]),
+        shows=(
             "as written: {as_written}; with torch.autograd.Function as its base the gradient is "
-            "{gradient_with_the_base_of_torch}",
+            "{gradient_with_the_base_of_torch}"
         ),
-        tolerance=AS_SEEN,
     ),
-    Claim(
+    seen_claim(
         id="loss.same",
         says="From scratch and PyTorch give the same loss, gradients and parameters.",
         source="the guide, From Scratch vs PyTorch",
-        question=observed(
-            "predictors",
-            "",
-            lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
-            "after 1,000 epochs in float32 they differ by {largest_difference} at most",
-        ),
+        trait="predictors",
+        expected=lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
+        shows="after 1,000 epochs in float32 they differ by {largest_difference} at most",
         tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; gradients stand in the parameters",
     ),
     Claim(
@@ -73,32 +62,29 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=BY_MARGIN,
         workloads=("placement",),
     ),
-    Claim(
+    seen_claim(
         id="train.stable",
         says="Clamping probabilities by 1e-15 makes the loss numerically stable.",
         source="the guide, Key Features: Numerical Stability",
-        question=observed(
-            "clamped_loss",
-            "",
-            lambda seen: bool(seen["clamped_is_finite"]),
+        trait="clamped_loss",
+        expected=lambda seen: bool(seen["clamped_is_finite"]),
+        shows=(
             "at a logit of 20 and a target of 0, in float32, the clamped loss is {clamped}, the exact loss "
-            "{exact}; from logits it is {from_logits}",
+            "{exact}; from logits it is {from_logits}"
         ),
-        tolerance=AS_SEEN,
     ),
-    Claim(
+    seen_claim(
         id="train.learns",
         says="1,000 epochs at a rate of 0.1 on the five samples reduce the loss and separate 7.5 from 5.0.",
         source="the guide, Training Implementation",
-        question=observed(
-            "training",
-            "",
-            lambda seen: (
-                float(seen["last_loss"] or 0.0) < float(seen["first_loss"] or 0.0)
-                and float(seen["at_5"] or 0.0) < 0.5 < float(seen["at_7_5"] or 0.0)
-            ),
+        trait="training",
+        expected=lambda seen: (
+            float(seen["last_loss"] or 0.0) < float(seen["first_loss"] or 0.0)
+            and float(seen["at_5"] or 0.0) < 0.5 < float(seen["at_7_5"] or 0.0)
+        ),
+        shows=(
             "the loss goes from {first_loss} to {last_loss}; the probability is {at_7_5} at 7.5 and "
-            "{at_5} at 5.0",
+            "{at_5} at 5.0"
         ),
         tolerance="to separate is to stand on the two sides of a half",
     ),

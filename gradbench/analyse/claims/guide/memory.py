@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gradbench.analyse.claims.claim import Claim
-from gradbench.analyse.claims.decision import AS_SEEN, EXACTLY
-from gradbench.analyse.claims.questions import each_of, memory, observed
+from gradbench.analyse.claims.decision import EXACTLY
+from gradbench.analyse.claims.questions import each_of, memory, observed, seen_claim
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -39,73 +39,58 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=f"{EXACTLY}; object and storage are two questions",
         workloads=("control",),
     ),
-    Claim(
+    seen_claim(
         id="duration.requires_grad_false",
         says="The effect of requires_grad_(False) is permanent, until it is changed.",
         source="the guide, Memory Usage",
-        question=observed(
-            "persistence",
-            "requires_grad_false",
-            lambda seen: not seen["x_after"] and not seen["x_under_enable_grad"],
-            "x is tracked afterwards: {x_after}, under enable_grad(): {x_under_enable_grad}",
-        ),
-        tolerance=AS_SEEN,
+        trait="persistence",
+        method="requires_grad_false",
+        expected=lambda seen: not seen["x_after"] and not seen["x_under_enable_grad"],
+        shows="x is tracked afterwards: {x_after}, under enable_grad(): {x_under_enable_grad}",
     ),
-    Claim(
+    seen_claim(
         id="duration.detach",
         says="The effect of detach() is permanent.",
         source="the guide, Memory Usage",
-        question=observed(
-            "persistence",
-            "detach",
-            lambda seen: not seen["result_after"],
-            "operations on the new tensor are tracked afterwards: {result_after}, on x: {x_after}",
-        ),
-        tolerance=AS_SEEN,
+        trait="persistence",
+        method="detach",
+        expected=lambda seen: not seen["result_after"],
+        shows="operations on the new tensor are tracked afterwards: {result_after}, on x: {x_after}",
     ),
-    Claim(
+    seen_claim(
         id="duration.no_grad",
         says="The effect of no_grad() is temporary.",
         source="the guide, Memory Usage",
-        question=observed(
-            "persistence",
-            "no_grad",
-            lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
-            "x is tracked inside: {x_inside}, afterwards: {x_after}",
-        ),
-        tolerance=AS_SEEN,
+        trait="persistence",
+        method="no_grad",
+        expected=lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
+        shows="x is tracked inside: {x_inside}, afterwards: {x_after}",
     ),
-    Claim(
+    seen_claim(
         id="objects.requires_grad_false",
         says="requires_grad_(False) makes no additional object.",
         source="the guide, Memory Usage",
-        question=observed(
-            "objects",
-            "requires_grad_false",
-            lambda seen: not seen["inside"] and not seen["afterwards"] and bool(seen["result_is_x"]),
-            "added: {afterwards}; it returns x itself: {result_is_x}",
-        ),
-        tolerance=AS_SEEN,
+        trait="objects",
+        method="requires_grad_false",
+        expected=lambda seen: not seen["inside"] and not seen["afterwards"] and bool(seen["result_is_x"]),
+        shows="added: {afterwards}; it returns x itself: {result_is_x}",
     ),
-    Claim(
+    seen_claim(
         id="objects.detach",
         says="detach() makes one additional object, a tensor.",
         source="the guide, Memory Usage",
-        question=observed(
-            "objects", "detach", lambda seen: seen["afterwards"] == "1 Tensor", "added: {afterwards}"
-        ),
-        tolerance=AS_SEEN,
+        trait="objects",
+        method="detach",
+        expected=lambda seen: seen["afterwards"] == "1 Tensor",
+        shows="added: {afterwards}",
     ),
-    Claim(
+    seen_claim(
         id="objects.no_grad",
         says="no_grad() makes one additional object, a context manager.",
         source="the guide, Memory Usage",
-        question=observed(
-            "objects",
-            "no_grad",
-            lambda seen: seen["inside"] == "1 no_grad",
-            "added inside: {inside}",
-        ),
-        tolerance=AS_SEEN,
+        trait="objects",
+        method="no_grad",
+        expected=lambda seen: seen["inside"] == "1 no_grad",
+        shows="added inside: {inside}",
     ),
 )

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 from gradbench.analyse.claims.claim import Claim
-from gradbench.analyse.claims.decision import AS_SEEN, BY_MARGIN, EXACTLY, FASTER
+from gradbench.analyse.claims.decision import BY_MARGIN, EXACTLY, FASTER
 from gradbench.analyse.claims.guide.scope import OPERATIONS
-from gradbench.analyse.claims.questions import each_of, memory, observed, ratio
+from gradbench.analyse.claims.questions import each_of, memory, ratio, seen_claim
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
+    seen_claim(
         id="use.freeze",
         says="requires_grad_(False) freezes a layer.",
         source="the guide, Best Practices",
-        question=observed(
-            "freeze",
-            "",
-            lambda seen: not seen["frozen_gets_gradient"] and not seen["frozen_changed"],
+        trait="freeze",
+        expected=lambda seen: not seen["frozen_gets_gradient"] and not seen["frozen_changed"],
+        shows=(
             "the frozen layer gets a gradient: {frozen_gets_gradient}, changes: {frozen_changed}; the layer "
-            "before it gets one: {layer_before_gets_gradient}",
+            "before it gets one: {layer_before_gets_gradient}"
         ),
-        tolerance=AS_SEEN,
     ),
-    Claim(
+    seen_claim(
         id="use.target",
         says="detach() makes a training target.",
         source="the guide, Best Practices",
-        question=observed(
-            "target",
-            "",
-            lambda seen: bool(seen["same_value_detached"]) and not seen["gradient_detached"],
+        trait="target",
+        expected=lambda seen: bool(seen["same_value_detached"]) and not seen["gradient_detached"],
+        shows=(
             "same value: {same_value_detached}; the teacher gets a gradient: {gradient_detached} "
-            "(tracked: {gradient_tracked})",
+            "(tracked: {gradient_tracked})"
         ),
-        tolerance=AS_SEEN,
     ),
-    Claim(
+    seen_claim(
         id="use.inference",
         says="no_grad() is for evaluation: the same predictions, without a graph.",
         source="the guide, Best Practices",
-        question=observed(
-            "inference",
-            "",
-            lambda seen: bool(seen["same_predictions"]) and not seen["no_grad_builds_a_graph"],
-            "same predictions: {same_predictions}; a graph is built: {no_grad_builds_a_graph}",
-        ),
-        tolerance=AS_SEEN,
+        trait="inference",
+        expected=lambda seen: bool(seen["same_predictions"]) and not seen["no_grad_builds_a_graph"],
+        shows="same predictions: {same_predictions}; a graph is built: {no_grad_builds_a_graph}",
     ),
     Claim(
         id="guide.inference_memory",
@@ -54,34 +46,30 @@ CLAIMS: tuple[Claim, ...] = (
         tolerance=EXACTLY,
         workloads=("inference", "attention"),
     ),
-    Claim(
+    seen_claim(
         id="guide.zero_grad",
         says="Gradients add up unless they are cleared.",
         source="the guide, A Comprehensive Guide",
-        question=observed(
-            "zero_grad",
-            "",
-            lambda seen: (
-                seen["after_two"] == 2 * float(seen["after_one_backward"] or 0)
-                and seen["after_zero_grad_and_one"] == seen["after_one_backward"]
-            ),
-            "after one backward {after_one_backward}, after two {after_two}, after zero_grad() and one more "
-            "{after_zero_grad_and_one}",
+        trait="zero_grad",
+        expected=lambda seen: (
+            seen["after_two"] == 2 * float(seen["after_one_backward"] or 0)
+            and seen["after_zero_grad_and_one"] == seen["after_one_backward"]
         ),
-        tolerance=AS_SEEN,
+        shows=(
+            "after one backward {after_one_backward}, after two {after_two}, after zero_grad() and one more "
+            "{after_zero_grad_and_one}"
+        ),
     ),
-    Claim(
+    seen_claim(
         id="guide.retain_graph",
         says="A second backward needs retain_graph=True.",
         source="the guide, A Comprehensive Guide",
-        question=observed(
-            "retain_graph",
-            "",
-            lambda seen: not seen["second_without"] and bool(seen["second_with"]),
+        trait="retain_graph",
+        expected=lambda seen: not seen["second_without"] and bool(seen["second_with"]),
+        shows=(
             "a second backward works without it: {second_without}, with it: {second_with}; it keeps "
-            "{kept_with} bytes for 1,000,000 elements",
+            "{kept_with} bytes for 1,000,000 elements"
         ),
-        tolerance=AS_SEEN,
     ),
     Claim(
         id="guide.unneeded_graph",
