@@ -13,10 +13,11 @@ import msgspec
 from gradbench import format
 from gradbench.guard.calls import Once, call_once, expect_callable, expect_number, wait_for_devices
 from gradbench.guard.interleave import (
+    BASELINE,
+    CANDIDATE,
     COPY_SECONDS,
     FEWEST_BLOCKS,
     MOST_EMPTY,
-    Found,
     Interleaved,
     batch_of,
 )
@@ -159,11 +160,12 @@ def _look_until_clear(turns: InTurns, margin: float, seed: int | None) -> TimeRa
     """Take rounds and look, until the verdict is clear or the time is up."""
     interleaved = turns.interleave(seed)
     if interleaved is None:
-        return _judged(_of_single_calls(*turns.calls), margin, turns)
+        return _of_single_calls(turns, margin)
     look, wanted = 1, interleaved.fewest
     while True:
         in_time = interleaved.take(wanted, turns.until)
-        ratio = _judged(interleaved.find(1 - 2 * ALPHA / (look * (look + 1))), margin, turns)
+        confidence = 1 - 2 * ALPHA / (look * (look + 1))
+        ratio = _of_rounds(interleaved, confidence, margin, turns.seconds)
         if ratio.verdict != "not shown" or ratio.too_short or not in_time:
             return ratio
         look, wanted = look + 1, 2 * wanted
@@ -282,17 +284,31 @@ class InTurns:
         return run
 
 
-def _judged(found: Found, margin: float, turns: InTurns) -> TimeRatio:
-    ratio = TimeRatio(
-        verdict="not shown", margin=margin, seconds=turns.seconds, **msgspec.structs.asdict(found)
+def _of_rounds(interleaved: Interleaved, confidence: float, margin: float, seconds: float) -> TimeRatio:
+    """What the rounds so far show, with an interval of that confidence."""
+    shown = interleaved.blocks()
+    floor, same = shown.twin()
+    found = TimeRatio(
+        verdict="not shown",
+        ratio=shown.ratio(CANDIDATE, BASELINE, confidence),
+        margin=margin,
+        floor=floor,
+        same=same,
+        empty=shown.empty,
+        candidate=shown.seconds(CANDIDATE),
+        baseline=shown.seconds(BASELINE),
+        rounds=len(interleaved.times),
+        seconds=seconds,
     )
-    return msgspec.structs.replace(ratio, verdict=_judge(ratio))
+    return msgspec.structs.replace(found, verdict=_judge(found))
 
 
-def _of_single_calls(candidate: Once, baseline: Once) -> Found:
+def _of_single_calls(turns: InTurns, margin: float) -> TimeRatio:
     """What is known of calls so long that no rounds of them fit into the time."""
+    candidate, baseline = turns.calls
     ratio = Interval(candidate.call / baseline.call, None, None, 1)
-    return Found(ratio, None, None, 0.0, candidate.call, baseline.call, 0)
+    times = candidate.call, baseline.call
+    return TimeRatio("not shown", ratio, margin, None, None, 0.0, *times, rounds=0, seconds=turns.seconds)
 
 
 def _judge(found: TimeRatio) -> Verdict:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from gradbench.analyse.stats import CONFIDENCE, FAMILY
-from gradbench.guard.interleave import MOST_EMPTY, Blocks, Interleaved
+from gradbench.guard.interleave import BASELINE, MOST_EMPTY, Blocks, Interleaved
 from gradbench.guard.time import InTurns
 from gradbench.record.interval import Interval
 
@@ -40,11 +40,6 @@ class Judged(msgspec.Struct, frozen=True):
     empty: float
     rounds: int
     spent: float
-
-    @property
-    def timed(self) -> list[str]:
-        """The names of those that did not raise."""
-        return list(self.seconds)
 
     def beats(self, one: str, other: str) -> bool:
         """Whether the first is shown to be faster."""
@@ -89,7 +84,7 @@ def _judge(
 ) -> Judged:
     blocks = interleaved.blocks()
     floor, same = blocks.twin()
-    columns = {**columns, base: blocks.baseline}
+    columns = {**columns, base: BASELINE}
     pairs = list(itertools.combinations(columns, 2))
     relations: dict[tuple[str, str], Relation] = {}
     for one, other in pairs:

@@ -101,4 +101,4 @@ def _seconds(turns: InTurns, seed: int | None) -> tuple[int, list[float]]:
         return 0, [each.call for each in turns.calls]
     interleaved.take(10**9, turns.until)
     blocks = interleaved.blocks()
-    return len(interleaved.times), [blocks.seconds(column) for column in range(blocks.baseline + 1)]
+    return len(interleaved.times), [blocks.seconds(column) for column in range(len(turns.calls))]
