@@ -11,7 +11,7 @@ import click
 from gradbench.cli.completion import claim_names, form_names, offer
 from gradbench.cli.folders import newest, write_new
 from gradbench.cli.messages import columns, say
-from gradbench.cli.options import json_option, output_option, results_argument, split_names
+from gradbench.cli.options import json_option, names_option, output_option, results_argument
 from gradbench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -147,10 +147,7 @@ def traits(results: Path | None, as_json: bool) -> None:
 
 @click.command()
 @results_argument()
-@click.option(
-    "--id", "ids", multiple=True, callback=split_names, metavar="ID", help="Only this claim.",
-    shell_complete=offer(claim_names),
-)  # fmt: skip
+@names_option("--id", "ids", claim_names, "Only this claim.", "ID")
 @json_option("For programs: each verdict with its cases.")
 def claims(results: Path | None, ids: tuple[str, ...], as_json: bool) -> None:
     """Judge claims about gradient control by RESULTS.

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gradbench.cli.folders import new_folder, newest
+from gradbench.cli.folders import folder_for, newest
 from gradbench.cli.messages import columns, say
 from gradbench.cli.options import (
     DEVICES,
@@ -112,6 +113,10 @@ class MeasuringOwn(Measuring):
         quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
         return replace(goal, budget=MODEL_BUDGET) if quick else goal
 
+    def patience(self, user_model: UserModel) -> float:
+        """Seconds after which a visit that says nothing counts as hung."""
+        return self.timeout
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(MeasuringOwn):
@@ -127,10 +132,13 @@ class ModelOptions(MeasuringOwn):
 
         return msgspec.structs.replace(super().recorded(timeout), fit=self.fit)
 
-    @property
-    def names(self) -> str:
-        """The names of the files, for a reader."""
-        return ", ".join(file.name for file in self.files)
+    def patience(self, user_model: UserModel) -> float:
+        from gradbench.cli.resuming import given
+
+        if given("timeout"):
+            return self.timeout
+        # A visit of a large model takes as long as it takes; what is rough is taken five times.
+        return min(max(self.timeout, 5 * user_model.longest), 86_400.0)
 
 
 def preset_option(default: str) -> Callable[[Command], Command]:
@@ -185,10 +193,10 @@ def run(asked: RunOptions) -> None:
             results = runs.resume(folder, steering_of(goal, asked.jobs, progress))
     else:
         goal = asked.goal(asked.preset)
-        with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
+        with make_progress(asked.quiet) as progress, folder_for(asked.output) as folder:
             order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
             results = runs.start(folder, order, steering_of(goal, asked.jobs, progress))
-    finish(results.path, asked)
+    _finish(results.path, asked)
 
 
 SHARED = {field.name for field in fields(Measuring)} - {"preset"}
@@ -219,54 +227,66 @@ def model(asked: ModelOptions) -> None:
     recorded forward, and a training step where all define `loss`. So are the entries of a dict `variants` at
     the top level of one file, which are modules or functions of x: variants = {"plain": a, "fused": b}.
     """
+    refuse_a_lonely_unit(asked.files, "--fit")
+    file = asked.files[0]
+
+    def name_of(word: str, places: Mapping[str, Path]) -> str:
+        named = {place: name for name, place in places.items()} or {file: file.name}
+        # A path may be written in several ways.
+        return named.get(Path(word), word)
+
+    measure_own(asked, f"{file.stem}-", partial(_look, asked), name_of)
+
+
+def measure_own(
+    asked: MeasuringOwn,
+    prefix: str,
+    look: Callable[[Request, int, Header | None], UserModel],
+    name_of: Callable[[str, Mapping[str, Path]], str],
+    again: tuple[str, ...] = (),
+) -> None:
+    """Look at code of the user's, measure it or go on with a run that did, and tell what was found.
+
+    Args:
+        prefix: what the name of the run's folder begins with.
+        look: plans what the code defines, by a request and for so many threads; where a run goes on, its
+            header settles what a new look would see otherwise.
+        name_of: a word of the command line as the results keep it, given where several files stand: where a
+            file stands is nobody's business, and elsewhere it stands elsewhere.
+        again: as in `gradbench.measure.run.Order`.
+    """
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
     from gradbench.measure.progress import make_progress
-    from gradbench.record.results import new_folder as expect_new_folder
+    from gradbench.record.plan import Request
+    from gradbench.record.results import new_folder
 
     check_extensions()
-    refuse_a_lonely_unit(asked.files, "--fit")
     began = time.monotonic()
     if asked.resume:
-        folder, header = resumed(asked, f"{asked.files[0].stem}-")
+        folder, header = resumed(asked, prefix)
         goal = asked.goal(header.options.preset)
-        user_model = _look(asked, header.request, header.options.threads, header)
+        own = look(header.request, header.options.threads, header)
         with make_progress(asked.quiet) as progress:
             steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(
-                folder, steering, user_model.plan, user_model.file, user_model.calls, _places(user_model)
-            )
+            results = runs.resume(folder, steering, own.plan, own.file, own.calls, _places(own), again)
     else:
-        from gradbench.record.plan import Request
-
         goal = asked.goal(asked.preset)
         if asked.output is not None:
-            expect_new_folder(asked.output)
-        wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
-        user_model = _look(asked, wanted, asked.threads)
-        warn_of_few_visits(user_model, goal)
-        for reason in user_model.plan.skipped.items():
+            new_folder(asked.output)
+        own = look(Request(methods=asked.methods, seed=asked.seed, preset=asked.preset), asked.threads, None)
+        _warn_of_few_visits(own, goal)
+        for reason in own.plan.skipped.items():
             say("note", "{} is left out: {}".format(*reason))
-        options = asked.recorded(_timeout(asked, user_model))
-        file, places = asked.files[0], _places(user_model)
-        # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
-        named = {place: name for name, place in places.items()} or {file: file.name}
-        # A path may be written in several ways.
-        command = command_line([named.get(Path(each), each) for each in sys.argv[1:]])
-        with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
+        options, places = asked.recorded(asked.patience(own)), _places(own)
+        command = command_line([name_of(each, places) for each in sys.argv[1:]])
+        with make_progress(asked.quiet) as progress, folder_for(asked.output, prefix) as folder:
             order = runs.Order(
-                user_model.request,
-                options,
-                command,
-                user_model.plan,
-                file,
-                user_model.calls,
-                user_model.records,
-                places,
+                own.request, options, command, own.plan, own.file, own.calls, own.records, places, again
             )
             steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
-    finish(results.path, asked)
+    _finish(results.path, asked)
 
 
 def steering_of(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
@@ -300,11 +320,8 @@ def _changes(header: Header) -> dict[str, str]:
     return {name: effect[0].lower() + effect[1:-1] for name, effect in found.items()}
 
 
-def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None = None) -> UserModel:
-    """What the user's files define, planned as requested: methods, seed and preset.
-
-    Where a run goes on, its `old` header settles what a new look would see otherwise.
-    """
+def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None) -> UserModel:
+    """What the user's files define, planned as requested: methods, seed and preset."""
     from gradbench.measure.progress import doing
     from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
@@ -316,7 +333,8 @@ def _look(asked: ModelOptions, request: Request, threads: int, old: Header | Non
     if old is not None:
         look = Task(None, 0.0, changes=_changes(old))
         priced = any(each.workload == PRICE for each in old.plan.comparisons)
-    with doing(f"running {asked.names} to see what it defines", asked.quiet):
+    names = ", ".join(file.name for file in asked.files)
+    with doing(f"running {names} to see what it defines", asked.quiet):
         versions = plan_user_versions(asked.files, *wanted)
         if versions is None:
             return plan_user_model(asked.files[0], *wanted, look, priced)
@@ -336,16 +354,7 @@ def _places(user_model: UserModel) -> Mapping[str, Path]:
     return user_model.files if isinstance(user_model, UserVersions) else {}
 
 
-def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
-    from gradbench.cli.resuming import given
-
-    if given("timeout"):
-        return asked.timeout
-    # A visit of a large model takes as long as it takes; what is rough is taken five times.
-    return min(max(asked.timeout, 5 * user_model.longest), 86_400.0)
-
-
-def warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
+def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
     from gradbench.record.plan import USER_MODEL
 
     first = next(iter(user_model.calls.values()))
@@ -378,7 +387,7 @@ def _text(analysis: Analysis, every_module: bool) -> str:
     return brief(analysis, width)
 
 
-def finish(results: Path, asked: Measuring) -> None:
+def _finish(results: Path, asked: Measuring) -> None:
     """Tell what a run that has ended found, and build its report or say where its results are.
 
     Raises EndedEarly where nothing could be measured.

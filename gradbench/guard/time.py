@@ -153,11 +153,6 @@ def compare_time(
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
     turns = InTurns([candidate], baseline, seconds, setup=setup, device=device)
-    return _look_until_clear(turns, margin, seed)
-
-
-def _look_until_clear(turns: InTurns, margin: float, seed: int | None) -> TimeRatio:
-    """Take rounds and look, until the verdict is clear or the time is up."""
     interleaved = turns.interleave(seed)
     if interleaved is None:
         return _of_single_calls(turns, margin)

@@ -47,7 +47,7 @@ def control(judged: Judged) -> str:
         else "the processes of a pair were not bound to one processor, and ratios are net of the calibration "
         "task"
     )
-    task = _ratio(judged.calibration_task)
+    task = format.ratio_with_ends(judged.calibration_task)
     said = f"The calibration task, the same work on both sides, came out at {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
@@ -65,8 +65,7 @@ def notes(judged: Judged) -> list[str]:
     if open_:
         said.append(
             f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with "
-            "--budget, or "
-            "fewer variants with --workload and --method."
+            "--budget, or fewer variants with --workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
     if broken:
@@ -106,7 +105,7 @@ def as_text(judged: Judged, width: int) -> str:
             where(each),
             format.seconds(a),
             format.seconds(b),
-            _ratio(each.ratio),
+            format.ratio_with_ends(each.ratio),
             each.outcome,
             in_words(each.memory),
         )
@@ -115,10 +114,6 @@ def as_text(judged: Judged, width: int) -> str:
         if line:
             console.print(line)
     return text.getvalue().rstrip()
-
-
-def _ratio(interval: Any) -> str:
-    return format.ratio_with_ends(interval)
 
 
 def ordered(variants: Sequence[VariantOutcome]) -> list[VariantOutcome]:
