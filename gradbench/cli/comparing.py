@@ -201,7 +201,6 @@ def versus(asked: VersusOptions) -> None:
 
 
 def _trial(asked: VersusOptions) -> Trial:
-    """Measure both sides."""
     from gradbench.versus.processes import TrialOrder
     from gradbench.versus.progress import make_watcher
     from gradbench.versus.sides import on_both, open_sides

@@ -82,7 +82,6 @@ def check_extensions() -> None:
 
 
 def label_of(method: str) -> str:
-    """How a report names a method."""
     return next((each.label for each in methods() if each.name == method), method)
 
 

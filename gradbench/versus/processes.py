@@ -48,7 +48,6 @@ def start(
 
 
 def start_pair(order: TrialOrder, number: int, dice: random.Random) -> SidePair:
-    """Start a process on each side."""
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(start(order, side, number, "turns", dice)) for side in order.sides]
         return SidePair(stack.pop_all(), workers)

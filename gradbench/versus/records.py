@@ -175,7 +175,6 @@ class Trial:
     cut_off: int = 0
 
     def add(self, record: Record) -> None:
-        """Take in one more record."""
         if isinstance(record, SideMemory):
             self.memory.append(record)
         elif isinstance(record, SideFailure):
