@@ -142,7 +142,8 @@ class Interleaved:
         medians = numpy.array(
             [numpy.median(block, axis=0) for block in numpy.array_split(to_baseline, count)]
         )
-        return Blocks((medians - empty) / (1 - empty), numpy.median(times, axis=0) / 1e9, empty)
+        gross = numpy.median(times, axis=0) / 1e9
+        return Blocks((medians - empty) / (1 - empty), gross, empty, len(times))
 
 
 class Blocks(NamedTuple):
@@ -152,11 +153,13 @@ class Blocks(NamedTuple):
         net: by block and column, the ratio to the baseline, net of the empty loop.
         gross: by column, median seconds per call, the loop included.
         empty: the share of the baseline's time that the empty loop takes.
+        rounds: how many; 0 where the figures are of single calls.
     """
 
     net: numpy.ndarray[Any, Any]
     gross: numpy.ndarray[Any, Any]
     empty: float
+    rounds: int
 
     def ratio(self, one: int, other: int, confidence: float) -> Interval:
         """Of the time of one column to that of another, net.
@@ -167,11 +170,13 @@ class Blocks(NamedTuple):
             return Interval(math.nan, None, None, len(self.net))
         return _interval(self.net[:, one] / self.net[:, other], confidence)
 
-    def twin(self) -> tuple[float | None, float]:
+    def twin(self) -> tuple[float | None, float | None]:
         """The largest difference that is left open for identical code, at 95 %, and by what it differed.
 
-        The first is None where blocks are too few.
+        The first is None where blocks are too few, both where there are no rounds.
         """
+        if not self.rounds:
+            return None, None
         found = self.ratio(TWIN, BASELINE, 0.95)
         open_ = None if found.low is None or found.high is None else max(1 - found.low, found.high - 1)
         return open_, found.mean - 1

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal
 
 import msgspec
+import numpy
 
 from gradbench import format
 from gradbench.guard.calls import Once, call_once, expect_callable, expect_number, wait_for_devices
@@ -18,6 +19,7 @@ from gradbench.guard.interleave import (
     COPY_SECONDS,
     FEWEST_BLOCKS,
     MOST_EMPTY,
+    Blocks,
     Interleaved,
     batch_of,
 )
@@ -155,12 +157,12 @@ def compare_time(
     turns = InTurns([candidate], baseline, seconds, setup=setup, device=device)
     interleaved = turns.interleave(seed)
     if interleaved is None:
-        return _of_single_calls(turns, margin)
+        return _found(turns.single_calls(), 1 - 2 * ALPHA, margin, turns.seconds)
     look, wanted = 1, interleaved.fewest
     while True:
         in_time = interleaved.take(wanted, turns.until)
         confidence = 1 - 2 * ALPHA / (look * (look + 1))
-        ratio = _of_rounds(interleaved, confidence, margin, turns.seconds)
+        ratio = _found(interleaved.blocks(), confidence, margin, turns.seconds)
         if ratio.verdict != "not shown" or ratio.too_short or not in_time:
             return ratio
         look, wanted = look + 1, 2 * wanted
@@ -228,6 +230,20 @@ class InTurns:
         """The alternatives that have not raised."""
         return [place for place in range(len(self._functions) - 1) if place not in self.errors]
 
+    def use_up(self, seed: int | None) -> Blocks:
+        """Take rounds of those that are `running` for as long as there is time; see `interleave`."""
+        interleaved = self.interleave(seed)
+        if interleaved is None:
+            return self.single_calls()
+        interleaved.take(10**9, self.until)
+        return interleaved.blocks()
+
+    def single_calls(self) -> Blocks:
+        """What is known of those that are `running` without any round; their twin was not timed."""
+        seconds = [self.calls[place].call for place in (*self.running, -1)]
+        gross = numpy.array([*seconds, math.nan, 0.0])
+        return Blocks(gross[numpy.newaxis] / seconds[-1], gross, 0.0, rounds=0)
+
     def interleave(self, seed: int | None) -> Interleaved | None:
         """Of those that are `running`, in their order; None where five rounds do not fit into the time.
 
@@ -279,9 +295,8 @@ class InTurns:
         return run
 
 
-def _of_rounds(interleaved: Interleaved, confidence: float, margin: float, seconds: float) -> TimeRatio:
-    """What the rounds so far show, with an interval of that confidence."""
-    shown = interleaved.blocks()
+def _found(shown: Blocks, confidence: float, margin: float, seconds: float) -> TimeRatio:
+    """What rounds show, with an interval of that confidence."""
     floor, same = shown.twin()
     found = TimeRatio(
         verdict="not shown",
@@ -292,18 +307,10 @@ def _of_rounds(interleaved: Interleaved, confidence: float, margin: float, secon
         empty=shown.empty,
         candidate=shown.seconds(CANDIDATE),
         baseline=shown.seconds(BASELINE),
-        rounds=len(interleaved.times),
+        rounds=shown.rounds,
         seconds=seconds,
     )
     return msgspec.structs.replace(found, verdict=_judge(found))
-
-
-def _of_single_calls(turns: InTurns, margin: float) -> TimeRatio:
-    """What is known of calls so long that no rounds of them fit into the time."""
-    candidate, baseline = turns.calls
-    ratio = Interval(candidate.call / baseline.call, None, None, 1)
-    times = candidate.call, baseline.call
-    return TimeRatio("not shown", ratio, margin, None, None, 0.0, *times, rounds=0, seconds=turns.seconds)
 
 
 def _judge(found: TimeRatio) -> Verdict:

@@ -90,6 +90,7 @@ def compare(
         keep_errors=True,
     )
     judged = judge_turns(turns, [*others, baseline], margin, seed)
+    floor, same = judged.blocks.twin()
     counted = {
         name: count(functions[name], setup, named) if bytes and name in judged.seconds else Counted(None, "")
         for name in names
@@ -104,10 +105,10 @@ def compare(
             if each in judged.seconds and not any(judged.beats(other, each) for other in judged.seconds)
         ),
         margin=margin,
-        floor=judged.floor,
-        same=judged.same,
-        empty=judged.empty,
-        rounds=judged.rounds,
+        floor=floor,
+        same=same,
+        empty=judged.blocks.empty,
+        rounds=judged.blocks.rounds,
         seconds=judged.spent,
         counted=bytes,
     )

@@ -96,9 +96,5 @@ def _train(steps: Steps, seconds: float, device: str, seed: int | None) -> Train
 
 def _seconds(turns: InTurns, seed: int | None) -> tuple[int, list[float]]:
     """The rounds that fit into the time, and seconds of the alternatives and of the baseline."""
-    interleaved = turns.interleave(seed)
-    if interleaved is None:
-        return 0, [each.call for each in turns.calls]
-    interleaved.take(10**9, turns.until)
-    blocks = interleaved.blocks()
-    return len(interleaved.times), [blocks.seconds(column) for column in range(len(turns.calls))]
+    blocks = turns.use_up(seed)
+    return blocks.rounds, [blocks.seconds(column) for column in range(len(turns.calls))]
