@@ -30,6 +30,7 @@ from gradbench.cli.options import (
     takes,
     workload_option,
 )
+from gradbench.cli.reading import build_trial_report
 from gradbench.cli.running import command_line
 from gradbench.errors import EndedEarly, RequestError
 
@@ -222,15 +223,11 @@ def _trial(asked: VersusOptions) -> Trial:
 
 def _report(judged: Judged, as_json: bool) -> None:
     """Write the page of a trial beside its file, and say where it is. Raises EndedEarly on an interrupt."""
-    from gradbench.versus.page import write_versus
-
     path = judged.trial.path
-    page = path.with_name("report.html")
     try:
-        write_versus(judged, page)
+        build_trial_report(judged, aside=as_json)
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the trial is kept in {path}; "
             f"build it with `gradbench report {shlex.quote(str(path.parent))}`"
         ) from None
-    click.echo(f"report: {page}", err=as_json)
