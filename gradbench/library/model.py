@@ -85,11 +85,10 @@ def _train(steps: Steps, seconds: float, device: str, seed: int | None) -> Train
     rounds, (forward, step) = _seconds(whole, seed)
     alone = InTurns([], steps.backward, _BACKWARD * seconds, setup=steps.set_up_backward, device=device)
     _, (backward,) = _seconds(alone, seed)
-    of_forward, of_step = count(steps.forward, None, device), count(steps.step, None, device)
     return Training(
-        forward=Part("forward", forward, of_forward.bytes, of_forward.why_not),
+        forward=Part("forward", forward, *count(steps.forward, None, device)),
         backward=Part("backward", backward),
-        step=Part("step", step, of_step.bytes, of_step.why_not),
+        step=Part("step", step, *count(steps.step, None, device)),
         rounds=rounds,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,10 +27,7 @@ def sentence(judged: Judged) -> str:
     """What was found, in a sentence or two."""
     options = judged.trial.header.options
     timed = [each for each in judged.variants if each.ratio is not None]
-    counts = {
-        outcome: sum(each.outcome == outcome for each in judged.variants)
-        for outcome in ("slower", "faster", "same", "cannot tell", "failed")
-    }
+    counts = Counter(each.outcome for each in judged.variants)
     said = [f"{counts['slower']} slower", f"{counts['faster']} faster"]
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
@@ -100,11 +98,9 @@ def as_text(judged: Judged, width: int) -> str:
         console.print(f"{name}: {described(facts)}")
     table = Table("variant", "A", "B", "B ÷ A (95 %)", "time", "memory")
     for each in ordered(judged.variants):
-        a, b = each.seconds or (None, None)
         table.add_row(
             where(each),
-            format.seconds(a),
-            format.seconds(b),
+            *(format.seconds(side) for side in each.seconds or (None, None)),
             format.ratio_with_ends(each.ratio),
             each.outcome,
             in_words(each.memory),
