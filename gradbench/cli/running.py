@@ -6,7 +6,8 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -37,8 +38,6 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
-    from gradbench.analyse.analysis import Analysis
-    from gradbench.measure.progress import Progress
     from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
@@ -183,19 +182,16 @@ def run(asked: RunOptions) -> None:
     """Measure every method, and build the report (the main job)."""
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
-    from gradbench.measure.progress import make_progress
 
     check_extensions()
     if asked.resume:
-        folder, header = resumed(asked)
-        goal = asked.goal(header.options.preset)
-        with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, steering_of(goal, asked.jobs, progress))
+        folder, header = _resumed(asked)
+        with _steering(asked, asked.goal(header.options.preset)) as steering:
+            results = runs.resume(folder, steering)
     else:
-        goal = asked.goal(asked.preset)
-        with make_progress(asked.quiet) as progress, folder_for(asked.output) as folder:
+        with _steering(asked, asked.goal(asked.preset)) as steering, folder_for(asked.output) as folder:
             order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
-            results = runs.start(folder, order, steering_of(goal, asked.jobs, progress))
+            results = runs.start(folder, order, steering)
     _finish(results.path, asked)
 
 
@@ -257,18 +253,16 @@ def measure_own(
     """
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
-    from gradbench.measure.progress import make_progress
     from gradbench.record.plan import Request
     from gradbench.record.results import new_folder
 
     check_extensions()
     began = time.monotonic()
     if asked.resume:
-        folder, header = resumed(asked, prefix)
+        folder, header = _resumed(asked, prefix)
         goal = asked.goal(header.options.preset)
         own = look(header.request, header.options.threads, header)
-        with make_progress(asked.quiet) as progress:
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
+        with _steering(asked, goal, began) as steering:
             results = runs.resume(folder, steering, own.plan, own.file, own.calls, _places(own), again)
     else:
         goal = asked.goal(asked.preset)
@@ -280,28 +274,31 @@ def measure_own(
             say("note", "{} is left out: {}".format(*reason))
         options, places = asked.recorded(asked.patience(own)), _places(own)
         command = command_line([name_of(each, places) for each in sys.argv[1:]])
-        with make_progress(asked.quiet) as progress, folder_for(asked.output, prefix) as folder:
+        with _steering(asked, goal, began) as steering, folder_for(asked.output, prefix) as folder:
             order = runs.Order(
                 own.request, options, command, own.plan, own.file, own.calls, own.records, places, again
             )
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
     _finish(results.path, asked)
 
 
-def steering_of(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
-    """What ends a run, and what shows its progress."""
+@contextmanager
+def _steering(asked: Measuring, goal: Goal, began: float | None = None) -> Iterator[Steering]:
+    """What ends a run and shows its progress; `began` where time is spent already, by the monotonic clock."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
+    from gradbench.measure.progress import make_progress
     from gradbench.measure.steering import LOOKS, Steering
 
     def undecided(results: Results, session: int) -> Undecided:
         return find_open(results, len(LOOKS), session)
 
-    return Steering(goal, worst_precision, undecided, jobs, progress, spent)
+    with make_progress(asked.quiet) as progress:
+        spent = 0.0 if began is None else time.monotonic() - began
+        yield Steering(goal, worst_precision, undecided, asked.jobs, progress, spent)
 
 
-def resumed(asked: Measuring, prefix: str = "") -> tuple[Path, Header]:
+def _resumed(asked: Measuring, prefix: str = "") -> tuple[Path, Header]:
     """The folder of the run that is resumed, and its header. Raises RequestError for options that differ."""
     from gradbench.cli.resuming import refuse_changes
     from gradbench.record.results import read_results
@@ -375,18 +372,6 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
 
 
-def _text(analysis: Analysis, every_module: bool) -> str:
-    """What a run found, in the lines that a terminal has room for."""
-    width = columns(60, 110)
-    if analysis.screen is not None:
-        from gradbench.report.terminal.model import first_screen
-
-        return first_screen(analysis.screen, width, every_module)
-    from gradbench.report.terminal.brief import brief
-
-    return brief(analysis, width)
-
-
 def _finish(results: Path, asked: Measuring) -> None:
     """Tell what a run that has ended found, and build its report or say where its results are.
 
@@ -397,9 +382,15 @@ def _finish(results: Path, asked: Measuring) -> None:
     text = ""
     try:
         with doing("summing up", asked.quiet):
+            from gradbench.report.terminal.brief import brief
+            from gradbench.report.terminal.model import first_screen
+
             analysis = analysis_of(results)
-            if not asked.quiet:
-                text = _text(analysis, getattr(asked, "every_module", False))
+            if not asked.quiet and analysis.screen is not None:
+                every_module = getattr(asked, "every_module", False)
+                text = first_screen(analysis.screen, columns(60, 110), every_module)
+            elif not asked.quiet:
+                text = brief(analysis, columns(60, 110))
         if text:
             click.echo(text)
         if asked.with_report:
