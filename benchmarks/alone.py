@@ -12,32 +12,33 @@ from typing import Any
 from .cells import CONTROLS, LARGE, SQUARE, Cells
 
 
-def _ready(cells: Cells, cell: str, variant: str) -> Any:
-    import torch
+class _Alone:
+    param_names = ("cell", "variant")
+    cells: Cells
 
-    from gradbench.measure.variant import ReadyVariant, prepare
+    def setup(self, cell: str, variant: str) -> None:
+        import torch
 
-    torch.set_num_threads(1)
-    comparison, wanted = cells.variant(cell, variant)
-    return ReadyVariant(wanted, prepare(comparison))
+        from gradbench.measure.variant import ReadyVariant, prepare
+
+        torch.set_num_threads(1)
+        comparison, wanted = self.cells.variant(cell, variant)
+        self.variant = ReadyVariant(wanted, prepare(comparison))
 
 
-class _Timed:
+class _Timed(_Alone):
     """Seconds per call.
 
     The variant reads the clock itself, since the setup of a call is not part of it: `timer` adds up what the
     variant has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are
-    eight
-    fresh processes: samples of one process are no independent evidence, and asv's test would take them for
-    it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
+    eight fresh processes: samples of one process are no independent evidence, and asv's test would take them
+    for it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
     """
 
-    param_names = ("cell", "variant")
     rounds, repeat, number, warmup_time = 8, 1, 1, 0
-    cells: Cells
 
     def setup(self, cell: str, variant: str) -> None:
-        self.variant = _ready(self.cells, cell, variant)
+        super().setup(cell, variant)
         self.seconds = 0.0
         self.calls = 1
         while self.variant.batch(self.calls) < 200_000:
@@ -65,31 +66,25 @@ class Controls(_Timed):
     params = (["chain/100"], ["tracked", "no_grad"])
 
 
-class Large:
+class Large(_Alone):
     """Resident memory of the whole process at its peak: Python, torch, 40 MB for each tensor."""
 
-    param_names = ("cell", "variant")
+    cells = LARGE
     params = LARGE.params
-
-    def setup(self, cell: str, variant: str) -> None:
-        self.variant = _ready(LARGE, cell, variant)
 
     def peakmem_call(self, cell: str, variant: str) -> None:
         self.variant.run()
 
 
-class Kept:
+class Kept(_Alone):
     """What one forward saves for its backward, counted by another hand than `track_saved`.
 
     asv counts what it takes to copy a Python object, and sees nothing of a tensor's storage. So the storages
     are packed in one array, whose own header (some 100 bytes) is in the figure.
     """
 
-    param_names = ("cell", "variant")
+    cells = SQUARE
     params = (["square.forward/100"], SQUARE.variants)
-
-    def setup(self, cell: str, variant: str) -> None:
-        self.variant = _ready(SQUARE, cell, variant)
 
     def mem_saved(self, cell: str, variant: str) -> Any:
         import numpy

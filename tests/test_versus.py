@@ -23,7 +23,7 @@ from gradbench.versus import text
 from gradbench.versus.cells import CALIBRATION_TASK, USUAL_METHODS, planned, written
 from gradbench.versus.judge import INSTALLATION, LEVEL, LOOKS, decided, judge_trial
 from gradbench.versus.page import write_versus
-from gradbench.versus.processes import Order
+from gradbench.versus.processes import TrialOrder
 from gradbench.versus.records import (
     Options,
     PairTime,
@@ -490,7 +490,7 @@ def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
     side = Side("here", sys.executable)
     cells = (written("", "sum(range(10))"),)
     with pytest.raises(EndedEarly, match="1 pairs are kept"):
-        measure(tmp_path / "t", Order((side, side), cells, Options(0.02, 60.0, 5)), Interrupted())
+        measure(tmp_path / "t", TrialOrder((side, side), cells, Options(0.02, 60.0, 5)), Interrupted())
     kept = read_trial(tmp_path / "t")
     assert len(kept.visits) == 1
     assert kept.end is None
@@ -502,7 +502,7 @@ import resource, signal, sys
 from pathlib import Path
 from gradbench.errors import EndedEarly
 from gradbench.versus.cells import written
-from gradbench.versus.processes import Order
+from gradbench.versus.processes import TrialOrder
 from gradbench.versus.records import Options
 from gradbench.versus.sides import Side
 from gradbench.versus.trial import Watcher, measure
@@ -516,7 +516,8 @@ class Full(Watcher):
 
 side = Side("here", sys.executable)
 try:
-    measure(Path(sys.argv[1]), Order((side, side), (written("", "pass"),), Options(0.02, 60.0, 2)), Full())
+    order = TrialOrder((side, side), (written("", "pass"),), Options(0.02, 60.0, 2))
+    measure(Path(sys.argv[1]), order, Full())
 except EndedEarly as ended:
     print(ended)
     sys.exit(ended.exit_code)
@@ -584,7 +585,7 @@ def test_another_gradbench_is_refused(tmp_path):
     sides = (Side("here", sys.executable), Side("old", str(python)))
     cells = (written("", "pass"),)
     with pytest.raises(RequestError, match=r"old: has gradbench 0\.0\.1"):
-        measure(tmp_path / "t", Order(sides, cells, Options(0.02, 60.0, 1)), Watcher())
+        measure(tmp_path / "t", TrialOrder(sides, cells, Options(0.02, 60.0, 1)), Watcher())
     assert not (tmp_path / "t").exists()
 
 
@@ -594,7 +595,7 @@ def test_a_program_that_is_none_is_one_line(tmp_path):
     program.chmod(0o755)
     sides = (Side("here", sys.executable), Side("none", str(program)))
     with pytest.raises(RequestError, match="cannot be started"):
-        measure(tmp_path / "t", Order(sides, (written("", "pass"),), Options(0.02, 60.0, 1)), Watcher())
+        measure(tmp_path / "t", TrialOrder(sides, (written("", "pass"),), Options(0.02, 60.0, 1)), Watcher())
 
 
 @pytest.mark.parametrize(

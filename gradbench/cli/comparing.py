@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradbench.cli.completion import offer_paths
-from gradbench.cli.folders import new_folder
+from gradbench.cli.folders import folder_for
 from gradbench.cli.messages import columns
 from gradbench.cli.options import (
     ProcessOptions,
@@ -20,6 +20,7 @@ from gradbench.cli.options import (
     dtype_option,
     fraction,
     json_option,
+    margin_option,
     method_option,
     of_processes,
     output_option,
@@ -29,6 +30,7 @@ from gradbench.cli.options import (
     takes,
     workload_option,
 )
+from gradbench.cli.reading import build_trial_report
 from gradbench.cli.running import command_line
 from gradbench.errors import EndedEarly, RequestError
 
@@ -41,14 +43,7 @@ if TYPE_CHECKING:
 @click.command()
 @results_argument("old", required=True)
 @results_argument("new", required=True)
-@click.option(
-    "--margin",
-    type=float,
-    default=5.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="A change of a ratio within this is none.",
-)
+@margin_option(5.0, "A change of a ratio within this is none.")
 @click.option("--all", "everything", is_flag=True, help="Every variant, and not only those that changed.")
 @click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
 @click.option(
@@ -161,14 +156,7 @@ class VersusOptions(ProcessOptions):
     "--statement", metavar="CODE", help="Measure this code instead; what it leaves in y is its result."
 )
 @click.option("--setup", default="", metavar="CODE", help="Run once before --statement.")
-@click.option(
-    "--margin",
-    type=float,
-    default=2.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="A change of time within this is none.",
-)
+@margin_option(2.0, "A change of time within this is none.")
 @click.option(
     "--budget",
     type=float,
@@ -214,8 +202,7 @@ def versus(asked: VersusOptions) -> None:
 
 
 def _trial(asked: VersusOptions) -> Trial:
-    """Measure both sides."""
-    from gradbench.versus.processes import Order
+    from gradbench.versus.processes import TrialOrder
     from gradbench.versus.progress import make_watcher
     from gradbench.versus.sides import on_both, open_sides
     from gradbench.versus.trial import measure
@@ -227,24 +214,20 @@ def _trial(asked: VersusOptions) -> Trial:
     with (
         open_sides(asked.one, asked.other) as sides,
         make_watcher() as watcher,
-        new_folder(asked.output, "versus-") as folder,
+        folder_for(asked.output, "versus-") as folder,
     ):
         if asked.device != "cpu":
             comparisons = asked.comparisons(on_both(request, sides))
-        return measure(folder, Order(sides, comparisons, options, command_line(sys.argv[1:])), watcher)
+        return measure(folder, TrialOrder(sides, comparisons, options, command_line(sys.argv[1:])), watcher)
 
 
 def _report(judged: Judged, as_json: bool) -> None:
     """Write the page of a trial beside its file, and say where it is. Raises EndedEarly on an interrupt."""
-    from gradbench.versus.page import write_versus
-
     path = judged.trial.path
-    page = path.with_name("report.html")
     try:
-        write_versus(judged, page)
+        build_trial_report(judged, aside=as_json)
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the trial is kept in {path}; "
             f"build it with `gradbench report {shlex.quote(str(path.parent))}`"
         ) from None
-    click.echo(f"report: {page}", err=as_json)

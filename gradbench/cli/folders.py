@@ -13,7 +13,7 @@ RUNS = Path("runs")
 
 
 @contextlib.contextmanager
-def new_folder(output: Path | None, prefix: str = "") -> Iterator[Path]:
+def folder_for(output: Path | None, prefix: str = "") -> Iterator[Path]:
     """The folder of a new run or trial: the one asked for, or one in runs/, which git then leaves alone."""
     now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     theirs = RUNS.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradbench.define.dtypes import DTYPES
 from gradbench.define.methods import BASELINE, methods
@@ -13,39 +13,31 @@ from gradbench.errors import RequestError
 from gradbench.record.observation import Observation
 from gradbench.report.export import forms
 
+if TYPE_CHECKING:
+    from gradbench.measure.process import WorkerProcess
+
 
 def as_data(devices: bool) -> dict[str, Any]:
     """The tables as plain data; `devices` starts a process with torch to ask it."""
     data: dict[str, Any] = {
         "methods": [
-            {
-                "name": method.name,
-                "label": method.label,
-                "scope": method.scope,
-                "effect": method.effect,
-                "since": method.since,
-                "source": method.source,
-                "baseline": method.name == BASELINE,
-            }
+            _fields(method, "name", "label", "scope", "effect", "since", "source")
+            | {"baseline": method.name == BASELINE}
             for method in methods()
         ],
         "workloads": [_workload(parts) for parts in _by_name().values()],
         "dtypes": list(DTYPES),
-        "metrics": [
-            {
-                "name": metric.name,
-                "unit": metric.unit,
-                "label": metric.label,
-                "meaning": metric.meaning,
-                "exact": metric.exact,
-            }
-            for metric in metrics()
-        ],
-        "exports": [{"name": form.name, "effect": form.effect} for form in forms()],
+        "metrics": [_fields(metric, "name", "unit", "label", "meaning", "exact") for metric in metrics()],
+        "exports": [_fields(form, "name", "effect") for form in forms()],
     }
     if devices:
-        data["devices"] = _devices()
+        with _looking() as worker:
+            data["devices"] = list(worker.ready().environment.devices)
     return data
+
+
+def _fields(row: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
 
 
 def _by_name() -> dict[str, list[Workload]]:
@@ -57,6 +49,7 @@ def _by_name() -> dict[str, list[Workload]]:
 
 def _workload(parts: list[Workload]) -> dict[str, Any]:
     first = parts[0]
+    alternatives = {row.name: row for each in parts for row in each.alternatives}
     return {
         "name": first.name,
         "title": first.title.partition(":")[0],
@@ -65,26 +58,16 @@ def _workload(parts: list[Workload]) -> dict[str, Any]:
         "sizes": dict(first.sizes),
         "presets": [name for name in PRESETS if any(each.presets.get(name) for each in parts)],
         "purposes": list(dict.fromkeys(each.purpose for each in parts if each.purpose)),
-        "alternatives": [
-            {
-                "name": alternative.name,
-                "label": alternative.label,
-                "effect": alternative.effect,
-                "source": alternative.source,
-            }
-            for alternative in {
-                alternative.name: alternative for each in parts for alternative in each.alternatives
-            }.values()
-        ],
+        "alternatives": [_fields(row, "name", "label", "effect", "source") for row in alternatives.values()],
     }
 
 
-def _devices() -> list[str]:
+def _looking() -> WorkerProcess:
+    """A process with torch, to ask it."""
     from gradbench.measure.process import WorkerProcess
     from gradbench.measure.protocol import WorkerSettings
 
-    with WorkerProcess(WorkerSettings(0, "memory", 0, 1), 0, 0, "system") as worker:
-        return list(worker.ready().environment.devices)
+    return WorkerProcess(WorkerSettings(0, "memory", 0, 1), 0, 0, "system")
 
 
 def check_extensions() -> None:
@@ -99,16 +82,15 @@ def check_extensions() -> None:
 
 
 def label_of(method: str) -> str:
-    """How a report names a method."""
     return next((each.label for each in methods() if each.name == method), method)
 
 
 def observe() -> list[Observation]:
     """What the methods do to tensors on this machine, seen by a process of its own. Raises RequestError."""
-    from gradbench.measure.process import WorkerLost, WorkerProcess
-    from gradbench.measure.protocol import Task, WorkerSettings
+    from gradbench.measure.process import WorkerLost
+    from gradbench.measure.protocol import Task
 
-    with WorkerProcess(WorkerSettings(0, "memory", 0, 1), 0, 0, "system") as worker:
+    with _looking() as worker:
         worker.ready()
         try:
             return [each for each in worker.visit(Task(None, 0.0), 120.0) if isinstance(each, Observation)]

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gradbench.cli.folders import new_folder
 from gradbench.cli.messages import say
 from gradbench.cli.options import dtype_option, takes
-from gradbench.cli.running import (
-    SHARED,
-    MeasuringOwn,
-    command_line,
-    finish,
-    preset_option,
-    resumed,
-    run,
-    steering_of,
-    warn_of_few_visits,
-)
+from gradbench.cli.running import SHARED, MeasuringOwn, measure_own, preset_option, run
 from gradbench.errors import RequestError
 
 if TYPE_CHECKING:
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
+    from gradbench.record.results import Header
     from gradbench.record.user_file import OperationFacts
 
 
@@ -80,52 +69,12 @@ def op(asked: OperationOptions) -> None:
     their results differ by is shown. A custom autograd Function goes into the setup. The code is kept in
     the results.
     """
-    from gradbench.cli.listing import check_extensions
-    from gradbench.measure import run as runs
-    from gradbench.measure.progress import make_progress
-    from gradbench.record.plan import Request
-    from gradbench.record.results import new_folder as expect_new_folder
-
-    check_extensions()
-    began = time.monotonic()
     again = tuple(_again(asked))
-    if asked.resume:
-        folder, header = resumed(asked, "op-")
-        goal = asked.goal(header.options.preset)
-        operation, _ = _look(asked, header.request, header.options.threads)
-        with make_progress(asked.quiet) as progress:
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(
-                folder, steering, operation.plan, asked.setup_file, operation.calls, again=again
-            )
-    else:
-        goal = asked.goal(asked.preset)
-        if asked.output is not None:
-            expect_new_folder(asked.output)
-        wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
-        operation, seen = _look(asked, wanted, asked.threads)
-        _tell(asked, seen)
-        warn_of_few_visits(operation, goal)
-        # Where a file stands is nobody's business.
-        command = command_line([_without_folder(asked, each) for each in sys.argv[1:]])
-        with make_progress(asked.quiet) as progress, new_folder(asked.output, "op-") as folder:
-            order = runs.Order(
-                operation.request,
-                asked.recorded(asked.timeout),
-                command,
-                operation.plan,
-                asked.setup_file,
-                operation.calls,
-                operation.records,
-                again=again,
-            )
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.start(folder, order, steering)
-    finish(results.path, asked)
+    measure_own(asked, "op-", partial(_look, asked), lambda word, _: _without_folder(asked, word), again)
 
 
-def _look(asked: OperationOptions, request: Request, threads: int) -> tuple[UserModel, OperationFacts]:
-    """What the expressions do, planned as requested. Raises RequestError."""
+def _look(asked: OperationOptions, request: Request, threads: int, old: Header | None) -> UserModel:
+    """What the expressions do, planned as requested; told where no run goes on. Raises RequestError."""
     from gradbench.define.dtypes import DTYPES
     from gradbench.define.operation import parse_expression, parse_shape, x_of
     from gradbench.extension import choose
@@ -150,7 +99,10 @@ def _look(asked: OperationOptions, request: Request, threads: int) -> tuple[User
         text = f"{text}\n{asked.setup}" if text else asked.setup
     x = x_of(parse_shape(asked.shape), asked.dtype, asked.device)
     with doing("running the expression to see what it does", asked.quiet):
-        return plan_user_operation(expressions, x, text, asked.setup_file, request, threads)
+        operation, seen = plan_user_operation(expressions, x, text, asked.setup_file, request, threads)
+    if old is None:
+        _tell(asked, seen)
+    return operation
 
 
 def _tell(asked: OperationOptions, seen: OperationFacts) -> None:

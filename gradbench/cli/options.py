@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,7 +44,7 @@ class ProcessOptions:
     timeout: float
 
 
-def split_names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def _split_names(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in the values of an option, which may have commas. Raises RequestError for an empty one."""
     names = tuple(name.strip() for value in values for name in value.split(","))
     if not all(names):
@@ -145,25 +145,26 @@ def of_processes(command: Command) -> Command:
     return command
 
 
-def workload_option(help: str) -> Callable[[Command], Command]:
+def names_option(
+    flag: str, parameter: str, names: Callable[[], Iterable[str]], help: str, metavar: str = "NAME"
+) -> Callable[[Command], Command]:
+    """Names of a table, given several times or with commas; the shell completes `names`."""
     return click.option(
-        "--workload", "workloads", multiple=True, callback=split_names, metavar="NAME", help=help,
-        shell_complete=offer(workload_names),
+        flag, parameter, multiple=True, callback=_split_names, metavar=metavar, help=help,
+        shell_complete=offer(names),
     )  # fmt: skip
+
+
+def workload_option(help: str) -> Callable[[Command], Command]:
+    return names_option("--workload", "workloads", workload_names, help)
 
 
 def method_option(help: str) -> Callable[[Command], Command]:
-    return click.option(
-        "--method", "methods", multiple=True, callback=split_names, metavar="NAME", help=help,
-        shell_complete=offer(method_names),
-    )  # fmt: skip
+    return names_option("--method", "methods", method_names, help)
 
 
 def size_option(help: str) -> Callable[[Command], Command]:
-    return click.option(
-        "--size", "sizes", multiple=True, callback=split_names, metavar="SIZE", help=help,
-        shell_complete=offer(size_names),
-    )  # fmt: skip
+    return names_option("--size", "sizes", size_names, help, "SIZE")
 
 
 def device_option(help: str) -> Callable[[Command], Command]:
@@ -181,6 +182,12 @@ def dtype_option() -> Callable[[Command], Command]:
 
 def output_option(what: str, metavar: str = "DIR") -> Callable[[Command], Command]:
     return click.option("--output", type=click.Path(path_type=Path), metavar=metavar, help=what)
+
+
+def margin_option(default: float, help: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--margin", type=float, default=default, show_default=True, metavar="PERCENT", help=help
+    )
 
 
 def report_option() -> Callable[[Command], Command]:

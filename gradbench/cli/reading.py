@@ -11,11 +11,12 @@ import click
 from gradbench.cli.completion import claim_names, form_names, offer
 from gradbench.cli.folders import newest, write_new
 from gradbench.cli.messages import columns, say
-from gradbench.cli.options import json_option, output_option, results_argument, split_names
+from gradbench.cli.options import json_option, names_option, output_option, results_argument
 from gradbench.errors import RequestError
 
 if TYPE_CHECKING:
     from gradbench.analyse.analysis import Analysis
+    from gradbench.versus.judge import Judged
 
 
 def analysis_of(results: Path | None) -> Analysis:
@@ -37,6 +38,15 @@ def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
     click.echo(f"report: {output}")
 
 
+def build_trial_report(judged: Judged, output: Path | None = None, aside: bool = False) -> None:
+    """Write the page of a trial (default: beside its file); say where it is, `aside` on standard error."""
+    from gradbench.versus.page import write_versus
+
+    page = output or judged.trial.path.with_name("report.html")
+    write_versus(judged, page)
+    click.echo(f"report: {page}", err=aside)
+
+
 @click.command()
 @results_argument()
 @output_option("Where to write it.  [default: report.html beside the results]", "FILE")
@@ -45,27 +55,17 @@ def report(results: Path | None, output: Path | None) -> None:
 
     RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
     """
-    from gradbench.versus.records import FILENAME, is_trial
+    from gradbench.versus.judge import judge_trial
+    from gradbench.versus.records import FILENAME, is_trial, read_trial
 
     results = results or newest(FILENAME)
     if is_trial(results):
-        _report_trial(results, output)
+        build_trial_report(judge_trial(read_trial(results)), output)
         return
     analysis = analysis_of(results)
     build_report(analysis, output or analysis.results.path.parent / "report.html")
     for each in analysis.unfinished:
         say("note", each)
-
-
-def _report_trial(results: Path, output: Path | None) -> None:
-    from gradbench.versus.judge import judge_trial
-    from gradbench.versus.page import write_versus
-    from gradbench.versus.records import read_trial
-
-    trial = read_trial(results)
-    page = output or trial.path.parent / "report.html"
-    write_versus(judge_trial(trial), page)
-    click.echo(f"report: {page}")
 
 
 @click.command()
@@ -147,10 +147,7 @@ def traits(results: Path | None, as_json: bool) -> None:
 
 @click.command()
 @results_argument()
-@click.option(
-    "--id", "ids", multiple=True, callback=split_names, metavar="ID", help="Only this claim.",
-    shell_complete=offer(claim_names),
-)  # fmt: skip
+@names_option("--id", "ids", claim_names, "Only this claim.", "ID")
 @json_option("For programs: each verdict with its cases.")
 def claims(results: Path | None, ids: tuple[str, ...], as_json: bool) -> None:
     """Judge claims about gradient control by RESULTS.

@@ -6,14 +6,16 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gradbench.cli.folders import new_folder, newest
+from gradbench.cli.folders import folder_for, newest
 from gradbench.cli.messages import columns, say
 from gradbench.cli.options import (
     DEVICES,
@@ -36,8 +38,6 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
-    from gradbench.analyse.analysis import Analysis
-    from gradbench.measure.progress import Progress
     from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
@@ -112,6 +112,10 @@ class MeasuringOwn(Measuring):
         quick = preset == "quick" and (self.passes, self.budget, self.precision) == (None, None, None)
         return replace(goal, budget=MODEL_BUDGET) if quick else goal
 
+    def patience(self, user_model: UserModel) -> float:
+        """Seconds after which a visit that says nothing counts as hung."""
+        return self.timeout
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(MeasuringOwn):
@@ -127,10 +131,13 @@ class ModelOptions(MeasuringOwn):
 
         return msgspec.structs.replace(super().recorded(timeout), fit=self.fit)
 
-    @property
-    def names(self) -> str:
-        """The names of the files, for a reader."""
-        return ", ".join(file.name for file in self.files)
+    def patience(self, user_model: UserModel) -> float:
+        from gradbench.cli.resuming import given
+
+        if given("timeout"):
+            return self.timeout
+        # A visit of a large model takes as long as it takes; what is rough is taken five times.
+        return min(max(self.timeout, 5 * user_model.longest), 86_400.0)
 
 
 def preset_option(default: str) -> Callable[[Command], Command]:
@@ -175,20 +182,17 @@ def run(asked: RunOptions) -> None:
     """Measure every method, and build the report (the main job)."""
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
-    from gradbench.measure.progress import make_progress
 
     check_extensions()
     if asked.resume:
-        folder, header = resumed(asked)
-        goal = asked.goal(header.options.preset)
-        with make_progress(asked.quiet) as progress:
-            results = runs.resume(folder, steering_of(goal, asked.jobs, progress))
+        folder, header = _resumed(asked)
+        with _steering(asked, asked.goal(header.options.preset)) as steering:
+            results = runs.resume(folder, steering)
     else:
-        goal = asked.goal(asked.preset)
-        with make_progress(asked.quiet) as progress, new_folder(asked.output) as folder:
+        with _steering(asked, asked.goal(asked.preset)) as steering, folder_for(asked.output) as folder:
             order = runs.Order(asked.request, asked.recorded(asked.timeout), command_line(sys.argv[1:]))
-            results = runs.start(folder, order, steering_of(goal, asked.jobs, progress))
-    finish(results.path, asked)
+            results = runs.start(folder, order, steering)
+    _finish(results.path, asked)
 
 
 SHARED = {field.name for field in fields(Measuring)} - {"preset"}
@@ -219,69 +223,82 @@ def model(asked: ModelOptions) -> None:
     recorded forward, and a training step where all define `loss`. So are the entries of a dict `variants` at
     the top level of one file, which are modules or functions of x: variants = {"plain": a, "fused": b}.
     """
-    from gradbench.cli.listing import check_extensions
-    from gradbench.measure import run as runs
-    from gradbench.measure.progress import make_progress
-    from gradbench.record.results import new_folder as expect_new_folder
-
-    check_extensions()
     refuse_a_lonely_unit(asked.files, "--fit")
-    began = time.monotonic()
-    if asked.resume:
-        folder, header = resumed(asked, f"{asked.files[0].stem}-")
-        goal = asked.goal(header.options.preset)
-        user_model = _look(asked, header.request, header.options.threads, header)
-        with make_progress(asked.quiet) as progress:
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
-            results = runs.resume(
-                folder, steering, user_model.plan, user_model.file, user_model.calls, _places(user_model)
-            )
-    else:
-        from gradbench.record.plan import Request
+    file = asked.files[0]
 
-        goal = asked.goal(asked.preset)
-        if asked.output is not None:
-            expect_new_folder(asked.output)
-        wanted = Request(methods=asked.methods, seed=asked.seed, preset=asked.preset)
-        user_model = _look(asked, wanted, asked.threads)
-        warn_of_few_visits(user_model, goal)
-        for reason in user_model.plan.skipped.items():
-            say("note", "{} is left out: {}".format(*reason))
-        options = asked.recorded(_timeout(asked, user_model))
-        file, places = asked.files[0], _places(user_model)
-        # Where the file stands is nobody's business, and elsewhere it stands elsewhere.
+    def name_of(word: str, places: Mapping[str, Path]) -> str:
         named = {place: name for name, place in places.items()} or {file: file.name}
         # A path may be written in several ways.
-        command = command_line([named.get(Path(each), each) for each in sys.argv[1:]])
-        with make_progress(asked.quiet) as progress, new_folder(asked.output, f"{file.stem}-") as folder:
+        return named.get(Path(word), word)
+
+    measure_own(asked, f"{file.stem}-", partial(_look, asked), name_of)
+
+
+def measure_own(
+    asked: MeasuringOwn,
+    prefix: str,
+    look: Callable[[Request, int, Header | None], UserModel],
+    name_of: Callable[[str, Mapping[str, Path]], str],
+    again: tuple[str, ...] = (),
+) -> None:
+    """Look at code of the user's, measure it or go on with a run that did, and tell what was found.
+
+    Args:
+        prefix: what the name of the run's folder begins with.
+        look: plans what the code defines, by a request and for so many threads; where a run goes on, its
+            header settles what a new look would see otherwise.
+        name_of: a word of the command line as the results keep it, given where several files stand: where a
+            file stands is nobody's business, and elsewhere it stands elsewhere.
+        again: as in `gradbench.measure.run.Order`.
+    """
+    from gradbench.cli.listing import check_extensions
+    from gradbench.measure import run as runs
+    from gradbench.record.plan import Request
+    from gradbench.record.results import new_folder
+
+    check_extensions()
+    began = time.monotonic()
+    if asked.resume:
+        folder, header = _resumed(asked, prefix)
+        goal = asked.goal(header.options.preset)
+        own = look(header.request, header.options.threads, header)
+        with _steering(asked, goal, began) as steering:
+            results = runs.resume(folder, steering, own.plan, own.file, own.calls, _places(own), again)
+    else:
+        goal = asked.goal(asked.preset)
+        if asked.output is not None:
+            new_folder(asked.output)
+        own = look(Request(methods=asked.methods, seed=asked.seed, preset=asked.preset), asked.threads, None)
+        _warn_of_few_visits(own, goal)
+        for reason in own.plan.skipped.items():
+            say("note", "{} is left out: {}".format(*reason))
+        options, places = asked.recorded(asked.patience(own)), _places(own)
+        command = command_line([name_of(each, places) for each in sys.argv[1:]])
+        with _steering(asked, goal, began) as steering, folder_for(asked.output, prefix) as folder:
             order = runs.Order(
-                user_model.request,
-                options,
-                command,
-                user_model.plan,
-                file,
-                user_model.calls,
-                user_model.records,
-                places,
+                own.request, options, command, own.plan, own.file, own.calls, own.records, places, again
             )
-            steering = steering_of(goal, asked.jobs, progress, time.monotonic() - began)
             results = runs.start(folder, order, steering)
-    finish(results.path, asked)
+    _finish(results.path, asked)
 
 
-def steering_of(goal: Goal, jobs: int | None, progress: Progress, spent: float = 0.0) -> Steering:
-    """What ends a run, and what shows its progress."""
+@contextmanager
+def _steering(asked: Measuring, goal: Goal, began: float | None = None) -> Iterator[Steering]:
+    """What ends a run and shows its progress; `began` where time is spent already, by the monotonic clock."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
+    from gradbench.measure.progress import make_progress
     from gradbench.measure.steering import LOOKS, Steering
 
     def undecided(results: Results, session: int) -> Undecided:
         return find_open(results, len(LOOKS), session)
 
-    return Steering(goal, worst_precision, undecided, jobs, progress, spent)
+    with make_progress(asked.quiet) as progress:
+        spent = 0.0 if began is None else time.monotonic() - began
+        yield Steering(goal, worst_precision, undecided, asked.jobs, progress, spent)
 
 
-def resumed(asked: Measuring, prefix: str = "") -> tuple[Path, Header]:
+def _resumed(asked: Measuring, prefix: str = "") -> tuple[Path, Header]:
     """The folder of the run that is resumed, and its header. Raises RequestError for options that differ."""
     from gradbench.cli.resuming import refuse_changes
     from gradbench.record.results import read_results
@@ -300,11 +317,8 @@ def _changes(header: Header) -> dict[str, str]:
     return {name: effect[0].lower() + effect[1:-1] for name, effect in found.items()}
 
 
-def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None = None) -> UserModel:
-    """What the user's files define, planned as requested: methods, seed and preset.
-
-    Where a run goes on, its `old` header settles what a new look would see otherwise.
-    """
+def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None) -> UserModel:
+    """What the user's files define, planned as requested: methods, seed and preset."""
     from gradbench.measure.progress import doing
     from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
@@ -316,7 +330,8 @@ def _look(asked: ModelOptions, request: Request, threads: int, old: Header | Non
     if old is not None:
         look = Task(None, 0.0, changes=_changes(old))
         priced = any(each.workload == PRICE for each in old.plan.comparisons)
-    with doing(f"running {asked.names} to see what it defines", asked.quiet):
+    names = ", ".join(file.name for file in asked.files)
+    with doing(f"running {names} to see what it defines", asked.quiet):
         versions = plan_user_versions(asked.files, *wanted)
         if versions is None:
             return plan_user_model(asked.files[0], *wanted, look, priced)
@@ -336,16 +351,7 @@ def _places(user_model: UserModel) -> Mapping[str, Path]:
     return user_model.files if isinstance(user_model, UserVersions) else {}
 
 
-def _timeout(asked: ModelOptions, user_model: UserModel) -> float:
-    from gradbench.cli.resuming import given
-
-    if given("timeout"):
-        return asked.timeout
-    # A visit of a large model takes as long as it takes; what is rough is taken five times.
-    return min(max(asked.timeout, 5 * user_model.longest), 86_400.0)
-
-
-def warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
+def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
     from gradbench.record.plan import USER_MODEL
 
     first = next(iter(user_model.calls.values()))
@@ -366,19 +372,7 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
 
 
-def _text(analysis: Analysis, every_module: bool) -> str:
-    """What a run found, in the lines that a terminal has room for."""
-    width = columns(60, 110)
-    if analysis.screen is not None:
-        from gradbench.report.terminal.model import first_screen
-
-        return first_screen(analysis.screen, width, every_module)
-    from gradbench.report.terminal.brief import brief
-
-    return brief(analysis, width)
-
-
-def finish(results: Path, asked: Measuring) -> None:
+def _finish(results: Path, asked: Measuring) -> None:
     """Tell what a run that has ended found, and build its report or say where its results are.
 
     Raises EndedEarly where nothing could be measured.
@@ -388,9 +382,15 @@ def finish(results: Path, asked: Measuring) -> None:
     text = ""
     try:
         with doing("summing up", asked.quiet):
+            from gradbench.report.terminal.brief import brief
+            from gradbench.report.terminal.model import first_screen
+
             analysis = analysis_of(results)
-            if not asked.quiet:
-                text = _text(analysis, getattr(asked, "every_module", False))
+            if not asked.quiet and analysis.screen is not None:
+                every_module = getattr(asked, "every_module", False)
+                text = first_screen(analysis.screen, columns(60, 110), every_module)
+            elif not asked.quiet:
+                text = brief(analysis, columns(60, 110))
         if text:
             click.echo(text)
         if asked.with_report:

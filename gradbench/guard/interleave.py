@@ -24,7 +24,6 @@ from itertools import repeat
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy
 
 from gradbench.analyse.stats import interval
@@ -43,31 +42,9 @@ MOST_EMPTY = 0.5
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# The columns of a round of one alternative.
-CANDIDATE, BASELINE, TWIN, EMPTY = range(4)
-# Those of any round, from its end: before them stand the alternatives.
-_BASELINE, _TWIN, _EMPTY = -3, -2, -1
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What rounds have shown so far.
-
-    Attributes:
-        ratio: of the candidate's time to the baseline's, net of the empty loop; `count` blocks.
-        floor: the largest difference from 1 that the interval of identical code leaves open, at 95 %; None
-            where there is no interval.
-        same: the ratio of identical code, less 1; None where it was not timed.
-        empty: the share of the baseline's time that the empty loop takes.
-        candidate, baseline: median seconds per call, net of the empty loop.
-    """
-
-    ratio: Interval
-    floor: float | None
-    same: float | None
-    empty: float
-    candidate: float
-    baseline: float
-    rounds: int
+# The columns of a round: first the alternatives, of which a candidate is the only one.
+CANDIDATE = 0
+BASELINE, TWIN, EMPTY = -3, -2, -1
 
 
 class Interleaved:
@@ -107,7 +84,7 @@ class Interleaved:
                 known or calibrate(_bounded(batch, batch_seconds), batch_seconds)
                 for batch, known in zip(self._batches, calls or [None] * len(makers), strict=True)
             ]
-            alternatives = ["method"] * (len(makers) + _BASELINE)
+            alternatives = ["method"] * (len(makers) + BASELINE)
             self.calls = level(chosen, (*alternatives, "baseline", "twin", "empty"))
             # The least of three: one that was interrupted would make every copy, and every block, short.
             self.round_seconds = self._timed_round()
@@ -156,30 +133,17 @@ class Interleaved:
                 self.times.append(self._round())
         return True
 
-    def find(self, confidence: float, alternative: int = CANDIDATE) -> Found:
-        """What the rounds show of an alternative, by its column; its interval has that confidence."""
-        shown = self.blocks()
-        floor, same = shown.twin()
-        return Found(
-            ratio=shown.ratio(alternative, _BASELINE, confidence),
-            floor=floor,
-            same=same,
-            empty=shown.empty,
-            candidate=shown.seconds(alternative),
-            baseline=shown.seconds(_BASELINE),
-            rounds=len(self.times),
-        )
-
     def blocks(self) -> Blocks:
         """The rounds so far, divided into blocks."""
         times = numpy.array(self.times)
-        to_baseline = times / times[:, [_BASELINE]]
-        empty = min(MOST_EMPTY, float(numpy.median(to_baseline[:, _EMPTY])))
+        to_baseline = times / times[:, [BASELINE]]
+        empty = min(MOST_EMPTY, float(numpy.median(to_baseline[:, EMPTY])))
         count = min(BLOCKS, len(times))
         medians = numpy.array(
             [numpy.median(block, axis=0) for block in numpy.array_split(to_baseline, count)]
         )
-        return Blocks((medians - empty) / (1 - empty), numpy.median(times, axis=0) / 1e9, empty)
+        gross = numpy.median(times, axis=0) / 1e9
+        return Blocks((medians - empty) / (1 - empty), gross, empty, len(times))
 
 
 class Blocks(NamedTuple):
@@ -189,11 +153,13 @@ class Blocks(NamedTuple):
         net: by block and column, the ratio to the baseline, net of the empty loop.
         gross: by column, median seconds per call, the loop included.
         empty: the share of the baseline's time that the empty loop takes.
+        rounds: how many; 0 where the figures are of single calls.
     """
 
     net: numpy.ndarray[Any, Any]
     gross: numpy.ndarray[Any, Any]
     empty: float
+    rounds: int
 
     def ratio(self, one: int, other: int, confidence: float) -> Interval:
         """Of the time of one column to that of another, net.
@@ -204,23 +170,20 @@ class Blocks(NamedTuple):
             return Interval(math.nan, None, None, len(self.net))
         return _interval(self.net[:, one] / self.net[:, other], confidence)
 
-    def twin(self) -> tuple[float | None, float]:
+    def twin(self) -> tuple[float | None, float | None]:
         """The largest difference that is left open for identical code, at 95 %, and by what it differed.
 
-        The first is None where blocks are too few.
+        The first is None where blocks are too few, both where there are no rounds.
         """
-        found = self.ratio(_TWIN, _BASELINE, 0.95)
+        if not self.rounds:
+            return None, None
+        found = self.ratio(TWIN, BASELINE, 0.95)
         open_ = None if found.low is None or found.high is None else max(1 - found.low, found.high - 1)
         return open_, found.mean - 1
 
-    @property
-    def baseline(self) -> int:
-        """The column of the baseline."""
-        return len(self.gross) + _BASELINE
-
     def seconds(self, column: int) -> float:
         """Median seconds per call of a column, net."""
-        return float(self.gross[column] - self.empty * self.gross[_BASELINE])
+        return float(self.gross[column] - self.empty * self.gross[BASELINE])
 
 
 def _bounded(batch: Batch, batch_seconds: float) -> Batch:

@@ -77,7 +77,6 @@ class BytesFound(msgspec.Struct, frozen=True):
 
     @property
     def _limited(self) -> dict[str, int]:
-        """The figures that have a limit."""
         return {name: value for name in self.most if (value := self.figures[name]) is not None}
 
     @property

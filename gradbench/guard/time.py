@@ -9,14 +9,17 @@ from functools import partial
 from typing import Literal
 
 import msgspec
+import numpy
 
 from gradbench import format
 from gradbench.guard.calls import Once, call_once, expect_callable, expect_number, wait_for_devices
 from gradbench.guard.interleave import (
+    BASELINE,
+    CANDIDATE,
     COPY_SECONDS,
     FEWEST_BLOCKS,
     MOST_EMPTY,
-    Found,
+    Blocks,
     Interleaved,
     batch_of,
 )
@@ -152,18 +155,14 @@ def compare_time(
     expect_number("margin", margin, LEAST_MARGIN, "identical code in two places differs by up to that much")
     expect_number("seconds", seconds, 0.05, "less leaves no round to judge by")
     turns = InTurns([candidate], baseline, seconds, setup=setup, device=device)
-    return _look_until_clear(turns, margin, seed)
-
-
-def _look_until_clear(turns: InTurns, margin: float, seed: int | None) -> TimeRatio:
-    """Take rounds and look, until the verdict is clear or the time is up."""
     interleaved = turns.interleave(seed)
     if interleaved is None:
-        return _judged(_of_single_calls(*turns.calls), margin, turns)
+        return _found(turns.single_calls(), 1 - 2 * ALPHA, margin, turns.seconds)
     look, wanted = 1, interleaved.fewest
     while True:
         in_time = interleaved.take(wanted, turns.until)
-        ratio = _judged(interleaved.find(1 - 2 * ALPHA / (look * (look + 1))), margin, turns)
+        confidence = 1 - 2 * ALPHA / (look * (look + 1))
+        ratio = _found(interleaved.blocks(), confidence, margin, turns.seconds)
         if ratio.verdict != "not shown" or ratio.too_short or not in_time:
             return ratio
         look, wanted = look + 1, 2 * wanted
@@ -231,6 +230,20 @@ class InTurns:
         """The alternatives that have not raised."""
         return [place for place in range(len(self._functions) - 1) if place not in self.errors]
 
+    def use_up(self, seed: int | None) -> Blocks:
+        """Take rounds of those that are `running` for as long as there is time; see `interleave`."""
+        interleaved = self.interleave(seed)
+        if interleaved is None:
+            return self.single_calls()
+        interleaved.take(10**9, self.until)
+        return interleaved.blocks()
+
+    def single_calls(self) -> Blocks:
+        """What is known of those that are `running` without any round; their twin was not timed."""
+        seconds = [self.calls[place].call for place in (*self.running, -1)]
+        gross = numpy.array([*seconds, math.nan, 0.0])
+        return Blocks(gross[numpy.newaxis] / seconds[-1], gross, 0.0, rounds=0)
+
     def interleave(self, seed: int | None) -> Interleaved | None:
         """Of those that are `running`, in their order; None where five rounds do not fit into the time.
 
@@ -282,17 +295,22 @@ class InTurns:
         return run
 
 
-def _judged(found: Found, margin: float, turns: InTurns) -> TimeRatio:
-    ratio = TimeRatio(
-        verdict="not shown", margin=margin, seconds=turns.seconds, **msgspec.structs.asdict(found)
+def _found(shown: Blocks, confidence: float, margin: float, seconds: float) -> TimeRatio:
+    """What rounds show, with an interval of that confidence."""
+    floor, same = shown.twin()
+    found = TimeRatio(
+        verdict="not shown",
+        ratio=shown.ratio(CANDIDATE, BASELINE, confidence),
+        margin=margin,
+        floor=floor,
+        same=same,
+        empty=shown.empty,
+        candidate=shown.seconds(CANDIDATE),
+        baseline=shown.seconds(BASELINE),
+        rounds=shown.rounds,
+        seconds=seconds,
     )
-    return msgspec.structs.replace(ratio, verdict=_judge(ratio))
-
-
-def _of_single_calls(candidate: Once, baseline: Once) -> Found:
-    """What is known of calls so long that no rounds of them fit into the time."""
-    ratio = Interval(candidate.call / baseline.call, None, None, 1)
-    return Found(ratio, None, None, 0.0, candidate.call, baseline.call, 0)
+    return msgspec.structs.replace(found, verdict=_judge(found))
 
 
 def _judge(found: TimeRatio) -> Verdict:

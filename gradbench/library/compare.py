@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from gradbench.guard.calls import expect_callable, expect_number, in_a_line
 from gradbench.guard.time import LEAST_MARGIN, InTurns
@@ -90,8 +89,9 @@ def compare(
         keep_errors=True,
     )
     judged = judge_turns(turns, [*others, baseline], margin, seed)
+    floor, same = judged.blocks.twin()
     counted = {
-        name: count(functions[name], setup, named) if bytes and name in judged.seconds else Counted(None, "")
+        name: count(functions[name], setup, named) if bytes and name in judged.seconds else (None, "")
         for name in names
     }
     return Comparison(
@@ -104,10 +104,10 @@ def compare(
             if each in judged.seconds and not any(judged.beats(other, each) for other in judged.seconds)
         ),
         margin=margin,
-        floor=judged.floor,
-        same=judged.same,
-        empty=judged.empty,
-        rounds=judged.rounds,
+        floor=floor,
+        same=same,
+        empty=judged.blocks.empty,
+        rounds=judged.blocks.rounds,
         seconds=judged.spent,
         counted=bytes,
     )
@@ -118,24 +118,20 @@ def _beats_all(name: str, judged: Judged) -> bool:
     return bool(others) and all(judged.beats(name, other) for other in others)
 
 
-class Counted(NamedTuple):
+def count(
+    function: Callable[..., object], setup: Callable[[], object] | None, device: str | None
+) -> tuple[Bytes | None, str]:
     """The bytes of a call, or why they are not known."""
-
-    bytes: Bytes | None
-    why_not: str
-
-
-def count(function: Callable[..., object], setup: Callable[[], object] | None, device: str | None) -> Counted:
     # After so many calls it would be there if any of them made a tensor.
     if "torch" not in sys.modules:
-        return Counted(None, "torch is not loaded in this process")
+        return None, "torch is not loaded in this process"
     try:
-        return Counted(bytes_of(function, setup, device), "")
+        return bytes_of(function, setup, device), ""
     except Exception as error:
-        return Counted(None, in_short(error))
+        return None, _in_short(error)
 
 
-def in_short(error: Exception) -> str:
+def _in_short(error: Exception) -> str:
     """An error in a line: its kind, and the begin of what it says."""
     said = " ".join(str(error).split())
     kind = type(error).__name__
@@ -145,17 +141,16 @@ def in_short(error: Exception) -> str:
 _MOST_SAID = 200
 
 
-def _row(name: str, baseline: str, judged: Judged, counted: Counted) -> Row:
+def _row(name: str, baseline: str, judged: Judged, counted: tuple[Bytes | None, str]) -> Row:
     if name in judged.errors:
-        return Row(name, None, None, "failed", error=in_short(judged.errors[name]))
+        return Row(name, None, None, "failed", error=_in_short(judged.errors[name]))
     verdict: Verdict = judged.relations.get((name, baseline), "cannot tell")
     return Row(
         name,
         judged.seconds[name],
         judged.ratios.get(name),
         "baseline" if name == baseline else verdict,
-        counted.bytes,
-        counted.why_not,
+        *counted,
     )
 
 

@@ -187,21 +187,20 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each function: seconds, bytes and ratios, never scaled; needs pandas."""
-        return frame([self._record(row) for row in self.rows], COLUMNS, NUMBERS, FIGURES)
-
-    def _record(self, row: Row) -> dict[str, object]:
-        ratio = row.ratio
-        figures: dict[str, int | None] = row.bytes.figures if row.bytes is not None else {}
-        return {
-            "name": row.name,
-            "seconds": row.seconds,
-            "ratio": None if ratio is None else ratio.mean,
-            "low": None if ratio is None else ratio.low,
-            "high": None if ratio is None else ratio.high,
-            "verdict": row.verdict,
-            **{name: figures.get(name) for name in FIGURES},
-            "error": row.error or None,
-        }
+        rows = [
+            {
+                "name": row.name,
+                "seconds": row.seconds,
+                "ratio": row.ratio and row.ratio.mean,
+                "low": row.ratio and row.ratio.low,
+                "high": row.ratio and row.ratio.high,
+                "verdict": row.verdict,
+                **(row.bytes.figures if row.bytes else {}),
+                "error": row.error or None,
+            }
+            for row in self.rows
+        ]
+        return frame(rows, COLUMNS, NUMBERS, FIGURES)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the ratios with their intervals; the band is what identical code leaves open.

@@ -15,20 +15,24 @@ from gradbench.report.palette import LIGHT
 NOTEBOOK = Theme(LIGHT, 9.5, "none")
 WIDTH = 6.0
 
+# The name of a row, its ratio, and the verdict on it.
+Drawn = tuple[str, Interval | None, str]
+
 
 def axes_for(axes: Any, rows: int) -> Any:
     """The axes that were given, or those of a new figure of pyplot, as high as so many rows need."""
-    if axes is not None:
-        return axes
-    from matplotlib import pyplot
+    if axes is None:
+        from matplotlib import pyplot
 
-    _, made = pyplot.subplots(figsize=(WIDTH, 0.9 + 0.32 * max(1, rows)), layout="constrained")
-    return made
+        _, axes = pyplot.subplots(figsize=(WIDTH, 0.9 + 0.32 * max(1, rows)), layout="constrained")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return axes
 
 
 def draw_ratios(
     axes: Any,
-    rows: Sequence[tuple[str, Interval | None, str]],
+    rows: Sequence[Drawn],
     band: tuple[float, float] | None,
     label: str,
 ) -> Any:
@@ -45,8 +49,6 @@ def draw_ratios(
         for name, ratio, verdict in rows
     ]
     draw_rows(on, drawn, band, label, NOTEBOOK)
-    for side in ("top", "right"):
-        on.spines[side].set_visible(False)
     return on
 
 
@@ -59,6 +61,4 @@ def draw_bars(axes: Any, bars: Sequence[tuple[str, float]], label: str) -> Any:
     on.margins(x=0.2)
     on.xaxis.set_major_formatter(lambda value, _: format.seconds(value))
     on.set_xlabel(label)
-    for side in ("top", "right"):
-        on.spines[side].set_visible(False)
     return on

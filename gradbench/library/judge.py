@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from gradbench.analyse.stats import CONFIDENCE, FAMILY
-from gradbench.guard.interleave import MOST_EMPTY, Blocks, Interleaved
+from gradbench.guard.interleave import BASELINE, MOST_EMPTY, Blocks
 from gradbench.guard.time import InTurns
 from gradbench.record.interval import Interval
 
@@ -27,24 +27,16 @@ class Judged(msgspec.Struct, frozen=True):
         relations: by pair of names, what the first is shown to be against the second, both ways round; pairs
             that nothing is shown of are not there.
         errors: by name, what was raised.
-        floor, same, empty, rounds, spent: as `floor`, `same`, `empty`, `rounds` and `seconds` of
-            `gradbench.Comparison`.
+        blocks: of the rounds.
+        spent: seconds of wall time that the timing took.
     """
 
     seconds: dict[str, float]
     ratios: dict[str, Interval]
     relations: dict[tuple[str, str], Relation]
     errors: dict[str, Exception]
-    floor: float | None
-    same: float | None
-    empty: float
-    rounds: int
+    blocks: Blocks
     spent: float
-
-    @property
-    def timed(self) -> list[str]:
-        """The names of those that did not raise."""
-        return list(self.seconds)
 
     def beats(self, one: str, other: str) -> bool:
         """Whether the first is shown to be faster."""
@@ -60,36 +52,12 @@ def judge_turns(turns: InTurns, names: Sequence[str], margin: float, seed: int |
         seed: of the random orders.
     """
     started = turns.running
-    interleaved = turns.interleave(seed)
-    if interleaved is not None:
-        interleaved.take(10**9, turns.until)
+    blocks = turns.use_up(seed)
+    floor, _ = blocks.twin()
     # What raised in the meantime is no longer running, and its column says nothing.
     columns = {names[place]: column for column, place in enumerate(started) if place in turns.running}
-    errors = {names[place]: error for place, error in turns.errors.items()}
-    if interleaved is None:
-        return _of_single_calls(turns, names, errors)
-    return _judge(interleaved, columns, names[-1], margin, errors, turns.seconds)
-
-
-def _of_single_calls(turns: InTurns, names: Sequence[str], errors: dict[str, Exception]) -> Judged:
-    """What is known of calls so long that no rounds of them fit into the time."""
-    *others, base = names
-    calls = {name: turns.calls[place].call for place, name in enumerate(names) if name not in errors}
-    ratios = {name: Interval(calls[name] / calls[base], None, None, 1) for name in others if name in calls}
-    return Judged(calls, ratios, {}, errors, None, None, 0.0, 0, turns.seconds)
-
-
-def _judge(
-    interleaved: Interleaved,
-    columns: dict[str, int],
-    base: str,
-    margin: float,
-    errors: dict[str, Exception],
-    spent: float,
-) -> Judged:
-    blocks = interleaved.blocks()
-    floor, same = blocks.twin()
-    columns = {**columns, base: blocks.baseline}
+    *_, base = names
+    columns[base] = BASELINE
     pairs = list(itertools.combinations(columns, 2))
     relations: dict[tuple[str, str], Relation] = {}
     for one, other in pairs:
@@ -107,12 +75,9 @@ def _judge(
             if name != base
         },
         relations=relations,
-        errors=errors,
-        floor=floor,
-        same=same,
-        empty=blocks.empty,
-        rounds=len(interleaved.times),
-        spent=spent,
+        errors={names[place]: error for place, error in turns.errors.items()},
+        blocks=blocks,
+        spent=turns.seconds,
     )
 
 

@@ -85,20 +85,15 @@ def _train(steps: Steps, seconds: float, device: str, seed: int | None) -> Train
     rounds, (forward, step) = _seconds(whole, seed)
     alone = InTurns([], steps.backward, _BACKWARD * seconds, setup=steps.set_up_backward, device=device)
     _, (backward,) = _seconds(alone, seed)
-    of_forward, of_step = count(steps.forward, None, device), count(steps.step, None, device)
     return Training(
-        forward=Part("forward", forward, of_forward.bytes, of_forward.why_not),
+        forward=Part("forward", forward, *count(steps.forward, None, device)),
         backward=Part("backward", backward),
-        step=Part("step", step, of_step.bytes, of_step.why_not),
+        step=Part("step", step, *count(steps.step, None, device)),
         rounds=rounds,
     )
 
 
 def _seconds(turns: InTurns, seed: int | None) -> tuple[int, list[float]]:
     """The rounds that fit into the time, and seconds of the alternatives and of the baseline."""
-    interleaved = turns.interleave(seed)
-    if interleaved is None:
-        return 0, [each.call for each in turns.calls]
-    interleaved.take(10**9, turns.until)
-    blocks = interleaved.blocks()
-    return len(interleaved.times), [blocks.seconds(column) for column in range(blocks.baseline + 1)]
+    blocks = turns.use_up(seed)
+    return blocks.rounds, [blocks.seconds(column) for column in range(len(turns.calls))]

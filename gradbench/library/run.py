@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,8 +18,8 @@ from gradbench.library.table import Shown, Table, frame
 if TYPE_CHECKING:
     from gradbench.analyse.analysis import Analysis
     from gradbench.analyse.claims import Judgement
-    from gradbench.analyse.model import ComparisonSummary
-    from gradbench.versus.judge import Judged, VariantOutcome
+    from gradbench.library.draw import Drawn
+    from gradbench.versus.judge import Judged
 
 
 def load(path: str | os.PathLike[str]) -> Run:
@@ -56,18 +57,15 @@ class Run(Shown):
 
     Attributes:
         path: of the file.
+        comparisons: what is known of each, with its variants; of a trial each variant, on both sides.
     """
 
     path: Path
+    comparisons: Sequence[Any]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found, the most important first: each has a `sentence` and its `evidence`."""
-        raise NotImplementedError
-
-    @property
-    def comparisons(self) -> Sequence[Any]:
-        """What is known of each comparison."""
         raise NotImplementedError
 
     @property
@@ -78,7 +76,7 @@ class Run(Shown):
     @property
     def ids(self) -> list[str]:
         """The ids of the comparisons, for `plot`."""
-        raise NotImplementedError
+        return list(dict.fromkeys(each.comparison.id for each in self.comparisons))
 
     @property
     def sentence(self) -> str:
@@ -106,9 +104,12 @@ class Run(Shown):
                 f"expected the id of a comparison; got {in_a_line(comparison)}; give one of `ids`, such as "
                 f"{', '.join(near) or 'none: the file has no comparison'}"
             )
-        return self._plot(comparison, axes)
+        from gradbench.library.draw import draw_ratios
 
-    def _plot(self, comparison: str, axes: Any) -> Any:
+        return draw_ratios(axes, *self._drawn(comparison))
+
+    def _drawn(self, comparison: str) -> tuple[Sequence[Drawn], tuple[float, float] | None, str]:
+        """What `draw_ratios` takes beside the axes."""
         raise NotImplementedError
 
 
@@ -125,27 +126,15 @@ class AnalysedRun(Run):
         from gradbench.record.results import read_results
 
         self.analysis: Analysis = analyse(read_results(path))
-        self.path = self.analysis.results.path
+        self.path, self.comparisons = self.analysis.results.path, self.analysis.comparisons
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found."""
         return self.analysis.findings
 
     @property
-    def comparisons(self) -> tuple[ComparisonSummary, ...]:
-        """What is known of each comparison, with its variants."""
-        return self.analysis.comparisons
-
-    @property
     def claims(self) -> tuple[Judgement, ...]:
-        """All claims with their verdicts."""
         return self.analysis.judgements
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the comparisons."""
-        return [each.comparison.id for each in self.comparisons]
 
     @property
     def table(self) -> Table:
@@ -174,16 +163,12 @@ class AnalysedRun(Run):
 
         return frame(list(rows(self.analysis)), COLUMNS, _NUMBERS, ("numel", "passes"))
 
-    def _plot(self, comparison: str, axes: Any) -> Any:
-        import math
-
-        from gradbench.library.draw import draw_ratios
-
-        each = next(each for each in self.comparisons if each.comparison.id == comparison)
+    def _drawn(self, comparison: str) -> tuple[Sequence[Drawn], tuple[float, float] | None, str]:
+        each = next(each for each in self.analysis.comparisons if each.comparison.id == comparison)
         rows = [(variant.label, variant.ratio, variant.verdict) for variant in each.methods
                 if variant.verdict != "baseline"]  # fmt: skip
         band = None if each.floor is None else (math.exp(-each.floor), math.exp(each.floor))
-        return draw_ratios(axes, rows, band, f"time ÷ time of {each.comparison.baseline.label}")
+        return rows, band, f"time ÷ time of {each.comparison.baseline.label}"
 
 
 class VersusRun(Run):
@@ -199,24 +184,13 @@ class VersusRun(Run):
         from gradbench.versus.records import read_trial
 
         self.judged: Judged = judge_trial(read_trial(path))
-        self.path = self.judged.trial.path
+        self.path, self.comparisons = self.judged.trial.path, self.judged.variants
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found, and what the calibration task says of the trial."""
         from gradbench.versus.text import control, sentence
 
         return (Finding(sentence(self.judged), control(self.judged)),)
-
-    @property
-    def comparisons(self) -> tuple[VariantOutcome, ...]:
-        """What is known of each variant of each comparison, on both sides."""
-        return self.judged.variants
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the comparisons."""
-        return list(dict.fromkeys(each.comparison.id for each in self.judged.variants))
 
     @property
     def table(self) -> Table:
@@ -263,10 +237,8 @@ class VersusRun(Run):
             )
         return frame(rows, columns, numbers, ("numel", "pairs"))
 
-    def _plot(self, comparison: str, axes: Any) -> Any:
-        from gradbench.library.draw import draw_ratios
-
+    def _drawn(self, comparison: str) -> tuple[Sequence[Drawn], tuple[float, float] | None, str]:
         there = [each for each in self.judged.variants if each.comparison.id == comparison]
         rows = [(each.variant.label, each.ratio, each.outcome) for each in there]
         margin = self.judged.trial.header.options.margin
-        return draw_ratios(axes, rows, (1 / (1 + margin), 1 + margin), "time of B ÷ time of A")
+        return rows, (1 / (1 + margin), 1 + margin), "time of B ÷ time of A"

@@ -78,7 +78,6 @@ class Shown:
 
     @property
     def table(self) -> Table:
-        """The table that is shown."""
         raise NotImplementedError
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from gradbench.measure.visitor import visit_each
 from gradbench.record.plan import Comparison
 from gradbench.record.visits import Failure, Memory
 from gradbench.versus.judge import keeps_from_timing
-from gradbench.versus.processes import Order, start
+from gradbench.versus.processes import TrialOrder, start
 from gradbench.versus.records import NAMES, Name, SideFailure, SideMemory
 from gradbench.versus.sides import Side
 
@@ -30,7 +30,7 @@ class SideBytes:
 
     name: Name
     side: Side
-    order: Order
+    order: TrialOrder
     dice: random.Random
     ready: Ready | None = None
     records: list[SideMemory | SideFailure] = field(default_factory=list)
@@ -74,7 +74,7 @@ class SideBytes:
             self.imported = max(self.imported, finish.imported)
 
 
-def count_bytes(order: Order, dice: random.Random) -> tuple[SideBytes, SideBytes]:
+def count_bytes(order: TrialOrder, dice: random.Random) -> tuple[SideBytes, SideBytes]:
     """Count on A, and then on B. Raises RequestError where there is nothing to hold against each other."""
     a, b = (SideBytes(name, side, order, dice) for name, side in zip(NAMES, order.sides, strict=True))
     for each in (a, b):

@@ -49,7 +49,6 @@ def write_versus(judged: Judged, output: Path, site: Sequence[Link] = ()) -> Non
 
 
 def _in_words(variants: Sequence[VariantOutcome]) -> str:
-    """The figure in words."""
     return "B ÷ A: " + "; ".join(
         f"{each.variant.name} {format.ratio_with_ends(each.ratio)}, {each.outcome}" for each in variants
     )

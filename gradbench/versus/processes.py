@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +16,7 @@ from gradbench.versus.sides import Side
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialOrder:
     """What is asked of a trial: A and B, what is measured, how, and the command that said so."""
 
     sides: tuple[Side, Side]
@@ -27,7 +26,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Pair:
+class SidePair:
     """A process on each side; `stack` ends them."""
 
     stack: contextlib.ExitStack
@@ -35,7 +34,7 @@ class Pair:
 
 
 def start(
-    order: Order, side: Side, number: int, kind: Literal["memory", "turns"], dice: random.Random
+    order: TrialOrder, side: Side, number: int, kind: Literal["memory", "turns"], dice: random.Random
 ) -> WorkerProcess:
     """Start a process on a side, for pair `number`."""
     options = order.options
@@ -48,13 +47,7 @@ def start(
     return WorkerProcess(settings, dice.randrange(1 << 32), dice.randrange(4096), allocator, side.python)
 
 
-def start_pair(order: Order, number: int, dice: random.Random) -> Pair:
-    """Start a process on each side."""
+def start_pair(order: TrialOrder, number: int, dice: random.Random) -> SidePair:
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(start(order, side, number, "turns", dice)) for side in order.sides]
-        return Pair(stack.pop_all(), workers)
-
-
-def can_bind(threads: int) -> bool:
-    """Whether both processes of a pair can share one processor without harm."""
-    return threads == 1 and hasattr(os, "sched_setaffinity")
+        return SidePair(stack.pop_all(), workers)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gradbench.analyse.memory_difference import in_words
 from gradbench.versus.judge import judge_trial
 from gradbench.versus.records import Trial
 from gradbench.versus.text import where
 from gradbench.versus.trial import Watcher
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 
 @contextmanager
@@ -28,10 +32,7 @@ def make_watcher() -> Iterator[Watcher]:
 
 
 class _Line(Watcher):
-    def __init__(self, live: object) -> None:
-        from rich.live import Live
-
-        assert isinstance(live, Live)
+    def __init__(self, live: Live) -> None:
         self._live = live
         live.update("starting both sides")
 

@@ -159,11 +159,7 @@ Record = Union[  # noqa: UP007 -- msgspec on 3.10
 
 @dataclass
 class Trial:
-    """A trial's file, read.
-
-    Attributes:
-        cut_off: bytes of an unfinished last line that were left out.
-    """
+    """A trial's file, read."""
 
     path: Path
     header: Header
@@ -172,10 +168,8 @@ class Trial:
     pairs: list[PairStart] = field(default_factory=list)
     visits: list[PairVisit] = field(default_factory=list)
     end: End | None = None
-    cut_off: int = 0
 
     def add(self, record: Record) -> None:
-        """Take in one more record."""
         if isinstance(record, SideMemory):
             self.memory.append(record)
         elif isinstance(record, SideFailure):
@@ -205,7 +199,7 @@ def read_trial(path: Path) -> Trial:
     if not path.is_file():
         raise RequestError(f"{path}: expected the file or the folder of `gradbench versus`; there is none")
     lines = read_lines(path, FORMAT)
-    trial = Trial(path, lines.decode(1, Header), cut_off=lines.cut_off)
+    trial = Trial(path, lines.decode(1, Header))
     for number in range(2, lines.count + 1):
         trial.add(lines.decode(number, Record))
     known = {each.id for each in trial.header.comparisons}

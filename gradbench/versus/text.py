@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,10 +27,7 @@ def sentence(judged: Judged) -> str:
     """What was found, in a sentence or two."""
     options = judged.trial.header.options
     timed = [each for each in judged.variants if each.ratio is not None]
-    counts = {
-        outcome: sum(each.outcome == outcome for each in judged.variants)
-        for outcome in ("slower", "faster", "same", "cannot tell", "failed")
-    }
+    counts = Counter(each.outcome for each in judged.variants)
     said = [f"{counts['slower']} slower", f"{counts['faster']} faster"]
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
@@ -47,7 +45,7 @@ def control(judged: Judged) -> str:
         else "the processes of a pair were not bound to one processor, and ratios are net of the calibration "
         "task"
     )
-    task = _ratio(judged.calibration_task)
+    task = format.ratio_with_ends(judged.calibration_task)
     said = f"The calibration task, the same work on both sides, came out at {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
@@ -65,8 +63,7 @@ def notes(judged: Judged) -> list[str]:
     if open_:
         said.append(
             f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with "
-            "--budget, or "
-            "fewer variants with --workload and --method."
+            "--budget, or fewer variants with --workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
     if broken:
@@ -101,12 +98,10 @@ def as_text(judged: Judged, width: int) -> str:
         console.print(f"{name}: {described(facts)}")
     table = Table("variant", "A", "B", "B ÷ A (95 %)", "time", "memory")
     for each in ordered(judged.variants):
-        a, b = each.seconds or (None, None)
         table.add_row(
             where(each),
-            format.seconds(a),
-            format.seconds(b),
-            _ratio(each.ratio),
+            *(format.seconds(side) for side in each.seconds or (None, None)),
+            format.ratio_with_ends(each.ratio),
             each.outcome,
             in_words(each.memory),
         )
@@ -115,10 +110,6 @@ def as_text(judged: Judged, width: int) -> str:
         if line:
             console.print(line)
     return text.getvalue().rstrip()
-
-
-def _ratio(interval: Any) -> str:
-    return format.ratio_with_ends(interval)
 
 
 def ordered(variants: Sequence[VariantOutcome]) -> list[VariantOutcome]:

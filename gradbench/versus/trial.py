@@ -32,7 +32,7 @@ from gradbench.record.results import new_folder
 from gradbench.record.visits import Failure
 from gradbench.versus.bytes import count_bytes
 from gradbench.versus.judge import LOOKS, decided, judge_trial
-from gradbench.versus.processes import Order, Pair, can_bind, start_pair
+from gradbench.versus.processes import SidePair, TrialOrder, start_pair
 from gradbench.versus.records import (
     FILENAME,
     FORMAT,
@@ -52,8 +52,6 @@ from gradbench.versus.turns import Partner, SideLost, visit
 
 # A comparison that lost this many visits is not tried again.
 GIVE_UP_AFTER = 3
-
-
 # In later pairs results are held against the baseline's alone: both sides have shown what they compute.
 ANSWERED = 3
 
@@ -68,7 +66,7 @@ class Watcher:
         """A pair ended, so many seconds after the trial began."""
 
 
-def measure(output: Path, order: Order, watcher: Watcher) -> Trial:
+def measure(output: Path, order: TrialOrder, watcher: Watcher) -> Trial:
     """Measure two sides into a new folder, until every variant is decided or the budget is used.
 
     Raises RequestError before anything is written when a side cannot be measured, and EndedEarly when
@@ -89,21 +87,22 @@ def measure(output: Path, order: Order, watcher: Watcher) -> Trial:
 
 
 class _Measuring:
-    def __init__(self, output: Path, order: Order, watcher: Watcher) -> None:
+    def __init__(self, output: Path, order: TrialOrder, watcher: Watcher) -> None:
         self._began = time.monotonic()
         self._output = output
         self._order = order
         self._options = order.options
         self._watcher = watcher
         self._dice = random.Random(order.options.seed)
-        self._pinned = can_bind(order.options.threads)
+        # Both processes of a pair share one processor where that does no harm.
+        self._pinned = order.options.threads == 1 and hasattr(os, "sched_setaffinity")
         self._processors = sorted(os.sched_getaffinity(0)) if self._pinned else []
         self._writer: Writer | None = None
         self._lost: dict[str, int] = {}
         # Variants that raised while they were timed: the others go on without them.
         self._fallen: set[tuple[str, str]] = set()
         # The pair that is to come, where it could start already.
-        self._next: Pair | None = None
+        self._next: SidePair | None = None
         self.trial: Trial | None = None
 
     def go(self) -> Trial:
@@ -173,7 +172,6 @@ class _Measuring:
         self.trial.add(record)
 
     def _fail(self, name: Name, failure: Failure) -> None:
-        """Keep what fails on a side."""
         self._write(SideFailure(name, failure))
         if failure.variant is not None and failure.stage == "time":
             self._fallen.add((failure.comparison, failure.variant))
@@ -221,7 +219,7 @@ class _Measuring:
                     # What is left of the pair has lost its partner; the next pair begins afresh.
                     return
 
-    def _bind(self, pair: Pair) -> int | None:
+    def _bind(self, pair: SidePair) -> int | None:
         """Bind both processes to one processor, drawn anew; None where that is not possible."""
         if not self._pinned:
             return None
@@ -230,7 +228,7 @@ class _Measuring:
             worker.bind({processor})
         return processor
 
-    def _visit(self, number: int, comparison: Comparison, pair: Pair) -> None:
+    def _visit(self, number: int, comparison: Comparison, pair: SidePair) -> None:
         partners = [
             Partner(name, worker, self._options.timeout, self._fail)
             for name, worker in zip(NAMES, pair.workers, strict=True)

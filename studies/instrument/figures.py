@@ -18,8 +18,8 @@ CONTROLS = dict(zip(("no_grad", "inference_mode", "nullcontext", "tracked", "det
 DASHES = {"": "-", "reading": "-", "writing": ":", "computing": "--"}
 
 
-def _canvas(height: float, wide: bool = False) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH * (1.8 if wide else 1), height), layout="constrained")
+def _canvas(height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()
 
 

@@ -91,7 +91,6 @@ class _Machine:
 
 
 def one_run(design: Design, dice: numpy.random.Generator) -> Results:
-    """Simulate one run."""
     comparisons = tuple(
         with_twin(f"simulated {number}", "", dict.fromkeys(EFFECTS, "")) for number in range(COMPARISONS)
     )

@@ -66,7 +66,6 @@ class Trial:
 
 
 def run_trial(trial: Trial, folder: Path) -> Results:
-    """Run a trial in a new folder."""
     # A run keeps a part of its budget for the report, which is not made here.
     budget = None if trial.budget is None else trial.budget + REPORT_SECONDS
     options = Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds)

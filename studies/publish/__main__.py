@@ -33,7 +33,11 @@ class Published:
 
     folder: str
     summary: Analysis
-    verdicts: str
+
+    @property
+    def verdicts(self) -> str:
+        """How many claims came out how."""
+        return counted(self.summary.judgements)
 
 
 def publish(run: Path, reports: Path, readme: Path) -> Path:
@@ -67,7 +71,7 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
         raise RequestError(f"{reports}: expected published runs; there are none: publish one with RUN=folder")
-    runs = [_published(copy) for copy in copies]
+    runs = [Published(f"runs/{copy.parent.name}/", read_analysis(copy)) for copy in copies]
     table = headline(runs[0], f"reports/{runs[0].folder.rstrip('/')}")
     text = splice(readme.read_text(encoding="utf-8"), table)
     pages = [copy.with_name("index.html") for copy in copies]
@@ -79,11 +83,6 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     put(render("index.html", HERE, site=links, runs=runs, pages=site.present(reports)), index)
     put(text, readme)
     return [*pages, index]
-
-
-def _published(path: Path) -> Published:
-    summary = read_analysis(path)
-    return Published(f"runs/{path.parent.name}/", summary, counted(summary.judgements))
 
 
 def splice(text: str, table: str) -> str:

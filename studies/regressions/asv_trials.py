@@ -91,7 +91,6 @@ class Asv:
         self.call("machine", "--yes")
 
     def call(self, *arguments: str) -> str:
-        """What the command prints."""
         return self._clone.do(sys.executable, "-m", "asv", *arguments)
 
     def measure(self, commit: str, bench: str) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gradbench.analyse import stats
 from gradbench.record.interval import Interval
 from gradbench.versus.judge import Judged, VariantOutcome, installation_spread, judge_trial
-from gradbench.versus.records import PairTime, read_trial
+from gradbench.versus.records import read_trial
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,12 @@ def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Pric
     ]
     if len(pairs) < 2:
         return None
-    a, b = ([_log_price(*pair, side) for pair in pairs] for side in ("a", "b"))
+    a = [math.log(method.a / base.a) for method, base in pairs]
+    b = [math.log(method.b / base.b) for method, base in pairs]
     common = math.sqrt(2) * installation_spread(judged.trial)
     change = stats.interval([after - before for before, after in zip(a, b, strict=True)], common=common)
     found = (stats.interval(a), stats.interval(b), change)
     return Prices(*(each.map(math.exp) for each in found if each is not None))
-
-
-def _log_price(variant: PairTime, baseline: PairTime, side: str) -> float:
-    return math.log(getattr(variant, side) / getattr(baseline, side))
 
 
 def closures(study: Study) -> list[tuple[VariantOutcome, Interval]]:

@@ -16,7 +16,7 @@ import torch
 from gradbench import format
 from gradbench.define.metrics import METRICS, measured_metrics
 from gradbench.define.planner import plan_run
-from gradbench.guard.interleave import BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
+from gradbench.guard.interleave import BASELINE, BLOCKS, CANDIDATE, EMPTY, Interleaved, copy_of
 from gradbench.measure.checks import check_answer, check_variant
 from gradbench.measure.memory import measure_memory
 from gradbench.measure.metrics import measure_figure
@@ -99,7 +99,8 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
     net = (times[:, CANDIDATE] - numpy.median(times[:, EMPTY])) / 1e9
     benchmark.pedantic(CLOCK.play, args=(iter(net.tolist()),), rounds=len(net))
 
-    found = interleaved.find(confidence=0.95)
+    blocks = interleaved.blocks()
+    found, (floor, _) = blocks.ratio(CANDIDATE, BASELINE, 0.95), blocks.twin()
     memory = measure_memory(variants[CANDIDATE], comparison.id) if variant.counted else None
     benchmark.extra_info |= {
         "statement": variant.statement,
@@ -108,11 +109,11 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
         "elements": comparison.numel,
         "calls": interleaved.calls[CANDIDATE],
         "baseline": by_role["baseline"].name,
-        "ratio": found.ratio.mean,
-        "ratio_low": found.ratio.low,
-        "ratio_high": found.ratio.high,
-        "ratio_rounds": found.rounds,
-        "ratio_floor": found.floor,
+        "ratio": found.mean,
+        "ratio_low": found.low,
+        "ratio_high": found.high,
+        "ratio_rounds": len(interleaved.times),
+        "ratio_floor": floor,
         "bytes": memory and {name: getattr(memory, name) for name in BYTES},
         **{
             metric.name: measure_figure(metric, variants[CANDIDATE], comparison.id).value
@@ -120,6 +121,6 @@ def test_cell(workload, elements, method, benchmark, ready, ratio_guard, request
         },
     }
     # pytest-benchmark's table has times only, and they drift; our plugin lists this above it.
-    said = f"{format.ratio_with_ends(found.ratio)} times {by_role['baseline'].name}, in turns"
+    said = f"{format.ratio_with_ends(found)} times {by_role['baseline'].name}, in turns"
     request.node.user_properties.append((SENTENCE, said))
     ratio_guard(benchmark)

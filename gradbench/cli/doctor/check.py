@@ -21,3 +21,8 @@ class Check(msgspec.Struct, frozen=True):
     state: State
     found: str
     advice: str = ""
+
+
+def judged(name: str, good: bool, otherwise: State, found: str, advice: str) -> Check:
+    """What is good, or otherwise this, with what would help."""
+    return Check(name, "good", found) if good else Check(name, otherwise, found, advice)

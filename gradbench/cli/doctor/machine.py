@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from gradbench.cli.doctor.check import Check
+from gradbench.cli.doctor.check import Check, judged
 
 # A machine whose other processes take more than this of one processor disturbs most visits.
 BUSY = 0.25
@@ -37,21 +37,23 @@ def _load(seconds: float) -> list[Check]:
     count = psutil.cpu_count() or 1
     busy = max(0.0, (total - idle) / total) * count
     checks = [
-        Check(
+        judged(
             "other programs",
-            "good" if busy < BUSY / 2 else "fair" if busy < 2 * BUSY else "poor",
+            busy < BUSY / 2,
+            "fair" if busy < 2 * BUSY else "poor",
             f"{busy:.2f} of {count} processors in use",
-            "" if busy < BUSY / 2 else "close what can be closed, or measure at another time",
+            "close what can be closed, or measure at another time",
         )
     ]
     if "steal" in spent:
         stolen = spent["steal"] / total
         checks.append(
-            Check(
+            judged(
                 "stolen time",
-                "good" if stolen < 0.005 else "poor",
+                stolen < 0.005,
+                "poor",
                 f"the host kept {100 * stolen:.1f} % for others",
-                "" if stolen < 0.005 else "use a machine with processors of its own",
+                "use a machine with processors of its own",
             )
         )
     return checks
@@ -59,12 +61,8 @@ def _load(seconds: float) -> list[Check]:
 
 def _processors() -> Check:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check(
-        "processors",
-        "good" if count > 1 else "poor",
-        f"{count} for this process",
-        "" if count > 1 else "with one processor every other program interrupts the measurement",
-    )
+    advice = "with one processor every other program interrupts the measurement"
+    return judged("processors", count > 1, "poor", f"{count} for this process", advice)
 
 
 def _quota() -> Check:
@@ -85,49 +83,34 @@ def _frequency() -> Check:
     governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor is None:
         return Check("frequency", "unknown", "the governor cannot be read here")
-    steady = governor == "performance"
-    return Check(
-        "frequency",
-        "good" if steady else "fair",
-        f"governor {governor}",
-        "" if steady else "cpupower frequency-set --governor performance",
-    )
+    advice = "cpupower frequency-set --governor performance"
+    return judged("frequency", governor == "performance", "fair", f"governor {governor}", advice)
 
 
 def _memory() -> Check:
     available = psutil.virtual_memory().available
-    enough = available > 2e9
-    return Check(
-        "memory",
-        "good" if enough else "poor",
-        f"{available / 1e9:.1f} GB available",
-        "" if enough else "large tensors will be swapped: close programs, or use smaller --size",
-    )
+    advice = "large tensors will be swapped: close programs, or use smaller --size"
+    return judged("memory", available > 2e9, "poor", f"{available / 1e9:.1f} GB available", advice)
 
 
 def _power() -> Check:
     battery = getattr(psutil, "sensors_battery", lambda: None)()
     if battery is None:
         return Check("power", "good", "no battery")
-    return Check(
-        "power",
-        "good" if battery.power_plugged else "poor",
-        "plugged in" if battery.power_plugged else "on battery",
-        "" if battery.power_plugged else "plug it in: a battery lowers the clock",
-    )
+    if battery.power_plugged:
+        return Check("power", "good", "plugged in")
+    return Check("power", "poor", "on battery", "plug it in: a battery lowers the clock")
 
 
 def _virtual() -> Check:
     flags = _read("/proc/cpuinfo")
     if flags is None:
         return Check("virtual machine", "unknown", "cannot be read")
-    guest = " hypervisor" in flags
-    return Check(
-        "virtual machine",
-        "fair" if guest else "good",
-        "yes: neighbours share caches and memory bandwidth" if guest else "no",
-        "the drift cancels in ratios; absolute times will wander" if guest else "",
-    )
+    if " hypervisor" not in flags:
+        return Check("virtual machine", "good", "no")
+    found = "yes: neighbours share caches and memory bandwidth"
+    advice = "the drift cancels in ratios; absolute times will wander"
+    return Check("virtual machine", "fair", found, advice)
 
 
 def _read(path: str) -> str | None:

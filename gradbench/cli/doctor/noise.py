@@ -13,7 +13,7 @@ from gradbench import format
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.warnings import device_warnings
-from gradbench.cli.doctor.check import Check, State
+from gradbench.cli.doctor.check import Check, State, judged
 from gradbench.define.methods import BASELINE
 from gradbench.errors import EndedEarly
 from gradbench.measure import run
@@ -80,23 +80,26 @@ def _noise_on(summary: RunSummary) -> list[Check]:
     floor, reach = max(floors), statistics.median(visible)
     return [
         *_parts(summary),
-        Check(
+        judged(
             "noise floor",
-            "good" if floor < COARSE / 2 else "fair" if floor < 2 * COARSE else "poor",
+            floor < COARSE / 2,
+            "fair" if floor < 2 * COARSE else "poor",
             f"identical code may seem to differ by {format.difference(floor)} in {summary.passes} passes",
-            "" if floor < COARSE / 2 else "more passes: --preset thorough, or --precision",
+            "more passes: --preset thorough, or --precision",
         ),
-        Check(
+        judged(
             "processes",
-            "good" if reach < COARSE else "fair",
+            reach < COARSE,
+            "fair",
             f"a method's ratio is known to ±{100 * reach:.2g} % from {summary.passes} processes",
-            "" if reach < COARSE else "more passes: an interval shrinks with the root of their number",
+            "more passes: an interval shrinks with the root of their number",
         ),
-        Check(
+        judged(
             "drift",
-            "good" if drift < 1.05 else "fair",
+            drift < 1.05,
+            "fair",
             f"the same call took up to {drift:.2f} times as long from one process to the next",
-            "" if drift < 1.05 else "compare ratios of one run, never times of two",
+            "compare ratios of one run, never times of two",
         ),
     ]
 
