@@ -16,6 +16,7 @@ from synthetic import ENVIRONMENT
 
 from gradbench.measure import devices, one_pass, pace, passes, processors, run
 from gradbench.measure import goal as goals
+from gradbench.measure.collector import freeze_imported
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Finish, Ready
 from gradbench.measure.steering import Steering
@@ -94,6 +95,12 @@ def pytest_benchmark_update_machine_info(machine_info):
 def pytest_benchmark_compare_machine_info(config, compared_benchmark):
     """Keep the saved run that this one is compared with: pytest-benchmark compares times only."""
     config.stash[COMPARED] = {each["fullname"]: each for each in compared_benchmark["benchmarks"]}
+
+
+@pytest.fixture(autouse=True)
+def what_is_imported_is_not_collected():
+    """As in a worker: else each collection in a test walks all of torch."""
+    freeze_imported()
 
 
 @pytest.fixture(autouse=True)
