@@ -169,7 +169,7 @@ def test_what_is_asked_takes_the_place_of_the_preset(preset):
     assert make_goal(preset, None, None, 2.0) == Goal(None, base.budget, 0.02, base.longest)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     budget=st.floats(15, 600),
     passes=st.none() | st.integers(1, 200),

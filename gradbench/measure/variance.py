@@ -26,6 +26,26 @@ _SUPPOSED = 1e-4
 
 
 @dataclass
+class _Spread:
+    """The variance of numbers that come one by one (Welford 1962): it is asked for before every pass."""
+
+    count: int = 0
+    _mean: float = 0.0
+    _squares: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        off = value - self._mean
+        self._mean += off / self.count
+        self._squares += off * (value - self._mean)
+
+    @property
+    def variance(self) -> float:
+        """Of two numbers and more."""
+        return self._squares / (self.count - 1)
+
+
+@dataclass
 class Scatter:
     """The visits of a comparison so far.
 
@@ -41,7 +61,7 @@ class Scatter:
     _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
     _twin: list[float] = field(default_factory=list)
-    _ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _ratios: dict[str, _Spread] = field(default_factory=lambda: defaultdict(_Spread))
 
     def add(self, visit: Visit) -> None:
         """Take in a visit."""
@@ -57,7 +77,7 @@ class Scatter:
                 # Of identical code the true log-ratio is 0.
                 self._twin.append(variant.log_ratio**2 * visit.timed_seconds)
             if name != "empty":
-                self._ratios[name].append(variant.log_ratio)
+                self._ratios[name].add(variant.log_ratio)
         self._seconds.append(visit.timed_seconds)
 
     @property
@@ -87,7 +107,7 @@ class Scatter:
         """The variance of a log-ratio between processes, of the median variant; None of few visits."""
         if self.visits < FEW:
             return None
-        known = [statistics.variance(each) for each in self._ratios.values() if len(each) >= FEW]
+        known = [each.variance for each in self._ratios.values() if each.count >= FEW]
         scatter = [each for each in known if each > 0]
         if not scatter:
             return 0.0
