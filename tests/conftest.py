@@ -168,12 +168,15 @@ def built_once(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(gradbench, built_once):
-    """The folder of one real run: three passes over two comparisons, with its report. Tests only read it."""
+    """The folder of one real run: three passes over two comparisons, two at a time, with its report.
+
+    Tests only read it.
+    """
 
     def make(folder):
         done = gradbench(
             "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
-            "--preset", "quick", "--passes", "3", "--output", folder / "run", cwd=folder,
+            "--preset", "quick", "--passes", "3", "--jobs", "2", "--output", folder / "run", cwd=folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
