@@ -35,6 +35,7 @@ from gradbench.versus.records import (
     SideFacts,
     SideFailure,
     SideMemory,
+    Trial,
     read_trial,
 )
 from gradbench.versus.sides import Side, open_sides, same_file
@@ -80,7 +81,7 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
         # As in a trial, all looks until the end count, whatever is said at the last.
         made = trial(pairs=27, seed=seed)
         for look in (*[each for each in LOOKS if each < 27], 27):
-            part = trial(pairs=0)
+            part = Trial(made.path, made.header)
             for visit in made.visits:
                 if visit.number <= look:
                     part.add(visit)
