@@ -16,6 +16,7 @@ from synthetic import ENVIRONMENT
 
 from gradbench.measure import devices, one_pass, pace, passes, processors, run
 from gradbench.measure import goal as goals
+from gradbench.measure.collector import freeze_imported
 from gradbench.measure.process import WorkerLost
 from gradbench.measure.protocol import Finish, Ready
 from gradbench.measure.steering import Steering
@@ -97,6 +98,12 @@ def pytest_benchmark_compare_machine_info(config, compared_benchmark):
 
 
 @pytest.fixture(autouse=True)
+def what_is_imported_is_not_collected():
+    """As in a worker: else each collection in a test walks all of torch."""
+    freeze_imported()
+
+
+@pytest.fixture(autouse=True)
 def nothing_compiled():
     """Forget after each test what it compiled: a process that compiled once is not watched by operators."""
     yield
@@ -161,12 +168,15 @@ def built_once(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(gradbench, built_once):
-    """The folder of one real run: three passes over two comparisons, with its report. Tests only read it."""
+    """The folder of one real run: three passes over two comparisons, two at a time, with its report.
+
+    Tests only read it.
+    """
 
     def make(folder):
         done = gradbench(
             "run", "--workload", "control,elementwise", "--size", "small", "--method", "tracked,no_grad",
-            "--preset", "quick", "--passes", "3", "--output", folder / "run", cwd=folder,
+            "--preset", "quick", "--passes", "3", "--jobs", "2", "--output", folder / "run", cwd=folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 

@@ -1,5 +1,6 @@
 """Results made by hand, whose truth is known: for tests of what comes after the results file."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -85,6 +86,11 @@ def memory(made, variant, **bytes_):
 ONE_WORKLOAD = Request(workloads=("elementwise",), sizes=("small",), preset="quick")
 
 
+@functools.cache
+def planned_of_one_workload():
+    return planned(ONE_WORKLOAD)
+
+
 def trial(
     factors=None,
     pairs=18,
@@ -99,7 +105,7 @@ def trial(
 
     Each pair scatters each variant's log-ratio by `scatter`, and all variants of a pair alike by `machine`.
     """
-    comparisons = planned(ONE_WORKLOAD)
+    comparisons = planned_of_one_workload()
     facts = tuple(SideFacts(label, "0.1", ENVIRONMENT) for label in labels)
     options = versus.Options(margin, 60.0, 90)
     made = Trial(

@@ -210,11 +210,6 @@ def test_as_many_passes_as_asked_for_but_one_on_an_accelerator(jobs, threads, al
     assert len(processors.places(jobs, threads, alone)) == count
 
 
-def test_real_passes_overlap_in_time(gradbench, tmp_path):
-    done = gradbench(
-        "run", "--workload", "control", "--size", "small", "--method", "no_grad", "--passes", "4",
-        "--jobs", "2", "--no-report", "--output", tmp_path / "run", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    results = read_results(tmp_path / "run")
+def test_real_passes_overlap_in_time(small_run):
+    results = read_results(small_run)
     assert sum(each.seconds for each in results.ends) > 1.2 * results.runs[0].seconds

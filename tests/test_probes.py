@@ -30,15 +30,6 @@ COPIES = {name for name, row in METHOD.items() if row.on_input and row.shares is
 MB = 4_000_000  # a tensor of 1,000,000 elements of float32, in bytes
 
 
-@pytest.fixture(scope="module", autouse=True)
-def frozen():
-    """The collector, which each probe calls, passes over what pytest and earlier tests have made."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(scope="module")
 def observed():
     """All observations of all methods, and of no method, by method and trait."""

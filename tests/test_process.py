@@ -346,15 +346,6 @@ def test_a_fresh_process_takes_over_from_a_lost_one_and_only_then(faulty):
     assert len(set(seeds)) == len(seeds)
 
 
-def test_a_comparison_that_is_lost_three_times_in_a_row_is_given_up(measure_once):
-    results = measure_once(Plan((FINE, comparison("exits", variant("bad", "os._exit(7)", "import os")))), 5)
-    assert [(each.number, each.kind) for each in failures_of(results, "exits")] == [
-        (1, "died"), (2, "died"), (3, "died"), (4, "given up"), (5, "given up"),
-    ]  # fmt: skip
-    assert [visit.number for visit in results.visits] == [1, 2, 3, 4, 5]
-    assert len(results.ends) == 5
-
-
 def test_no_worker_outlives_a_run(faulty):
     assert faulty.runs
     commands = []

@@ -89,7 +89,12 @@ def test_who_shares_the_processor_is_not_in_the_time_of_a_long_call():
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.002, FEWEST_ROUNDS), (0.006, 3), (0.06, 2), (0.31, 1)])
 def test_the_longer_a_call_the_fewer_rounds_are_taken_past_the_slice(seconds, count):
-    assert visit(statement(BURN, seconds), seconds=0.0).rounds == count
+    comparison = with_twin("c", "y = 1", {})
+    variants = [ReadyVariant(each, prepare(comparison)) for each in comparison.variants]
+    for each in variants:
+        each.took = seconds
+    found = take_cpu_rounds(variants, [1] * len(variants), Span(0.0), random.Random(0), 1)
+    assert len(found.wall) == count
 
 
 def test_no_round_begins_after_the_latest_moment_but_the_first():

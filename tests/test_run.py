@@ -18,6 +18,7 @@ import pytest
 from conftest import GRADBENCH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from synthetic import ENVIRONMENT
 
 from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
@@ -487,8 +488,9 @@ FULL = """
 import resource, signal, sys
 from conftest import Workers
 from gradbench.cli.main import main
-from gradbench.measure import devices, passes
-passes.WorkerProcess = devices.WorkerProcess = Workers()
+from gradbench.measure import devices, one_pass, passes, processors
+passes.WorkerProcess = one_pass.WorkerProcess = devices.WorkerProcess = Workers()
+processors.WATCHED = 0.0
 # The system refuses what would make a file longer than this, as a full disk does.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
@@ -515,6 +517,8 @@ def test_a_full_disk_ends_a_run_with_the_command_to_go_on_and_a_file_that_can_be
     whole = tmp_path / "whole"
     done = run_within(ENOUGH, *ASKED, "--output", whole)
     assert done.returncode == 0, done.stderr
+    # No real process was started.
+    assert read_results(whole).header.environment == ENVIRONMENT
     lines = (whole / FILENAME).read_bytes().splitlines(keepends=True)
     for last in (1, 3, len(lines) // 2):
         folder = tmp_path / str(last)

@@ -6,16 +6,20 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import numpy
+import psutil
 import pytest
 from synthetic import ENVIRONMENT, ONE_WORKLOAD, trial
 
+import gradbench
+from gradbench import __version__
 from gradbench.analyse import stats
 from gradbench.errors import EndedEarly, RequestError, ResultsFileError
-from gradbench.measure.protocol import Ready
+from gradbench.measure.protocol import PROTOCOL, Finish, Ready
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.visits import Failure, Memory
@@ -31,6 +35,7 @@ from gradbench.versus.records import (
     SideFacts,
     SideFailure,
     SideMemory,
+    Trial,
     read_trial,
 )
 from gradbench.versus.sides import Side, open_sides, same_file
@@ -76,7 +81,7 @@ def test_of_trials_of_identical_code_at_most_one_in_a_hundred_calls_anything_dif
         # As in a trial, all looks until the end count, whatever is said at the last.
         made = trial(pairs=27, seed=seed)
         for look in (*[each for each in LOOKS if each < 27], 27):
-            part = trial(pairs=0)
+            part = Trial(made.path, made.header)
             for visit in made.visits:
                 if visit.number <= look:
                     part.add(visit)
@@ -335,11 +340,14 @@ def repository(tmp_path, monkeypatch):
 def test_a_revision_imports_its_own_sources_first_and_leaves_nothing_behind(repository):
     with open_sides("fast", "slow") as sides:
         for side, number in zip(sides, ("300", "450"), strict=True):
-            # gradbench and torch are this interpreter's.
-            code = "import inspect, jinja2, thing, torch, gradbench; "
-            code += "print(inspect.getsource(thing.work), jinja2.mine)"
+            code = "import inspect, jinja2, thing; from importlib.util import find_spec; "
+            code += "print(find_spec('torch').origin, find_spec('gradbench').origin, jinja2.mine); "
+            code += "print(inspect.getsource(thing.work))"
             done = subprocess.run([side.python, "-c", code], capture_output=True, text=True, check=True)
-            source, _, own = done.stdout.strip().rpartition(" ")
+            found, source = done.stdout.split("\n", 1)
+            # gradbench and torch are this interpreter's.
+            torch, instrument, own = found.split()
+            assert (torch, instrument) == (find_spec("torch").origin, gradbench.__file__)
             assert number in source
             assert side.label.startswith(f"{own} (")
         made = [Path(side.sources) for side in sides]
@@ -441,7 +449,7 @@ def found(gradbench, tmp_path_factory):
 
 @pytest.mark.timing
 def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
-    _, done = found
+    folder, done = found
     assert done.returncode == 1, done.stderr
     data = json.loads(done.stdout)
     (variant,) = data["variants"]
@@ -451,6 +459,9 @@ def test_a_real_trial_finds_what_is_slower_and_what_is_larger(found):
     assert after > before
     assert [side["label"] for side in data["sides"]] == ["sources in a", "sources in b"]
     assert data["calibration_task"]["mean"] == pytest.approx(1.0, abs=0.1)
+    kept = read_trial(folder / "trial")
+    assert len(kept.visits) == len(kept.pairs) == 5
+    assert kept.end.reason in ("decided", "pairs")
 
 
 @pytest.mark.timing
@@ -464,37 +475,85 @@ def test_a_real_trial_has_a_page_that_can_be_built_again(found, gradbench):
     assert (folder / "again.html").read_text() == page
 
 
-def test_both_processes_of_a_pair_take_as_many_turns_of_as_many_calls(found):
-    folder, _ = found
-    kept = read_trial(folder / "trial")
-    assert len(kept.visits) == len(kept.pairs) == 5
-    assert all(visit.turns >= 2 for visit in kept.visits)
-    assert {each.processor is not None for each in kept.pairs} == {kept.header.pinned}
-    assert kept.header.shared
-    assert kept.end.reason in ("decided", "pairs")
-
-
-def test_a_trial_is_not_written_over_another(found, gradbench):
-    folder, _ = found
-    done = gradbench("versus", "a", "b", "--statement", "pass", "--output", "trial", cwd=folder)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "expected a new or empty folder" in done.stderr
-
-
 class Interrupted(Watcher):
     def paired(self, trial, elapsed):
         raise KeyboardInterrupt
 
 
-def test_an_interrupted_trial_keeps_its_pairs(tmp_path):
-    side = Side("here", sys.executable)
+def measure_interrupted(folder, python, pairs):
+    """What is kept of a trial of an interpreter against itself, interrupted once it has a pair."""
+    side = Side("here", python)
     cells = (written("", "sum(range(10))"),)
     with pytest.raises(EndedEarly, match="1 pairs are kept"):
-        measure(tmp_path / "t", TrialOrder((side, side), cells, Options(0.02, 60.0, 5)), Interrupted())
-    kept = read_trial(tmp_path / "t")
+        measure(folder, TrialOrder((side, side), cells, Options(0.02, 60.0, pairs)), Interrupted())
+    return read_trial(folder)
+
+
+def test_both_processes_of_a_pair_take_as_many_turns_of_as_many_calls(tmp_path):
+    kept = measure_interrupted(tmp_path / "t", sys.executable, 1)
+    (visit,), (pair,) = kept.visits, kept.pairs
+    assert visit.turns >= 2
+    assert set(visit.variants) == {"statement", "calibration_task"}
+    assert (pair.processor is not None) == kept.header.pinned
+    assert kept.header.shared
+
+
+def test_a_trial_is_not_written_over_another(gradbench, tmp_path):
+    saved(trial(), tmp_path / "trial")
+    done = gradbench("versus", "python3", "python3", "--statement", "pass", "--output", "trial", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected a new or empty folder" in done.stderr
+
+
+STAND_IN = """#!{python} -S
+import json, sys
+counted, died = {counted!r}, {died!r}
+print({ready!r}, flush=True)
+kind = json.loads(input())["kind"]
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "comparison" not in asked:
+        seconds = dict.fromkeys(asked["calls"], 1e-6)
+        print(json.dumps({{"type": "turned", "seconds": seconds}} if seconds else {{"type": "finish"}}))
+    elif kind == "turns":
+        print('{{"type": "calibrated", "calls": {{"statement": 9, "calibration_task": 9}}}}')
+    elif died:
+        sys.exit(died)
+    else:
+        print(counted)
+    sys.stdout.flush()
+"""
+
+
+def stand_in(path, *failed, gradbench=__version__, protocol=PROTOCOL, died=0):
+    """An interpreter whose processes have no torch and take no time; by its path.
+
+    Variants that `failed` fall out where bytes are counted; or its processes end with an exit code there.
+    """
+    counted = [
+        Failure(0, "statement", name, "check", "raised", "ValueError: not here")
+        if name in failed
+        else Memory("statement", name, 8, 1, 8, 8, 0, 0, None, "by hand")
+        for name in ("statement", "calibration_task")
+    ]
+    text = STAND_IN.format(
+        python=sys.executable,
+        ready=msgspec.json.encode(Ready(ENVIRONMENT, 1.0, gradbench, protocol=protocol)).decode(),
+        counted="\n".join(msgspec.json.encode(each).decode() for each in (*counted, Finish())),
+        died=died,
+    )
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_an_interrupted_trial_keeps_its_pairs_and_ends_the_processes_of_the_next(tmp_path):
+    kept = measure_interrupted(tmp_path / "t", stand_in(tmp_path / "python"), 5)
     assert len(kept.visits) == 1
     assert kept.end is None
     assert any("interrupted" in note for note in text.notes(judge_trial(kept)))
+    started = [each for each in psutil.Process().children() if str(tmp_path / "python") in each.cmdline()]
+    assert started == []
 
 
 FULL = """
@@ -514,7 +573,7 @@ class Full(Watcher):
         length = trial.path.stat().st_size + 10
         resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
 
-side = Side("here", sys.executable)
+side = Side("here", sys.argv[2])
 try:
     order = TrialOrder((side, side), (written("", "pass"),), Options(0.02, 60.0, 2))
     measure(Path(sys.argv[1]), order, Full())
@@ -526,26 +585,29 @@ except EndedEarly as ended:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the length of a file")
 def test_a_full_disk_ends_a_trial_with_what_is_kept(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL, tmp_path / "t"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path / "t", stand_in(tmp_path / "python")],
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 3, done.stderr
     kept = read_trial(tmp_path / "t")
     assert f"cannot go on: File too large; 0 pairs are kept in {kept.path}; see them with: " in done.stdout
-    assert kept.cut_off == 0
+    assert kept.path.read_bytes().endswith(b"\n")
     assert kept.memory
 
 
 def test_code_that_cannot_be_measured_at_all_is_a_request_that_is_wrong(gradbench, tmp_path):
-    for statement, says in (("import os; os._exit(3)", "exit code 3"), ("y = nothing", "NameError")):
-        done = gradbench("versus", sys.executable, sys.executable, "--statement", statement, cwd=tmp_path)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "nothing can be measured on side A" in done.stderr
-        assert says in done.stderr
-        assert not (tmp_path / "runs").exists()
+    a = stand_in(tmp_path / "a", died=3)
+    done = gradbench("versus", a, a, "--statement", "pass", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing can be measured on side A" in done.stderr
+    assert "exit code 3" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_code_that_fails_in_b_alone_is_worse_and_ends_the_trial(gradbench, tmp_path):
-    a, b = sources(tmp_path / "a", "return x"), sources(tmp_path / "b", "raise ValueError('not here')")
-    done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
+    a, b = stand_in(tmp_path / "a"), stand_in(tmp_path / "b", "statement")
+    done = gradbench("versus", a, b, "--statement", "pass", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "Fails in B and not in A" in done.stdout
     assert "not here" in done.stdout
@@ -560,6 +622,8 @@ def test_a_module_that_raises_while_it_is_imported_in_b_is_broken_there(gradbenc
     assert done.returncode == 1, done.stderr
     assert "Fails in B and not in A: statement." in done.stdout
     assert "the first, on side B: RuntimeError: not on a Wednesday" in " ".join(done.stdout.split())
+    (folder,) = (tmp_path / "runs").glob("[!.]*")
+    assert read_trial(folder).pairs == []
 
 
 def test_a_module_that_raises_while_it_is_imported_in_a_is_a_request_that_is_wrong(gradbench, tmp_path):
@@ -571,18 +635,15 @@ def test_a_module_that_raises_while_it_is_imported_in_a_is_a_request_that_is_wro
 
 
 def test_sources_of_which_nothing_is_imported_are_refused(repository, gradbench):
-    done = gradbench("versus", "fast", "slow", "--workload", "control", cwd=repository)
+    done = gradbench("versus", "fast", "slow", "--statement", "pass", cwd=repository)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nothing that is measured is imported from there" in done.stderr
     assert not (repository / "runs").exists()
 
 
 def test_another_gradbench_is_refused(tmp_path):
-    python = tmp_path / "python"
-    ready = msgspec.json.encode(Ready(ENVIRONMENT, 1.0, "0.0.1")).decode()
-    python.write_text(f"#!{sys.executable} -S\nprint({ready!r}, flush=True)\ninput()\ninput()\n")
-    python.chmod(0o755)
-    sides = (Side("here", sys.executable), Side("old", str(python)))
+    old = stand_in(tmp_path / "old", gradbench="0.0.1", protocol=0)
+    sides = (Side("here", stand_in(tmp_path / "python")), Side("old", old))
     cells = (written("", "pass"),)
     with pytest.raises(RequestError, match=r"old: has gradbench 0\.0\.1"):
         measure(tmp_path / "t", TrialOrder(sides, cells, Options(0.02, 60.0, 1)), Watcher())
@@ -590,10 +651,10 @@ def test_another_gradbench_is_refused(tmp_path):
 
 
 def test_a_program_that_is_none_is_one_line(tmp_path):
-    program = tmp_path / "python"
+    program = tmp_path / "none"
     program.write_bytes(b"\x00\x01")
     program.chmod(0o755)
-    sides = (Side("here", sys.executable), Side("none", str(program)))
+    sides = (Side("here", stand_in(tmp_path / "python")), Side("none", str(program)))
     with pytest.raises(RequestError, match="cannot be started"):
         measure(tmp_path / "t", TrialOrder(sides, (written("", "pass"),), Options(0.02, 60.0, 1)), Watcher())
 

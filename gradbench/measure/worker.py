@@ -41,6 +41,7 @@ from gradbench.measure import clock  # noqa: E402
 from gradbench.measure.build import build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
 from gradbench.measure.checks import CheckFailed, agreement_of  # noqa: E402
+from gradbench.measure.collector import freeze_imported  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.measure.faults import fault_of  # noqa: E402
 from gradbench.measure.namespaces import Namespace, Namespaces  # noqa: E402
@@ -385,9 +386,7 @@ def main() -> None:
     os.dup2(2, 1)
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSettings)
     worker = Worker(settings, output, sys.stdin.buffer)
-    # What is there now stays: without this every collection walks all of torch, 0.1 s each.
-    gc.collect()
-    gc.freeze()
+    freeze_imported()
     environment = observe(accelerators=settings.accelerators)
     free, lacks = inspect_devices(environment.devices) if settings.kind == "devices" else ({}, {})
     took = time.perf_counter() - _STARTED
@@ -395,6 +394,8 @@ def main() -> None:
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)
+        # An optimizer has torch import its compiler, long after the start.
+        freeze_imported()
         worker.visit(task)
         worker.say(Finish(imported_from(settings.sources) if settings.sources else 0))
 
