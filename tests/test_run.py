@@ -487,8 +487,8 @@ FULL = """
 import resource, signal, sys
 from conftest import Workers
 from gradbench.cli.main import main
-from gradbench.measure import devices, passes
-passes.WorkerProcess = devices.WorkerProcess = Workers()
+from gradbench.measure import devices, run
+run.WorkerProcess = devices.WorkerProcess = Workers()
 # The system refuses what would make a file longer than this, as a full disk does.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))

@@ -18,9 +18,10 @@ from gradbench.measure.process import WorkerLost, WorkerProcess
 from gradbench.measure.progress import Progress
 from gradbench.measure.protocol import Check, Finish, Message, Ready, Task, WorkerSettings
 from gradbench.measure.schedule import Schedule
+from gradbench.measure.visitor import visit_each
 from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.results import Options, Record, Results
-from gradbench.record.visits import Failure, PassStart, Visit
+from gradbench.record.visits import Failure, PassEnd, PassStart, Visit
 
 # A comparison that lost this many visits in a row is not tried again in this run.
 GIVE_UP_AFTER = 3
@@ -79,7 +80,7 @@ class Run(Protocol):
 
 
 class OnePass:
-    """The visits of one pass; see `gradbench.measure.visitor`.
+    """The visits of one pass.
 
     Attributes:
         lane: where it is made.
@@ -110,6 +111,13 @@ class OnePass:
         order = list(comparisons)
         self._dice.shuffle(order)
         return order
+
+    def make(self, comparisons: list[Comparison]) -> None:
+        """Visit comparisons in their order; `visit_each` asks the methods below for each of them."""
+        began = time.monotonic()
+        visit_each(comparisons, self)
+        if not self.lane.stop.is_set():
+            self._run.write(PassEnd(self._number, time.monotonic() - began))
 
     def start(self) -> WorkerProcess:
         """A fresh process, which ends with the lane."""
