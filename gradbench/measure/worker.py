@@ -38,9 +38,9 @@ import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
-from gradbench.measure.build import build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
 from gradbench.measure.checks import CheckFailed, agreement_of  # noqa: E402
+from gradbench.measure.device_rounds import take_device_rounds, with_parts  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.measure.faults import fault_of  # noqa: E402
 from gradbench.measure.namespaces import Namespace, Namespaces  # noqa: E402
@@ -56,19 +56,19 @@ from gradbench.measure.protocol import (  # noqa: E402
     Turned,
     WorkerSettings,
 )
-from gradbench.measure.rounds import (  # noqa: E402
+from gradbench.measure.telemetry import Watch  # noqa: E402
+from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
+from gradbench.measure.visit import (  # noqa: E402
     Span,
     VariantFailed,
+    build,
     calibrated,
     run_batch,
     take_cpu_rounds,
-    take_device_rounds,
     take_rounds,
     timed,
+    visit_times,
 )
-from gradbench.measure.telemetry import Watch  # noqa: E402
-from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
-from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison, Variant  # noqa: E402
 from gradbench.record.versions import FileText  # noqa: E402
