@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from gradbench.measure.anatomy import Watched, storage_bytes
 from gradbench.measure.batches import PEAK_EXECUTIONS, batch_peaks, largest, most_samples
-from gradbench.measure.changes import candidates
+from gradbench.measure.candidates import candidates
 from gradbench.measure.check_changes import FEW, checked
 from gradbench.measure.entries import entered_often
 from gradbench.measure.growth import growth, running_graph
@@ -237,32 +237,21 @@ def _growth(code: UserCode, until: float) -> list[Fault]:
     def evaluation() -> object:
         return training.forward(evaluated, training.x)
 
-    def step() -> object:
-        value = training.step(training.model, training.x)
-        training.clear()
-        return value
-
     evaluated = share(training.model).eval()
     if time.perf_counter() + _GROWTH_CALLS * code.forward < until:
         found.append(growth(evaluation, "evaluation", names, code.file, code.text))
     if code.trains and time.perf_counter() + (_GROWTH_CALLS + 2) * code.step < until:
-        found.append(growth(step, "training step", names, code.file, code.text))
-        found.append(running_graph(step, "training step", names, code.file, code.text))
+        found.append(growth(training.whole_step, "training step", names, code.file, code.text))
+        found.append(running_graph(training.whole_step, "training step", names, code.file, code.text))
     faults = [each for each in found if each is not None]
     # What evaluation leaves, a step leaves as well.
     return list({(each.kind, each.line or each.sentence): each for each in reversed(faults)}.values())
 
 
 def _retained(code: UserCode, until: float) -> list[Fault]:
-    training = code.training
     if not code.trains or time.perf_counter() + 2 * _GROWTH_CALLS * code.step > until:
         return []
-
-    def step() -> None:
-        training.step(training.model, training.x)
-        training.clear()
-
-    return retained_without_use(step, code.file)
+    return retained_without_use(code.training.whole_step, code.file)
 
 
 def _globals(code: UserCode) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class Training:
         value.backward()
         return value.detach()
 
+    def whole_step(self) -> None:
+        """A step of the model itself, and its gradients let go of."""
+        self.step(self.model, self.x)
+        self.clear()
+
     def clear(self) -> None:
         """Let go of all gradients."""
         self.model.zero_grad()

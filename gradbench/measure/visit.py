@@ -1,4 +1,4 @@
-"""A visit: its variants are built and checked, calibrated and timed in rounds; and what is kept of the rounds.
+"""A visit: its variants are built and checked, calibrated and timed in rounds; and what is kept of those.
 
 A round is the batch of every variant once, in a fresh random order. Of rounds on an accelerator see
 `gradbench.measure.device_rounds`.
