@@ -88,8 +88,7 @@ def _id(workload: Workload, numel: int, request: Request) -> str:
 
 def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
     """The comparison of a workload of gradbench's own, with an x of this shape."""
-    device, dtype = request.device, request.dtype
-    options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
+    options = tensor_options(request.dtype, request.device)
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}
     prepare = joined(
         workload.imports,
@@ -97,7 +96,12 @@ def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) 
         *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
         workload.definitions,
     )
-    return compose(workload, shape, request, _on(prepare, device))
+    return compose(workload, shape, request, _on(prepare, request.device))
+
+
+def tensor_options(dtype: str, device: str) -> str:
+    """The arguments of a call that makes a tensor of this dtype on this device."""
+    return f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
 
 
 def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
