@@ -27,7 +27,7 @@ from gradbench.measure.leave_out import LONG
 from gradbench.measure.optimizer_cost import CopiedOptimizer, NotCounted, without_optimizer
 from gradbench.measure.orders import orders
 from gradbench.measure.retained import retained_without_use
-from gradbench.measure.subject import Trained
+from gradbench.measure.trained import Trained
 from gradbench.measure.training import Training, modes_kept
 from gradbench.models import share
 from gradbench.record.anatomy import Anatomy, BatchPeak, Change

@@ -18,9 +18,11 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
+from gradbench.measure.evaluated import Evaluated, evaluate
 from gradbench.measure.examine import IN_FULL, Asked, UserCode, examine
 from gradbench.measure.protocol import FileRejected
-from gradbench.measure.subject import Evaluated, Subject, Trained
+from gradbench.measure.subject import Subject
+from gradbench.measure.trained import Trained, train
 from gradbench.measure.training import Training
 from gradbench.measure.user_code import Mistake, kind, run_of_user
 from gradbench.measure.variant import execute
@@ -80,8 +82,8 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
     )
     if not subject.tracks_model and not subject.tracks_x:
         raise Mistake(_nothing_tracked(model, x))
-    evaluated = subject.evaluate()
-    trained = Trained(True, 0.0) if "loss" not in names else subject.train(names["loss"], evaluated)
+    evaluated = evaluate(subject)
+    trained = Trained(True, 0.0) if "loss" not in names else train(subject, names["loss"], evaluated)
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     facts = facts_of(
         subject,
