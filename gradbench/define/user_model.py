@@ -42,9 +42,9 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
     facts = f"{model_in_words(seen)}; {x_in_words(seen)}"
     if seen.tracks_x:
         facts += ", and tracked"
-    rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings, seen)]
+    rows: list[Workload] = [own.evaluation(title, facts, roundings, seen)]
     if seen.trains:
-        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings, seen)
+        forward, backward, step = own.training(title, roundings, seen)
         # A step is about the gradients of parameters.
         rows += [step, forward, backward] if seen.tracks_model else [forward, backward]
     prepare = seeded(text, request.seed)
