@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -62,9 +62,7 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
         raise Mistake(f"`model` is the class {model.__name__}: expected an object of it; call it once")
     if not isinstance(model, torch.nn.Module):
         raise Mistake(f"`model` is {kind(model)}: {_WANTED}")
-    for name in ("call", "loss"):
-        if name in names and not callable(names[name]):
-            raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
+    expect_functions(names)
     _expect_optimizer(names.get("optimizer"))
     x = expect_input(x)
     call: Callable[..., Any] | None = names.get("call")
@@ -231,6 +229,13 @@ def expect_modes(threads: int) -> None:
             f"sets torch's threads to {torch.get_num_threads()}: leave that out, and give --threads "
             f"{torch.get_num_threads()}"
         )
+
+
+def expect_functions(names: Mapping[str, Any]) -> None:
+    """Raise Mistake where the file's `call` or `loss` is no function."""
+    for name in ("call", "loss"):
+        if name in names and not callable(names[name]):
+            raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
 
 
 def expect_input(x: Any, wanted: str = _WANTED) -> torch.Tensor:
