@@ -80,14 +80,14 @@ def _between(marked: Marked[_Counters]) -> Counted:
         graph=done[_LIVE] - begin[_LIVE] - marked.own,
         standing=marked.standing,
         left=marked.over[_LIVE] - marked.start[_LIVE],
-        blocks=done[_BLOCKS_PEAK] - begin[_BLOCKS],
+        peak_blocks=done[_BLOCKS_PEAK] - begin[_BLOCKS],
     )
 
 
 def _comparable(counted: Counted, threads: int) -> Counted:
     """What must be the same in two executions."""
     # What blocks the allocator gives depends on those that it has left, and threads may meet otherwise.
-    return counted._replace(blocks=0, peak=0 if threads > 1 else counted.peak)
+    return counted._replace(peak_blocks=0, peak=0 if threads > 1 else counted.peak)
 
 
 def follow_on_device(ready: ReadyVariant, accelerator: Accelerator) -> tuple[Stretch, ...]:

@@ -57,7 +57,7 @@ class UserCode:
         training: its model, x and how they are called; the loss raises where the file has none.
         trains: it has a loss.
         run_again: runs it anew; the same for that.
-        load, forward, step: seconds of running the file, of an evaluation and of a training step; rough.
+        load, forward: seconds of running the file, and of an evaluation; rough.
         trained: what was seen of its training so far.
     """
 
@@ -69,8 +69,12 @@ class UserCode:
     run_again: Callable[[], Training]
     load: float
     forward: float
-    step: float
     trained: Trained
+
+    @property
+    def step(self) -> float:
+        """Seconds of a training step; rough."""
+        return self.trained.seconds
 
 
 @dataclass

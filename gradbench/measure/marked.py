@@ -38,11 +38,7 @@ class Uncounted(Exception):
 
 
 class Counted(NamedTuple):
-    """What one execution does to memory: the figures of `gradbench.record.visits.Memory`, in bytes.
-
-    Attributes:
-        blocks: the peak in the blocks that an accelerator's allocator gave; None elsewhere.
-    """
+    """What one execution does to memory: figures of `gradbench.record.visits.Memory`, by their names."""
 
     allocated: int
     allocations: int
@@ -53,7 +49,7 @@ class Counted(NamedTuple):
     left: int = 0
     cycles: int = 0
     threads: int = 1
-    blocks: int | None = None
+    peak_blocks: int | None = None
 
     def record(
         self,
@@ -68,20 +64,11 @@ class Counted(NamedTuple):
         return Memory(
             comparison=comparison_id,
             variant=ready.variant.name,
-            allocated=self.allocated,
-            allocations=self.allocations,
-            peak=self.peak,
-            retained=self.retained,
-            graph=self.graph,
             saved=saved,
             resident=resident,
             source=source,
-            peak_blocks=self.blocks,
             executions=executions,
-            standing=self.standing,
-            left=self.left,
-            cycles=self.cycles,
-            threads=self.threads,
+            **self._asdict(),
         )
 
 

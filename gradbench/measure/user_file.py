@@ -107,7 +107,6 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
             run_again=lambda: _run_again(text, file, seed),
             load=load,
             forward=evaluated.seconds,
-            step=trained.seconds,
             trained=trained,
         ),
         asked,

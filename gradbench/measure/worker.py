@@ -28,7 +28,8 @@ import os  # noqa: E402
 import random  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+from collections.abc import Callable, Iterable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
@@ -70,6 +71,7 @@ from gradbench.measure.visit import (  # noqa: E402
     visit_times,
 )
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
+from gradbench.record.metric import Metric  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison, Variant  # noqa: E402
 from gradbench.record.versions import FileText  # noqa: E402
 from gradbench.record.visits import Failure, Visit  # noqa: E402
@@ -251,42 +253,40 @@ class Worker:
 
         counting = Counting(comparison, variants, self._accelerator)
         for ready in counting.variants:
-            try:
-                for record in counting.of(ready):
-                    self.say(record)
-            except Exception as error:
-                self._fail(comparison, ready.variant.name, "memory", error)
-                if self._broken:
-                    return
-        self._figures(comparison, variants)
+            if not self._tell(comparison, ready.variant.name, "memory", partial(counting.of, ready)):
+                return
+        filled = [ready for ready in variants if ready.variant.role != "empty"]
+        self._figures(comparison, filled)
         if self._accelerator is not None and not self._broken:
-            self._watch(comparison, [ready for ready in variants if ready.variant.role != "empty"])
+            from gradbench.measure.kernels import watch_kernels
+
+            # Nothing where the profiler does not see the device.
+            watch = partial(watch_kernels, filled, comparison.id, self._accelerator)
+            self._tell(comparison, None, "kernels", watch)
 
     def _figures(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         """Tell what the metrics of extensions measure of each variant."""
         from gradbench.measure.metrics import measure_figure
 
-        for ready in variants if self._settings.metrics else ():
-            if ready.variant.role == "empty":
-                continue
+        def measure(metric: Metric, ready: ReadyVariant) -> Iterable[Message]:
+            yield measure_figure(metric, ready, comparison.id)
+
+        for ready in variants:
             for metric in self._settings.metrics:
-                try:
-                    self.say(measure_figure(metric, ready, comparison.id))
-                except Exception as error:
-                    self._fail(comparison, ready.variant.name, f"metric {metric.name}", error)
-                    if self._broken:
-                        return
+                name, stage = ready.variant.name, f"metric {metric.name}"
+                if not self._tell(comparison, name, stage, partial(measure, metric, ready)):
+                    return
 
-    def _watch(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
-        """Tell what the device does for each variant; nothing where the profiler does not see it."""
-        from gradbench.measure.kernels import watch_kernels
-
-        assert self._accelerator is not None
+    def _tell(
+        self, comparison: Comparison, variant: str | None, stage: str, make: Callable[[], Iterable[Message]]
+    ) -> bool:
+        """Tell what is made, or what failed; whether this process can go on."""
         try:
-            for each in watch_kernels(variants, comparison.id, self._accelerator):
-                self.say(each)
+            for record in make():
+                self.say(record)
         except Exception as error:
-            self._fail(comparison, None, "kernels", error)
+            return self._fail(comparison, variant, stage, error)
+        return True
 
     def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
         device = self._device_clock()
