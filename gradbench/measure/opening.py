@@ -11,7 +11,7 @@ from gradbench import __version__
 from gradbench.define.methods import methods
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
-from gradbench.measure.one_pass import Measured
+from gradbench.measure.ongoing import Measured
 from gradbench.record.environment import Environment, differences
 from gradbench.record.lines import SCHEMA, Writer, create
 from gradbench.record.results import FILENAME, FORMAT, Header, Record, Results, locate, read_results

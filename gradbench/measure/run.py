@@ -7,13 +7,11 @@ it arrives, so that a run may be ended at any moment; `resume` finishes what is 
 from __future__ import annotations
 
 import shlex
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from gradbench.define.planner import plan_run
 from gradbench.errors import EndedEarly, RequestError
@@ -21,20 +19,17 @@ from gradbench.measure.devices import resolve_devices
 from gradbench.measure.goal import FEWEST_FOR_PRECISION
 from gradbench.measure.lanes import Lane, Stopped, run_lanes
 from gradbench.measure.leave_out import LONG
-from gradbench.measure.one_pass import Measured, OnePass
+from gradbench.measure.one_pass import OnePass
+from gradbench.measure.ongoing import Kind, Measured, Ongoing, Open
 from gradbench.measure.opening import create_results, expect_same_plan, read_unfinished, reopen
-from gradbench.measure.pace import Pace
 from gradbench.measure.process import WorkerLost, WorkerProcess
-from gradbench.measure.processors import places
-from gradbench.measure.protocol import Ready, Task, WorkerSettings
+from gradbench.measure.protocol import Task, WorkerSettings
 from gradbench.measure.remaining import Remaining
-from gradbench.measure.schedule import Schedule, Share
+from gradbench.measure.schedule import Share
 from gradbench.measure.steering import LOOKS, Steering
-from gradbench.record.environment import Environment
-from gradbench.record.lines import Writer
 from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.results import Options, Record, Results, new_folder, sessions
-from gradbench.record.visits import Failure, Look, RunEnd, Visit
+from gradbench.record.visits import Failure, Look, RunEnd
 
 # Bytes are counted within this part of the budget; within more of it where other passes are timed meanwhile.
 MEMORY_PART, MEMORY_PART_BESIDE = 0.65, 0.85
@@ -111,36 +106,16 @@ def resume(
     return Passes(measured, steering, partial(reopen, old), old).go()
 
 
-# Opens the results once the first worker has shown its machine.
-Open = Callable[[Environment], tuple[Results, Writer]]
-Kind = Literal["memory", "time"]
-
-
-class Passes:
+class Passes(Ongoing):
     """Measures what is missing of a run."""
 
     def __init__(self, measured: Measured, steering: Steering, open_: Open, old: Results | None) -> None:
         """Go on with the `old` results, where there are some."""
-        self.measured = measured
+        super().__init__(measured, steering, open_, old)
         self.steering = steering
-        self.progress = steering.progress
-        self.pace = Pace(steering.goal, steering.spent)
-        self.schedule = Schedule(measured.plan, steering.goal, old.visits if old else (), measured.calls)
-        alone = any(each.device != "cpu" for each in measured.plan.comparisons)
-        self.places = places(steering.jobs, measured.options.threads, alone)
-        self._open = open_
         self._old = old
-        self._writer: Writer | None = None
-        self.results: Results | None = None
-        # By comparison the visits that were lost in a row.
-        self.lost: dict[str, int] = {}
-        # Held by the lane that writes, or decides what is next.
-        self._lock = threading.RLock()
         self._todo = Remaining(measured.plan, old)
         self._number = self._todo.first_pass
-        self._reason: Literal["passes", "budget", "precision"] = "passes"
-        # The comparisons of which bytes are counted, or need not be.
-        self._counted = {each.id for each in measured.plan.comparisons}
         self._looks = list(LOOKS)
         self._session = 0 if old is None else sessions(old)
 
@@ -212,14 +187,13 @@ class Passes:
         self._first = self._first_work(memory)
         try:
             run_lanes(self.places, self._work)
-            if self._writer is None:
+            if self.results is None:
                 raise RequestError(self._nothing_to_do())
             reached = None if goal.precision is None else self._reached()
-            self.write(RunEnd(self._reason, self.pace.elapsed(), goal.precision, reached))
+            self.write(RunEnd(self.reason, self.pace.elapsed(), goal.precision, reached))
         finally:
             # A disk that turns out to be full here ends the run as one that was full before.
-            if self._writer is not None:
-                self._writer.close()
+            self.close()
 
     def _first_work(self, memory: list[Comparison]) -> list[Callable[[Lane], None]]:
         """What comes before new passes: bytes, what the methods do, and passes that were cut off."""
@@ -228,7 +202,9 @@ class Passes:
             if self.measured.file is not None:
                 # Which of its variants need no clock is seen while bytes are counted. Where that takes long,
                 # the table of methods has to do.
-                self._counted -= {each.id for each in memory if self.measured.calls.get(each.id, 0.0) <= LONG}
+                self.ready_to_time -= {
+                    each.id for each in memory if self.measured.calls.get(each.id, 0.0) <= LONG
+                }
             first.append(lambda lane: self._count(lane, memory))
         # A run of a few workloads asks about them, and not about all that the methods do.
         if self.measured.options.memory and not self.measured.request.workloads and self._todo.observe:
@@ -245,7 +221,7 @@ class Passes:
     def _work(self, lane: Lane) -> None:
         """Do what is to be done, one thing after another, until there is nothing left."""
         while not lane.stop.is_set():
-            with self._lock:
+            with self.lock:
                 work = self._first.pop(0) if self._first else self._new_pass()
             if work is None:
                 return
@@ -255,7 +231,7 @@ class Passes:
         """The next pass; None where there are no more. The lock is held."""
         goal = self.steering.goal
         if goal.precision is not None and self._precise_enough(goal.precision):
-            self._reason = "precision"
+            self.reason = "precision"
             return None
         self._look()
         if goal.passes is not None and self._number > goal.passes:
@@ -265,15 +241,15 @@ class Passes:
             shares = self.schedule.fixed(self.measured.plan.due(self._number), self._for_pass(goal.passes))
             short = left is not None and left < self.schedule.startup + len(shares) * 0.1
         else:
-            waiting = len(self._counted) < len(self.measured.plan.comparisons)
-            among = self._counted if waiting else None
+            waiting = len(self.ready_to_time) < len(self.measured.plan.comparisons)
+            among = self.ready_to_time if waiting else None
             shares = self.schedule.next(left if left is not None else 1e9, len(self.places), among)
             if not shares and waiting and (left is None or left > 0):
                 return _wait
             short = not shares and not self.schedule.complete()
         # The first pass is made whatever the budget; without it there is nothing to report.
         if short and not (goal.passes is not None and self._number == 1):
-            self._reason = "budget"
+            self.reason = "budget"
             return None
         if not shares:
             return None
@@ -320,8 +296,8 @@ class Passes:
         try:
             visits.make(comparisons)
         finally:
-            with self._lock:
-                self._counted = {each.id for each in self.measured.plan.comparisons}
+            with self.lock:
+                self.ready_to_time = {each.id for each in self.measured.plan.comparisons}
 
     def _pass(self, lane: Lane, number: int, kind: Kind, shares: list[Share]) -> None:
         """Visit comparisons in random order; of a user's model, what matters most at first."""
@@ -330,18 +306,6 @@ class Passes:
         if self.measured.file is None or number > 1:
             comparisons = visits.shuffled(comparisons)
         visits.make(comparisons)
-
-    def missed(self, comparison: Comparison, kind: Kind) -> None:
-        """A visit is left out, for want of time."""
-        with self._lock:
-            self._reason = "budget"
-            if kind == "time":
-                self.schedule.missed(comparison)
-
-    def counted(self, comparison: Comparison) -> None:
-        """Bytes of a comparison are counted: its time may be taken."""
-        with self._lock:
-            self._counted.add(comparison.id)
 
     def _observe(self, lane: Lane) -> None:
         """Have a fresh process observe what the methods do to tensors, where there is time for it."""
@@ -361,22 +325,6 @@ class Passes:
                 if lane.stop.is_set():
                     raise Stopped from None
                 self.write(Failure(0, "traits", None, "traits", lost.kind, str(lost)))
-
-    def opened(self, ready: Ready) -> None:
-        """A worker shows its machine: with the first one there are results."""
-        with self._lock:
-            if self.results is None:
-                self.results, self._writer = self._open(ready.environment)
-
-    def write(self, record: Record) -> None:
-        """Keep a record."""
-        assert self._writer is not None
-        assert self.results is not None
-        with self._lock:
-            self._writer.write(record)
-            self.results.add(record)
-            if isinstance(record, Visit):
-                self.schedule.heard(record)
 
 
 def _wait(lane: Lane) -> None:
