@@ -136,12 +136,6 @@ class Watched:
         return roles
 
 
-def storage_bytes(tensors: Iterator[torch.Tensor]) -> int:
-    """Bytes of the unique storages of tensors; of sparse ones, those of their parts."""
-    storages = (storage for each in tensors for storage in storages_of(each))
-    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
-
-
 def _addresses(tensor: torch.Tensor) -> list[int]:
     return [each.data_ptr() for each in storages_of(tensor)]
 

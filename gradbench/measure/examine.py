@@ -17,11 +17,12 @@ import psutil
 import torch
 from msgspec.structs import replace
 
-from gradbench.measure.anatomy import Watched, storage_bytes
+from gradbench.measure.anatomy import Watched
 from gradbench.measure.batches import PEAK_EXECUTIONS, batch_peaks, largest, most_samples
 from gradbench.measure.candidates import candidates
 from gradbench.measure.check_changes import FEW, checked
 from gradbench.measure.entries import entered_often
+from gradbench.measure.execution import storage_bytes
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.optimizer_cost import CopiedOptimizer, NotCounted, without_optimizer
@@ -155,8 +156,8 @@ def _anatomy(code: UserCode, fit: int | None) -> Anatomy:
     return Anatomy(
         trains=trains,
         kept=kept,
-        parameters=storage_bytes(iter(training.model.parameters())),
-        buffers=storage_bytes(iter(training.model.buffers())),
+        parameters=storage_bytes(training.model.parameters()),
+        buffers=storage_bytes(training.model.buffers()),
         input=x.untyped_storage().nbytes(),
         batch=x.numel() * x.element_size(),
         gradients=code.trained.gradients if trains else None,
@@ -268,10 +269,7 @@ def _globals(code: UserCode) -> dict[str, Any]:
 
 def _orders(code: UserCode, until: float) -> list[Fault]:
     # Each order is tried on a model that the file makes anew.
-    if (
-        _MODELS * storage_bytes(iter(code.training.model.parameters()))
-        > psutil.virtual_memory().available / 2
-    ):
+    if _MODELS * storage_bytes(code.training.model.parameters()) > psutil.virtual_memory().available / 2:
         raise MemoryError("too little for models that are made anew")
     again = 5 * code.load + 4 * _ORDER_CALLS * max(code.step, 2 * code.forward)
     return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []

@@ -121,20 +121,22 @@ class ByLine:
 
     Attributes:
         lines: of the statement; a block is one.
+        holds: all that the lines name is held for as long as this is.
     """
 
     def __init__(
         self, ready: ReadyVariant, within: Callable[[int], AbstractContextManager[Any]], holds: bool
     ) -> None:
-        """Each line runs `within` a context; this `holds` all that the lines name, or nothing of it."""
+        """Each line runs `within` a context of its own."""
         self.lines: list[str] = []
-        self._ready, self._within, self._holds = ready, within, holds
+        self.holds = holds
+        self._ready, self._within = ready, within
         self._held: dict[str, Any] = {}
 
     def run(self, per_call: dict[str, Any]) -> list[Any]:
         """Execute it on what was made for a call."""
         self.lines, names = self._ready.run_by_line(self._within, dict(per_call))
-        if not self._holds:
+        if not self.holds:
             # What else the statement names is released when this returns, as where it is one piece.
             return self._ready.result_of(names)
         self._held = names

@@ -233,9 +233,9 @@ def _timeline(
     """The bytes of an execution whose lines the profile has marked."""
     ends = profile.ends_of_lines(marked.begin, len(statement.lines))
     # What the lines name is still held where the last of them ends.
-    held = [event for event in taken.events if event.time <= ends[-1]]
+    events = [each for each in taken.events if statement.holds or each.time <= ends[-1]]
     return Timeline(
-        comparison_id, ready.variant.name, _stretches(statement.lines, held, ends, taken.standing)
+        comparison_id, ready.variant.name, _stretches(statement.lines, events, ends, taken.standing)
     )
 
 
@@ -305,10 +305,7 @@ def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | N
         execution.execute(profile.mark)
         marked = execution.execute(profile.mark, statement.run)
     taken = _read(profile, marked)
-    ends = profile.ends_of_lines(marked.begin, len(statement.lines))
-    return Timeline(
-        comparison_id, ready.variant.name, _stretches(statement.lines, taken.events, ends, taken.standing)
-    )
+    return _timeline(ready, comparison_id, statement, profile, marked, taken)
 
 
 def _stretches(lines: list[str], events: list[Event], ends: list[int], standing: int) -> tuple[Stretch, ...]:

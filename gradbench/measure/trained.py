@@ -13,8 +13,9 @@ import torch
 
 from gradbench.measure import leave_out
 from gradbench.measure.agreement import alike
-from gradbench.measure.anatomy import Watched, storage_bytes
+from gradbench.measure.anatomy import Watched
 from gradbench.measure.evaluated import Evaluated
+from gradbench.measure.execution import storage_bytes
 from gradbench.measure.subject import CONTEXTS, FROZEN, LOSS_CALLED, Subject, flags_of
 from gradbench.measure.user_code import Drawn, Mistake, Raised, hearing_of_a_cut
 from gradbench.record.anatomy import Kept
