@@ -63,7 +63,7 @@ class OnePass:
             self._run.write(PassEnd(self._number, time.monotonic() - began))
 
     def start(self) -> WorkerProcess:
-        """A fresh process, which ends with the lane."""
+        """A fresh process that runs `gradbench.measure.worker`, and ends with the lane."""
         if self.lane.stop.is_set():
             raise Stopped
         plan, options, file = self._run.measured.plan, self._run.measured.options, self._run.measured.file

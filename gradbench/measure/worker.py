@@ -108,14 +108,9 @@ class Worker:
 
         Raises SystemExit where the device can no longer be used by this process.
         """
-        if task.file_text is not None:
-            self._inspect_file(task.file_text, task)
-            return
-        if task.versions:
-            self._inspect_versions(task.versions)
-            return
         if task.comparison is None:
-            self._observe()
+            for message in self._look(task):
+                self.say(message)
             return
         self._visit(task.comparison, task)
         if self._accelerator is not None and not self._broken:
@@ -169,29 +164,26 @@ class Worker:
             raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
         return clock.Accelerator(found[0]) if found else None
 
-    def _inspect_file(self, text: str, task: Task) -> None:
-        settings = self._settings
+    def _look(self, task: Task) -> Sequence[Message]:
+        """What is seen of the user's code that a task names; of one that names none, what the methods do."""
+        settings, text = self._settings, task.file_text
+        if task.versions:
+            from gradbench.measure.version_files import inspect_versions
+
+            return [inspect_versions(task.versions, settings)]
+        if text is None:
+            from gradbench.measure.probes import observe_traits
+
+            return observe_traits()
         if task.operation:
             from gradbench.measure.operation import inspect_operation
 
-            self.say(inspect_operation(task.operation, task.x, text, settings.file, settings.seed))
-            return
+            return [inspect_operation(task.operation, task.x, text, settings.file, settings.seed)]
         from gradbench.measure.examine import Asked
         from gradbench.measure.user_file import inspect_user_file
 
         asked = Asked(task.fit, task.changes)
-        self.say(inspect_user_file(text, settings.file, settings.seed, settings.threads, asked))
-
-    def _inspect_versions(self, files: Sequence[FileText]) -> None:
-        from gradbench.measure.version_files import inspect_versions
-
-        self.say(inspect_versions(files, self._settings))
-
-    def _observe(self) -> None:
-        from gradbench.measure.probes import observe_traits
-
-        for observation in observe_traits():
-            self.say(observation)
+        return [inspect_user_file(text, settings.file, settings.seed, settings.threads, asked)]
 
     def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
         """Tell what failed; whether this process can go on."""
