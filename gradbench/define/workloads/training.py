@@ -75,15 +75,12 @@ _FREEZE = Workload(
 )
 
 
-def _trained(alternative: Alternative) -> Alternative:
-    """After a backward, the alternative without freezing must have given the backbone gradients."""
-    if alternative.name != "tracked":
-        return alternative
-    return replace(alternative, holds=f"not {_BACKBONE_FREE}")
-
-
 _HEAD_GRADIENT = "answers.mlp_head_gradient(x, model, labels)"
-_TRAINED = tuple(_trained(alternative) for alternative in _FREEZE.alternatives)
+# After a backward, the alternative without freezing must have given the backbone gradients.
+_TRAINED = tuple(
+    replace(each, holds=f"not {_BACKBONE_FREE}") if each.name == "tracked" else each
+    for each in _FREEZE.alternatives
+)
 
 _DISCOUNT = 0.9
 _TEACHER_FREE = "all(parameter.grad is None for parameter in teacher.parameters())"
