@@ -155,43 +155,6 @@ class Worker:
                 ready.close()
             gc.enable()
 
-    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
-        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
-        if comparison.workload != STATEMENT:
-            return None
-        found = [each.device for each in clock.in_use()]
-        if len(found) > 1:
-            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
-        return clock.Accelerator(found[0]) if found else None
-
-    def _look(self, task: Task) -> Sequence[Message]:
-        """What is seen of the user's code that a task names; of one that names none, what the methods do."""
-        settings, text = self._settings, task.file_text
-        if task.versions:
-            from gradbench.measure.version_files import inspect_versions
-
-            return [inspect_versions(task.versions, settings)]
-        if text is None:
-            from gradbench.measure.probes import observe_traits
-
-            return observe_traits()
-        if task.operation:
-            from gradbench.measure.operation import inspect_operation
-
-            return [inspect_operation(task.operation, task.x, text, settings.file, settings.seed)]
-        from gradbench.measure.examine import Asked
-        from gradbench.measure.user_file import inspect_user_file
-
-        asked = Asked(task.fit, task.changes)
-        return [inspect_user_file(text, settings.file, settings.seed, settings.threads, asked)]
-
-    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
-        """Tell what failed; whether this process can go on."""
-        fault = fault_of(error)
-        self._broken = self._broken or fault.breaks
-        self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
-        return not self._broken
-
     def _build(self, comparison: Comparison, check: Check) -> list[ReadyVariant]:
         return build(
             comparison,
@@ -201,6 +164,56 @@ class Worker:
             self._prepared(comparison),
             lambda variant, y, baseline: self._agree(comparison, variant, y, baseline, check),
         )
+
+    def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
+        device = self._device_clock()
+        roles = [ready.variant.role for ready in variants]
+        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
+        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
+        begun = time.perf_counter()
+        latest = math.inf if task.most is None or device is not None else started + task.most
+        span = Span(min(begun + task.seconds, latest), latest)
+        if device is None:
+            rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)
+        else:
+            rounds = take_device_rounds(device, variants, calls, span, self._random)
+        ended = time.perf_counter()
+        telemetry = watch.read()
+        variant_times, error = visit_times(roles, calls, rounds.wall)
+        if rounds.host is not None and rounds.device is not None:
+            per_call = any(ready.variant.setup_per_call for ready in variants)
+            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
+        self.say(
+            Visit(
+                number=self._settings.number,
+                comparison=comparison.id,
+                rounds=len(rounds.wall),
+                timed_seconds=ended - begun,
+                other_seconds=begun - started + time.perf_counter() - ended,
+                error=error,
+                variants={
+                    ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
+                },
+                telemetry=telemetry,
+                clock=rounds.clock,
+            )
+        )
+
+    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
+        """Tell what failed; whether this process can go on."""
+        fault = fault_of(error)
+        self._broken = self._broken or fault.breaks
+        self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
+        return not self._broken
+
+    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
+        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
+        if comparison.workload != STATEMENT:
+            return None
+        found = [each.device for each in clock.in_use()]
+        if len(found) > 1:
+            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
+        return clock.Accelerator(found[0]) if found else None
 
     def _agree(
         self, comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor, check: Check
@@ -239,6 +252,27 @@ class Worker:
             if file not in self._loaded:
                 self._loaded[file] = self._namespaces.load(file.name, file.text)
         return {file.name: self._loaded[file] for file in comparison.files}
+
+    def _look(self, task: Task) -> Sequence[Message]:
+        """What is seen of the user's code that a task names; of one that names none, what the methods do."""
+        settings, text = self._settings, task.file_text
+        if task.versions:
+            from gradbench.measure.version_files import inspect_versions
+
+            return [inspect_versions(task.versions, settings)]
+        if text is None:
+            from gradbench.measure.probes import observe_traits
+
+            return observe_traits()
+        if task.operation:
+            from gradbench.measure.operation import inspect_operation
+
+            return [inspect_operation(task.operation, task.x, text, settings.file, settings.seed)]
+        from gradbench.measure.examine import Asked
+        from gradbench.measure.user_file import inspect_user_file
+
+        asked = Asked(task.fit, task.changes)
+        return [inspect_user_file(text, settings.file, settings.seed, settings.threads, asked)]
 
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.measure.counting import Counting
@@ -279,40 +313,6 @@ class Worker:
         except Exception as error:
             return self._fail(comparison, variant, stage, error)
         return True
-
-    def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
-        device = self._device_clock()
-        roles = [ready.variant.role for ready in variants]
-        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
-        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
-        begun = time.perf_counter()
-        latest = math.inf if task.most is None or device is not None else started + task.most
-        span = Span(min(begun + task.seconds, latest), latest)
-        if device is None:
-            rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)
-        else:
-            rounds = take_device_rounds(device, variants, calls, span, self._random)
-        ended = time.perf_counter()
-        telemetry = watch.read()
-        variant_times, error = visit_times(roles, calls, rounds.wall)
-        if rounds.host is not None and rounds.device is not None:
-            per_call = any(ready.variant.setup_per_call for ready in variants)
-            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
-        self.say(
-            Visit(
-                number=self._settings.number,
-                comparison=comparison.id,
-                rounds=len(rounds.wall),
-                timed_seconds=ended - begun,
-                other_seconds=begun - started + time.perf_counter() - ended,
-                error=error,
-                variants={
-                    ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
-                },
-                telemetry=telemetry,
-                clock=rounds.clock,
-            )
-        )
 
     def _device_clock(self) -> clock.DeviceClock | None:
         return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
