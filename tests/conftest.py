@@ -14,7 +14,7 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
-from gradbench.measure import devices, one_pass, pace, passes, processors, run
+from gradbench.measure import devices, one_pass, pace, processors, run
 from gradbench.measure import goal as goals
 from gradbench.measure.collector import freeze_imported
 from gradbench.measure.process import WorkerLost
@@ -278,10 +278,9 @@ def workers(monkeypatch):
     monkeypatch.setattr(processors, "WATCHED", 0.0)
     clock = SimpleNamespace(monotonic=lambda: stand_in.now)
     for module, name, other in (
-        (passes, "WorkerProcess", stand_in),
+        (run, "WorkerProcess", stand_in),
         (one_pass, "WorkerProcess", stand_in),
         (devices, "WorkerProcess", stand_in),
-        (passes, "time", clock),
         (one_pass, "time", clock),
         (pace, "time", clock),
     ):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from gradbench.analyse.screen_modules import OUTSIDE, by_module
-from gradbench.measure.anatomy import Watched, storage_bytes
-from gradbench.measure.execution import saving
+from gradbench.measure.anatomy import Watched
+from gradbench.measure.execution import saving, storage_bytes
 from gradbench.measure.variant import execute
 from gradbench.record.anatomy import Anatomy
 

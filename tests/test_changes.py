@@ -6,7 +6,7 @@ from torch import nn
 
 from gradbench.define.changes import fewer_samples, freeze, recompute, without_recording
 from gradbench.measure.anatomy import Watched
-from gradbench.measure.changes import blocks_of, candidates
+from gradbench.measure.candidates import blocks_of, candidates
 from gradbench.measure.check_changes import checked
 from gradbench.measure.training import Training
 from gradbench.record.anatomy import Change

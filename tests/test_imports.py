@@ -159,7 +159,7 @@ def test_nothing_that_a_command_reaches_imports_torch():
     assert of(["torch"], loaded_by(*PARENT)) == []
 
 
-@pytest.mark.parametrize("measuring", ["measure.worker", "measure.memory", "functions.autograd"])
+@pytest.mark.parametrize("measuring", ["measure.worker", "measure.marked", "functions.autograd"])
 def test_what_measures_would_be_noticed(measuring):
     assert imports_torch(measuring)
     assert measuring not in PARENT

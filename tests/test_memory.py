@@ -21,6 +21,7 @@ from gradbench.define.workloads import LEAF
 from gradbench.measure import memory as memory_module
 from gradbench.measure import profiled as profiled_module
 from gradbench.measure.clock import Accelerator
+from gradbench.measure.marked import storages_made
 from gradbench.measure.memory import Unrepeatable, follow, measure_memory
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.plan import Expectation, Request, Variant
@@ -335,7 +336,7 @@ def test_of_the_profilers_warnings_that_of_a_forgotten_cycle_alone_is_not_heard(
 
 def test_a_result_has_no_storage_of_x_and_is_not_held():
     made, base = torch.ones(3), torch.ones(3)
-    found = memory_module._storages([made, [made[:1], base]], base)
+    found = storages_made([made, [made[:1], base]], base)
     assert list(found.values()) == [12]
     assert not any(each.expired() for each in found)
     del made

@@ -19,11 +19,11 @@ from gradbench.define.operation import (
 )
 from gradbench.define.workloads.operation import template
 from gradbench.errors import RequestError
-from gradbench.measure.build import build
 from gradbench.measure.memory import measure_memory
 from gradbench.measure.operation import inspect_operation
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.variant import execute, prepare
+from gradbench.measure.visit import build
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.results import read_results
 from gradbench.record.user_file import OperationFacts

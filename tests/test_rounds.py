@@ -11,12 +11,11 @@ import msgspec
 import pytest
 import torch
 
-from gradbench.measure import rounds
-from gradbench.measure.build import build
+from gradbench.measure import visit as one_visit
 from gradbench.measure.processor_time import waits
 from gradbench.measure.protocol import Message, Task, WorkerSettings
-from gradbench.measure.rounds import FEWEST_ROUNDS, Span, calibrated, take_cpu_rounds
 from gradbench.measure.variant import ReadyVariant, prepare
+from gradbench.measure.visit import FEWEST_ROUNDS, Span, build, calibrated, take_cpu_rounds
 from gradbench.measure.worker import Worker
 from studies.instrument.variants import with_twin
 
@@ -104,7 +103,7 @@ def test_no_round_begins_after_the_latest_moment_but_the_first():
 
 def test_where_the_seconds_of_a_call_are_known_no_batch_is_spent_on_them(monkeypatch):
     spent = []
-    monkeypatch.setattr(rounds, "calibrate", lambda batch, wanted: spent.append(1) or 77)
+    monkeypatch.setattr(one_visit, "calibrate", lambda batch, wanted: spent.append(1) or 77)
     comparison = with_twin("c", "y = 1", {"same": "y = 1"})
     variants = [ReadyVariant(each, prepare(comparison)) for each in comparison.variants]
     for each in variants:

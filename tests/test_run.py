@@ -488,8 +488,8 @@ FULL = """
 import resource, signal, sys
 from conftest import Workers
 from gradbench.cli.main import main
-from gradbench.measure import devices, one_pass, passes, processors
-passes.WorkerProcess = one_pass.WorkerProcess = devices.WorkerProcess = Workers()
+from gradbench.measure import devices, one_pass, processors, run
+run.WorkerProcess = one_pass.WorkerProcess = devices.WorkerProcess = Workers()
 processors.WATCHED = 0.0
 # The system refuses what would make a file longer than this, as a full disk does.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -10,10 +10,10 @@ from test_user_file import ENABLED, FORCES, NET, PATHS, RECORDED
 
 from gradbench.define.user_model import plan_file
 from gradbench.define.workloads.user_model import NAME, alternative_names
-from gradbench.measure.build import build
 from gradbench.measure.memory import measure_memory
 from gradbench.measure.user_file import inspect_user_file
 from gradbench.measure.variant import prepare
+from gradbench.measure.visit import build
 from gradbench.models import share
 from gradbench.record.plan import Request
 from gradbench.record.user_file import FileFacts

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 import torch
 
-from gradbench.measure import subject, user_file
+from gradbench.measure import evaluated, leave_out, user_file
 from gradbench.measure.examine import Examined
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.user_file import inspect_user_file
@@ -212,7 +212,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_told_in_one_line(see, name, long, monkeypatch):
     if long:
-        monkeypatch.setattr(subject, "LONG", -1.0)
+        monkeypatch.setattr(leave_out, "LONG", -1.0)
     text, says = MISTAKES[name]
     refused = see(text)
     assert isinstance(refused, FileRejected)
@@ -244,11 +244,11 @@ def loss(y): return Count.apply(y).square().mean()
 @pytest.mark.parametrize(("long", "forwards", "backwards"), [(1e9, 7, 2), (-1.0, 3, 1)])
 def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys, long, forwards, backwards):
     """A short one also frozen, under no_grad() and in inference mode; a step's forward is one more call."""
-    monkeypatch.setattr(subject, "LONG", long)
+    monkeypatch.setattr(leave_out, "LONG", long)
     # A longer look is another matter.
     monkeypatch.setattr(user_file, "examine", lambda code, asked: Examined())
     # Another test may have imported the compiler, beside which a first call is not watched.
-    monkeypatch.setattr(subject, "can_watch", lambda called: True)
+    monkeypatch.setattr(evaluated, "can_watch", lambda called: True)
     seen = see(COUNTING)
     assert isinstance(seen, FileFacts)
     assert capsys.readouterr().out.split("calls")[-1].split() == [str(forwards), str(backwards)]
@@ -257,9 +257,9 @@ def test_a_long_model_is_called_twice_and_trained_once(see, monkeypatch, capsys,
 
 
 def test_a_first_call_that_alone_is_long_makes_no_long_model(see, capsys, monkeypatch):
-    monkeypatch.setattr(subject, "LONG", 0.1)
+    monkeypatch.setattr(leave_out, "LONG", 0.1)
     monkeypatch.setattr(user_file, "examine", lambda code, asked: Examined())
-    monkeypatch.setattr(subject, "can_watch", lambda called: True)
+    monkeypatch.setattr(evaluated, "can_watch", lambda called: True)
     seen = see(
         COUNTING.replace(
             '    calls["forward"] += 1\n', '    calls["forward"] += 1\n    wait(calls["forward"])\n'
@@ -280,7 +280,7 @@ def test_a_first_call_that_alone_is_long_makes_no_long_model(see, capsys, monkey
     ],
 )
 def test_whether_a_long_loss_repeats_is_told_by_what_it_draws(see, monkeypatch, draws, repeats):
-    monkeypatch.setattr(subject, "LONG", -1.0)
+    monkeypatch.setattr(leave_out, "LONG", -1.0)
     seen = see(NET + f"import random, numpy\ndef loss(y): return ({draws}).square().mean()\n")
     assert seen.repeats is repeats
 
@@ -352,7 +352,7 @@ def test_a_model_that_differentiates_inside_is_measured_where_it_works(
     see, monkeypatch, long, within, create, raising, recording
 ):
     if long:
-        monkeypatch.setattr(subject, "LONG", -1.0)
+        monkeypatch.setattr(leave_out, "LONG", -1.0)
     seen = see(FORCES.replace("WITHIN", within).replace("CREATE", create))
     assert isinstance(seen, FileFacts), seen.message
     assert {name for name, each in seen.under.items() if each.raises} == raising
@@ -387,7 +387,7 @@ def test_torch_func_works_under_every_method(see):
 @pytest.mark.parametrize("long", [False, True])
 def test_a_transformer_with_a_padding_mask_gives_other_values_unrecorded(see, monkeypatch, long):
     if long:
-        monkeypatch.setattr(subject, "LONG", -1.0)
+        monkeypatch.setattr(leave_out, "LONG", -1.0)
     seen = see("""
         import torch
         layer = torch.nn.TransformerEncoderLayer(8, 2, 8, dropout=0.1, batch_first=True)
@@ -428,7 +428,7 @@ def test_results_that_differ_between_paths_are_told_and_not_refused(
     see, monkeypatch, long, returned, most, says
 ):
     if long:
-        monkeypatch.setattr(subject, "LONG", -1.0)
+        monkeypatch.setattr(leave_out, "LONG", -1.0)
     text = PATHS.replace("RETURNED", returned)
     if "not recorded else" in returned:
         text = text.replace("def loss(y): return y.square()", "def loss(y): return y.nan_to_num()")

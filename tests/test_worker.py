@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from gradbench.define.planner import plan_run
-from gradbench.measure import build, rounds, worker
+from gradbench.measure import visit as one_visit
+from gradbench.measure import worker
 from gradbench.measure.protocol import Calibrated, Message, Task, Turn, WorkerSettings
-from gradbench.measure.rounds import FEWEST_ROUNDS
-from gradbench.measure.visit import visit_times
+from gradbench.measure.visit import FEWEST_ROUNDS, visit_times
 from gradbench.measure.worker import Worker
 from gradbench.record.plan import Comparison, Expectation, Request, Variant
 from gradbench.record.visits import Failure, Memory, Visit
@@ -150,7 +150,7 @@ def test_every_method_passes_its_own_checks(workload):
 
 def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatch):
     results = []
-    check = build.check_variant
+    check = one_visit.check_variant
 
     def watched(ready, comparison, **options):
         assert sum(each() is not None for each in results) <= 1
@@ -159,7 +159,7 @@ def test_only_the_baselines_result_is_held_while_a_variant_is_checked(monkeypatc
             results.append(weakref.ref(y))
         return y
 
-    monkeypatch.setattr(build, "check_variant", watched)
+    monkeypatch.setattr(one_visit, "check_variant", watched)
     (found,) = visit(planned("no_grad", "detach"))
     assert isinstance(found, Visit)
     assert len(results) == len(found.variants)
@@ -322,7 +322,7 @@ def test_a_variant_that_raises_in_its_turn_is_left_out_and_the_others_are_offere
 
     def run(ready, n):
         if ready.variant.name == "tracked" and n == 99:
-            raise rounds.VariantFailed(ready, ValueError("in its turn"))
+            raise one_visit.VariantFailed(ready, ValueError("in its turn"))
         calls.append(ready.variant.name)
         return real(ready, n)
 

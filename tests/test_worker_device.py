@@ -11,10 +11,10 @@ import pytest
 import torch
 from simulated import Profiler, Simulated
 
-from gradbench.measure import clock, kernels, rounds, worker
+from gradbench.measure import clock, kernels, worker
+from gradbench.measure.device_rounds import with_parts
 from gradbench.measure.protocol import Message, Task, Turn, WorkerSettings
-from gradbench.measure.rounds import FEWEST_ROUNDS
-from gradbench.measure.visit import with_parts
+from gradbench.measure.visit import FEWEST_ROUNDS, Rounds
 from gradbench.measure.worker import Worker
 from gradbench.record.plan import STATEMENT, Comparison, Expectation, Variant
 from gradbench.record.visits import Failure, Kernels, Memory, Timeline, VariantTime, Visit
@@ -377,7 +377,7 @@ def test_of_a_variant_whose_device_time_is_known_in_most_rounds_it_is_told_from_
 
 def test_times_on_the_cpu_have_no_parts_and_say_nothing_of_them():
     assert b"host" not in msgspec.json.encode(VARIANTS[0])
-    assert rounds.Rounds(numpy.ones((1, 1))).host is None
+    assert Rounds(numpy.ones((1, 1))).host is None
 
 
 def test_a_look_finds_what_is_free_on_each_accelerator_and_why_one_cannot_be_used(device):

@@ -8,8 +8,8 @@ import msgspec
 
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.metrics import measured_metrics
-from gradbench.define.planner import compose
-from gradbench.define.user_model import ALLOWED, seeded, wanted_of
+from gradbench.define.planner import compose, tensor_options
+from gradbench.define.user_model import ALLOWED, seeded, wanted_of, x_in_words
 from gradbench.define.workloads import operation as rows_of
 from gradbench.errors import RequestError
 from gradbench.record.plan import Plan, Request
@@ -51,8 +51,7 @@ def parse_expression(option: str, text: str) -> str:
 
 def x_of(shape: tuple[int, ...], dtype: str, device: str) -> str:
     """Code that makes an x with numbers from [0, 1)."""
-    options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
-    return f"x = torch.rand({shape}, {options})"
+    return f"x = torch.rand({shape}, {tensor_options(dtype, device)})"
 
 
 def plan_operation(
@@ -69,8 +68,7 @@ def plan_operation(
     facts = seen.each[0]
     coarsest = max((each.coarsest for each in seen.each), key=lambda name: ALLOWED[name])
     roundings = ALLOWED[coarsest] / EPSILON[request.dtype]
-    shape = " × ".join(f"{length:,}" for length in facts.shape) or "a single number"
-    about = f"x is {shape}, {facts.dtype}"
+    about = x_in_words(facts)
     title = title_of(expressions)
     if len(expressions) == 1:
         (expression,) = expressions

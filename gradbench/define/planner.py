@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from gradbench.define.alternatives import variant_of, why_not
 from gradbench.define.dtypes import DTYPES, EPSILON
-from gradbench.define.methods import methods
+from gradbench.define.methods import BASELINE, Method, methods
 from gradbench.define.metrics import measured_metrics
 from gradbench.define.shapes import shapes_of, unfit
 from gradbench.define.sizes import size_class
-from gradbench.define.templates import joined
-from gradbench.define.variants import empty_loop, variants_of
-from gradbench.define.workloads import PRESETS, Workload, workloads
+from gradbench.define.templates import fill, joined
+from gradbench.define.workloads import PRESETS, Alternative, Workload, workloads
 from gradbench.errors import RequestError
 from gradbench.extension import choose
-from gradbench.record.plan import FLUSH, Comparison, Plan, Request, Variant, full_name
+from gradbench.record.plan import FLUSH, Comparison, Expectation, Plan, Request, Variant, full_name
+from gradbench.record.user_file import Under
 
 # More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
 FLUSHED = 256 * 2**20
@@ -87,8 +88,7 @@ def _id(workload: Workload, numel: int, request: Request) -> str:
 
 def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
     """The comparison of a workload of gradbench's own, with an x of this shape."""
-    device, dtype = request.device, request.dtype
-    options = f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
+    options = tensor_options(request.dtype, request.device)
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}
     prepare = joined(
         workload.imports,
@@ -96,16 +96,21 @@ def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) 
         *(f"{name} = {code.format(shape=shape, options=options)}" for name, code in inputs.items()),
         workload.definitions,
     )
-    return compose(workload, shape, request, _on(prepare, device))
+    return compose(workload, shape, request, _on(prepare, request.device))
+
+
+def tensor_options(dtype: str, device: str) -> str:
+    """The arguments of a call that makes a tensor of this dtype on this device."""
+    return f"dtype=torch.{dtype}" + ("" if device == "cpu" else f', device="{device}"')
 
 
 def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
     """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and what it needs."""
     numel = math.prod(shape)
-    variants, skipped = variants_of(workload, request, numel)
+    variants, skipped = _variants_of(workload, request, numel)
     per_call = any(variant.setup_per_call for variant in variants)
     variants = [_named_device(variant, request.device) for variant in variants]
-    variants.append(empty_loop(per_call))
+    variants.append(_empty_loop(per_call))
     if request.cold:
         prepare = joined(
             prepare, f'flush = torch.zeros({FLUSHED}, dtype=torch.uint8, device="{request.device}")'
@@ -137,6 +142,122 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         every=1 if request.workloads or request.preset == "quick" else workload.every,
         headline=workload.headline,
         purpose=workload.purpose,
+    )
+
+
+def _variants_of(workload: Workload, request: Request, numel: int) -> tuple[list[Variant], dict[str, str]]:
+    """The variants that a request wants of a workload, and by name why others are left out."""
+    variants: list[Variant] = []
+    skipped: dict[str, str] = {}
+    for row in workload.alternatives or methods():
+        if request.methods and row.name not in (*request.methods, workload.baseline):
+            continue
+        if isinstance(row, Alternative):
+            why = why_not(row, workload, request, numel)
+        elif workload.methods and row.name not in workload.methods:
+            continue
+        else:
+            why = _why_not_under(row, workload)
+        if why:
+            skipped[row.name] = why
+            continue
+        variant = variant_of(row, workload) if isinstance(row, Alternative) else _under(row, workload)
+        variants.append(variant)
+        if variant.role == "baseline":
+            variants.extend(_twins(variant, workload.own_buffer))
+    return variants, skipped
+
+
+def _why_not_under(method: Method, workload: Workload) -> str:
+    """Why a workload is not measured under a method; empty where it is."""
+    if workload.work is None and method.alone is None:
+        return "there is no statement without work: it acts on, or through, an operation"
+    if workload.on_model and method.on_input:
+        what = (
+            "the parameters are tracked as well"
+            if workload.with_input
+            else "the parameters are what is tracked"
+        )
+        return f"it acts on the input, and {what}"
+    seen = _seen(method, workload)
+    return "" if seen is None else seen.raises
+
+
+def _seen(method: Method, workload: Workload) -> Under | None:
+    """What the work was seen to do under a method, or under one that is the same to it."""
+    if method.name == "detach_after":
+        return None
+    same = BASELINE if method.on_input else method.entered_as
+    return workload.observed.get(method.name) or workload.observed.get(same)
+
+
+def _under(method: Method, workload: Workload) -> Variant:
+    """The work of a workload under a method."""
+    work = workload.work
+    if work is None:
+        setup = method.setup if method.setup_alone is None else method.setup_alone
+        statement, has_result = method.alone or "", method.shares is not None
+        shares, asks_mode = method.shares, method.disables
+    else:
+        template = method.setup
+        if workload.on_model and method.setup_model is not None:
+            template = joined(method.setup_model, method.setup if workload.with_input else "")
+        setup, statement = fill(template, work), fill(method.within, work)
+        # With work, the flags of the result already show whether it was recorded.
+        has_result, shares, asks_mode = True, False, False
+    promised = Under("", method.tracks, not method.tracks, method.inference)
+    flags = _seen(method, workload) or promised
+    mode = "torch.is_grad_enabled()"
+    return Variant(
+        name=method.name,
+        label=method.label,
+        role="baseline" if method.name == workload.baseline else "method",
+        setup=joined(workload.leaf, workload.setup, setup),
+        statement=statement,
+        probe=joined(fill(method.setup, mode), fill(method.within, mode)) if asks_mode else "",
+        expect=Expectation(
+            input_requires_grad=method.name != BASELINE and (workload.with_input or not workload.on_model),
+            result_requires_grad=flags.requires_grad if has_result else None,
+            result_is_leaf=flags.is_leaf if has_result else None,
+            result_inference=flags.inference if has_result else None,
+            shares_storage=shares if has_result else None,
+            grad_enabled_inside=False if asks_mode else None,
+            result_dtype=workload.dtype,
+        ),
+        source=method.source,
+        effect=method.effect,
+        recommendable=method.recommendable,
+        group=("recorded" if method.tracks or method.records else "unrecorded") if workload.apart else "",
+    )
+
+
+def _twins(baseline: Variant, own_buffer: str) -> list[Variant]:
+    """The A/A controls: the baseline once more, on the same storage and on one of its own."""
+    replace = msgspec.structs.replace
+    return [
+        replace(baseline, name="twin", label="twin: the baseline again", role="twin"),
+        replace(
+            baseline,
+            name="twin_own_buffer",
+            label="twin on a buffer of its own",
+            role="twin_own_buffer",
+            setup=joined(own_buffer, baseline.setup),
+        ),
+    ]
+
+
+def _empty_loop(per_call: bool) -> Variant:
+    """The loop with nothing in it; `per_call` where the calls of its comparison are set up one by one."""
+    return Variant(
+        name="empty",
+        label="empty loop",
+        role="empty",
+        setup="",
+        statement="pass",
+        probe="",
+        expect=Expectation(),
+        setup_per_call="pass" if per_call else "",
+        result="",
     )
 
 

@@ -16,6 +16,7 @@ from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
 from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.user_file import FileFacts
+from gradbench.record.versions import VersionFacts
 
 # By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
 # mostly run the same kernels and agree to the bit; where torch takes another path without recording, as its
@@ -38,14 +39,12 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
     # A colon parts the title of a workload from that of its part.
     title = name.replace(":", "_")
     roundings = ALLOWED[seen.coarsest] / EPSILON[request.dtype]
-    trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
-    shape = " × ".join(f"{length:,}" for length in seen.shape) or "a single number"
-    facts = f"{seen.parameters:,} parameters{trained}; x is {shape}, {seen.dtype}"
+    facts = f"{model_in_words(seen)}; {x_in_words(seen)}"
     if seen.tracks_x:
         facts += ", and tracked"
-    rows: list[Workload] = [own.evaluation(title, facts, seen.calls, roundings, seen)]
+    rows: list[Workload] = [own.evaluation(title, facts, roundings, seen)]
     if seen.trains:
-        forward, backward, step = own.training(title, seen.calls, seen.repeats, roundings, seen)
+        forward, backward, step = own.training(title, roundings, seen)
         # A step is about the gradients of parameters.
         rows += [step, forward, backward] if seen.tracks_model else [forward, backward]
     prepare = seeded(text, request.seed)
@@ -66,6 +65,18 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
         if any(variant.role == "method" for variant in price.variants):
             wanted.insert(1, price)
     return Plan(tuple(wanted), metrics=measured_metrics())
+
+
+def model_in_words(seen: FileFacts | VersionFacts) -> str:
+    """How many parameters a model has, and how many of them are trained."""
+    trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
+    return f"{seen.parameters:,} parameters{trained}"
+
+
+def x_in_words(seen: FileFacts | VersionFacts) -> str:
+    """The shape and the dtype of x."""
+    shape = " × ".join(f"{length:,}" for length in seen.shape) or "a single number"
+    return f"x is {shape}, {seen.dtype}"
 
 
 def wanted_of(comparisons: Iterable[Comparison], request: Request) -> list[Comparison]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gradbench.define.dtypes import EPSILON
 from gradbench.define.metrics import measured_metrics
 from gradbench.define.planner import compose
-from gradbench.define.user_model import ALLOWED, seeded
+from gradbench.define.user_model import ALLOWED, model_in_words, seeded, x_in_words
 from gradbench.define.workloads import versions as own
 from gradbench.define.workloads.workload import Workload
 from gradbench.errors import RequestError
@@ -69,15 +69,8 @@ def _version(facts: VersionFacts, several: bool) -> own.Version:
         subject="model" if several else f"variants[{facts.name!r}]",
         module=facts.module,
         calls=facts.calls,
-        facts=_in_words(facts),
+        facts=f"{model_in_words(facts) if facts.module else 'a function'}; {x_in_words(facts)}",
     )
-
-
-def _in_words(facts: VersionFacts) -> str:
-    trained = "" if facts.trained == facts.parameters else f", {facts.trained:,} of them trained"
-    shape = " × ".join(f"{length:,}" for length in facts.shape) or "a single number"
-    what = f"{facts.parameters:,} parameters{trained}" if facts.module else "a function"
-    return f"{what}; x is {shape}, {facts.dtype}"
 
 
 def _comparison(

@@ -7,7 +7,6 @@ saved tensors notes both, with the line of the user's code.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -21,11 +20,8 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from gradbench.measure.execution import SavedTensor, storages_of
 from gradbench.measure.threads import other_threads
-from gradbench.measure.user_code import BETWEEN
+from gradbench.measure.user_code import callers
 from gradbench.record.anatomy import Kept
-
-# No line in here is the user's.
-_SKIPPED = (*BETWEEN, "<")
 
 
 class Watched:
@@ -140,12 +136,6 @@ class Watched:
         return roles
 
 
-def storage_bytes(tensors: Iterator[torch.Tensor]) -> int:
-    """Bytes of the unique storages of tensors; of sparse ones, those of their parts."""
-    storages = (storage for each in tensors for storage in storages_of(each))
-    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
-
-
 def _addresses(tensor: torch.Tensor) -> list[int]:
     return [each.data_ptr() for each in storages_of(tensor)]
 
@@ -180,13 +170,11 @@ def _name(func: Any) -> str:
 
 def _line(file: str) -> str:
     """The innermost line of the user's file that is being executed, or of any that is not torch's."""
-    frame = sys._getframe(1)
     elsewhere = ""
-    while frame is not None:
-        name = frame.f_code.co_filename
+    for name, line in callers():
         if name == file:
-            return f"{Path(file).name}:{frame.f_lineno}"
-        if not elsewhere and not name.startswith(_SKIPPED):
-            elsewhere = f"{Path(name).parent.name}/{Path(name).name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
+            return f"{Path(file).name}:{line}"
+        # Code that was made of text lies in no file.
+        if not elsewhere and not name.startswith("<"):
+            elsewhere = f"{Path(name).parent.name}/{Path(name).name}:{line}"
     return elsewhere

@@ -14,7 +14,7 @@ import msgspec
 import torch
 
 from gradbench.measure.agreement import alike
-from gradbench.measure.changes import within
+from gradbench.measure.candidates import within
 from gradbench.measure.training import (
     ALLOWED,
     Gradients,

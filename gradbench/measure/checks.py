@@ -102,8 +102,7 @@ def agreement_of(
         return Agreement(comparison.id, variant.name, None, (tuple(y.shape), tuple(baseline.shape)))
     if y.dtype == baseline.dtype and torch.equal(y, baseline):
         return Agreement(comparison.id, variant.name, 0.0)
-    squares, norms, _ = _summed(y, baseline)
-    error = float((squares.sum() / norms.sum().clamp(min=1e-300)).sqrt())
+    error, _ = _errors(y, baseline)
     # NaN and infinity are no figures that a file can hold.
     return Agreement(comparison.id, variant.name, error if math.isfinite(error) else None)
 
@@ -124,31 +123,27 @@ def _close(y: torch.Tensor, expected: torch.Tensor, comparison: Comparison) -> N
     if not y.numel():
         return
     allowed = comparison.tolerance
-    squares, norms, largest = _summed(y, expected)
-    if comparison.normwise:
-        worst = float((squares.sum() / norms.sum().clamp(min=1e-300)).sqrt())
-        if not worst <= allowed:
-            error = f"a relative error of at most {allowed:.2g} in the norm, got {worst:.2g}"
-            raise CheckFailed(f"values of y: expected {error}")
-        return
-    worst = float(largest.max())
+    in_the_norm, largest = _errors(y, expected)
+    worst, how = (in_the_norm, " in the norm") if comparison.normwise else (largest, "")
     if not worst <= allowed:
-        raise CheckFailed(f"values of y: expected a relative error of at most {allowed:.2g}, got {worst:.2g}")
+        error = f"a relative error of at most {allowed:.2g}{how}, got {worst:.2g}"
+        raise CheckFailed(f"values of y: expected {error}")
 
 
-def _summed(y: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """What `_errors` says, by pieces of two tensors of one shape."""
+def _errors(y: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
+    """The relative error in the norm, and the largest of an element, of two tensors of one shape."""
     pieces = [
-        _errors(in_float64(got.to(expected.device)), in_float64(wanted))
+        _of_piece(in_float64(got.to(expected.device)), in_float64(wanted))
         for got, wanted in zip(
             *(each.detach().reshape(-1).split(_PIECE) for each in (y, expected)), strict=True
         )
     ]
     squares, norms, largest = torch.stack(pieces).cpu().unbind(1)
-    return squares, norms, largest
+    in_the_norm = (squares.sum() / norms.sum().clamp(min=1e-300)).sqrt()
+    return float(in_the_norm), float(largest.max())
 
 
-def _errors(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def _of_piece(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """The sums of squares of the error and of what is wanted, and the largest relative error; NaN is kept."""
     # Infinities that stand at the same elements are no error, and in no norm.
     error = (got - wanted).masked_fill((got == wanted) & wanted.isinf(), 0.0)

@@ -30,7 +30,7 @@ import torch
 
 from gradbench.measure.calibration import calibrate
 from gradbench.measure.environment import why_no_cuda
-from gradbench.measure.variant import BatchMarks
+from gradbench.measure.variant import ReadyVariant
 from gradbench.record.devices import KINDS
 
 # Long against one synchronisation (some 10 µs), short enough that its launches fit the queue.
@@ -164,12 +164,6 @@ def wait_for(device: str | None = None) -> Callable[[], None] | None:
     return wait
 
 
-class Timed(Protocol):
-    """What the clock runs: a variant that is set up."""
-
-    def batch_marked(self, n: int, marks: BatchMarks) -> None: ...
-
-
 class _Wall:
     """Host and wall time between begin and end, in nanoseconds, added up."""
 
@@ -266,7 +260,7 @@ class DeviceClock:
             taken.append(self._clock() - begun)
         return statistics.median(taken)
 
-    def calibrate(self, ready: Timed, wanted: float) -> int:
+    def calibrate(self, ready: ReadyVariant, wanted: float) -> int:
         """Warm a variant up, and choose the calls of its batches: about `wanted` seconds, setups included."""
         ready.batch_marked(WARM_CALLS, self._wall())
 
@@ -280,14 +274,14 @@ class DeviceClock:
     def _wall(self) -> _Wall:
         return _Wall(self._accelerator.synchronize, self._clock)
 
-    def wall(self, ready: Timed, n: int) -> tuple[float, float]:
+    def wall(self, ready: ReadyVariant, n: int) -> tuple[float, float]:
         """A wall batch: nanoseconds of the host to issue n calls, and until the device had done them."""
         wall = self._wall()
         ready.batch_marked(n, wall)
         self._issue[id(ready)] = wall.host / wall.times
         return wall.host, wall.wall
 
-    def device(self, ready: Timed, n: int) -> float:
+    def device(self, ready: ReadyVariant, n: int) -> float:
         """A device batch, after a wall batch of the variant: nanoseconds of the device for n calls.
 
         NaN where the device waited for the host however long the spin was, which is what a statement that

@@ -7,20 +7,20 @@ import platform
 import warnings
 from pathlib import Path
 
+import numpy
+import psutil
+import torch
+
 from gradbench.measure import nvml
 from gradbench.record.environment import AcceleratorFacts, Environment
 
 
 def observe(accelerators: bool = False) -> Environment:
-    """The environment of this process. Imports torch.
+    """The environment of this process.
 
     Args:
         accelerators: look at those as well, which starts their driver.
     """
-    import numpy
-    import psutil
-    import torch
-
     return Environment(
         python=platform.python_version(),
         implementation=platform.python_implementation(),
@@ -42,8 +42,6 @@ def observe(accelerators: bool = False) -> Environment:
 
 def _accelerators() -> list[str]:
     """The devices that torch finds beside the CPU, as it names them."""
-    import torch
-
     # Where the driver is too old torch counts devices that it cannot use, and warns.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,8 +52,6 @@ def _accelerators() -> list[str]:
 
 
 def _facts(device: str) -> AcceleratorFacts:
-    import torch
-
     properties = torch.get_device_module(device).get_device_properties(device)
     major, minor = getattr(properties, "major", None), getattr(properties, "minor", None)
     return AcceleratorFacts(
@@ -69,8 +65,6 @@ def _facts(device: str) -> AcceleratorFacts:
 
 def why_no_cuda() -> str:
     """What torch says of CUDA where it finds no device, in a line."""
-    import torch
-
     try:
         torch.cuda.init()
     except (AssertionError, RuntimeError) as error:

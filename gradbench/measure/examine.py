@@ -17,17 +17,18 @@ import psutil
 import torch
 from msgspec.structs import replace
 
-from gradbench.measure.anatomy import Watched, storage_bytes
+from gradbench.measure.anatomy import Watched
 from gradbench.measure.batches import PEAK_EXECUTIONS, batch_peaks, largest, most_samples
-from gradbench.measure.changes import candidates
+from gradbench.measure.candidates import candidates
 from gradbench.measure.check_changes import FEW, checked
 from gradbench.measure.entries import entered_often
+from gradbench.measure.execution import storage_bytes
 from gradbench.measure.growth import growth, running_graph
 from gradbench.measure.leave_out import LONG
 from gradbench.measure.optimizer_cost import CopiedOptimizer, NotCounted, without_optimizer
 from gradbench.measure.orders import orders
 from gradbench.measure.retained import retained_without_use
-from gradbench.measure.subject import Trained
+from gradbench.measure.trained import Trained
 from gradbench.measure.training import Training, modes_kept
 from gradbench.models import share
 from gradbench.record.anatomy import Anatomy, BatchPeak, Change
@@ -57,7 +58,7 @@ class UserCode:
         training: its model, x and how they are called; the loss raises where the file has none.
         trains: it has a loss.
         run_again: runs it anew; the same for that.
-        load, forward, step: seconds of running the file, of an evaluation and of a training step; rough.
+        load, forward: seconds of running the file, and of an evaluation; rough.
         trained: what was seen of its training so far.
     """
 
@@ -69,8 +70,12 @@ class UserCode:
     run_again: Callable[[], Training]
     load: float
     forward: float
-    step: float
     trained: Trained
+
+    @property
+    def step(self) -> float:
+        """Seconds of a training step; rough."""
+        return self.trained.seconds
 
 
 @dataclass
@@ -151,8 +156,8 @@ def _anatomy(code: UserCode, fit: int | None) -> Anatomy:
     return Anatomy(
         trains=trains,
         kept=kept,
-        parameters=storage_bytes(iter(training.model.parameters())),
-        buffers=storage_bytes(iter(training.model.buffers())),
+        parameters=storage_bytes(training.model.parameters()),
+        buffers=storage_bytes(training.model.buffers()),
         input=x.untyped_storage().nbytes(),
         batch=x.numel() * x.element_size(),
         gradients=code.trained.gradients if trains else None,
@@ -237,32 +242,21 @@ def _growth(code: UserCode, until: float) -> list[Fault]:
     def evaluation() -> object:
         return training.forward(evaluated, training.x)
 
-    def step() -> object:
-        value = training.step(training.model, training.x)
-        training.clear()
-        return value
-
     evaluated = share(training.model).eval()
     if time.perf_counter() + _GROWTH_CALLS * code.forward < until:
         found.append(growth(evaluation, "evaluation", names, code.file, code.text))
     if code.trains and time.perf_counter() + (_GROWTH_CALLS + 2) * code.step < until:
-        found.append(growth(step, "training step", names, code.file, code.text))
-        found.append(running_graph(step, "training step", names, code.file, code.text))
+        found.append(growth(training.whole_step, "training step", names, code.file, code.text))
+        found.append(running_graph(training.whole_step, "training step", names, code.file, code.text))
     faults = [each for each in found if each is not None]
     # What evaluation leaves, a step leaves as well.
     return list({(each.kind, each.line or each.sentence): each for each in reversed(faults)}.values())
 
 
 def _retained(code: UserCode, until: float) -> list[Fault]:
-    training = code.training
     if not code.trains or time.perf_counter() + 2 * _GROWTH_CALLS * code.step > until:
         return []
-
-    def step() -> None:
-        training.step(training.model, training.x)
-        training.clear()
-
-    return retained_without_use(step, code.file)
+    return retained_without_use(code.training.whole_step, code.file)
 
 
 def _globals(code: UserCode) -> dict[str, Any]:
@@ -275,10 +269,7 @@ def _globals(code: UserCode) -> dict[str, Any]:
 
 def _orders(code: UserCode, until: float) -> list[Fault]:
     # Each order is tried on a model that the file makes anew.
-    if (
-        _MODELS * storage_bytes(iter(code.training.model.parameters()))
-        > psutil.virtual_memory().available / 2
-    ):
+    if _MODELS * storage_bytes(code.training.model.parameters()) > psutil.virtual_memory().available / 2:
         raise MemoryError("too little for models that are made anew")
     again = 5 * code.load + 4 * _ORDER_CALLS * max(code.step, 2 * code.forward)
     return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,23 +68,30 @@ def observe(execution: Executable) -> Observed:
                 return observed
     with contextlib.suppress(Exception):
         return _observed(execution, None)
-    return _unwatched(execution)
+    per_call = execution.set_up_call()
+    _, seconds, resident = _executed(execution.run_and_keep, per_call, contextlib.nullcontext())
+    return Observed(None, None, seconds, None, resident)
 
 
 class DispatchedOperators(DispatchMode):
-    """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them.
-
-    Attributes:
-        paused: what is dispatched is ours, and not the statement's.
-    """
+    """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Hashable] = []
-        self.paused = False
+        self._paused = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is dispatched within is ours, and not the statement's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not self.paused:
+        if not self._paused:
             self.seen.append((str(func), _kind(args), _kind(kwargs or {})))
         return func(*args, **(kwargs or {}))
 
@@ -123,8 +130,7 @@ class Saved:
 
     def bytes(self) -> int:
         """Bytes of the unique storages among what graphs keep."""
-        storages = (storage for each in self._held for storage in each.storages)
-        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+        return _bytes_of(storage for each in self._held for storage in each.storages)
 
     def bytes_of_graph_alone(self, device: str) -> int:
         """As `bytes`, of the storages of this kind of device that nothing else holds."""
@@ -222,6 +228,15 @@ def storages_of(tensor: torch.Tensor) -> tuple[torch.UntypedStorage, ...]:
         return ()
 
 
+def storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    """Bytes of the unique storages of tensors; of sparse ones, those of their parts."""
+    return _bytes_of(storage for each in tensors for storage in storages_of(each))
+
+
+def _bytes_of(storages: Iterable[torch.UntypedStorage]) -> int:
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+
+
 @contextmanager
 def saving(
     noted: Callable[[torch.Tensor], object] = lambda _: None,
@@ -274,27 +289,16 @@ class Observer:
 
     observed: Observed
 
-    def __init__(self, execution: Executable, operators: DispatchedOperators | None) -> None:
+    def __init__(
+        self,
+        execution: Executable,
+        operators: DispatchedOperators | None,
+        packed: list[Hashable],
+        held: Saved,
+    ) -> None:
+        """`packed` and `held` are filled with what is saved."""
         self._execution, self._operators = execution, operators
-        self._packed: list[Hashable] = []
-        self._held = Saved()
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """What is saved within is seen: also by what is made for a call."""
-        with saving(lambda tensor: self._packed.append(_kind(tensor)), self._unwatched) as self._held:
-            yield
-
-    @contextmanager
-    def _unwatched(self) -> Iterator[None]:
-        if self._operators is None:
-            yield
-            return
-        self._operators.paused = True
-        try:
-            yield
-        finally:
-            self._operators.paused = False
+        self._packed, self._held = packed, held
 
     def run(self, run: Callable[[dict[str, Any]], list[Any]]) -> Callable[[dict[str, Any]], list[Any]]:
         """As `run`, which executes the statement on what was made for a call, and observed."""
@@ -320,16 +324,14 @@ class Observer:
 
 @contextmanager
 def observing(execution: Executable, operators: DispatchedOperators | None) -> Iterator[Observer]:
-    """Observe what is executed within; its operators, where a mode for them is given."""
-    observer = Observer(execution, operators)
-    with observer.saving():
-        yield observer
+    """Observe what is executed within; its operators, where a mode for them is given.
 
-
-def _unwatched(execution: Executable) -> Observed:
-    per_call = execution.set_up_call()
-    _, seconds, resident = _executed(execution.run_and_keep, per_call, contextlib.nullcontext())
-    return Observed(None, None, seconds, None, resident)
+    What is saved is seen also of what is made for a call.
+    """
+    packed: list[Hashable] = []
+    unwatched = contextlib.nullcontext if operators is None else operators.paused
+    with saving(lambda tensor: packed.append(_kind(tensor)), unwatched) as held:
+        yield Observer(execution, operators, packed, held)
 
 
 def _executed(

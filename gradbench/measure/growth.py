@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from gradbench import format
-from gradbench.measure.anatomy import storage_bytes
+from gradbench.measure.execution import storage_bytes
 from gradbench.measure.memory import Unrepeatable, measure_call
 from gradbench.record.user_file import Fault
 

@@ -26,7 +26,13 @@ def left_out(comparison: Comparison, results: Results) -> frozenset[str]:
     roles = {each.name: each.role for each in comparison.variants}
     # One that fell out cannot stand for others.
     fallen = {each.variant for each in results.failures if each.comparison == comparison.id and each.number}
-    priced = priced_in(results)
+    # The methods whose price in place the plan measures.
+    priced = {
+        variant.name
+        for each in results.header.plan.comparisons
+        if each.workload == PRICE
+        for variant in each.variants
+    }
     return frozenset(
         name
         for name, each in seen.items()
@@ -37,16 +43,6 @@ def left_out(comparison: Comparison, results: Results) -> frozenset[str]:
             (roles.get(name) == "method" and each.seconds > (LEFT_OUT_FROM if name in priced else LONG))
             or (roles.get(name) == "twin_own_buffer" and each.seconds > LONG)
         )
-    )
-
-
-def priced_in(results: Results) -> frozenset[str]:
-    """The methods whose price in place the plan measures."""
-    return frozenset(
-        variant.name
-        for comparison in results.header.plan.comparisons
-        if comparison.workload == PRICE
-        for variant in comparison.variants
     )
 
 

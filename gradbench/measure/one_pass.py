@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
 
 import msgspec
 
 from gradbench.measure.lanes import Lane, Stopped
 from gradbench.measure.leave_out import LONG, affordable, left_out, left_out_unseen, not_executed
-from gradbench.measure.pace import Pace
+from gradbench.measure.ongoing import Kind, Ongoing
 from gradbench.measure.process import WorkerLost, WorkerProcess
-from gradbench.measure.progress import Progress
 from gradbench.measure.protocol import Check, Finish, Message, Ready, Task, WorkerSettings
-from gradbench.measure.schedule import Schedule
-from gradbench.record.plan import Comparison, Plan, Request
-from gradbench.record.results import Options, Record, Results
-from gradbench.record.visits import Failure, PassStart, Visit
+from gradbench.measure.visitor import visit_each
+from gradbench.record.plan import Comparison
+from gradbench.record.visits import Failure, PassEnd, PassStart, Visit
 
 # A comparison that lost this many visits in a row is not tried again in this run.
 GIVE_UP_AFTER = 3
@@ -28,58 +22,8 @@ GIVE_UP_AFTER = 3
 CHECKED_VISITS = 3
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a run measures: its plan, as these options say.
-
-    Attributes:
-        file: of the user's, that the plan is made of.
-        files: where it is made of several, by name where each stands; `file` is the first of them.
-        calls: by comparison id seconds of a call, where that is known beforehand.
-        again: the words that begin a command which goes on with it; empty for those of `file`.
-    """
-
-    plan: Plan
-    request: Request
-    options: Options
-    file: Path | None
-    calls: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)
-    again: tuple[str, ...] = ()
-
-
-class Run(Protocol):
-    """The run that a pass is of.
-
-    Attributes:
-        results: None before the first process has shown its machine.
-        places: by pass that may run at the same time, the processor that it is bound to.
-        lost: by comparison id the visits that were lost in a row.
-    """
-
-    measured: Measured
-    pace: Pace
-    schedule: Schedule
-    progress: Progress
-    results: Results | None
-    places: list[int | None]
-    lost: dict[str, int]
-
-    def opened(self, ready: Ready) -> None:
-        """A process shows its machine."""
-
-    def write(self, record: Record) -> None:
-        """Keep a record."""
-
-    def missed(self, comparison: Comparison, kind: Literal["memory", "time"]) -> None:
-        """A visit is left out, for want of time."""
-
-    def counted(self, comparison: Comparison) -> None:
-        """Bytes of a comparison are counted."""
-
-
 class OnePass:
-    """The visits of one pass; see `gradbench.measure.visitor`.
+    """The visits of one pass.
 
     Attributes:
         lane: where it is made.
@@ -88,10 +32,10 @@ class OnePass:
 
     def __init__(
         self,
-        run: Run,
+        run: Ongoing,
         lane: Lane,
         number: int,
-        kind: Literal["memory", "time"],
+        kind: Kind,
         slices: dict[str, float],
     ) -> None:
         self.lane = lane
@@ -111,8 +55,15 @@ class OnePass:
         self._dice.shuffle(order)
         return order
 
+    def make(self, comparisons: list[Comparison]) -> None:
+        """Visit comparisons in their order; `visit_each` asks the methods below for each of them."""
+        began = time.monotonic()
+        visit_each(comparisons, self)
+        if not self.lane.stop.is_set():
+            self._run.write(PassEnd(self._number, time.monotonic() - began))
+
     def start(self) -> WorkerProcess:
-        """A fresh process, which ends with the lane."""
+        """A fresh process that runs `gradbench.measure.worker`, and ends with the lane."""
         if self.lane.stop.is_set():
             raise Stopped
         plan, options, file = self._run.measured.plan, self._run.measured.options, self._run.measured.file

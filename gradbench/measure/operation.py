@@ -10,8 +10,10 @@ import torch
 from gradbench.define.user_model import ALLOWED
 from gradbench.define.workloads.operation import TAKEN
 from gradbench.measure.agreement import alike, how_different
+from gradbench.measure.evaluated import evaluate
 from gradbench.measure.protocol import FileRejected
-from gradbench.measure.subject import Subject, Trained
+from gradbench.measure.subject import Subject
+from gradbench.measure.trained import Trained
 from gradbench.measure.user_code import Mistake, run_of_user
 from gradbench.measure.user_file import expect_input, expect_modes, facts_of
 from gradbench.measure.variant import execute, work_of
@@ -79,7 +81,7 @@ def _look(
     hint = "choose one of what it returns, as by [0]"
     subject = Subject(None, x, lambda _, x: work(x), expression, where, hint)
     subject.forward_only = True
-    evaluated = subject.evaluate()
+    evaluated = evaluate(subject)
     model, own = subject.variant()
     begun = time.perf_counter()
     y = subject.forward(model, own)

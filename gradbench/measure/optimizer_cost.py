@@ -9,8 +9,7 @@ from collections.abc import Collection
 import psutil
 import torch
 
-from gradbench.measure.anatomy import storage_bytes
-from gradbench.measure.execution import tensors_in
+from gradbench.measure.execution import storage_bytes, tensors_in
 from gradbench.measure.memory import measure_call
 from gradbench.measure.training import Training
 from gradbench.record.anatomy import OptimizerCost, Trained
@@ -45,7 +44,7 @@ class CopiedOptimizer:
         parameters = list(training.model.parameters())
         if not held & set(parameters):
             raise NotCounted("it holds no parameter of the model: make it from model.parameters()")
-        needs = _COPIES * storage_bytes(iter(parameters))
+        needs = _COPIES * storage_bytes(parameters)
         if needs > psutil.virtual_memory().available / 2:
             raise NotCounted("there is too little memory for a copy of the model and of its state")
         try:
@@ -89,7 +88,7 @@ class CopiedOptimizer:
         kept = [each for each in self._model.parameters() if each.grad is not None]
         states = [list(self._optimizer.state.get(each, {}).values()) for each in kept]
         return Trained(
-            storage_bytes(iter(kept)),
+            storage_bytes(kept),
             storage_bytes(tensors_in(states)),
             self._peak() if counts_peak and kept else self.cost.peak,
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -17,20 +19,12 @@ from gradbench.measure.training import (
 )
 from gradbench.record.user_file import Fault
 
-
-@dataclass(frozen=True)
-class _Way:
-    """A way of evaluating: how it is written, and the context that does it."""
-
-    written: str
-    context: Callable[[], torch.autograd.grad_mode._NoParamDecoratorContextManager]
-
-
-_WAYS = (
-    _Way("torch.inference_mode()", torch.inference_mode),
-    _Way("torch.no_grad()", torch.no_grad),
-    _Way("recording", torch.enable_grad),
-)
+# The ways of evaluating, as they are written.
+_WAYS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "torch.inference_mode()": torch.inference_mode,
+    "torch.no_grad()": torch.no_grad,
+    "recording": torch.enable_grad,
+}
 
 
 def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
@@ -45,10 +39,10 @@ def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
         # What differs by itself, as by random numbers that nothing seeds, shows nothing.
         return []
     faults = []
-    for way in _WAYS:
+    for way, context in _WAYS.items():
         training = fresh()
         try:
-            _evaluate(training, way)
+            _evaluate(training, context)
         except Exception:
             # That it does not work at all is said of it elsewhere.
             continue
@@ -58,7 +52,7 @@ def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
                 faults.append(
                     Fault(
                         "state poisoned",
-                        f"an evaluation under {way.written} breaks {what} after it: {broken}; the model "
+                        f"an evaluation under {way} breaks {what} after it: {broken}; the model "
                         "keeps something from its first call: make that anew, or outside of the method",
                     )
                 )
@@ -72,39 +66,29 @@ _Outcome = Gradients | str
 def _outcomes(training: Training, trains: bool) -> list[tuple[str, _Outcome]]:
     """What comes of training, or of a recorded evaluation: gradients by name, or the error as text."""
     found: list[tuple[str, _Outcome]] = []
-    if trains:
-        found.append(("training", _try(lambda: _trained(training))))
-    found.append(("recording", _try(lambda: _recorded(training))))
+    for what, step in (("training", training.step), ("recording", partial(_record, training))):
+        if what == "training" and not trains:
+            continue
+        seed_all()
+        training.clear()
+        try:
+            step(training.model, training.x)
+            found.append((what, gradients_of(training.model, training.x)))
+        except Exception as error:
+            found.append((what, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"))
     return found
 
 
-def _evaluate(training: Training, way: _Way) -> None:
-    """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
-    with modes_kept(training.model), way.context():
-        training.forward(training.model.eval(), training.x)
-
-
-def _trained(training: Training) -> Gradients:
-    seed_all()
-    training.clear()
-    training.step(training.model, training.x)
-    return gradients_of(training.model, training.x)
-
-
-def _recorded(training: Training) -> Gradients:
-    seed_all()
-    training.clear()
-    y = training.forward(training.model, training.x)
+def _record(training: Training, model: torch.nn.Module, x: torch.Tensor) -> None:
+    y = training.forward(model, x)
     if y.requires_grad:
         y.float().sum().backward()
-    return gradients_of(training.model, training.x)
 
 
-def _try(work: Callable[[], Gradients]) -> _Outcome:
-    try:
-        return work()
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+def _evaluate(training: Training, context: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
+    with modes_kept(training.model), context():
+        training.forward(training.model.eval(), training.x)
 
 
 def _differs(wanted: _Outcome, got: _Outcome) -> str:

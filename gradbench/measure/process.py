@@ -206,3 +206,12 @@ class WorkerProcess:
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
                     stream.close()
+
+
+def ask_fresh(settings: WorkerSettings, task: Task) -> Message:
+    """The one answer of a fresh process to a task. Raises WorkerLost, and RequestError where none starts."""
+    with WorkerProcess(settings, 0, 0, "system") as worker:
+        worker.ready()
+        # To load a model and to call it a few times may take as long as torch itself.
+        (message,) = worker.visit(task, START_TIMEOUT)
+    return message

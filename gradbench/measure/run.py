@@ -1,41 +1,40 @@
-"""A run: started in a new folder, or gone on with.
+"""A run: started in a new folder or gone on with, pass after pass, until there is enough.
 
-The parent owns the results file and imports no torch. Every visit is written as it arrives, so that a
-run may be ended at any moment; `resume` finishes what is missing and adds passes.
+The parent owns the results file and imports no torch. Each pass is a fresh process. Every visit is written as
+it arrives, so that a run may be ended at any moment; `resume` finishes what is missing and adds passes.
 """
 
 from __future__ import annotations
 
-import datetime
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from gradbench import __version__
-from gradbench.define.methods import methods
 from gradbench.define.planner import plan_run
-from gradbench.define.workloads import user_model
-from gradbench.errors import RequestError
+from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.devices import resolve_devices
-from gradbench.measure.one_pass import Measured
-from gradbench.measure.passes import Passes
-from gradbench.measure.steering import Steering
-from gradbench.record.environment import Environment, differences
-from gradbench.record.lines import SCHEMA, Writer, create
-from gradbench.record.plan import Plan, Request
-from gradbench.record.results import (
-    FILENAME,
-    FORMAT,
-    Header,
-    Options,
-    Record,
-    Results,
-    locate,
-    new_folder,
-    read_results,
-)
+from gradbench.measure.goal import FEWEST_FOR_PRECISION
+from gradbench.measure.lanes import Lane, Stopped, run_lanes
+from gradbench.measure.leave_out import LONG
+from gradbench.measure.one_pass import OnePass
+from gradbench.measure.ongoing import Kind, Measured, Ongoing, Open
+from gradbench.measure.opening import create_results, expect_same_plan, read_unfinished, reopen
+from gradbench.measure.process import WorkerLost, WorkerProcess
+from gradbench.measure.protocol import Task, WorkerSettings
+from gradbench.measure.remaining import Remaining
+from gradbench.measure.schedule import Share
+from gradbench.measure.steering import LOOKS, Steering
+from gradbench.record.plan import Comparison, Plan, Request
+from gradbench.record.results import Options, Record, Results, new_folder, sessions
+from gradbench.record.visits import Failure, Look, RunEnd
+
+# Bytes are counted within this part of the budget; within more of it where other passes are timed meanwhile.
+MEMORY_PART, MEMORY_PART_BESIDE = 0.65, 0.85
+# To observe the methods takes a process, and about as long again.
+OBSERVED_WITHIN = 3.0
 
 
 @dataclass(frozen=True)
@@ -71,26 +70,14 @@ def start(output: Path, order: Order, steering: Steering) -> Results:
     the run was interrupted, with its finished visits kept.
     """
     new_folder(output)
-    request, options, plan = order.request, order.options, order.plan
+    request, plan = order.request, order.plan
     if plan is None and request.device != "cpu":
         request = resolve_devices(request)
     plan = plan or plan_run(request)
-
-    def begin(environment: Environment) -> tuple[Results, Writer]:
-        created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        labels = {method.name: method.label for method in methods()}
-        header = Header(
-            FORMAT, SCHEMA, __version__, created, order.command, request, options, environment, plan, labels
-        )
-        path = output / FILENAME
-        results, writer = Results(path, header), create(path, header)
-        for record in order.records:
-            writer.write(record)
-            results.add(record)
-        return results, writer
-
-    measured = Measured(plan, request, options, order.file, order.calls, order.files, order.again)
-    return Passes(measured, steering, begin, None).go()
+    measured = Measured(plan, request, order.options, order.file, order.calls, order.files, order.again)
+    return Passes(
+        measured, steering, partial(create_results, output, order.command, order.records, measured), None
+    ).go()
 
 
 def resume(
@@ -110,47 +97,236 @@ def resume(
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
-    old = read_results(locate(output))
-    if old.schema != SCHEMA:
-        raise RequestError(
-            f"{old.path}: cannot go on: an older gradbench wrote it, in schema {old.schema}, this one writes "
-            f"schema {SCHEMA}; start a new run"
-        )
-    if old.compressed:
-        raise RequestError(f"{old.path}: cannot go on: it is compressed; decompress it with gunzip first")
-    if plan is None and user_model.NAME in old.header.request.workloads:
-        words = shlex.split(old.header.command)[:2]
-        what, command = (
-            ("an expression", "op EXPRESSION") if words[1:] == ["op"] else ("a model", "model FILE.py")
-        )
-        raise RequestError(
-            f"{old.path}: cannot go on: it measures {what} of yours, and code is never run from a results "
-            f"file; expected its own: gradbench {command} --resume --output " + shlex.quote(str(output))
-        )
+    old = read_unfinished(output, plan is not None)
     # Code is run from our own tables or the user's file, never from results; and passes of one run time the
     # same code.
     plan = plan or plan_run(old.header.request)
-    if plan != old.header.plan:
-        named = ", ".join(map(str, files.values())) or str(file)
-        what = f"the text of {named}, or what it defines" if file else "methods or workloads"
-        if again:
-            what = "the expression, what it is computed on, or what it needs"
-        raise RequestError(
-            f"{old.path}: cannot go on: {what}, are not those that it was measured with, by gradbench "
-            f"{old.header.gradbench}; start a new run"
-        )
+    measured = Measured(plan, old.header.request, old.header.options, file, calls, files, again)
+    expect_same_plan(old, measured)
+    return Passes(measured, steering, partial(reopen, old), old).go()
 
-    def begin(environment: Environment) -> tuple[Results, Writer]:
-        changed = differences(old.header.environment, environment)
-        if changed:
+
+class Passes(Ongoing):
+    """Measures what is missing of a run."""
+
+    def __init__(self, measured: Measured, steering: Steering, open_: Open, old: Results | None) -> None:
+        """Go on with the `old` results, where there are some."""
+        super().__init__(measured, steering, open_, old)
+        self.steering = steering
+        self._old = old
+        self._todo = Remaining(measured.plan, old)
+        self._number = self._todo.first_pass
+        self._looks = list(LOOKS)
+        self._session = 0 if old is None else sessions(old)
+
+    def go(self) -> Results:
+        """Measure. Raises RequestError where nothing can be, and EndedEarly with what is kept."""
+        passes, made = self.steering.goal.passes, self._todo.first_pass - 1
+        if passes is not None and made >= passes and not self._todo.unfinished:
             raise RequestError(
-                f"{old.path}: cannot go on: this machine or its software is not the run's: "
-                f"{'; '.join(changed)}; start a new run"
+                f"nothing to do: the run has its {made} passes; ask for more with --passes {2 * made}"
             )
         try:
-            return old, Writer(old.path, old.length, old.cut_off)
+            self._measure()
+        except KeyboardInterrupt:
+            raise self._ended_early("interrupted") from None
         except OSError as error:
-            raise RequestError(f"{old.path}: cannot be written: {error.strerror}") from None
+            raise self._ended_early(f"cannot go on: {error.strerror or error}") from None
+        except RequestError as error:
+            # Before there are results, the request is at fault; afterwards, what changed since.
+            if self.results is None:
+                raise
+            raise self._ended_early(str(error)) from None
+        assert self.results is not None
+        return self.results
 
-    measured = Measured(plan, old.header.request, old.header.options, file, calls, files, again)
-    return Passes(measured, steering, begin, old).go()
+    def _nothing_to_do(self) -> str:
+        """Why no process was started."""
+        if self.schedule.complete():
+            return (
+                "nothing to do: each comparison has the visits that the preset asks for; ask for more with "
+                "--budget SECONDS"
+            )
+        left = self.pace.left() or 0.0
+        return (
+            f"nothing to do: the budget leaves {max(left, 0.0):.0f} s, too few for another process; give a "
+            "longer --budget"
+        )
+
+    def _ended_early(self, why: str) -> EndedEarly:
+        kept = self.results or self._old
+        if kept is None:
+            return EndedEarly(f"{why} before anything was measured; nothing was written")
+        command = [
+            "gradbench",
+            *(self.measured.again or self._of_files()),
+            "--resume",
+            "--output",
+            str(kept.path.parent),
+            *self.steering.goal.options(self.measured.options.preset),
+        ]
+        return EndedEarly(
+            f"{why}; {len(kept.visits)} visits are kept in {kept.path}; go on with: {shlex.join(command)}"
+        )
+
+    def _of_files(self) -> list[str]:
+        """The words that begin a command which goes on with what the run measures."""
+        measured = self.measured
+        if measured.file is None:
+            return ["run"]
+        return ["model", *map(str, measured.files.values() or [measured.file])]
+
+    def _measure(self) -> None:
+        goal, plan = self.steering.goal, self.measured.plan
+        memory = self._todo.memory if self.measured.options.memory else []
+        known = None
+        if goal.passes is not None:
+            known = sum(len(comparisons) for comparisons in self._todo.unfinished.values())
+            known += sum(len(plan.due(number)) for number in range(self._number, goal.passes + 1))
+        self.progress.begin(len(memory), known)
+        self._first = self._first_work(memory)
+        try:
+            run_lanes(self.places, self._work)
+            if self.results is None:
+                raise RequestError(self._nothing_to_do())
+            reached = None if goal.precision is None else self._reached()
+            self.write(RunEnd(self.reason, self.pace.elapsed(), goal.precision, reached))
+        finally:
+            # A disk that turns out to be full here ends the run as one that was full before.
+            self.close()
+
+    def _first_work(self, memory: list[Comparison]) -> list[Callable[[Lane], None]]:
+        """What comes before new passes: bytes, what the methods do, and passes that were cut off."""
+        first: list[Callable[[Lane], None]] = []
+        if memory:
+            if self.measured.file is not None:
+                # Which of its variants need no clock is seen while bytes are counted. Where that takes long,
+                # the table of methods has to do.
+                self.ready_to_time -= {
+                    each.id for each in memory if self.measured.calls.get(each.id, 0.0) <= LONG
+                }
+            first.append(lambda lane: self._count(lane, memory))
+        # A run of a few workloads asks about them, and not about all that the methods do.
+        if self.measured.options.memory and not self.measured.request.workloads and self._todo.observe:
+            first.append(self._observe)
+        if self.steering.goal.passes is not None:
+            for number, comparisons in self._todo.unfinished.items():
+                first.append(
+                    lambda lane, number=number, due=comparisons: self._pass(  # type: ignore[misc]
+                        lane, number, "time", self.schedule.fixed(due, self._for_pass(len(self.places)))
+                    )
+                )
+        return first
+
+    def _work(self, lane: Lane) -> None:
+        """Do what is to be done, one thing after another, until there is nothing left."""
+        while not lane.stop.is_set():
+            with self.lock:
+                work = self._first.pop(0) if self._first else self._new_pass()
+            if work is None:
+                return
+            work(lane)
+
+    def _new_pass(self) -> Callable[[Lane], None] | None:
+        """The next pass; None where there are no more. The lock is held."""
+        goal = self.steering.goal
+        if goal.precision is not None and self._precise_enough(goal.precision):
+            self.reason = "precision"
+            return None
+        self._look()
+        if goal.passes is not None and self._number > goal.passes:
+            return None
+        left = self.pace.left()
+        if goal.passes is not None:
+            shares = self.schedule.fixed(self.measured.plan.due(self._number), self._for_pass(goal.passes))
+            short = left is not None and left < self.schedule.startup + len(shares) * 0.1
+        else:
+            waiting = len(self.ready_to_time) < len(self.measured.plan.comparisons)
+            among = self.ready_to_time if waiting else None
+            shares = self.schedule.next(left if left is not None else 1e9, len(self.places), among)
+            if not shares and waiting and (left is None or left > 0):
+                return _wait
+            short = not shares and not self.schedule.complete()
+        # The first pass is made whatever the budget; without it there is nothing to report.
+        if short and not (goal.passes is not None and self._number == 1):
+            self.reason = "budget"
+            return None
+        if not shares:
+            return None
+        number, self._number = self._number, self._number + 1
+        return lambda lane: self._pass(lane, number, "time", shares)
+
+    def _for_pass(self, passes: int) -> float | None:
+        """Seconds for the visits of one of the passes that are left."""
+        left = self.pace.left()
+        if left is None:
+            return None
+        rounds = max(1, -(-(passes - self._number + 1) // len(self.places)))
+        return left / rounds - self.schedule.startup
+
+    def _precise_enough(self, asked: float) -> bool:
+        if self.schedule.fewest() < FEWEST_FOR_PRECISION:
+            return False
+        reached = self._reached()
+        return reached is not None and reached <= asked
+
+    def _reached(self) -> float | None:
+        return None if self.results is None else self.steering.precision(self.results)
+
+    def _look(self) -> None:
+        """See what is still open, where it is time for that."""
+        if self.pace.all is None or self.results is None or not self._looks:
+            return
+        spent = self.pace.elapsed() / self.pace.all
+        if spent < self._looks[0]:
+            return
+        self._looks = [each for each in self._looks if each > spent]
+        found = self.steering.undecided(self.results, self._session)
+        self.write(Look(min(1.0, spent), dict(found.open), found.says, self._session))
+        self.schedule.ask(found.questions)
+        self.progress.decided(found.says)
+
+    def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:
+        """Count bytes."""
+        visits = OnePass(self, lane, 0, "memory", {each.id: 0.0 for each in comparisons})
+        part = MEMORY_PART if len(self.places) == 1 else MEMORY_PART_BESIDE
+        visits.until = None if self.pace.all is None else part * self.pace.all
+        if self.measured.file is None:
+            comparisons = visits.shuffled(comparisons)
+        try:
+            visits.make(comparisons)
+        finally:
+            with self.lock:
+                self.ready_to_time = {each.id for each in self.measured.plan.comparisons}
+
+    def _pass(self, lane: Lane, number: int, kind: Kind, shares: list[Share]) -> None:
+        """Visit comparisons in random order; of a user's model, what matters most at first."""
+        visits = OnePass(self, lane, number, kind, {each.comparison.id: each.seconds for each in shares})
+        comparisons = [each.comparison for each in shares]
+        if self.measured.file is None or number > 1:
+            comparisons = visits.shuffled(comparisons)
+        visits.make(comparisons)
+
+    def _observe(self, lane: Lane) -> None:
+        """Have a fresh process observe what the methods do to tensors, where there is time for it."""
+        left = self.pace.left()
+        if left is not None and left < OBSERVED_WITHIN * self.schedule.startup:
+            return
+        self.progress.observing()
+        settings = WorkerSettings(0, "memory", self.measured.request.seed % (1 << 32), 1)
+        with WorkerProcess(settings, 0, 0, "system") as worker:
+            lane.works_with(worker)
+            self.opened(worker.ready())
+            try:
+                # All or none: a part of them would keep the rest from being asked for again.
+                for message in list(worker.visit(Task(None, 0.0), self.measured.options.timeout)):
+                    self.write(message)  # type: ignore[arg-type]
+            except WorkerLost as lost:
+                if lane.stop.is_set():
+                    raise Stopped from None
+                self.write(Failure(0, "traits", None, "traits", lost.kind, str(lost)))
+
+
+def _wait(lane: Lane) -> None:
+    """Let another lane count the bytes of what this one could time."""
+    lane.stop.wait(0.2)

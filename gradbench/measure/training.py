@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradbench.measure.variant import execute_on
+from gradbench.measure.variant import execute
 from gradbench.models import share
 from gradbench.record.anatomy import Change
 
@@ -36,7 +36,8 @@ class Training:
 
     def changed(self, change: Change) -> tuple[torch.nn.Module, torch.Tensor]:
         """A copy of the model, on the same storages, and x, after the change."""
-        names = execute_on({"model": share(self.model), "x": self.input()}, change.code, f"<{change.name}>")
+        given = {"model": share(self.model), "x": self.input()}
+        names = execute(change.code, f"<{change.name}>", given=given)
         return names["model"], names["x"]
 
     def step(self, model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -46,6 +47,11 @@ class Training:
         value = self.loss(y)
         value.backward()
         return value.detach()
+
+    def whole_step(self) -> None:
+        """A step of the model itself, and its gradients let go of."""
+        self.step(self.model, self.x)
+        self.clear()
 
     def clear(self) -> None:
         """Let go of all gradients."""

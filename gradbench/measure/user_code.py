@@ -91,17 +91,17 @@ def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
 
 
 # Frames of torch and of gradbench stand between a line of the user's and what it calls.
-BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+_BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+
+
+def callers() -> Iterator[tuple[str, int]]:
+    """The files and lines that are being executed, the innermost first, but for torch's and gradbench's."""
+    for frame, line in traceback.walk_stack(sys._getframe(1)):
+        if not frame.f_code.co_filename.startswith(_BETWEEN):
+            yield frame.f_code.co_filename, line
 
 
 def calling_line(file: str) -> str:
     """The line of the user's file that calls, such as `net.py:3`; empty where another file calls."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name == file:
-            return f"{Path(file).name}:{frame.f_lineno}"
-        if not name.startswith(BETWEEN):
-            return ""
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
+    name, line = next(callers(), ("", 0))
+    return f"{Path(file).name}:{line}" if name == file else ""

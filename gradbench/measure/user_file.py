@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,9 +18,11 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from gradbench.define.dtypes import EPSILON
+from gradbench.measure.evaluated import Evaluated, evaluate
 from gradbench.measure.examine import IN_FULL, Asked, UserCode, examine
 from gradbench.measure.protocol import FileRejected
-from gradbench.measure.subject import Evaluated, Subject, Trained
+from gradbench.measure.subject import Subject
+from gradbench.measure.trained import Trained, train
 from gradbench.measure.training import Training
 from gradbench.measure.user_code import Mistake, kind, run_of_user
 from gradbench.measure.variant import execute
@@ -60,9 +62,7 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
         raise Mistake(f"`model` is the class {model.__name__}: expected an object of it; call it once")
     if not isinstance(model, torch.nn.Module):
         raise Mistake(f"`model` is {kind(model)}: {_WANTED}")
-    for name in ("call", "loss"):
-        if name in names and not callable(names[name]):
-            raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
+    expect_functions(names)
     _expect_optimizer(names.get("optimizer"))
     x = expect_input(x)
     call: Callable[..., Any] | None = names.get("call")
@@ -80,8 +80,8 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
     )
     if not subject.tracks_model and not subject.tracks_x:
         raise Mistake(_nothing_tracked(model, x))
-    evaluated = subject.evaluate()
-    trained = Trained(True, 0.0) if "loss" not in names else subject.train(names["loss"], evaluated)
+    evaluated = evaluate(subject)
+    trained = Trained(True, 0.0) if "loss" not in names else train(subject, names["loss"], evaluated)
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     facts = facts_of(
         subject,
@@ -107,7 +107,6 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
             run_again=lambda: _run_again(text, file, seed),
             load=load,
             forward=evaluated.seconds,
-            step=trained.seconds,
             trained=trained,
         ),
         asked,
@@ -229,6 +228,13 @@ def expect_modes(threads: int) -> None:
             f"sets torch's threads to {torch.get_num_threads()}: leave that out, and give --threads "
             f"{torch.get_num_threads()}"
         )
+
+
+def expect_functions(names: Mapping[str, Any]) -> None:
+    """Raise Mistake where the file's `call` or `loss` is no function."""
+    for name in ("call", "loss"):
+        if name in names and not callable(names[name]):
+            raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
 
 
 def expect_input(x: Any, wanted: str = _WANTED) -> torch.Tensor:

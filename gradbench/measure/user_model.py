@@ -14,7 +14,7 @@ from gradbench.define.user_model import plan_file
 from gradbench.define.workloads import user_model
 from gradbench.errors import RequestError
 from gradbench.extension import choose
-from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
+from gradbench.measure.process import WorkerLost, ask_fresh
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
 from gradbench.record.anatomy import Anatomy
 from gradbench.record.plan import PRICE, Comparison, Plan, Request
@@ -36,8 +36,7 @@ class UserModel:
     Attributes:
         file: where it stands; None where it is no file, but an expression.
         plan, request: of its run.
-        longest: seconds that the longest visit may take, with everything executed as often as short calls
-            are; rough.
+        load: seconds that it takes to run it.
         calls: by comparison id, seconds of a call; rough.
         records: of the file, that its results keep.
     """
@@ -45,9 +44,15 @@ class UserModel:
     file: Path | None
     plan: Plan
     request: Request
-    longest: float
+    load: float
     calls: dict[str, float]
     records: tuple[Anatomy | Fault, ...] = ()
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the longest visit may take, all executed as often as short calls are; rough."""
+        visits = (len(each.variants) * self.calls[each.id] for each in self.plan.comparisons)
+        return self.load + FEWEST_CALLS * max(visits)
 
 
 def plan_user_model(
@@ -71,10 +76,9 @@ def plan_user_model(
     facts = inspect_file(file, text, seed, threads, look)
     request = Request((user_model.NAME,), methods, (), facts.device, facts.result, seed, preset)
     plan = plan_file(file.name, text, facts, request, priced)
-    longest = max(len(each.variants) * FEWEST_CALLS * _call(each, facts) for each in plan.comparisons)
     calls = {each.id: _call(each, facts) for each in plan.comparisons}
     anatomy = () if facts.anatomy is None else (facts.anatomy,)
-    return UserModel(file, plan, request, facts.load + longest, calls, (*anatomy, *facts.faults))
+    return UserModel(file, plan, request, facts.load, calls, (*anatomy, *facts.faults))
 
 
 # Seconds of a call on the work that the price of the controls is measured on; rough.
@@ -119,15 +123,12 @@ def read(file: Path, wanted: str = "that defines `model` and `x`") -> str:
 def inspect_file(file: Path, text: str, seed: int, threads: int, look: Task = LOOK) -> FileFacts:
     """What a worker sees of the file, looked at so. Raises RequestError with what is wrong with it."""
     settings = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
-    with WorkerProcess(settings, 0, 0, "system") as worker:
-        worker.ready()
-        try:
-            # To load a model and to call it a few times may take as long as torch itself.
-            (message,) = worker.visit(msgspec.structs.replace(look, file_text=text), START_TIMEOUT)
-        except WorkerLost as lost:
-            raise RequestError(
-                f"{file}: cannot be measured: {lost}; check that it runs: python {file.name}"
-            ) from None
+    try:
+        message = ask_fresh(settings, msgspec.structs.replace(look, file_text=text))
+    except WorkerLost as lost:
+        raise RequestError(
+            f"{file}: cannot be measured: {lost}; check that it runs: python {file.name}"
+        ) from None
     if isinstance(message, FileRejected):
         raise RequestError(f"{file}: {message.message}")
     assert isinstance(message, FileFacts)

@@ -9,9 +9,9 @@ from gradbench.define.operation import faults_of, plan_operation
 from gradbench.define.workloads import operation as rows_of
 from gradbench.errors import RequestError
 from gradbench.extension import choose
-from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
+from gradbench.measure.process import WorkerLost, ask_fresh
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
-from gradbench.measure.user_model import FEWEST_CALLS, UserModel
+from gradbench.measure.user_model import UserModel
 from gradbench.record.plan import USER_MODEL, Comparison, Request
 from gradbench.record.user_file import OperationFacts
 
@@ -38,9 +38,7 @@ def plan_user_operation(
     )
     plan = plan_operation(expressions, x, text, seen, asked)
     calls = {each.id: _call(each, seen) for each in plan.comparisons}
-    longest = max(len(each.variants) * FEWEST_CALLS * calls[each.id] for each in plan.comparisons)
-    faults = faults_of(expressions, seen)
-    return UserModel(file, plan, asked, first.load + longest, calls, faults), seen
+    return UserModel(file, plan, asked, first.load, calls, faults_of(expressions, seen)), seen
 
 
 def _call(comparison: Comparison, seen: OperationFacts) -> float:
@@ -54,13 +52,10 @@ def _inspect(
 ) -> OperationFacts:
     where = "" if file is None else str(file.absolute())
     settings = WorkerSettings(0, "memory", seed, threads, file=where)
-    with WorkerProcess(settings, 0, 0, "system") as worker:
-        worker.ready()
-        try:
-            task = Task(None, 0.0, file_text=text, operation=expressions, x=x)
-            (message,) = worker.visit(task, START_TIMEOUT)
-        except WorkerLost as lost:
-            raise RequestError(f"{expressions[0]}: cannot be measured: {lost}") from None
+    try:
+        message = ask_fresh(settings, Task(None, 0.0, file_text=text, operation=expressions, x=x))
+    except WorkerLost as lost:
+        raise RequestError(f"{expressions[0]}: cannot be measured: {lost}") from None
     if isinstance(message, FileRejected):
         raise RequestError(message.message)
     assert isinstance(message, OperationFacts)

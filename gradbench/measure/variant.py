@@ -313,13 +313,6 @@ def execute(code: str, label: str, file: str = "", given: dict[str, Any] | None 
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 
-def execute_on(names: dict[str, Any], code: str, label: str) -> dict[str, Any]:
-    """The names that code leaves which starts from these, and from torch."""
-    left: dict[str, Any] = {"torch": torch, **names}
-    exec(compile(code, label, "exec", dont_inherit=True), left)
-    return left
-
-
 def work_of(expression: str, names: dict[str, Any]) -> Callable[[torch.Tensor], Any]:
     """An expression of x as a function of x, with what else it names."""
     code = compile(expression, "<expression>", "eval")

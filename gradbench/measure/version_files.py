@@ -9,16 +9,23 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from gradbench.define.dtypes import EPSILON
 from gradbench.define.versions import TAKEN
+from gradbench.measure.evaluated import Evaluated
 from gradbench.measure.namespaces import Namespaces
 from gradbench.measure.protocol import FileRejected, WorkerSettings
 from gradbench.measure.subject import Subject
+from gradbench.measure.trained import Trained
 from gradbench.measure.user_code import Mistake, Raised, kind, run_of_user
-from gradbench.measure.user_file import expect_input, expect_modes, inspect_user_file
+from gradbench.measure.user_file import (
+    expect_functions,
+    expect_input,
+    expect_modes,
+    facts_of,
+    inspect_user_file,
+)
 from gradbench.measure.variant import execute
 from gradbench.models import leaves_of
-from gradbench.record.user_file import Under
+from gradbench.record.user_file import FileFacts, Under
 from gradbench.record.versions import FileText, VersionFacts, VersionsFacts
 
 # A name stands in tables and in sentences.
@@ -64,28 +71,8 @@ def _several(
                 file.name,
             )
         load += facts.load
-        versions.append(
-            VersionFacts(
-                name=file.name,
-                module=True,
-                calls=facts.calls,
-                trains=facts.trains,
-                records="tracked" not in facts.under,
-                repeats=facts.repeats,
-                shape=facts.shape,
-                dtype=facts.dtype,
-                device=facts.device,
-                result=facts.result,
-                coarsest=facts.coarsest,
-                parameters=facts.parameters,
-                trained=facts.trained,
-                forward=facts.forward,
-                step=facts.step,
-                unevaluated=facts.under.get("no_grad", Under()).raises.replace(
-                    "under it", "under torch.no_grad()"
-                ),
-            )
-        )
+        unevaluated = facts.under.get("no_grad", Under()).raises.replace("under it", "under torch.no_grad()")
+        versions.append(_version(file.name, facts, True, "tracked" not in facts.under, unevaluated))
     return VersionsFacts(tuple(versions), load)
 
 
@@ -101,16 +88,17 @@ def _variants(file: FileText, settings: WorkerSettings) -> VersionsFacts:
         return VersionsFacts((), load)
     named = _named(names.get("variants"))
     x = expect_input(names.get("x"), _WANTED_X)
-    for name in ("call", "loss"):
-        if name in names and not callable(names[name]):
-            raise Mistake(f"`{name}` is {kind(names[name])}: expected a function")
+    expect_functions(names)
     functions = [each for each in named.values() if not isinstance(each, torch.nn.Module)]
     # Of a function nothing but x may have gradients.
     x_requires_grad = bool(functions) and x.is_floating_point()
-    versions = [
-        _facts(name, subject, x, names, place, x_requires_grad or x.requires_grad)
-        for name, subject in named.items()
-    ]
+    versions = []
+    for name, entry in named.items():
+        try:
+            versions.append(_facts(name, entry, x, names, place, x_requires_grad or x.requires_grad))
+        except Mistake as mistake:
+            key = f"variants[{name!r}]"
+            raise mistake if key in str(mistake) else Mistake(f"{key}: {mistake}") from None
     return VersionsFacts(tuple(versions), load, x_requires_grad)
 
 
@@ -155,25 +143,8 @@ def _named(variants: Any) -> Mapping[str, Any]:
 def _facts(
     name: str, entry: Any, x: torch.Tensor, names: Mapping[str, Any], place: str, x_requires_grad: bool
 ) -> VersionFacts:
-    """What an entry of `variants` is, called as the plan calls it. Raises Mistake, which names the entry."""
+    """What an entry of `variants` is, called as the plan calls it. Raises Mistake."""
     key = f"variants[{name!r}]"
-    try:
-        return _seen(name, key, entry, x, names, place, x_requires_grad)
-    except Mistake as mistake:
-        if key in str(mistake):
-            raise
-        raise Mistake(f"{key}: {mistake}") from None
-
-
-def _seen(
-    name: str,
-    key: str,
-    entry: Any,
-    x: torch.Tensor,
-    names: Mapping[str, Any],
-    place: str,
-    x_requires_grad: bool,
-) -> VersionFacts:
     model = entry if isinstance(entry, torch.nn.Module) else None
     call: Callable[..., Any] | None = None if model is None else names.get("call")
     parameters = [] if model is None else list(model.parameters())
@@ -197,25 +168,38 @@ def _seen(
     if first.isnan().any():
         raise Mistake(f"the result of {subject.named} holds NaN: give x values that it is made for")
     records, trains, repeats, step = _trained(subject, names.get("loss"))
-    result = str(first.dtype).removeprefix("torch.")
-    found = {result, *(str(each.dtype).removeprefix("torch.") for each in parameters)}
-    return VersionFacts(
-        name=name,
-        module=model is not None,
+    facts = facts_of(
+        subject,
+        x,
+        Evaluated(first.dtype, forward, long=False),
+        Trained(repeats, step),
+        parameters=sum(each.numel() for each in parameters),
+        trained_parameters=sum(each.numel() for each in parameters if each.requires_grad),
         calls=call is not None,
         trains=trains,
+    )
+    return _version(name, facts, model is not None, records, " ".join(unevaluated.split()))
+
+
+def _version(name: str, facts: FileFacts, module: bool, records: bool, unevaluated: str) -> VersionFacts:
+    """What was seen, in the words of `VersionFacts`."""
+    return VersionFacts(
+        name=name,
+        module=module,
+        calls=facts.calls,
+        trains=facts.trains,
         records=records,
-        repeats=repeats,
-        shape=tuple(x.shape),
-        dtype=str(x.dtype).removeprefix("torch."),
-        device=str(x.device),
-        result=result,
-        coarsest=max((each for each in found if each in EPSILON), key=lambda each: EPSILON[each]),
-        parameters=sum(each.numel() for each in parameters),
-        trained=sum(each.numel() for each in parameters if each.requires_grad),
-        forward=forward,
-        step=step,
-        unevaluated=" ".join(unevaluated.split()),
+        repeats=facts.repeats,
+        shape=facts.shape,
+        dtype=facts.dtype,
+        device=facts.device,
+        result=facts.result,
+        coarsest=facts.coarsest,
+        parameters=facts.parameters,
+        trained=facts.trained,
+        forward=facts.forward,
+        step=facts.step,
+        unevaluated=unevaluated,
     )
 
 

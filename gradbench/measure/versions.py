@@ -11,9 +11,9 @@ from pathlib import Path
 from gradbench.define.versions import plan_versions
 from gradbench.define.workloads import versions as own
 from gradbench.errors import RequestError
-from gradbench.measure.process import START_TIMEOUT, WorkerLost, WorkerProcess
+from gradbench.measure.process import WorkerLost, ask_fresh
 from gradbench.measure.protocol import FileRejected, Task, WorkerSettings
-from gradbench.measure.user_model import FEWEST_CALLS, UserModel, inspect_file, read
+from gradbench.measure.user_model import UserModel, inspect_file, read
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.versions import FileText, VersionsFacts
 
@@ -55,12 +55,11 @@ def plan_user_versions(
         each.id: max(version.step if each.part == own.STEP else version.forward for version in facts.versions)
         for each in plan.comparisons
     }
-    longest = max(len(each.variants) * FEWEST_CALLS * calls[each.id] for each in plan.comparisons)
     return UserVersions(
         file=paths[0],
         plan=plan,
         request=request,
-        longest=facts.load + longest,
+        load=facts.load,
         calls=calls,
         files=places if len(paths) > 1 else {},
     )
@@ -129,17 +128,15 @@ def _inspect(files: tuple[FileText, ...], places: dict[str, Path], seed: int, th
         file=str(first.absolute()),
         files={name: str(place.absolute()) for name, place in places.items()} if others else {},
     )
-    with WorkerProcess(settings, 0, 0, "system") as worker:
-        worker.ready()
-        try:
-            (message,) = worker.visit(Task(None, 0.0, versions=files), START_TIMEOUT)
-        except WorkerLost as lost:
-            for file in files if others else ():
-                # Whichever it was is lost alone as well, and says so by its name.
-                inspect_file(places[file.name], file.text, seed, threads)
-            named = ", ".join(map(str, places.values()))
-            alone = f"python {first.name}" + (", and the others" if others else "")
-            raise RequestError(f"{named}: cannot be measured: {lost}; check that it runs: {alone}") from None
+    try:
+        message = ask_fresh(settings, Task(None, 0.0, versions=files))
+    except WorkerLost as lost:
+        for file in files if others else ():
+            # Whichever it was is lost alone as well, and says so by its name.
+            inspect_file(places[file.name], file.text, seed, threads)
+        named = ", ".join(map(str, places.values()))
+        alone = f"python {first.name}" + (", and the others" if others else "")
+        raise RequestError(f"{named}: cannot be measured: {lost}; check that it runs: {alone}") from None
     if isinstance(message, FileRejected):
         raise RequestError(f"{places[message.file]}: {message.message}")
     assert isinstance(message, VersionsFacts)

@@ -1,15 +1,275 @@
-"""From the rounds of a visit to what is kept of them."""
+"""A visit: its variants are built and checked, calibrated and timed in rounds; and what is kept of those.
+
+A round is the batch of every variant once, in a fresh random order. Of rounds on an accelerator see
+`gradbench.measure.device_rounds`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy
+import torch
 
 from gradbench.measure import clock
-from gradbench.record.visits import PartTime, VariantTime
+from gradbench.measure.calibration import calibrate
+from gradbench.measure.checks import CheckFailed, check_answer, check_same, check_variant
+from gradbench.measure.processor_time import LONG_SECONDS, Clock, waits
+from gradbench.measure.protocol import Check
+from gradbench.measure.variant import ReadyVariant, expected_answer
+from gradbench.record.plan import Comparison, Variant
+from gradbench.record.visits import VariantTime
+
+# Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
+FEWEST_ROUNDS = 5
+# Of calls as long as this, in seconds, a visit takes fewer: other processes tell more than other rounds.
+_FEWER_ROUNDS = ((0.3, 1), (0.05, 2), (0.005, 3))
+# A first execution may load libraries, which took 0.7 s at most; a longer one is a long call.
+_SURELY_LONG = 1.0
+
+
+def build(
+    comparison: Comparison,
+    check: Check,
+    dice: random.Random,
+    fail: Callable[[Variant, Exception], bool],
+    shared: dict[str, Any],
+    note: Callable[[Variant, torch.Tensor, torch.Tensor], None] = lambda variant, y, baseline: None,
+) -> list[ReadyVariant]:
+    """The variants that are set up and pass their checks, made in random order.
+
+    Without the baseline there is nothing to compare with: then its failure is the visit's.
+
+    Args:
+        check: how much of what a variant does is checked.
+        fail: hears which variant fell out, and why; says whether the process can go on.
+        shared: the names that all variants share, as `gradbench.measure.variant.prepare` returns them; or by
+            name the files that variants read theirs from.
+        note: hears the result of a variant and the baseline's, where the two need not be alike.
+    """
+
+    def hold_against_numpy(y: torch.Tensor | None, variant: Variant) -> None:
+        answer = expected_answer(comparison, variant, shared) if check == "answers" else None
+        if answer is not None:
+            check_answer(_result(y), answer, comparison)
+
+    # The results of a group are held against those of its first variant, which is then thrown away. Were the
+    # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
+    references: dict[str, torch.Tensor | None] = {}
+    fallen: set[str] = set()
+    in_full = check in ("values", "answers")
+    executed = {comparison.baseline.name, *(_recorded(comparison) if check == "warm" else ())}
+    for variant in _first_of_groups(comparison) if in_full else ():
+        try:
+            references[variant.group] = check_variant(ReadyVariant(variant, shared), comparison)
+            hold_against_numpy(references[variant.group], variant)
+        except Exception as error:
+            if not fail(variant, error) or variant.role == "baseline":
+                return []
+            fallen.add(variant.name)
+    order = [each for each in comparison.variants if each.name not in fallen]
+    dice.shuffle(order)
+    variants: list[ReadyVariant] = []
+    for variant in order:
+        # The last variant's result would be held through the check of this one, in memory that may be short.
+        y = None
+        try:
+            ready = ReadyVariant(variant, shared)
+            if check in ("flags", "values", "answers") or variant.name in executed:
+                y = check_variant(ready, comparison, values=in_full)
+            reference = references.get(variant.group)
+            if in_full and variant.answer is not None:
+                hold_against_numpy(y, variant)
+            elif y is not None and reference is not None:
+                if comparison.alike or variant.role != "method":
+                    # Where groups may differ, one of them may hold NaN.
+                    check_same(y, reference, comparison, nans=bool(variant.group))
+                else:
+                    note(variant, y, reference)
+            variants.append(ready)
+        except Exception as error:
+            if not fail(variant, error) or variant.role == "baseline":
+                return []
+    return variants
+
+
+def _first_of_groups(comparison: Comparison) -> list[Variant]:
+    """The baseline, and of each other group the first variant."""
+    first = {comparison.baseline.group: comparison.baseline}
+    for each in comparison.variants:
+        if each.role != "empty":
+            first.setdefault(each.group, each)
+    return list(first.values())
+
+
+def _recorded(comparison: Comparison) -> list[str]:
+    """The first variant that records, which has the most memory to touch; none where none does."""
+    return [each.name for each in comparison.variants if each.expect.result_requires_grad][:1]
+
+
+def _result(y: torch.Tensor | None) -> torch.Tensor:
+    """The result that an answer is held against. Raises CheckFailed where there is none."""
+    if y is None:
+        raise CheckFailed("expected the statement to leave a tensor as its result; it left none")
+    return y
+
+
+class VariantFailed(Exception):
+    """A variant raised while it was timed."""
+
+    def __init__(self, ready: ReadyVariant, error: Exception) -> None:
+        super().__init__(str(error))
+        self.ready = ready
+        self.error = error
+
+
+_Taken = TypeVar("_Taken")
+
+
+def timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: int) -> _Taken:
+    """What `take` times of n calls of a variant. Raises VariantFailed."""
+    try:
+        return take(ready, n)
+    except Exception as error:
+        raise VariantFailed(ready, error) from error
+
+
+def run_batch(ready: ReadyVariant, n: int) -> int:
+    """One batch of a variant, in nanoseconds. Raises VariantFailed."""
+    return timed(lambda each, calls: each.batch(calls), ready, n)
+
+
+class Rounds(NamedTuple):
+    """Nanoseconds of each batch: rounds x variants. Host and device are of an accelerator's rounds.
+
+    Attributes:
+        wall: on the CPU by `clock`.
+    """
+
+    wall: numpy.ndarray[Any, Any]
+    host: numpy.ndarray[Any, Any] | None = None
+    device: numpy.ndarray[Any, Any] | None = None
+    clock: Clock = "wall"
+
+
+class Span(NamedTuple):
+    """How long rounds go on, as of `time.perf_counter`.
+
+    Attributes:
+        until: there are enough from then on.
+        latest: no further round begins from then on, however few there were.
+    """
+
+    until: float
+    latest: float = math.inf
+
+
+def calibrated(
+    variants: list[ReadyVariant],
+    batch_seconds: float,
+    device: clock.DeviceClock | None,
+    known: Mapping[str, float] = {},
+) -> list[int]:
+    """The calls in a batch of each variant; where its seconds per call are `known`, no batch is run for them.
+
+    Raises VariantFailed.
+    """
+    if device is None:
+        return [_calls(ready, batch_seconds, known.get(ready.variant.name, 0.0)) for ready in variants]
+    wanted = max(batch_seconds, clock.BATCH_SECONDS)
+    return [timed(lambda each, _: device.calibrate(each, wanted), ready, 0) for ready in variants]
+
+
+def _calls(ready: ReadyVariant, batch_seconds: float, known: float) -> int:
+    if known > 0:
+        ready.took = known
+        return max(1, round(batch_seconds / known))
+    if not 0 < ready.took < LONG_SECONDS:
+        # It was not executed yet, or may have loaded a library when it was: one call more tells.
+        if ready.took < _SURELY_LONG:
+            taken = _run_long(ready, 1) / 1e9
+            ready.took = min(ready.took or taken, taken)
+        if ready.took >= LONG_SECONDS:
+            return 1
+    return calibrate(partial(run_batch, ready), batch_seconds)
+
+
+def take_cpu_rounds(
+    variants: list[ReadyVariant], calls: list[int], span: Span, dice: random.Random, threads: int
+) -> Rounds:
+    """Rounds on the CPU: short batches by the wall clock, long calls by processor time where that is whole.
+
+    Raises VariantFailed.
+    """
+    place = next(place for place, ready in enumerate(variants) if ready.variant.role == "baseline")
+    seconds = variants[place].took
+    if calls[place] > 1 or seconds < LONG_SECONDS:
+        return Rounds(take_rounds(run_batch, variants, calls, span, FEWEST_ROUNDS, dice))
+    fewest = next((count for least, count in _FEWER_ROUNDS if seconds >= least), FEWEST_ROUNDS)
+    if threads == 1 and waits() is not None:
+        with contextlib.suppress(_Waited):
+            run = _ByProcessorTime(len(variants))
+            return Rounds(take_rounds(run, variants, calls, span, fewest, dice), clock="thread")
+    return Rounds(take_rounds(_run_long, variants, calls, span, fewest, dice))
+
+
+class _Waited(Exception):
+    """The thread of a batch waited for something, so its processor time is not all that the batch took."""
+
+
+def _run_long(ready: ReadyVariant, n: int, clock: Clock = "wall") -> int:
+    """As `run_batch`, without a call before the clock."""
+    return timed(lambda each, calls: each.long_batch(clock)(calls), ready, n)
+
+
+class _ByProcessorTime:
+    """Runs batches by processor time; raises _Waited where one of the first `trials` waits for something."""
+
+    def __init__(self, trials: int) -> None:
+        self._trials = trials
+
+    def __call__(self, ready: ReadyVariant, n: int) -> int:
+        before = waits()
+        taken = _run_long(ready, n, "thread")
+        self._trials -= 1
+        if self._trials >= 0 and waits() != before:
+            raise _Waited
+        return taken
+
+
+def take_rounds(
+    run: Callable[[ReadyVariant, int], float],
+    variants: list[ReadyVariant],
+    calls: list[int],
+    span: Span,
+    fewest: int,
+    dice: random.Random,
+) -> numpy.ndarray[Any, Any]:
+    """Nanoseconds of each batch, as `run` takes them: one row a round, one column a variant.
+
+    There are at least `fewest`, unless it is too late for them, and one. Raises VariantFailed.
+    """
+    places = list(enumerate(zip(variants, calls, strict=True)))
+    rows: list[list[float]] = []
+    while one_more(len(rows), fewest, span):
+        dice.shuffle(places)
+        row = [0.0] * len(places)
+        for place, (ready, n) in places:
+            row[place] = run(ready, n)
+        rows.append(row)
+    return numpy.array(rows, dtype=numpy.float64)
+
+
+def one_more(rounds: int, fewest: int, span: Span) -> bool:
+    """Whether one more round is wanted after so many."""
+    now = time.perf_counter()
+    return rounds == 0 or now < span.until or (rounds < fewest and now < span.latest)
 
 
 def visit_times(
@@ -40,60 +300,3 @@ def visit_times(
         # Of a median: 1.2533 s/√n; s from the quartiles, which are 1.349 s apart in a normal sample.
         error = 1.2533 * float(high - low) / 1.349 / len(ratios) ** 0.5
     return variants, error
-
-
-def with_parts(
-    variants: Sequence[VariantTime],
-    roles: Sequence[str],
-    host: numpy.ndarray[Any, Any],
-    device: numpy.ndarray[Any, Any],
-    per_call: bool,
-) -> list[VariantTime]:
-    """The times of variants on an accelerator, with the host's and the device's part.
-
-    Args:
-        variants: as `visit_times` returns them.
-        host, device: nanoseconds of each batch, rounds x variants; the device's is NaN where it is not known.
-        per_call: each call was timed by itself.
-    """
-    calls = numpy.array([variant.calls for variant in variants])
-    baseline = roles.index("baseline")
-    # A pair of events takes time with nothing between them: once a batch, or once a call where calls are
-    # per_call.
-    pairs = calls if per_call else numpy.ones_like(calls)
-    if "empty" in roles:
-        empty = roles.index("empty")
-        device = device - device[:, [empty]] / pairs[empty] * pairs
-    least = clock.RESOLUTION_SECONDS * pairs / calls
-    on_host = _parts(host / calls / 1e9, baseline, numpy.zeros(len(calls)))
-    on_device = _parts(device / calls / 1e9, baseline, least)
-    return [
-        msgspec.structs.replace(variant, host=one, device=other)
-        for variant, one, other in zip(variants, on_host, on_device, strict=True)
-    ]
-
-
-def _parts(
-    per_call: numpy.ndarray[Any, Any], baseline: int, least: numpy.ndarray[Any, Any]
-) -> list[PartTime | None]:
-    """By variant the part that these seconds per call are, rounds x variants.
-
-    Of the rounds that have one, where those are most of them; None otherwise.
-    """
-    parts: list[PartTime | None] = []
-    known = ~numpy.isnan(per_call)
-    enough = 2 * known.sum(axis=0) > len(per_call)
-    base = per_call[:, baseline]
-    above = bool(enough[baseline]) and numpy.nanmedian(base) > least[baseline]
-    for place, smallest in enumerate(least):
-        if not enough[place]:
-            parts.append(None)
-            continue
-        column = per_call[:, place]
-        q1, median, q3 = (float(each) for each in numpy.nanquantile(column, [0.25, 0.5, 0.75]))
-        log_ratio = None
-        both = (column > 0) & (base > 0)
-        if above and median > smallest and both.any():
-            log_ratio = float(numpy.median(numpy.log(column[both] / base[both])))
-        parts.append(PartTime(median, q1, q3, log_ratio, float(smallest)))
-    return parts

@@ -28,7 +28,8 @@ import os  # noqa: E402
 import random  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+from collections.abc import Callable, Iterable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
 
@@ -38,10 +39,10 @@ import torch  # noqa: E402
 
 from gradbench import __version__  # noqa: E402
 from gradbench.measure import clock  # noqa: E402
-from gradbench.measure.build import build  # noqa: E402
 from gradbench.measure.calibration import level  # noqa: E402
 from gradbench.measure.checks import CheckFailed, agreement_of  # noqa: E402
 from gradbench.measure.collector import freeze_imported  # noqa: E402
+from gradbench.measure.device_rounds import take_device_rounds, with_parts  # noqa: E402
 from gradbench.measure.environment import first_line, observe, why_no_cuda  # noqa: E402
 from gradbench.measure.faults import fault_of  # noqa: E402
 from gradbench.measure.namespaces import Namespace, Namespaces  # noqa: E402
@@ -57,20 +58,21 @@ from gradbench.measure.protocol import (  # noqa: E402
     Turned,
     WorkerSettings,
 )
-from gradbench.measure.rounds import (  # noqa: E402
+from gradbench.measure.telemetry import Watch  # noqa: E402
+from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
+from gradbench.measure.visit import (  # noqa: E402
     Span,
     VariantFailed,
+    build,
     calibrated,
     run_batch,
     take_cpu_rounds,
-    take_device_rounds,
     take_rounds,
     timed,
+    visit_times,
 )
-from gradbench.measure.telemetry import Watch  # noqa: E402
-from gradbench.measure.variant import ReadyVariant, prepare  # noqa: E402
-from gradbench.measure.visit import visit_times, with_parts  # noqa: E402
 from gradbench.record.devices import KINDS, kind_of  # noqa: E402
+from gradbench.record.metric import Metric  # noqa: E402
 from gradbench.record.plan import STATEMENT, Comparison, Variant  # noqa: E402
 from gradbench.record.versions import FileText  # noqa: E402
 from gradbench.record.visits import Failure, Visit  # noqa: E402
@@ -107,14 +109,9 @@ class Worker:
 
         Raises SystemExit where the device can no longer be used by this process.
         """
-        if task.file_text is not None:
-            self._inspect_file(task.file_text, task)
-            return
-        if task.versions:
-            self._inspect_versions(task.versions)
-            return
         if task.comparison is None:
-            self._observe()
+            for message in self._look(task):
+                self.say(message)
             return
         self._visit(task.comparison, task)
         if self._accelerator is not None and not self._broken:
@@ -159,46 +156,6 @@ class Worker:
                 ready.close()
             gc.enable()
 
-    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
-        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
-        if comparison.workload != STATEMENT:
-            return None
-        found = [each.device for each in clock.in_use()]
-        if len(found) > 1:
-            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
-        return clock.Accelerator(found[0]) if found else None
-
-    def _inspect_file(self, text: str, task: Task) -> None:
-        settings = self._settings
-        if task.operation:
-            from gradbench.measure.operation import inspect_operation
-
-            self.say(inspect_operation(task.operation, task.x, text, settings.file, settings.seed))
-            return
-        from gradbench.measure.examine import Asked
-        from gradbench.measure.user_file import inspect_user_file
-
-        asked = Asked(task.fit, task.changes)
-        self.say(inspect_user_file(text, settings.file, settings.seed, settings.threads, asked))
-
-    def _inspect_versions(self, files: Sequence[FileText]) -> None:
-        from gradbench.measure.version_files import inspect_versions
-
-        self.say(inspect_versions(files, self._settings))
-
-    def _observe(self) -> None:
-        from gradbench.measure.probes import observe_traits
-
-        for observation in observe_traits():
-            self.say(observation)
-
-    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
-        """Tell what failed; whether this process can go on."""
-        fault = fault_of(error)
-        self._broken = self._broken or fault.breaks
-        self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
-        return not self._broken
-
     def _build(self, comparison: Comparison, check: Check) -> list[ReadyVariant]:
         return build(
             comparison,
@@ -208,6 +165,56 @@ class Worker:
             self._prepared(comparison),
             lambda variant, y, baseline: self._agree(comparison, variant, y, baseline, check),
         )
+
+    def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
+        device = self._device_clock()
+        roles = [ready.variant.role for ready in variants]
+        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
+        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
+        begun = time.perf_counter()
+        latest = math.inf if task.most is None or device is not None else started + task.most
+        span = Span(min(begun + task.seconds, latest), latest)
+        if device is None:
+            rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)
+        else:
+            rounds = take_device_rounds(device, variants, calls, span, self._random)
+        ended = time.perf_counter()
+        telemetry = watch.read()
+        variant_times, error = visit_times(roles, calls, rounds.wall)
+        if rounds.host is not None and rounds.device is not None:
+            per_call = any(ready.variant.setup_per_call for ready in variants)
+            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
+        self.say(
+            Visit(
+                number=self._settings.number,
+                comparison=comparison.id,
+                rounds=len(rounds.wall),
+                timed_seconds=ended - begun,
+                other_seconds=begun - started + time.perf_counter() - ended,
+                error=error,
+                variants={
+                    ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
+                },
+                telemetry=telemetry,
+                clock=rounds.clock,
+            )
+        )
+
+    def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
+        """Tell what failed; whether this process can go on."""
+        fault = fault_of(error)
+        self._broken = self._broken or fault.breaks
+        self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
+        return not self._broken
+
+    def _found(self, comparison: Comparison) -> clock.Accelerator | None:
+        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
+        if comparison.workload != STATEMENT:
+            return None
+        found = [each.device for each in clock.in_use()]
+        if len(found) > 1:
+            raise CheckFailed(f"expected a statement that uses one device; it uses {' and '.join(found)}")
+        return clock.Accelerator(found[0]) if found else None
 
     def _agree(
         self, comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor, check: Check
@@ -247,81 +254,66 @@ class Worker:
                 self._loaded[file] = self._namespaces.load(file.name, file.text)
         return {file.name: self._loaded[file] for file in comparison.files}
 
+    def _look(self, task: Task) -> Sequence[Message]:
+        """What is seen of the user's code that a task names; of one that names none, what the methods do."""
+        settings, text = self._settings, task.file_text
+        if task.versions:
+            from gradbench.measure.version_files import inspect_versions
+
+            return [inspect_versions(task.versions, settings)]
+        if text is None:
+            from gradbench.measure.probes import observe_traits
+
+            return observe_traits()
+        if task.operation:
+            from gradbench.measure.operation import inspect_operation
+
+            return [inspect_operation(task.operation, task.x, text, settings.file, settings.seed)]
+        from gradbench.measure.examine import Asked
+        from gradbench.measure.user_file import inspect_user_file
+
+        asked = Asked(task.fit, task.changes)
+        return [inspect_user_file(text, settings.file, settings.seed, settings.threads, asked)]
+
     def _memory(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         from gradbench.measure.counting import Counting
 
         counting = Counting(comparison, variants, self._accelerator)
         for ready in counting.variants:
-            try:
-                for record in counting.of(ready):
-                    self.say(record)
-            except Exception as error:
-                self._fail(comparison, ready.variant.name, "memory", error)
-                if self._broken:
-                    return
-        self._figures(comparison, variants)
+            if not self._tell(comparison, ready.variant.name, "memory", partial(counting.of, ready)):
+                return
+        filled = [ready for ready in variants if ready.variant.role != "empty"]
+        self._figures(comparison, filled)
         if self._accelerator is not None and not self._broken:
-            self._watch(comparison, [ready for ready in variants if ready.variant.role != "empty"])
+            from gradbench.measure.kernels import watch_kernels
+
+            # Nothing where the profiler does not see the device.
+            watch = partial(watch_kernels, filled, comparison.id, self._accelerator)
+            self._tell(comparison, None, "kernels", watch)
 
     def _figures(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
         """Tell what the metrics of extensions measure of each variant."""
         from gradbench.measure.metrics import measure_figure
 
-        for ready in variants if self._settings.metrics else ():
-            if ready.variant.role == "empty":
-                continue
+        def measure(metric: Metric, ready: ReadyVariant) -> Iterable[Message]:
+            yield measure_figure(metric, ready, comparison.id)
+
+        for ready in variants:
             for metric in self._settings.metrics:
-                try:
-                    self.say(measure_figure(metric, ready, comparison.id))
-                except Exception as error:
-                    self._fail(comparison, ready.variant.name, f"metric {metric.name}", error)
-                    if self._broken:
-                        return
+                name, stage = ready.variant.name, f"metric {metric.name}"
+                if not self._tell(comparison, name, stage, partial(measure, metric, ready)):
+                    return
 
-    def _watch(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
-        """Tell what the device does for each variant; nothing where the profiler does not see it."""
-        from gradbench.measure.kernels import watch_kernels
-
-        assert self._accelerator is not None
+    def _tell(
+        self, comparison: Comparison, variant: str | None, stage: str, make: Callable[[], Iterable[Message]]
+    ) -> bool:
+        """Tell what is made, or what failed; whether this process can go on."""
         try:
-            for each in watch_kernels(variants, comparison.id, self._accelerator):
-                self.say(each)
+            for record in make():
+                self.say(record)
         except Exception as error:
-            self._fail(comparison, None, "kernels", error)
-
-    def _time(self, comparison: Comparison, variants: list[ReadyVariant], task: Task, started: float) -> None:
-        device = self._device_clock()
-        roles = [ready.variant.role for ready in variants]
-        calls = level(calibrated(variants, self._settings.batch_seconds, device, task.known), roles)
-        watch = Watch() if self._accelerator is None else Watch(self._accelerator.uuid())
-        begun = time.perf_counter()
-        latest = math.inf if task.most is None or device is not None else started + task.most
-        span = Span(min(begun + task.seconds, latest), latest)
-        if device is None:
-            rounds = take_cpu_rounds(variants, calls, span, self._random, self._settings.threads)
-        else:
-            rounds = take_device_rounds(device, variants, calls, span, self._random)
-        ended = time.perf_counter()
-        telemetry = watch.read()
-        variant_times, error = visit_times(roles, calls, rounds.wall)
-        if rounds.host is not None and rounds.device is not None:
-            per_call = any(ready.variant.setup_per_call for ready in variants)
-            variant_times = with_parts(variant_times, roles, rounds.host, rounds.device, per_call)
-        self.say(
-            Visit(
-                number=self._settings.number,
-                comparison=comparison.id,
-                rounds=len(rounds.wall),
-                timed_seconds=ended - begun,
-                other_seconds=begun - started + time.perf_counter() - ended,
-                error=error,
-                variants={
-                    ready.variant.name: each for ready, each in zip(variants, variant_times, strict=True)
-                },
-                telemetry=telemetry,
-                clock=rounds.clock,
-            )
-        )
+            return self._fail(comparison, variant, stage, error)
+        return True
 
     def _device_clock(self) -> clock.DeviceClock | None:
         return None if self._accelerator is None else clock.DeviceClock(self._accelerator)

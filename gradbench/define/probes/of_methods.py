@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from gradbench.define.probes.probe import ATTEMPT, NOTES, PROFILE, Probe
+from gradbench.define.probes.probe import ATTEMPT, BEGIN, NOTES, PROFILE, Probe
 
 TORCH = "https://docs.pytorch.org/docs/stable/generated/torch."
 
-START = """\
-import torch
-
-observed = {}
-x = torch.ones(3, requires_grad=True)
-"""
+START = BEGIN + "x = torch.ones(3, requires_grad=True)\n"
 
 PROBES: tuple[Probe, ...] = (
     Probe(
@@ -233,10 +228,8 @@ observed["gradient_after"] = x.grad is not None
         question="Can it be used on a result that was recorded, and does its origin still get gradients?",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html",
         work="{x}",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 origin = torch.ones(3, requires_grad=True)
 x = origin * 1.0
 """

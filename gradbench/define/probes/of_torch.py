@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from gradbench.define.probes.probe import ATTEMPT, NOTES, PROFILE, Probe
+from gradbench.define.probes.probe import ATTEMPT, BEGIN, NOTES, PROFILE, Probe
 
 PROBES: tuple[Probe, ...] = (
     Probe(
         id="zero_grad",
         question="Do gradients add up unless they are cleared?",
         source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 x = torch.tensor(2.0, requires_grad=True)
 optimizer = torch.optim.SGD([x], lr=0.1)
 (x * x).backward()
@@ -52,10 +50,8 @@ attempt("second_with", loss.backward)
         id="freeze",
         question="Does requires_grad_(False) freeze a layer, and let gradients through to the one before?",
         source=NOTES + "#setting-requires-grad",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 torch.manual_seed(0)
 first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
 data = torch.rand(8, 4)
@@ -81,10 +77,8 @@ observed["recorded_under_no_grad"] = y.requires_grad
         id="target",
         question="Does a training target by detach() or no_grad() keep its value and pass no gradient on?",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 torch.manual_seed(0)
 model, teacher = torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
 data = torch.rand(8, 4)
@@ -108,10 +102,8 @@ observed["gradient_no_grad"] = teacher_gets_gradient(under_no_grad)
         id="inference",
         question="Does no_grad() give the same predictions without a graph, and does it do what eval() does?",
         source=NOTES + "#evaluation-mode-nn-module-eval",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Dropout(0.5))
 data = torch.rand(8, 64)
@@ -130,10 +122,8 @@ observed["same_predictions"] = torch.equal(recorded, y)
         id="components",
         question="What do requires_grad, grad_fn and backward() hold on a leaf and on a result?",
         source=NOTES + "#how-autograd-encodes-the-history",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 x = torch.tensor([1.0, 2.0], requires_grad=True)
 y = torch.tensor([3.0, 4.0], requires_grad=True)
 z = x * y
@@ -149,10 +139,8 @@ observed["gradient_of_y_is_x"] = torch.equal(y.grad, x)
         id="square",
         question="What is dy/dx of y = x² at 2 and at 3?",
         source=NOTES,
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 for at in (2.0, 3.0):
     x = torch.tensor(at, requires_grad=True)
     (x ** 2).backward()
@@ -248,10 +236,8 @@ observed["clamped_is_finite"] = math.isfinite(clamped.item()) and math.isfinite(
         id="as_written",
         question="Does the class as the guide writes it, without torch's Function as its base, have apply()?",
         source="https://docs.pytorch.org/docs/stable/notes/extending.html",
-        code="""\
-import torch
-
-observed = {}
+        code=BEGIN
+        + """\
 
 class AutogradFunction:
     def save_for_backward(self, *args):

@@ -37,6 +37,9 @@ class Probe:
         return insert(self.code, fill(f"{method.setup}\n{method.within}", self.work or "{x}"))
 
 
+# How most probes begin.
+BEGIN = "import torch\n\nobserved = {}\n"
+
 # What a probe may use to go on after an error that is itself an answer.
 ATTEMPT = """
 def attempt(name, action):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from gradbench.define.methods import BASELINE
-from gradbench.define.workloads.user_model import EVALUATION
+from gradbench.define.workloads.backwards import backward as released
+from gradbench.define.workloads.backwards import input_gradient, retaining
+from gradbench.define.workloads.user_model import EVALUATION, baseline_of
 from gradbench.define.workloads.workload import LEAF, Alternative, Workload
 from gradbench.record.plan import USER_MODEL
 from gradbench.record.user_file import FileFacts, OperationFacts
@@ -19,7 +20,6 @@ TAKEN = ("y", "given", "gradient", "guard", "work")
 # Parts that hold two expressions against each other.
 RECORDED, UNRECORDED, BOTH = "recorded", "unrecorded", "both"
 
-_DOCS = "https://docs.pytorch.org/docs/stable/"
 _LEAF = LEAF.replace("base", "x")
 _OWN_BUFFER = "x = x.clone()"
 # Of ones, as y.sum().backward() has it, without the sum.
@@ -66,8 +66,6 @@ def alone(
         seen: what it does under methods.
         roundings: as in `Workload`.
     """
-    under = seen.under
-    recorded = BASELINE in under and (under[BASELINE].raises or under[BASELINE].requires_grad)
     nothing = (
         "" if backward else " Its result does not require gradients, so there is no backward to measure."
     )
@@ -78,9 +76,9 @@ def alone(
         shows=f"What a forward costs under each method: {about}.{nothing}",
         leaf=_LEAF,
         own_buffer=_OWN_BUFFER,
-        baseline="tracked" if recorded else BASELINE,
+        baseline=baseline_of(seen),
         work=template(expression),
-        observed=under,
+        observed=seen.under,
         dtype=None if seen.result == seen.dtype else seen.result,
         apart=seen.differs is not None and seen.differs.apart,
         normwise=True,
@@ -103,29 +101,12 @@ def alone(
             setup=_GIVEN.format(expression),
             setup_per_call=f"x.grad = None\ny = {expression}",
             alternatives=(
-                Alternative(
-                    name="backward",
-                    label="backward()",
-                    effect="The graph is released on the way.",
-                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
-                    code="y.backward(given)",
-                    holds="x.grad is not None",
-                ),
-                Alternative(
-                    name="retain_graph",
-                    label="backward(retain_graph=True)",
-                    effect="The graph is kept for a second backward, and with it what was saved.",
-                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
-                    code="y.backward(given, retain_graph=True)",
-                    holds="x.grad is not None",
-                ),
-                Alternative(
-                    name="input_gradient",
+                released("y.backward(given)", "x.grad is not None"),
+                retaining("y.backward(given, retain_graph=True)", "x.grad is not None"),
+                input_gradient(
                     label="torch.autograd.grad(y, x)",
                     effect="The gradient is returned, and x.grad is left alone.",
-                    source=f"{_DOCS}generated/torch.autograd.grad.html",
                     code="(gradient,) = torch.autograd.grad(y, x, given)",
-                    holds="gradient.shape == x.shape",
                 ),
             ),
         ),
@@ -139,18 +120,10 @@ def against(
 
     Of those that have no backward only the second. Arguments as in `alone`.
     """
-    relation = (
-        f"Their results are {seen.results}"
-        if seen.results.startswith("equal")
-        else f"Of their results, {seen.results}"
-    )
+    relation = _relation("their results", seen.results)
     if seen.gradients:
-        equal = seen.gradients.startswith("equal")
-        relation += (
-            f"; the gradients of x are {seen.gradients}"
-            if equal
-            else f"; of the gradients of x, {seen.gradients}"
-        )
+        relation += f"; {_relation('the gradients of x', seen.gradients)}"
+    relation = relation[0].upper() + relation[1:]
 
     def row(part: str, what: str, code: str, holds: str, setup: str = "") -> Workload:
         return Workload(
@@ -188,6 +161,11 @@ def against(
         row(BOTH, "forward and backward", "y = {}\ny.backward(given)\nx.grad = None", "", _GIVEN),
         unrecorded,
     ]
+
+
+def _relation(what: str, clause: str) -> str:
+    """How two of these are related, as a clause."""
+    return f"{what} are {clause}" if clause.startswith("equal") else f"of {what}, {clause}"
 
 
 def alternative_names() -> list[str]:

@@ -75,23 +75,14 @@ _FREEZE = Workload(
 )
 
 
-def _trained(alternative: Alternative) -> Alternative:
-    """After a backward, the alternative without freezing must have given the backbone gradients."""
-    if alternative.name != "tracked":
-        return alternative
-    return replace(alternative, holds=f"not {_BACKBONE_FREE}")
-
-
 _HEAD_GRADIENT = "answers.mlp_head_gradient(x, model, labels)"
-_TRAINED = tuple(_trained(alternative) for alternative in _FREEZE.alternatives)
+# After a backward, the alternative without freezing must have given the backbone gradients.
+_TRAINED = tuple(
+    replace(each, holds=f"not {_BACKBONE_FREE}") if each.name == "tracked" else each
+    for each in _FREEZE.alternatives
+)
 
 _DISCOUNT = 0.9
-
-
-def _target(name: str, label: str, effect: str, code: str, setup: str = "", holds: str = "") -> Alternative:
-    return Alternative(name=name, label=label, effect=effect, setup=setup, code=code, holds=holds)
-
-
 _TEACHER_FREE = "all(parameter.grad is None for parameter in teacher.parameters())"
 
 _SGD = "optimizer = torch.optim.SGD(parameters, lr=0.001"
@@ -160,40 +151,40 @@ _USES = (
         presets=at(standard="medium"),
         shape=rows,
         alternatives=(
-            _target(
-                "requires_grad_false",
-                "teacher.requires_grad_(False)",
-                "The teacher's flags are cleared, once.",
-                f"target = reward + {_DISCOUNT} * teacher(x)",
-                "teacher.requires_grad_(False)",
-                _TEACHER_FREE,
+            Alternative(
+                name="requires_grad_false",
+                label="teacher.requires_grad_(False)",
+                effect="The teacher's flags are cleared, once.",
+                code=f"target = reward + {_DISCOUNT} * teacher(x)",
+                setup="teacher.requires_grad_(False)",
+                holds=_TEACHER_FREE,
             ),
-            _target(
-                "tracked",
-                "target tracked",
-                "The target is not cut off: the teacher gets gradients that nobody asked for.",
-                f"target = reward + {_DISCOUNT} * teacher(x)",
+            Alternative(
+                name="tracked",
+                label="target tracked",
+                effect="The target is not cut off: the teacher gets gradients that nobody asked for.",
+                code=f"target = reward + {_DISCOUNT} * teacher(x)",
                 holds=f"not {_TEACHER_FREE}",
             ),
-            _target(
-                "no_grad",
-                "target under no_grad()",
-                "The teacher's forward is not recorded.",
-                f"with torch.no_grad():\n    target = reward + {_DISCOUNT} * teacher(x)",
+            Alternative(
+                name="no_grad",
+                label="target under no_grad()",
+                effect="The teacher's forward is not recorded.",
+                code=f"with torch.no_grad():\n    target = reward + {_DISCOUNT} * teacher(x)",
                 holds=_TEACHER_FREE,
             ),
-            _target(
-                "inference_mode",
-                "target under inference_mode()",
-                "As no_grad(); the target may be read by a loss that does not save it for backward.",
-                f"with torch.inference_mode():\n    target = reward + {_DISCOUNT} * teacher(x)",
+            Alternative(
+                name="inference_mode",
+                label="target under inference_mode()",
+                effect="As no_grad(); the target may be read by a loss that does not save it for backward.",
+                code=f"with torch.inference_mode():\n    target = reward + {_DISCOUNT} * teacher(x)",
                 holds=_TEACHER_FREE,
             ),
-            _target(
-                "detach",
-                "target detached",
-                "The teacher's forward is recorded, and its result detached.",
-                f"target = (reward + {_DISCOUNT} * teacher(x)).detach()",
+            Alternative(
+                name="detach",
+                label="target detached",
+                effect="The teacher's forward is recorded, and its result detached.",
+                code=f"target = (reward + {_DISCOUNT} * teacher(x)).detach()",
                 holds=_TEACHER_FREE,
             ),
         ),

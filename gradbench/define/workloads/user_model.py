@@ -13,6 +13,7 @@ import msgspec
 
 from gradbench.define.methods import BASELINE, methods
 from gradbench.define.templates import joined
+from gradbench.define.workloads.backwards import backward, input_gradient, retaining
 from gradbench.define.workloads.pointwise import ELEMENTWISE
 from gradbench.define.workloads.workload import Alternative, Workload
 from gradbench.record.anatomy import Change
@@ -42,29 +43,24 @@ _INPUT = "x.grad is not None"
 _ZEROS = f"{_SOME} and not any(p.grad.any() for p in model.parameters() if p.grad is not None)"
 
 
-def _leaf(seen: FileFacts | None) -> str:
+def _leaf(seen: FileFacts) -> str:
     """An x and a model of the variant's own, x tracked where the file's is.
 
     In each variant, so that nothing is added to the names of the file: its functions look them up there.
     """
-    tracked = ".requires_grad_()" if seen is not None and seen.tracks_x else ""
+    tracked = ".requires_grad_()" if seen.tracks_x else ""
     return f"{_SHARE}\nx = x.detach(){tracked}\nmodel = share(model)"
 
 
-def evaluation(
-    file: str, facts: str, calls: bool, roundings: float, seen: FileFacts | None = None
-) -> Workload:
+def evaluation(file: str, facts: str, roundings: float, seen: FileFacts) -> Workload:
     """The forward pass under each method, in evaluation mode.
 
     Args:
         file: how the file is called in titles.
         facts: what the model and its input are, in a few words.
-        calls: the file says by `call` how the model is called.
         roundings: as in `Workload`.
         seen: what the file tracks, and under what its model does not work as methods promise.
     """
-    under = {} if seen is None else seen.under
-    recorded = BASELINE in under and (under[BASELINE].raises or under[BASELINE].requires_grad)
     return Workload(
         name=NAME,
         part=EVALUATION,
@@ -72,21 +68,29 @@ def evaluation(
         shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.{_operators(seen)}",
         leaf=f"{_leaf(seen)}.eval()",
         own_buffer="x = x.clone()",
-        # Where freezing does not end recording there is nothing unrecorded to compare with.
-        baseline="tracked" if recorded else BASELINE,
-        on_model=seen is None or seen.tracks_model,
-        with_input=seen is not None and seen.tracks_x,
-        observed=under,
-        apart=seen is not None and seen.differs is not None and seen.differs.apart,
-        work=_called(calls, "{x}"),
+        baseline=baseline_of(seen),
+        on_model=seen.tracks_model,
+        with_input=seen.tracks_x,
+        observed=seen.under,
+        apart=seen.differs is not None and seen.differs.apart,
+        work=_called(seen, "{x}"),
         normwise=True,
         roundings=roundings,
     )
 
 
-def _operators(seen: FileFacts | None) -> str:
+def baseline_of(seen: FileFacts) -> str:
+    """The method that ratios of a forward are taken to.
+
+    Where freezing does not end recording there is nothing unrecorded to compare with.
+    """
+    frozen = seen.under.get(BASELINE)
+    return "tracked" if frozen is not None and (frozen.raises or frozen.requires_grad) else BASELINE
+
+
+def _operators(seen: FileFacts) -> str:
     """What explains times that differ by more than a control costs: torch takes another path."""
-    clause = "" if seen is None or seen.differs is None else seen.differs.operators
+    clause = "" if seen.differs is None else seen.differs.operators
     return f" {clause[0].upper()}{clause[1:]}." if clause else ""
 
 
@@ -104,22 +108,15 @@ def price() -> Workload:
     )
 
 
-def training(
-    file: str, calls: bool, repeats: bool, roundings: float, seen: FileFacts | None = None
-) -> tuple[Workload, ...]:
+def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ...]:
     """Forward with loss, backward, and both with clearing of the gradients, in the mode that the file sets.
 
-    Args:
-        file, calls, roundings, seen: as in `evaluation`.
-        repeats: the loss is the same from call to call; where it is not, only that it is finite is compared.
+    Arguments as in `evaluation`. Of a loss that is another at each call only that it is finite is compared.
     """
-    forward = f"y = {_called(calls, 'x')}\nvalue = loss(y)"
-    tracks_model = seen is None or seen.tracks_model
-    tracks_x = seen is not None and seen.tracks_x
-    under = {} if seen is None else seen.training
-    one, other = ("recorded", "unrecorded") if seen is not None and seen.training_apart else ("", "")
-    cleared = joined(_NO_GRADIENTS if tracks_model else "", _NO_INPUT_GRADIENT if tracks_x else "")
-    some = " or ".join([*([_SOME] if tracks_model else []), *([_INPUT] if tracks_x else [])])
+    forward = f"y = {_called(seen, 'x')}\nvalue = loss(y)"
+    one, other = ("recorded", "unrecorded") if seen.training_apart else ("", "")
+    cleared = joined(_NO_GRADIENTS if seen.tracks_model else "", _NO_INPUT_GRADIENT if seen.tracks_x else "")
+    some = " or ".join([*([_SOME] if seen.tracks_model else []), *([_INPUT] if seen.tracks_x else [])])
     flagged = _input_gradient(seen, one)
     indented = forward.replace("\n", "\n    ")
     whole = Workload(
@@ -129,10 +126,10 @@ def training(
         shows="What recording costs while training, against the same forward and loss for validation.",
         leaf=_leaf(seen),
         own_buffer="x = x.clone()",
-        result="value" if repeats else "value.isfinite()",
+        result="value" if seen.repeats else "value.isfinite()",
         normwise=True,
         roundings=roundings,
-        observed=under,
+        observed=seen.training,
         baseline="tracked",
         alternatives=(
             Alternative(
@@ -151,7 +148,7 @@ def training(
                 source=f"{_DOCS}generated/torch.no_grad.html",
                 code=f"with torch.no_grad():\n    {indented}",
                 # What the model was seen to do is not promised.
-                holds="" if "no_grad" in under else "not value.requires_grad",
+                holds="" if "no_grad" in seen.training else "not value.requires_grad",
                 group=other,
             ),
             Alternative(
@@ -160,7 +157,7 @@ def training(
                 effect="The same loss, for validation, as an inference tensor.",
                 source=f"{_DOCS}generated/torch.autograd.grad_mode.inference_mode.html",
                 code=f"with torch.inference_mode():\n    {indented}",
-                holds="" if "inference_mode" in under else "value.is_inference()",
+                holds="" if "inference_mode" in seen.training else "value.is_inference()",
                 group=other,
             ),
         ),
@@ -175,26 +172,11 @@ def training(
             setup_per_call=f"{cleared}\n{forward}",
             baseline="backward",
             alternatives=(
-                Alternative(
-                    name="backward",
-                    label="backward()",
-                    effect="The graph is released on the way.",
-                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
-                    code="value.backward()",
-                    holds=some,
-                    group=one,
-                ),
+                backward("value.backward()", some, one),
                 *(replace(each, code="value.backward()", holds=_INPUT) for each in flagged),
-                Alternative(
-                    name="retain_graph",
-                    label="backward(retain_graph=True)",
-                    effect="The graph is kept for a second backward, and with it what was saved.",
-                    source=f"{_DOCS}generated/torch.Tensor.backward.html",
-                    code="value.backward(retain_graph=True)",
-                    holds=some,
-                    group=one,
-                ),
-                *([_GRAD] if tracks_x else []),
+                retaining("value.backward(retain_graph=True)", some, one),
+                # Without --method it is measured where x is tracked.
+                *([_GRAD] if seen.tracks_x else []),
             ),
         ),
         replace(
@@ -202,7 +184,7 @@ def training(
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
             shows="What a step costs in time and memory without its optimizer, and what would save.",
-            statement=joined(f"{forward}\nVARIANT", _NO_INPUT_GRADIENT if tracks_x else ""),
+            statement=joined(f"{forward}\nVARIANT", _NO_INPUT_GRADIENT if seen.tracks_x else ""),
             timeline=True,
             baseline="set_to_none",
             alternatives=(
@@ -214,7 +196,7 @@ def training(
                     code="value.backward()\nmodel.zero_grad()",
                     holds=_CLEARED,
                 ),
-                *(_changed(each) for each in (() if seen is None else seen.changes)),
+                *(_changed(each) for each in seen.changes),
                 Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
@@ -251,48 +233,40 @@ def _changed(change: Change) -> Alternative:
     )
 
 
-# Without --method it is measured where x is tracked.
-_GRAD = Alternative(
-    name="input_gradient",
+_GRAD = input_gradient(
     label="torch.autograd.grad(value, x)",
     effect="The gradient of x alone: those of parameters are not computed, though they are tracked.",
-    source=f"{_DOCS}generated/torch.autograd.grad.html",
     code="(gradient,) = torch.autograd.grad(value, x)",
-    holds="gradient.shape == x.shape",
 )
 
 
-def _input_gradient(seen: FileFacts | None, group: str) -> tuple[Alternative, ...]:
+def _input_gradient(seen: FileFacts, group: str) -> tuple[Alternative, ...]:
     """Where x is tracked: the model with the flags of its parameters as the file has not set them."""
-    if seen is None or not seen.tracks_x or not seen.parameters:
+    if not seen.tracks_x or not seen.parameters:
         return ()
-    if seen.tracks_model:
-        row = Alternative(
-            name="frozen",
-            label="model.requires_grad_(False)",
-            effect="The gradient of x alone: what only gradients of parameters need is not saved.",
+    setup = FREEZE if seen.tracks_model else FREEZE.replace("False", "True")
+    return (
+        Alternative(
+            name="frozen" if seen.tracks_model else "unfrozen",
+            label=setup,
+            effect="The gradient of x alone: what only gradients of parameters need is not saved."
+            if seen.tracks_model
+            else "The parameters are tracked as well, though only the gradient of x is wanted.",
             source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.requires_grad_",
-            setup=FREEZE,
-        )
-    else:
-        row = Alternative(
-            name="unfrozen",
-            label="model.requires_grad_(True)",
-            effect="The parameters are tracked as well, though only the gradient of x is wanted.",
-            source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.requires_grad_",
-            setup=FREEZE.replace("False", "True"),
-            recommendable=False,
-        )
-    return (replace(row, group=group),)
+            setup=setup,
+            recommendable=seen.tracks_model,
+            group=group,
+        ),
+    )
 
 
 def alternative_names() -> list[str]:
     """What a training may be measured in, whatever the file tracks."""
     seen = FileFacts((1,), "float32", "cpu", "float32", "float32", 1, 1, False, True, True, 0.0, 0.0, 0.0)
     files = [msgspec.structs.replace(seen, tracks_model=tracks, tracks_x=True) for tracks in (True, False)]
-    rows = [row for each in files for row in training("", False, True, 1.0, each)]
+    rows = [row for each in files for row in training("", 1.0, each)]
     return list(dict.fromkeys(alternative.name for row in rows for alternative in row.alternatives))
 
 
-def _called(calls: bool, x: str) -> str:
-    return f"call(model, {x})" if calls else f"model({x})"
+def _called(seen: FileFacts, x: str) -> str:
+    return f"call(model, {x})" if seen.calls else f"model({x})"

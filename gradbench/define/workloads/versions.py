@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gradbench.define.templates import joined
 from gradbench.define.workloads.workload import Alternative, Workload
 from gradbench.record.plan import VERSIONS
 
@@ -16,7 +15,6 @@ EVALUATION = "evaluation"
 RECORDED = "recorded"
 STEP = "step"
 
-_DOCS = "https://docs.pytorch.org/docs/stable/"
 _EVALUATED_X = "x = x.detach()"
 # A file may want gradients of its x as well.
 _RECORDED_X = "x = x.detach().requires_grad_(x.requires_grad)"
@@ -55,6 +53,18 @@ class Version:
             return f"f = {self.subject}"
         return f"from gradbench.models import share\nmodel = share({self.subject})"
 
+    def alternative(self, statement: str, holds: str, setup: str = "", source: str = "") -> Alternative:
+        """It as an alternative; `setup` follows its own."""
+        return Alternative(
+            name=self.name,
+            label=self.name,
+            effect=self.facts,
+            source=source,
+            setup=self.setup + setup,
+            statement=statement,
+            holds=holds,
+        )
+
 
 def rows(
     title: str,
@@ -84,14 +94,11 @@ def rows(
         roundings=roundings,
         baseline=versions[0].name,
         alternatives=tuple(
-            Alternative(
-                name=each.name,
-                label=each.name,
-                effect=each.facts,
-                source=f"{_DOCS}generated/torch.no_grad.html",
-                setup=each.setup + (".eval()" if each.module else ""),
-                statement=f"with torch.no_grad():\n    y = {each.called}",
-                holds="not y.requires_grad",
+            each.alternative(
+                f"with torch.no_grad():\n    y = {each.called}",
+                "not y.requires_grad",
+                ".eval()" if each.module else "",
+                "https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html",
             )
             for each in versions
         ),
@@ -105,17 +112,7 @@ def rows(
         leaf=recorded_x,
         # Dropout gives another result at each call; what versions give is compared where they are evaluated.
         result="y.isfinite().all()",
-        alternatives=tuple(
-            Alternative(
-                name=each.name,
-                label=each.name,
-                effect=each.facts,
-                setup=each.setup,
-                statement=f"y = {each.called}",
-                holds="y.requires_grad",
-            )
-            for each in versions
-        ),
+        alternatives=tuple(each.alternative(f"y = {each.called}", "y.requires_grad") for each in versions),
     )
     step = replace(
         recorded,
@@ -131,20 +128,13 @@ def rows(
 
 def _step(version: Version) -> Alternative:
     forward = f"y = {version.called}\nvalue = loss(y)\nvalue.backward()"
-    setup = version.setup
+    setup = ""
     if version.module:
         cleared = "model.zero_grad()\nx.grad = None"
         holds = "x.grad is None and all(parameter.grad is None for parameter in model.parameters())"
     else:
         # Which tensors a function gives gradients to, its graph alone shows.
-        setup = joined(setup, "from gradbench.models import leaves_of\nleaves = leaves_of(loss(f(x)))")
+        setup = "\nfrom gradbench.models import leaves_of\nleaves = leaves_of(loss(f(x)))"
         cleared = "for leaf in leaves:\n    leaf.grad = None"
         holds = "all(leaf.grad is None for leaf in leaves)"
-    return Alternative(
-        name=version.name,
-        label=version.name,
-        effect=version.facts,
-        setup=setup,
-        statement=f"{forward}\n{cleared}",
-        holds=holds,
-    )
+    return version.alternative(f"{forward}\n{cleared}", holds, setup)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gradbench.define import changes as changes_of
+from gradbench.define import changes
 from gradbench.measure.training import Training
 from gradbench.record.anatomy import Change, Kept
 
@@ -78,22 +78,22 @@ def candidates(
     first: list[Change] = []
     more: list[Change] = []
     if last > 0 and any(trains[:last]):
-        first.append(changes_of.freeze(blocks[:last], blocks[last:]))
-        more.append(changes_of.without_recording(blocks[:last], blocks[last:]))
+        first.append(changes.freeze(blocks[:last], blocks[last:]))
+        more.append(changes.without_recording(blocks[:last], blocks[last:]))
     if half < last and any(trains[:half]) and any(trains[half:last]):
-        more.insert(0, changes_of.freeze(blocks[:half], blocks[half:]))
+        more.insert(0, changes.freeze(blocks[:half], blocks[half:]))
     whole = [name for name in blocks if any(True for _ in model.get_submodule(name).children())]
     whole = [name for name in whole if held[blocks.index(name)]]
     if whole:
-        largest = changes_of.recompute([max(whole, key=lambda name: held[blocks.index(name)])], every=False)
-        first.append(changes_of.recompute(whole, every=True) if len(whole) > 1 else largest)
+        largest = changes.recompute([max(whole, key=lambda name: held[blocks.index(name)])], every=False)
+        first.append(changes.recompute(whole, every=True) if len(whole) > 1 else largest)
         more += [largest] if len(whole) > 1 else []
     else:
         container = blocks[0].rpartition(".")[0] if blocks else ""
         layers = model.get_submodule(container)
         if isinstance(layers, torch.nn.Sequential) and len(layers) >= _FEWEST_LAYERS:
-            first.append(changes_of.recompute_segments(container, 2))
+            first.append(changes.recompute_segments(container, 2))
     samples = len(x) if x.dim() else 1
     if samples > 1:
-        first.append(changes_of.fewer_samples(samples // 2, samples, x.requires_grad))
+        first.append(changes.fewer_samples(samples // 2, samples, x.requires_grad))
     return first if few else [*first, *more]
