@@ -51,6 +51,19 @@ def kernels_in_triton():
     return interpreted_kernels() if importlib.util.find_spec("triton") else None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Forget at the end of this file what it compiled."""
+    yield
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled():
+    """Keep from test to test what is compiled: to forget it has each test of the compiled form trace again."""
+
+
 @pytest.fixture(autouse=True)
 def every_form_at_every_size(request, monkeypatch, kernels_in_triton):
     """Nothing too small to compile, small pieces, Triton interpreted."""
