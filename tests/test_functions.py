@@ -60,7 +60,7 @@ def compiled_once():
 
 @pytest.fixture(autouse=True)
 def nothing_compiled():
-    """Keep from test to test what is compiled: to forget it has each test of the compiled form trace again."""
+    """Keep from test to test what is compiled: tests of the compiled form would trace again."""
 
 
 @pytest.fixture(autouse=True)

@@ -52,9 +52,7 @@ def record(path, comparisons, time_of, passes=12, scatter=0.001):
     return path
 
 
-@pytest.mark.parametrize(
-    ("regime", "expected"), [("layout", 0.95), ("bursts", 0.95), ("rare mode", 0.8)]
-)
+@pytest.mark.parametrize(("regime", "expected"), [("layout", 0.95), ("bursts", 0.95), ("rare mode", 0.8)])
 def test_simulated_intervals_cover_where_they_should_and_fail_where_they_must(regime, expected):
     chosen = next(each for each in simulation.REGIMES if each.name == regime)
     with ProcessPoolExecutor(2) as pool:

@@ -42,7 +42,7 @@ CELLS = [
 
 
 def measured(workload, part, size, dtype="float32"):
-    """A comparison, its inputs, the checked result of its baseline, and the answer to an expression of a row."""
+    """A comparison, its inputs, the checked result of its baseline, and what answers for a variant."""
     request = Request(workloads=(workload,), sizes=(size,), dtype=dtype, preset="thorough")
     if not (plan := planned(request, part)):
         pytest.skip("the workload is not measured there")
