@@ -27,7 +27,7 @@ from gradbench.report.export import FORMS
 from gradbench.report.page import render
 from gradbench.report.terminal.brief import brief
 
-REQUEST = Request(workloads=("control", "elementwise", "chain", "custom", "inference"))
+REQUEST = Request(workloads=("control", "elementwise", "custom", "inference"), sizes=("small", "large"))
 REPORT = Path(gradbench.report.__file__).parent
 
 
