@@ -1,7 +1,11 @@
-"""Run the code cells of a notebook in order, and show what a notebook shows: python run_notebook.py FILE."""
+"""Run the code cells of notebooks in order, and show what a notebook shows: python run_notebook.py FILE...
+
+After all that a notebook shows comes a line with its name. Times are measured for an instant only.
+"""
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,8 +27,18 @@ def run_cell(code, names, label):
             print(getattr(value, "_repr_html_", value.__str__)())
 
 
+def in_an_instant(code):
+    """The first cell of a notebook, with the least seconds that each way to measure accepts."""
+    shorter, count = re.subn(r"^SECONDS = [\d.]+$", "SECONDS = 0.4", code, flags=re.MULTILINE)
+    assert count == 1, "expected one line that says the SECONDS"
+    return shorter
+
+
 if __name__ == "__main__":
-    # `__name__` as in a notebook.
-    names = {"__name__": "__main__"}
-    for number, code in enumerate(code_cells(sys.argv[1])):
-        run_cell(code, names, f"{sys.argv[1]}, code cell {number}")
+    for path in sys.argv[1:]:
+        # `__name__` as in a notebook.
+        names = {"__name__": "__main__"}
+        first, *others = code_cells(path)
+        for number, code in enumerate([in_an_instant(first), *others]):
+            run_cell(code, names, f"{path}, code cell {number}")
+        print(f"shown by {Path(path).stem}")

@@ -9,7 +9,9 @@ from gradbench.record.user_file import Fault
 from gradbench.record.visits import Failure
 from gradbench.report.terminal.brief import MOST, WARNINGS, brief
 
-REQUEST = Request(workloads=("control", "elementwise", "chain", "inference", "target", "update", "custom"))
+REQUEST = Request(
+    workloads=("control", "elementwise", "chain", "inference", "target", "update", "custom"), sizes=("small",)
+)
 
 
 def test_it_is_the_beginning_of_what_the_page_says_in_a_dozen_lines():

@@ -1,5 +1,6 @@
 """The report in a real browser: Chromium, headless, from a file."""
 
+import functools
 import shutil
 from pathlib import Path
 from urllib.parse import unquote
@@ -26,7 +27,9 @@ pytestmark = [
     # Ours are errors; those of the browser's library are its own affair.
     pytest.mark.filterwarnings("default"),
 ]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+# One process for all pages of a context: to start one takes longer than to show a page.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--process-per-site"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,15 @@ def report(tmp_path_factory):
     return path
 
 
-def whole_run(request=None):
-    made = results({"no_grad": 1.4, "tracked": 0.9}, request=request or Request(preset="standard"))
+# With parts, alternatives, a view without a medium size, curves, bars and timelines; more of the same kinds
+# would only have the browser lay out more.
+WHOLE = Request(
+    workloads=("control", "elementwise", "view", "chain", "break_even", "freeze", "update"), preset="standard"
+)
+
+
+def whole_run(request=WHOLE):
+    made = results({"no_grad": 1.4, "tracked": 0.9}, request=request)
     memory(made, "no_grad", peak=400, saved=100, retained=-200)
     memory(made, "requires_grad_false", peak=200)
     for comparison in made.header.plan.comparisons:
@@ -58,10 +68,16 @@ def whole_run(request=None):
     return made
 
 
-def load(browser, path, width=1280, **options):
+@pytest.fixture(scope="module")
+def context(browser):
+    """A context with these options, one for all tests: the pages keep nothing in it."""
+    return functools.cache(lambda **options: browser.new_context(**options))
+
+
+def load(context, path, width=1280, **options):
     """A page in a window of its own; what the browser has to complain of is in `page.complaints`."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-    page = context.new_page()
+    page = context(**options).new_page()
+    page.set_viewport_size({"width": width, "height": 900})
     page.complaints = []
     page.on("console", lambda message: page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -72,33 +88,31 @@ def load(browser, path, width=1280, **options):
 
 
 @pytest.fixture
-def open_page(browser, report):
+def open_page(context, report):
     """Open the report for this test alone, which may work it."""
     pages = []
 
     def opened(width=1280, path=report, **options):
-        pages.append(load(browser, path, width, **options))
+        pages.append(load(context, path, width, **options))
         return pages[-1]
 
     yield opened
     for page in pages:
-        page.context.close()
+        page.close()
 
 
 @pytest.fixture(scope="module")
-def look_at(browser, report):
+def look_at(context, report):
     """The report as it is opened, one for all tests that only look at it with the same options."""
     pages = {}
 
     def opened(width=1280, path=report, **options):
         key = (width, path, *options.items())
         if key not in pages:
-            pages[key] = load(browser, path, width, **options)
+            pages[key] = load(context, path, width, **options)
         return pages[key]
 
-    yield opened
-    for page in pages.values():
-        page.context.close()
+    return opened
 
 
 def visible_claims(page):

@@ -535,15 +535,34 @@ def test_a_run_leaves_its_report_beside_its_results(small_run):
     assert {path.name for path in small_run.iterdir()} == {FILENAME, "report.html"}
 
 
-@pytest.mark.parametrize("command", ["export", "report"])
-def test_what_reads_a_run_does_not_import_torch(small_run, tmp_path, command):
-    code = (
-        "import sys; from gradbench.cli.main import main\n"
-        "try: main()\nfinally: assert 'torch' not in sys.modules"
-    )
-    arguments = (command, small_run, "--output", tmp_path / "made")
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+# Commands of one interpreter, whose arguments have tabs between them; it says how each ended.
+ONE_AFTER_ANOTHER = """
+import sys
+from gradbench.cli.main import main
+for line in sys.argv[1:]:
+    try: main(line.split("\\t"))
+    except SystemExit as ended: print("ended:", ended.code, file=sys.stderr)
+"""
+
+
+def one_after_another(before, after, *commands):
+    """Call commands in one interpreter, which does something before and after; stderr by line."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{before}{ONE_AFTER_ANOTHER}{after}",
+         *("\t".join(map(str, each)) for each in commands)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()
+
+
+def test_what_reads_a_run_does_not_import_torch(small_run, tmp_path):
+    said = one_after_another(
+        "", "assert 'torch' not in sys.modules", *(
+            (command, small_run, "--output", tmp_path / command) for command in ("export", "report")
+        ),
+    )  # fmt: skip
+    assert said == ["ended: 0"] * 2
 
 
 def test_a_reader_that_stops_early_is_no_failure(small_run):
@@ -623,23 +642,12 @@ def test_the_shell_is_answered_without_torch(tmp_path):
 
 def test_what_draws_or_prints_is_imported_by_what_draws_or_prints(small_run):
     """A machine that only measures and reads need not have matplotlib, jinja2 and rich."""
-    code = (
-        "import sys\n"
-        "sys.modules.update(dict.fromkeys(('matplotlib', 'jinja2', 'rich', 'torch')))\n"
-        "from gradbench.cli.main import main\n"
-        "main()"
-    )
-
-    def call(*arguments):
-        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-
-    for arguments in (
+    *said, missing, ended = one_after_another(
+        "import sys\nsys.modules.update(dict.fromkeys(('matplotlib', 'jinja2', 'rich', 'torch')))", "",
         ("export", small_run), ("claims", small_run, "--json"),
         ("compare", small_run, small_run, "--to", "json"), ("list", "--json"),
-        ("doctor", "--quick", "--json"),
-    ):  # fmt: skip
-        done = call(*arguments)
-        assert (done.returncode, done.stderr) == (0, ""), arguments
-    missing = call("report", small_run)
-    assert missing.returncode == 2
-    assert "is not installed, which this needs" in missing.stderr
+        ("doctor", "--quick", "--json"), ("report", small_run),
+    )  # fmt: skip
+    assert said == ["ended: 0"] * 5
+    assert "is not installed, which this needs" in missing
+    assert ended == "ended: 2"

@@ -12,6 +12,7 @@ from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
 from gradbench.analyse.compare_sentences import sentences
+from gradbench.cli import main as cli
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.errors import RequestError
@@ -277,16 +278,29 @@ def runs(tmp_path):
     )
 
 
-def test_the_exit_code_is_1_where_something_is_worse_and_else_0(runs, gradbench, tmp_path):
-    assert gradbench("compare", runs[0], runs[1], cwd=tmp_path).returncode == 0
+@pytest.fixture
+def call(capsys):
+    """Call the command in this process; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+def test_the_exit_code_is_1_where_something_is_worse_and_else_0(runs, gradbench, call, tmp_path):
+    assert call("compare", runs[0], runs[1])[0] == 0
     slow = gradbench("compare", runs[0], runs[2], cwd=tmp_path)
     assert slow.returncode == 1, slow.stderr
     assert "slower" in slow.stdout
-    assert gradbench("compare", runs[2], runs[0], cwd=tmp_path).returncode == 0
+    assert call("compare", runs[2], runs[0])[0] == 0
 
 
-def test_the_answer_for_programs_is_json(runs, gradbench, tmp_path):
-    data = json.loads(gradbench("compare", runs[0], runs[2], "--to", "json", cwd=tmp_path).stdout)
+def test_the_answer_for_programs_is_json(runs, call):
+    data = json.loads(call("compare", runs[0], runs[2], "--to", "json")[1])
     assert data["worse"] is True
     (slow,) = [variant for variant in data["variants"] if variant["outcome"] == "slower"]
     assert slow["variant"] == "no_grad"
@@ -294,17 +308,17 @@ def test_the_answer_for_programs_is_json(runs, gradbench, tmp_path):
 
 
 @pytest.mark.parametrize("margin", ["0", "-1", "100", "nan"])
-def test_a_margin_that_is_none_is_one_line(runs, gradbench, tmp_path, margin):
-    done = gradbench("compare", runs[0], runs[1], f"--margin={margin}", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("gradbench: error: --margin")
-    assert done.stderr.count("\n") == 1
+def test_a_margin_that_is_none_is_one_line(runs, call, margin):
+    code, _, err = call("compare", runs[0], runs[1], f"--margin={margin}")
+    assert code == 2
+    assert err.startswith("gradbench: error: --margin")
+    assert err.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_one_line(runs, gradbench, tmp_path):
-    done = gradbench("compare", runs[0], "nowhere", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "nowhere" in done.stderr
+def test_a_file_that_is_not_there_is_one_line(runs, call):
+    code, _, err = call("compare", runs[0], "nowhere")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "nowhere" in err
 
 
 def test_published_runs_compare_with_themselves_as_the_same():

@@ -34,6 +34,11 @@ def both():
     return device_results(BOTH, host=SLOW)
 
 
+@pytest.fixture(scope="module")
+def page_of_both(both):
+    return rendered(both)
+
+
 def variants(made, device="cuda:0", workload="elementwise"):
     return {
         each.comparison.numel: {variant.name: variant for variant in each.variants}
@@ -70,10 +75,10 @@ def test_the_host_is_net_of_the_empty_loop(both):
     assert variants(both)[100]["tracked"].verdict != "no time of its own"
 
 
-def test_the_page_begins_with_what_was_measured_on(both):
+def test_the_page_begins_with_what_was_measured_on(page_of_both):
     more = device_results(msgspec.structs.replace(BOTH, device="cuda:0,cuda:1"), passes=1)
     assert more.header.measured_on == "A device (cuda:0), A device (cuda:1) and the host A processor"
-    assert re.search(r'class="lead">(.*?), PyTorch', rendered(both))[1] == "A processor and A device (cuda:0)"
+    assert re.search(r'class="lead">(.*?), PyTorch', page_of_both)[1] == "A processor and A device (cuda:0)"
 
 
 def test_on_the_cpu_there_are_no_parts(both):
@@ -159,8 +164,8 @@ def test_where_the_host_turns_into_the_device_is_said_from_the_figures(both):
     assert turn.turns(own[3:])[0].endswith("the device's time is the longer at every size that was measured.")
 
 
-def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(both):
-    page = rendered(both)
+def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(page_of_both):
+    page = page_of_both
     assert "Where the host's time turns into the device's" in page.replace("&#39;", "'")
     assert page.count("of the device</th>") == len(of(both, "cuda:0")) * 2
     assert "On cuda:0: Alone, a control costs" in page
@@ -191,11 +196,11 @@ def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
         assert len(set(found)) == 2
 
 
-def test_of_one_device_nothing_is_side_by_side(both):
+def test_of_one_device_nothing_is_side_by_side(page_of_both):
     alone = analyse(device_results(msgspec.structs.replace(BOTH, device="cuda:0")))
     assert devices.tables(alone) == []
     assert 'href="#devices"' not in rendered(alone.results)
-    assert 'href="#devices"' in rendered(both)
+    assert 'href="#devices"' in page_of_both
 
 
 FUSED = Request(("custom",), ("native", "fused", "copy"), ("100", "1e8"), device="cuda:0")

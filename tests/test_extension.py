@@ -15,6 +15,7 @@ from gradbench import extension
 from gradbench.analyse.claims import Claim, claims
 from gradbench.analyse.claims.claim import judge_claim
 from gradbench.analyse.summary import summarise
+from gradbench.cli import main as cli
 from gradbench.define.methods import BASELINE, Method, methods
 from gradbench.define.metrics import Metric, metrics
 from gradbench.define.workloads import Alternative, Workload, workloads
@@ -150,13 +151,26 @@ def test_the_exports_have_the_figures_and_the_form(installed):
     assert {row[1]: row[8] for row in rows if row[6] == "joules"}["detach"] == ""
 
 
-def test_where_the_package_is_not_installed_the_file_still_says_it(installed, tmp_path, gradbench):
-    assert "graph_nodes,1,2.0" in gradbench("export", installed.run, cwd=tmp_path).stdout
-    made = gradbench("report", installed.run, "--output", tmp_path / "page.html", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
+@pytest.fixture
+def here(capsys):
+    """Call the command in this process, which has no extension; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+def test_where_the_package_is_not_installed_the_file_still_says_it(installed, tmp_path, here):
+    assert extension.extensions() == {}
+    assert "graph_nodes,1,2.0" in here("export", installed.run)[1]
+    code, _, err = here("report", installed.run, "--output", tmp_path / "page.html")
+    assert code == 0, err
     assert "no_grad() on an ExitStack" in (tmp_path / "page.html").read_text()
-    refused = gradbench("run", "--resume", "--passes", "3", "--output", installed.run, cwd=tmp_path)
-    assert refused.returncode == 2
+    assert here("run", "--resume", "--passes", "3", "--output", installed.run)[0] == 2
 
 
 def test_asv_follows_the_rows(installed, tmp_path):
@@ -275,19 +289,30 @@ def test_a_form_that_fails_is_an_error_in_a_line(tmp_path):
         ("EXTENSION = 1", "EXTENSION", "expected broken:EXTENSION to be an Extension; got int"),
     ],
 )  # fmt: skip
-def test_a_package_at_fault_is_named_in_a_line(tmp_path, source, target, why):
+def test_a_package_at_fault_is_named_in_a_line(tmp_path, source, target, why, monkeypatch):
+    """As its entry point is loaded; the next test has the whole command."""
     install(tmp_path, "broken-package", "broken", source, target)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    with pytest.raises(RequestError) as refused:
+        # Not from what this process has found before.
+        extension.extensions.__wrapped__()
+    assert str(refused.value).startswith("the extension of the package broken-package: ")
+    assert why in str(refused.value)
+    assert "\n" not in str(refused.value)
+    sys.modules.pop("broken", None)
+
+
+def test_a_package_at_fault_stops_what_needs_its_rows_and_nothing_else(tmp_path):
+    install(tmp_path, "broken-package", "broken", "import sys\nsys.exit(3)")
     done = call(tmp_path, GRADBENCH, "list", cwd=tmp_path)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith("gradbench: error: the extension of the package broken-package: ")
-    assert why in done.err
-    assert done.err.count("\n") == 1
-    if not source:
-        done = call(tmp_path, GRADBENCH, "export", "--help", cwd=tmp_path)
-        assert (done.code, done.err) == (0, "")
-        done = call(tmp_path, GRADBENCH, "run", "--output", tmp_path / "run", cwd=tmp_path)
-        assert done.code == 2
-        assert not (tmp_path / "run" / FILENAME).exists()
+    done = call(tmp_path, GRADBENCH, "export", "--help", cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    done = call(tmp_path, GRADBENCH, "run", "--output", tmp_path / "run", cwd=tmp_path)
+    assert done.code == 2
+    assert not (tmp_path / "run" / FILENAME).exists()
 
 
 def test_a_claim_that_cannot_stand_ends_a_run_before_it_measures(tmp_path):

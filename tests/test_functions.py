@@ -2,7 +2,6 @@
 
 import doctest
 import functools
-import gc
 import importlib.util
 import itertools
 from typing import get_args
@@ -49,6 +48,19 @@ def let_torch_warn(test):
 @pytest.fixture(scope="session")
 def kernels_in_triton():
     return interpreted_kernels() if importlib.util.find_spec("triton") else None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Forget at the end of this file what it compiled."""
+    yield
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled():
+    """Keep from test to test what is compiled: tests of the compiled form would trace again."""
 
 
 @pytest.fixture(autouse=True)
@@ -321,7 +333,6 @@ def peaks(function, x):
         return y
 
     function(x).backward(g)
-    gc.collect()
     x.grad = None
     return peak(lambda: function(x)), peak(both)
 

@@ -121,7 +121,8 @@ def lay_out(slide: Slide, source: str) -> Figure:
         _line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"])
         _line(figure, 0.3, source, 13, TALK["faint"])
         slide.draw(figure)
-        figure.draw_without_rendering()
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
         figure.set_layout_engine("none")
         for axes in figure.axes:
             # The solver's last digits differ from call to call, and names in an SVG are made from them.

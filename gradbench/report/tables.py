@@ -94,10 +94,11 @@ def _fit(
     """The table with text of this size in this width; None where a cell takes more lines than `most`."""
     count = len(cells[0])
     room = width - _GAP * text * count
+    pieces = [[_pieces(cell, apart) for cell in row] for row in cells]
 
     def lines(row: int, column: int, width: float) -> Lines:
         bold = row == 0 or column == 0
-        return _break(_pieces(cells[row][column], apart), width, lambda line: text * measure(line, bold))
+        return _break(pieces[row][column], width, lambda line: text * measure(line, bold))
 
     def narrowest(column: int, most: int) -> float:
         """The least width in which no cell of the column takes more lines than this."""
