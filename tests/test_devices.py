@@ -164,7 +164,7 @@ def test_where_the_host_turns_into_the_device_is_said_from_the_figures(both):
     assert turn.turns(own[3:])[0].endswith("the device's time is the longer at every size that was measured.")
 
 
-def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(page_of_both):
+def test_the_page_shows_both_devices_side_by_side_with_the_parts_of_the_one(page_of_both, both):
     page = page_of_both
     assert "Where the host's time turns into the device's" in page.replace("&#39;", "'")
     assert page.count("of the device</th>") == len(of(both, "cuda:0")) * 2
