@@ -24,10 +24,10 @@ PASS_PER_START = 8.0
 # A process starts only if the budget holds so many times what its start takes.
 WORTH_A_START = 2.0
 # A pass that holds a visit of all that is open is filled up to so many starts of its process, and no further.
-LEAST_PER_START = 3.0
+LEAST_PER_START = 5.0
 # The rounds of a visit take so many times as long as what stands around them: longer ones gain little, and
 # visits of one length make the best mean.
-PER_OTHER = 6.0
+PER_OTHER = 8.0
 # Every third visit holds all variants: one that was decided when it stood far out goes on being measured.
 WHOLE_EVERY = 3
 # Of a comparison with a question that more visits should decide, so many times the visits that are enough.
