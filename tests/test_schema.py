@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from gradbench.analyse.summary import summarise
+from gradbench.define.planner import plan_run
 from gradbench.record import results, schema1
 from gradbench.record.lines import SCHEMA, read_lines
+from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.versus import records as versus
 from gradbench.versus.judge import judge_trial
@@ -205,3 +207,29 @@ def test_what_the_tables_of_schema_1_knew_by_name_stands_in_the_rows_now():
     assert (batch["headline"], batch["purpose"]) == (True, "Evaluate batch after batch")
     assert (evaluation["headline"], evaluation["purpose"]) == (True, "Add up a loss")
     assert (training["headline"], training["purpose"]) == (False, "")
+
+
+def test_an_old_file_says_of_a_comparison_what_its_row_says_now():
+    rows = {each.name: each for each in plan_run(Request()).comparisons}
+    old = [{"workload": each.workload, "part": each.part, "lanes": []} for each in rows.values()]
+    upgraded = schema1.upgrade({"type": "header", "plan": {"comparisons": old}})["plan"]["comparisons"]
+    for each, row in zip(upgraded, rows.values(), strict=True):
+        assert (each["headline"], each["purpose"]) == (row.headline, row.purpose), row.name
+    assert schema1._PURPOSES.keys() <= rows.keys()
+    assert set(schema1._HEADLINES) <= rows.keys()
+
+
+def test_the_limit_of_a_row_is_its_copy_and_no_copy_is_recommended():
+    lanes = [{"name": name, "role": role} for name, role in (
+        ("copy", "method"), ("tracked", "method"), ("reference", "reference"), ("yardstick", "yardstick"))]  # fmt: skip
+    header = {"type": "header", "comparisons": [{"workload": "batch", "lanes": lanes}]}
+    (comparison,) = schema1.upgrade(header)["comparisons"]
+    found = [
+        (each["name"], each["role"], each["limit"], each["recommendable"]) for each in comparison["variants"]
+    ]
+    assert found == [
+        ("copy", "method", True, False),
+        ("tracked", "method", False, False),
+        ("baseline", "baseline", False, True),
+        ("calibration_task", "calibration_task", False, True),
+    ]

@@ -166,3 +166,52 @@ def test_what_all_values_share_widens_the_interval_and_is_not_lessened_by_their_
     assert stats.p_values(column)[0] < 1e-9
     # Two standard deviations.
     assert stats.p_values(column, common=0.01)[0] == pytest.approx(0.0455, rel=0.05)
+
+
+def test_the_intervals_of_columns_are_those_of_each_column_by_itself():
+    nan = math.nan
+    rows = [[1.0, 5.0, 2.0, nan], [2.0, 7.0, nan, nan], [4.0, nan, nan, nan], [9.0, nan, nan, nan]]
+    four, two, single, none = stats.intervals(numpy.array(rows))
+    for found, values in ((four, [1.0, 2.0, 4.0, 9.0]), (two, [5.0, 7.0])):
+        known = stats.interval(values)
+        assert (found.mean, found.low, found.high) == pytest.approx((known.mean, known.low, known.high))
+        assert found.count == len(values)
+    assert single == stats.Interval(2.0, None, None, 1)
+    assert none is None
+
+
+def test_a_geometric_mean_has_the_tabulated_interval_of_its_logarithms():
+    # The logarithms of 1, 4 and 16 are log 4 apart, which is their standard deviation; t(0.975, 2) = 4.303.
+    found = stats.geometric([1.0, 4.0, 16.0])
+    reach = 4.0 ** (4.303 / math.sqrt(3))
+    assert (found.mean, found.count) == (pytest.approx(4.0), 3)
+    assert (found.low, found.high) == (pytest.approx(4 / reach, rel=2e-3), pytest.approx(4 * reach, rel=2e-3))
+    assert stats.geometric([]) is None
+
+
+def test_a_logarithm_beyond_all_numbers_is_a_factor_that_is_still_one():
+    assert stats.factor(math.log(3.0)) == pytest.approx(3.0)
+    assert stats.factor(1e6) == math.exp(600.0)
+
+
+def test_an_interval_that_reaches_as_far_as_numbers_do_has_ends():
+    # t(0.975, 1) at the usual confidence and at the asked one, so the reach is that of the interval itself.
+    for reach, ends in ((600.0, True), (601.0, False)):
+        usual = stats.Interval(1.0, math.exp(-reach), math.exp(reach), 2)
+        found = stats.wider(usual, stats.CONFIDENCE, logarithms=True)
+        assert math.isfinite(found.high) == (found.low > 0) == ends
+        assert found.count == 2
+
+
+def test_what_is_visible_at_another_confidence_is_of_its_quantile():
+    # t(0.995, 2) = 9.925 and t(0.8, 2) = 1.061.
+    found = stats.smallest_visible([1.0, 2.0, 3.0], 0.99)
+    assert found == pytest.approx((9.925 + 1.061) / math.sqrt(3), rel=1e-3)
+
+
+def test_the_difference_counts_the_values_of_both_samples_at_the_usual_confidence():
+    values, others = [1.0, 1.3, 0.9, 1.2, 1.1], [0.2, 0.9, 1.6]
+    found = stats.difference(values, others)
+    assert found.count == 8
+    known = scipy_stats.ttest_ind(values, others, equal_var=False).confidence_interval(0.95)
+    assert found.high == pytest.approx(known.high)
