@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import memory, rendered, results
 
@@ -424,6 +424,7 @@ NOTHING = summarise(results({}, passes=1))
 known = st.sampled_from([True, False, None])
 
 
+@settings(deadline=None)
 @given(st.lists(known, min_size=1, max_size=8))
 def test_the_verdict_is_that_of_all_cases_together(holds):
     found = judge_claim(
@@ -468,6 +469,7 @@ def test_equal_times_are_the_same_and_neither_faster_nor_slower(bounds, expected
     assert within(Interval(1.0, 0.99, 1.01, 5), *bounds) is expected
 
 
+@settings(deadline=None)
 @given(st.floats(0.2, 5.0), st.floats(1e-3, 1.0), st.floats(0.2, 5.0), st.floats(1e-3, 1.0))
 def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
@@ -482,6 +484,7 @@ def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
         assert any(interval.low <= bound <= interval.high for bound in (low, high))
 
 
+@settings(deadline=None)
 @given(st.floats(0.5, 2.0), st.floats(1e-3, 0.3), st.integers(3, 100))
 def test_the_passes_asked_for_would_take_the_interval_off_the_bound(mean, half, count):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), count)

@@ -220,8 +220,8 @@ def test_an_old_file_says_of_a_comparison_what_its_row_says_now():
 
 
 def test_the_limit_of_a_row_is_its_copy_and_no_copy_is_recommended():
-    lanes = [{"name": name, "role": role} for name, role in (
-        ("copy", "method"), ("tracked", "method"), ("reference", "reference"), ("yardstick", "yardstick"))]  # fmt: skip
+    roles = {"copy": "method", "tracked": "method", "reference": "reference", "yardstick": "yardstick"}
+    lanes = [{"name": name, "role": role} for name, role in roles.items()]
     header = {"type": "header", "comparisons": [{"workload": "batch", "lanes": lanes}]}
     (comparison,) = schema1.upgrade(header)["comparisons"]
     found = [

@@ -4,7 +4,7 @@ import math
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -56,6 +56,7 @@ def test_the_smallest_visible_difference_is_found_in_four_of_five_cases():
     assert found == pytest.approx(0.8, abs=0.04)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=3, max_size=8))
 def test_p_values_are_those_of_scipy(rows):
     samples = numpy.array(rows)
@@ -81,6 +82,7 @@ def test_holm_is_the_textbook_example():
     assert list(adjusted) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_value_nor_changes_their_order(p):
     adjusted = stats.holm(numpy.array(p))
@@ -115,6 +117,7 @@ def test_columns_without_a_pass_in_common_are_not_told_apart():
     assert stats.above(samples, 0.01) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.1, 10), min_size=3, max_size=30, unique=True), st.sampled_from([0.9, 0.99, 0.999])
 )
