@@ -28,7 +28,9 @@ from gradbench.measure.memory import (
     Unrepeatable,
     follow,
     measure_call,
+    measure_long,
     measure_memory,
+    measure_once,
 )
 from gradbench.measure.profiled import Event
 from gradbench.measure.variant import ReadyVariant, prepare
@@ -553,3 +555,77 @@ def test_a_timeline_on_a_device_begins_with_what_stands_and_goes_on_from_line_to
     found = follow(ready, "c", Accelerator("cuda:0", device))
     assert (found.comparison, found.variant) == ("c", "a")
     assert [(each.code, each.live) for each in found.stretches] == [("one", (1100, 100)), ("two", (150, 150))]
+
+
+class Ring:
+    """Holds a tensor of 100 numbers, and itself, so that only the collector releases it."""
+
+    def __init__(self):
+        self.me, self.tensor = self, torch.empty(100)
+
+
+# Of x in 400 bytes: allocated, allocations, peak, retained, graph and saved; what stands, is left, and is
+# left to the collector.
+ALIKE = {
+    # Each exp keeps its own result.
+    "recorded": ("a = x.exp()\ny = a.exp()", (800, 2, 800, 800, 400, 800), (0, 0, 0)),
+    "not recorded": ("a = x.detach().exp()\na = a.exp()\ny = a", (800, 2, 800, 400, 0, 0), (0, 0, 0)),
+    "kept elsewhere": (
+        "kept.append(x.detach().clone())\ny = x.exp()",
+        (800, 2, 800, 800, 0, 400),
+        (0, 400, 0),
+    ),
+    "in a ring": ("Ring()\ny = x.exp()", (800, 2, 800, 800, 0, 400), (0, 0, 400)),
+    # A gradient stands, and the new one is there before it is added; the loss is a number.
+    "gradients": (
+        "y = (x * x).sum()\ny.backward()",
+        None,
+        (400, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "six", "stays"), ALIKE.values(), ids=ALIKE)
+def test_a_long_call_has_the_bytes_of_a_short_one_in_fewer_executions(statement, six, stays):
+    comparison = comparison_of("control", "100")
+    variant = Variant("made", "-", "method", f"{LEAF}\n", statement, "", Expectation(), result="y")
+
+    def ready():
+        return ReadyVariant(variant, {**prepare(comparison), "kept": [], "Ring": Ring})
+
+    short = measure_memory(ready(), comparison.id)
+    twice, lines = measure_long(ready(), comparison.id, lambda _: False, repeats=True, by_line=True)
+    alone, nothing = measure_long(ready(), comparison.id, lambda _: False, repeats=False, by_line=False)
+    observed, once, same_lines = measure_once(ready(), comparison.id, by_line=True)
+    _, unlined, _ = measure_once(ready(), comparison.id, by_line=False)
+    assert nothing is None
+    names = (*FIELDS, "standing", "left", "cycles")
+    found = {tuple(getattr(each, name) for name in names) for each in (short, twice, alone, once, unlined)}
+    assert len(found) == 1
+    (figures,) = found
+    assert six is None or figures[:6] == six
+    assert figures[6:] == stays
+    executions = [each.executions for each in (short, twice, alone, once, unlined)]
+    assert executions == [2, 2, 1, 1, 1]
+    assert {each.source for each in (short, twice, alone, once)} == {memory_module.SOURCE}
+    assert (twice.resident is None, once.resident) == (False, observed.resident)
+    assert observed.saved == once.saved
+    # The lines have the same bytes, from what stands to what the names hold.
+    for timeline in (lines, same_lines):
+        assert [each.code for each in timeline.stretches] == statement.splitlines()
+        assert max(level for each in timeline.stretches for level in each.live) == short.peak
+    assert lines.stretches == same_lines.stretches
+    assert (lines.comparison, lines.variant) == (comparison.id, "made")
+
+
+def test_bytes_that_are_known_are_not_counted_again():
+    comparison = comparison_of("control", "100")
+    variant = Variant("made", "-", "method", f"{LEAF}\n", "y = x.exp()", "", Expectation())
+    ready, seen = ReadyVariant(variant, prepare(comparison)), []
+
+    def known(observed):
+        seen.append(observed.saved)
+        return True
+
+    assert measure_long(ready, comparison.id, known, repeats=True, by_line=True) is None
+    assert seen == [400]
