@@ -33,6 +33,7 @@ from gradbench.measure.memory import (
     measure_once,
 )
 from gradbench.measure.profiled import Event
+from gradbench.measure.threads import Unseen
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.plan import Expectation, Request, Variant
 
@@ -629,3 +630,22 @@ def test_bytes_that_are_known_are_not_counted_again():
 
     assert measure_long(ready, comparison.id, known, repeats=True, by_line=True) is None
     assert seen == [400]
+
+
+def test_work_that_was_not_seen_is_refused_with_what_is_seen(monkeypatch):
+    calls = []
+    ready = SimpleNamespace(set_up_call=lambda: {"z": 1}, run_and_keep=calls.append)
+
+    def worked(call):
+        call()
+        return len(calls) == 1
+
+    monkeypatch.setattr(memory_module, "worked_unseen", worked)
+    with pytest.raises(Unseen) as refused:
+        memory_module._expect_seen(ready)
+    assert str(refused.value) == (
+        "expected work in the caller's thread, in an executor of concurrent.futures or in threads that the "
+        "call starts; another thread worked, where bytes are not seen: work in one of these"
+    )
+    memory_module._expect_seen(ready)
+    assert calls == [{"z": 1}] * 2

@@ -552,3 +552,15 @@ def test_options_that_are_not_given_are_those_of_a_usual_run():
     options = Options("standard", 1, "keep", 120.0)
     # A batch of fifty microseconds, and no model that should fit into anything.
     assert (options.batch_seconds, options.fit) == (5e-5, None)
+
+
+def test_a_method_is_called_as_the_file_says_and_else_by_its_name():
+    named = header(labels={"no_grad": "without gradients"})
+    assert named.label("no_grad") == "without gradients"
+    # Files before schema 2 name those that were measured.
+    plain = header(labels={})
+    assert plain.label("no_grad") == "torch.no_grad()"
+    assert plain.label("unheard_of") == "unheard_of"
+    # An alternative is no method, whatever its name.
+    only = header(Request(workloads=("update",), sizes=("small",)), labels={})
+    assert only.label("optimizer") == "optimizer"

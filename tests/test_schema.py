@@ -233,3 +233,22 @@ def test_the_limit_of_a_row_is_its_copy_and_no_copy_is_recommended():
         ("baseline", "baseline", False, True),
         ("calibration_task", "calibration_task", False, True),
     ]
+
+
+def test_a_record_of_each_kind_is_added_to_those_of_its_kind_alone():
+    def lists(found):
+        return {key: list(each) for key, each in vars(found).items() if isinstance(each, list)}
+
+    header = msgspec.convert(NEW["results header"][0], results.Header)
+    found = results.Results(Path("results.jsonl"), header)
+    for kind in get_args(results.Record):
+        if kind is results.Header:
+            continue
+        record = msgspec.convert(NEW[kind.__struct_config__.tag][0], kind)
+        before = lists(found)
+        found.add(record)
+        changed = [each for key, each in lists(found).items() if each != before[key]]
+        if kind is results.Anatomy:
+            assert (found.anatomy, changed) == (record, [])
+        else:
+            assert changed == [[record]], kind
