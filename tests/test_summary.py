@@ -7,10 +7,10 @@ from synthetic import device_results, memory, results
 
 from gradbench.analyse import stats
 from gradbench.analyse.analysis import analyse
-from gradbench.analyse.net import Part, _net_ratio
+from gradbench.analyse.net import Net, Part, _net_ratio, net_of_loops
 from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.analyse.timeline import Split, split
-from gradbench.analyse.verdicts import SAME_MARGIN, verdict
+from gradbench.analyse.verdicts import SAME_MARGIN, family_of, verdict
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Request
 from gradbench.record.telemetry import Telemetry
@@ -520,3 +520,32 @@ def test_a_verdict_is_by_what_is_shown_and_else_by_the_interval(log_ratio, shown
     baseline = next(each for each in variants if each.role == "baseline")
     known = {"cannot tell": "cannot tell", "failed": "failed"} if log_ratio is None else {}
     assert verdict(baseline, log_ratio, False, shown, failures) == known.get(expected, "baseline")
+
+
+def test_a_visit_without_the_baseline_has_times_and_no_ratios():
+    made = results({"no_grad": 1.5}, passes=3, scatter=0.0)
+    del made.visits[1].variants["requires_grad_false"]
+    (net,) = net_of_loops(made.header.plan.comparisons, made.visits)
+    assert set(net.seconds["no_grad"]) == {1, 2, 3}
+    assert set(net.log_ratios["no_grad"]) == {1, 3}
+    assert net.passes == [1, 2, 3]
+
+
+def test_a_comparison_without_a_baseline_has_no_name_for_it():
+    (comparison,) = results({}).header.plan.comparisons
+    assert Net(comparison, []).baseline == "requires_grad_false"
+    variants = tuple(each for each in comparison.variants if each.role != "baseline")
+    assert Net(msgspec.structs.replace(comparison, variants=variants), []).baseline == ""
+
+
+def test_a_family_has_the_ratios_of_the_whole_run_and_the_level_that_it_is_given():
+    request = Request(workloads=("control", "elementwise"), sizes=("small",))
+    made = results({"no_grad": 1.5}, request=request)
+    run = net_of_loops(made.header.plan.comparisons, made.visits)
+    methods = [variant for each in run for variant in each.comparison.variants if variant.role == "method"]
+    found = family_of(run, 0.002)
+    assert (found.tests, found.comparisons, found.level) == (len(methods), 2, 0.002)
+    assert found.real == {(each.comparison.id, "no_grad") for each in run}
+    assert family_of(run).level == stats.FAMILY
+    # Nothing was planned: no level is divided by 0.
+    assert (family_of([]).tests, family_of([]).real) == (1, frozenset())
