@@ -442,6 +442,15 @@ def test_events_are_of_the_line_in_which_they_end_and_the_last_line_has_the_rest
     ]
 
 
+def test_of_a_long_call_the_lines_have_the_bytes_until_the_last_of_them_ends():
+    profile = SimpleNamespace(ends_of_lines=lambda begin, count: {(7, 2): [5, 9]}[begin, count])
+    marked = memory_module._Marked(6, 7, 8, 9, 10, 11, 0, 0)
+    events = [Event(5, 400), Event(9, 8), Event(10, -8)]
+    taken = memory_module._Taken(events, 0, 50, 0, 1, False)
+    found = memory_module._by_line(["a", "b"], profile, marked, taken)
+    assert [(each.code, each.live) for each in found] == [("a", (450,)), ("b", (458,))]
+
+
 def test_what_is_let_go_of_is_the_graphs_or_the_collectors_or_stays():
     live = {"done": 1000, "released": 700, "over": 500, "collected": 350}
     marked = memory_module._Marked("start", "begin", "done", "released", "over", "collected", 100, 0)

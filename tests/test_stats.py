@@ -104,6 +104,11 @@ def test_columns_that_differ_are_told_apart_and_those_that_may_be_equal_are_not(
     # By more than 0.6 only the last two.
     assert set(stats.above(samples, 0.01, 0.6)) == {(3, 1), (3, 2)}
     assert stats.above(samples, 1e-30) == []
+    # Certain is what no level but 0 keeps out.
+    certain = numpy.array([[1.0, 0.0], [1.0, 0.0]])
+    assert (stats.above(certain, 1e-30), stats.above(certain, 0.0)) == ([(0, 1)], [])
+    # By more than 1 it is not.
+    assert stats.above(certain, 0.01, 1.0) == []
 
 
 def test_of_a_single_column_or_pass_nothing_is_told_apart():
@@ -126,6 +131,7 @@ def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, co
     usual = stats.interval(logs).map(math.exp)
     known = stats.interval(logs, confidence).map(math.exp)
     found = stats.wider(usual, confidence, logarithms=True)
+    assert (found.mean, found.count) == (usual.mean, usual.count)
     assert (found.low, found.high) == (
         pytest.approx(known.low, rel=1e-6),
         pytest.approx(known.high, rel=1e-6),
@@ -133,6 +139,7 @@ def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, co
     for own in (values, [-each for each in values]):
         known = stats.interval(own, confidence)
         found = stats.wider(stats.interval(own), confidence, logarithms=False)
+        assert (found.mean, found.count) == (known.mean, known.count)
         assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
 
 

@@ -7,7 +7,7 @@ from synthetic import device_results, memory, results
 
 from gradbench.analyse import stats
 from gradbench.analyse.analysis import analyse
-from gradbench.analyse.net import Net, Part, _net_ratio, net_of_loops
+from gradbench.analyse.net import Net, Part, _is_indistinct, _net_ratio, net_of_loops
 from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.analyse.timeline import Split, split
 from gradbench.analyse.verdicts import SAME_MARGIN, family_of, verdict
@@ -72,6 +72,7 @@ def test_an_interval_that_ends_where_the_same_ends_is_the_same():
 def test_two_passes_tell_methods_apart():
     (found,) = summarise(results({"no_grad": 2.0, "tracked": 4.0}, passes=2, scatter=1e-9)).comparisons
     assert ("tracked", "no_grad") in found.above
+    assert found.variant("tracked").rank == len(found.methods)
 
 
 def test_an_empty_loop_as_long_as_the_baseline_leaves_no_ratio():
@@ -549,3 +550,21 @@ def test_a_family_has_the_ratios_of_the_whole_run_and_the_level_that_it_is_given
     assert family_of(run).level == stats.FAMILY
     # Nothing was planned: no level is divided by 0.
     assert (family_of([]).tests, family_of([]).real) == (1, frozenset())
+
+
+def test_without_an_empty_loop_times_and_ratios_are_as_they_were_measured():
+    made = results({"no_grad": 2.0}, passes=3, scatter=0.0, seconds=1e-7, empty=1e-8)
+    for visit in made.visits:
+        del visit.variants["empty"]
+    found = variant_of(made, "no_grad")
+    assert found.time.mean == pytest.approx(2.1e-7)
+    assert found.ratio.mean == pytest.approx(2.1 / 1.1)
+
+
+def test_what_takes_five_turns_of_the_loop_beside_its_own_can_be_told_from_it():
+    # In turns; the loop's own is among them.
+    assert _is_indistinct([math.log(5.99)])
+    assert not _is_indistinct([math.log(6.01)])
+    assert not _is_indistinct([math.log(6.01), math.log(6.01)])
+    # Where it scatters, by what its interval leaves open: nine turns, or 2.
+    assert _is_indistinct([math.log(9.0) - 0.2, math.log(9.0) + 0.2])
