@@ -138,8 +138,10 @@ def test_a_file_that_another_run_has_written_to_since_it_was_read_is_left_alone(
     with whole.open("ab") as file:
         file.write(msgspec.json.encode(START) + b"\n")
     content = whole.read_bytes()
-    with pytest.raises(OSError, match="written to it since"):
+    with pytest.raises(OSError, match="written to it since") as caught:
         Writer(whole, old.length, old.cut_off)
+    assert caught.value.errno == errno.EBUSY
+    assert caught.value.strerror == "another gradbench has written to it since it was read"
     assert whole.read_bytes() == content
 
 
@@ -564,3 +566,20 @@ def test_a_method_is_called_as_the_file_says_and_else_by_its_name():
     # An alternative is no method, whatever its name.
     only = header(Request(workloads=("update",), sizes=("small",)), labels={})
     assert only.label("optimizer") == "optimizer"
+
+
+def test_a_disk_that_does_not_even_take_back_is_told_by_what_it_refused_first(tmp_path):
+    class Stuck(Disk):
+        def truncate(self, size):
+            raise OSError(errno.EIO, "Input/output error")
+
+    writer = Writer(tmp_path / FILENAME)
+    writer.write(header())
+    file = writer._file
+    writer._file = Stuck(file, 20)
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(VISIT)
+    file.close()
+    # What is left of the record is an unfinished line.
+    results = read_results(tmp_path / FILENAME)
+    assert (kept(results), results.cut_off) == ([], 20)

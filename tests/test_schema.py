@@ -252,3 +252,10 @@ def test_a_record_of_each_kind_is_added_to_those_of_its_kind_alone():
             assert (found.anatomy, changed) == (record, [])
         else:
             assert changed == [[record]], kind
+
+
+@pytest.mark.parametrize(
+    "kind", [*KINDS.values(), results.Options, versus.Options], ids=lambda kind: kind.__name__
+)
+def test_what_was_read_cannot_be_changed(kind):
+    assert kind.__struct_config__.frozen
