@@ -168,6 +168,22 @@ def test_a_precision_is_reached_without_those_that_are_not_timed():
     assert worst_precision(made(same=())) is None
 
 
+def test_a_precision_is_that_of_the_widest_wherever_those_stand_that_are_not_timed():
+    found = made()
+    (evaluation,) = (each for each in summarise(found).comparisons if each.comparison.part == "evaluation")
+    names = [each.name for each in evaluation.methods]
+    last = [each.name for each in evaluation.methods if each.bound is None and each.role == "method"][-1]
+    assert names.index(last) > min(names.index(each) for each in ENTERED)
+    for visit in found.visits:
+        if visit.comparison == evaluation.comparison.id:
+            own = visit.variants[last]
+            log = own.log_ratio + (0.2 if visit.number % 2 else -0.2)
+            visit.variants[last] = msgspec.structs.replace(own, log_ratio=log)
+    (evaluation,) = (each for each in summarise(found).comparisons if each.comparison.part == "evaluation")
+    ratio = evaluation.variant(last).ratio
+    assert worst_precision(found) == pytest.approx((ratio.high - ratio.low) / 2 / ratio.mean)
+
+
 def test_a_run_without_executions_is_summed_up_as_before():
     found = made(absent=())
     with_them = summarise(found).comparisons

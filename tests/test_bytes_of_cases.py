@@ -27,7 +27,7 @@ from gradbench.define.workloads.user_model import NAME
 from gradbench.guard import limit_bytes, measure_bytes
 from gradbench.measure import profiled as profiled_module
 from gradbench.measure.counting import Counting
-from gradbench.measure.memory import follow, measure_long, measure_memory
+from gradbench.measure.memory import follow, measure_long, measure_memory, measure_once
 from gradbench.measure.threads import Unseen
 from gradbench.measure.variant import ReadyVariant, prepare
 from gradbench.record.metric import METRICS
@@ -253,6 +253,19 @@ def test_what_cannot_be_seen_is_an_error_of_the_variant_and_no_figure(served):
     comparison, made = ready("y = served(here)", served=served, here=here)
     with pytest.raises(Unseen):
         list(Counting(comparison, [made], None).of(made))
+
+
+def test_of_long_calls_too_what_cannot_be_seen_is_refused_and_what_does_nothing_is_not(served):
+    comparison, made = ready("y = served(here)", served=served, here=here)
+    with pytest.raises(Unseen):
+        measure_long(made, comparison.id, lambda _: False, repeats=False, by_line=False)
+    with pytest.raises(Unseen):
+        measure_once(made, comparison.id, by_line=False)
+    _, quiet = ready("served(idle)\ny = here()", served=served, here=here, idle=lambda: sum(range(10_000)))
+    memory, _ = measure_long(quiet, comparison.id, lambda _: False, repeats=False, by_line=False)
+    assert memory.retained == RETAINED
+    _, once, _ = measure_once(quiet, comparison.id, by_line=False)
+    assert once.retained == RETAINED
 
 
 # Gradients that stand.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import memory, rendered, results
 
@@ -424,6 +424,7 @@ NOTHING = summarise(results({}, passes=1))
 known = st.sampled_from([True, False, None])
 
 
+@settings(deadline=None)
 @given(st.lists(known, min_size=1, max_size=8))
 def test_the_verdict_is_that_of_all_cases_together(holds):
     found = judge_claim(
@@ -468,6 +469,7 @@ def test_equal_times_are_the_same_and_neither_faster_nor_slower(bounds, expected
     assert within(Interval(1.0, 0.99, 1.01, 5), *bounds) is expected
 
 
+@settings(deadline=None)
 @given(st.floats(0.2, 5.0), st.floats(1e-3, 1.0), st.floats(0.2, 5.0), st.floats(1e-3, 1.0))
 def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
@@ -482,6 +484,7 @@ def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
         assert any(interval.low <= bound <= interval.high for bound in (low, high))
 
 
+@settings(deadline=None)
 @given(st.floats(0.5, 2.0), st.floats(1e-3, 0.3), st.integers(3, 100))
 def test_the_passes_asked_for_would_take_the_interval_off_the_bound(mean, half, count):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), count)
@@ -668,3 +671,157 @@ def test_the_page_says_what_the_guide_is_before_it_is_quoted():
     for section in ("claims", "guide"):
         heading = page.index("</h2>", page.index(f'<section id="{section}"'))
         assert "from which this project was begun" in page[heading : heading + 300]
+
+
+@pytest.mark.parametrize(
+    ("id", "memory", "expected"),
+    [
+        # Half of it, with a tenth on both sides.
+        ("folk.no_grad.halves_memory", {"tracked": 1000, "no_grad": 399}, "refuted"),
+        ("folk.no_grad.halves_memory", {"tracked": 1000, "no_grad": 400}, "supported"),
+        ("folk.no_grad.halves_memory", {"tracked": 1000, "no_grad": 600}, "supported"),
+        ("folk.no_grad.halves_memory", {"tracked": 1000, "no_grad": 601}, "refuted"),
+        # As many, within one in a hundred; the times agree.
+        ("folk.freeze.same", {"no_grad": 98}, "depends"),
+        ("folk.freeze.same", {"no_grad": 99}, "supported"),
+        ("folk.freeze.same", {"no_grad": 101}, "supported"),
+        ("folk.freeze.same", {"no_grad": 102}, "depends"),
+        ("folk.detach_features.same", {"detach": 98}, "depends"),
+        ("folk.detach_features.same", {"detach": 99}, "supported"),
+        ("folk.detach_features.same", {"detach": 101}, "supported"),
+        ("folk.detach_features.same", {"detach": 102}, "depends"),
+        # What every step keeps is four bytes of a thousand at least.
+        ("folk.running_loss", {"tracked": 3999, "detach": 0, "item": 0}, "depends"),
+        # A copy, within a factor of two.
+        ("overhead.detach.copy", {"detach": 49}, "refuted"),
+        ("overhead.detach.copy", {"detach": 50}, "supported"),
+        ("overhead.detach.copy", {"detach": 200}, "supported"),
+        ("overhead.detach.copy", {"detach": 201}, "refuted"),
+        ("memory.requires_grad_false.none", {"requires_grad_false": 1}, "refuted"),
+        ("memory.no_grad.none", {"no_grad": 1}, "refuted"),
+        # Less is one in a hundred less.
+        ("trait.requires_grad_false.memory", {"requires_grad_false": 99}, "supported"),
+        ("trait.requires_grad_false.memory", {"requires_grad_false": 100}, "refuted"),
+        ("guide.inference_memory", {"no_grad": 99}, "supported"),
+        ("guide.inference_memory", {"no_grad": 100}, "refuted"),
+        ("tip.in_place", {"requires_grad_false": 99, "detach": {"allocated": 1, "peak": 100}}, "supported"),
+        ("tip.in_place", {"requires_grad_false": 99, "detach": {"allocated": 0, "peak": 100}}, "depends"),
+        ("tip.in_place", {"requires_grad_false": 100, "detach": {"allocated": 1, "peak": 100}}, "depends"),
+        # As many as without it, within a tenth; and none by itself.
+        ("trait.no_grad.memory", {"no_grad": {"allocated": 0, "retained": 89}}, "depends"),
+        ("trait.no_grad.memory", {"no_grad": {"allocated": 0, "retained": 90}}, "supported"),
+        ("trait.no_grad.memory", {"no_grad": {"allocated": 0, "retained": 110}}, "supported"),
+        ("trait.no_grad.memory", {"no_grad": {"allocated": 0, "retained": 111}}, "depends"),
+        ("trait.no_grad.memory", {"no_grad": {"allocated": 1, "retained": 100}}, "depends"),
+    ],
+)
+def test_a_claim_on_bytes_holds_up_to_its_tolerance_and_not_beyond(id, memory, expected):
+    assert verdict(id, memory=memory).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("id", "ratios", "expected"),
+    [
+        ("ratio.detach", {"detach": 1.14}, "refuted"),
+        ("ratio.detach", {"detach": 1.16}, "supported"),
+        ("ratio.detach", {"detach": 1.24}, "supported"),
+        ("ratio.detach", {"detach": 1.26}, "refuted"),
+        ("ratio.no_grad", {"no_grad": 1.04}, "refuted"),
+        ("ratio.no_grad", {"no_grad": 1.06}, "supported"),
+        ("ratio.no_grad", {"no_grad": 1.14}, "supported"),
+        ("ratio.no_grad", {"no_grad": 1.16}, "refuted"),
+        # Of large tensors the time is asked for as well.
+        ("overhead.detach.copy", {"detach": 0.79}, "depends"),
+        ("overhead.detach.copy", {"detach": 0.81}, "supported"),
+        ("overhead.detach.copy", {"detach": 1.24}, "supported"),
+        ("overhead.detach.copy", {"detach": 1.26}, "depends"),
+        ("folk.inference_mode.five_percent", {"inference_mode": 0.92}, "refuted"),
+        ("folk.inference_mode.five_percent", {"inference_mode": 0.94}, "supported"),
+        ("folk.inference_mode.five_percent", {"inference_mode": 0.96}, "supported"),
+        ("folk.inference_mode.five_percent", {"inference_mode": 0.98}, "refuted"),
+        # The times alone; as many bytes.
+        ("folk.freeze.same", {"no_grad": 0.97}, "depends"),
+        ("folk.freeze.same", {"no_grad": 0.99}, "supported"),
+        ("folk.freeze.same", {"no_grad": 1.01}, "supported"),
+        ("folk.freeze.same", {"no_grad": 1.03}, "depends"),
+        ("folk.detach_features.same", {"detach": 0.97}, "depends"),
+        ("folk.detach_features.same", {"detach": 0.99}, "supported"),
+        ("folk.detach_features.same", {"detach": 1.01}, "supported"),
+        ("folk.detach_features.same", {"detach": 1.03}, "depends"),
+        # The call of a microsecond.
+        ("folk.no_grad.microseconds", {"no_grad": 1.1}, "refuted"),
+        ("folk.no_grad.microseconds", {"no_grad": 1.3}, "supported"),
+        ("folk.no_grad.microseconds", {"no_grad": 1.9}, "supported"),
+        ("folk.no_grad.microseconds", {"no_grad": 2.1}, "refuted"),
+        # Faster, and as many bytes.
+        ("tip.batch", {"detach": 1.2}, "refuted"),
+        ("guide.unneeded_graph", {"tracked": 1.03, "no_grad": 1.03}, "depends"),
+        ("guide.unneeded_graph", {"tracked": 1.03, "requires_grad_false": 1.03}, "depends"),
+        ("folk.optimizer.fused", {"optimizer_fused": 0.9, "optimizer_foreach": 1.1}, "refuted"),
+        ("folk.optimizer.fused", {"optimizer_foreach": 0.5}, "refuted"),
+        ("tip.mixed", {"no_grad": 0.9}, "refuted"),
+        ("tip.mixed", {"requires_grad_false": 0.9}, "refuted"),
+    ],
+)
+def test_a_claim_on_time_holds_up_to_its_tolerance_and_not_beyond(id, ratios, expected):
+    assert verdict(id, ratios=ratios).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("id", "seen", "expected"),
+    [
+        (
+            "duration.requires_grad_false",
+            {"persistence": {"x_after": True, "x_under_enable_grad": False}},
+            "refuted",
+        ),
+        (
+            "duration.requires_grad_false",
+            {"persistence": {"x_after": False, "x_under_enable_grad": True}},
+            "refuted",
+        ),
+        (
+            "guide.zero_grad",
+            {"zero_grad": {"after_one_backward": 4.0, "after_two": 8.0, "after_zero_grad_and_one": 8.0}},
+            "refuted",
+        ),
+        (
+            "guide.retain_graph",
+            {"retain_graph": {"second_without": False, "second_with": False, "kept_with": 4}},
+            "refuted",
+        ),
+        (
+            "trait.requires_grad_false.reversibility",
+            {"reversibility": {"switched_on": False, "x_gets_gradient": True}},
+            "refuted",
+        ),
+        ("trait.requires_grad_false.scope", {"scope": {"x": True, "other": True}}, "refuted"),
+        ("trait.detach.memory", {"memory": {"allocated": 1}}, "supported"),
+        ("trait.detach.scope", {"scope": {"given": True, "x": True, "other": True}}, "refuted"),
+        ("trait.detach.scope", {"scope": {"given": False, "x": True, "other": False}}, "refuted"),
+        ("trait.no_grad.persistence", {"persistence": {"x_inside": False, "x_after": False}}, "refuted"),
+        ("trait.no_grad.scope", {"scope": {"x": False, "other": False, "other_in_thread": True}}, "depends"),
+        ("trait.no_grad.scope", {"scope": {"x": True, "other": False, "other_in_thread": False}}, "depends"),
+        ("trait.no_grad.scope", {"scope": {"x": False, "other": True, "other_in_thread": False}}, "depends"),
+        ("autograd.square", {"square": {"at_2": 5.0, "at_3": 6.0}}, "refuted"),
+        ("loss.same", {"predictors": {"largest_difference": 1e-4}}, "supported"),
+        ("loss.same", {"predictors": {"largest_difference": 1.1e-4}}, "refuted"),
+        (
+            "train.learns",
+            {"training": {"first_loss": 0.4, "last_loss": 0.4, "at_7_5": 0.7, "at_5": 0.3}},
+            "refuted",
+        ),
+        (
+            "train.learns",
+            {"training": {"first_loss": 0.7, "last_loss": 0.4, "at_7_5": 0.7, "at_5": 0.5}},
+            "refuted",
+        ),
+        (
+            "train.learns",
+            {"training": {"first_loss": 0.7, "last_loss": 0.4, "at_7_5": 0.5, "at_5": 0.3}},
+            "refuted",
+        ),
+    ],
+)
+def test_each_part_of_what_is_seen_decides(id, seen, expected):
+    assert verdict(id, seen=seen).verdict == expected

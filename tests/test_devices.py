@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 
 import msgspec
@@ -73,6 +74,20 @@ def test_the_host_is_net_of_the_empty_loop(both):
     # Of less than five turns of the loop nothing can be said, whatever the wall time is.
     assert variants(heavy)[100]["tracked"].verdict == "no time of its own"
     assert variants(both)[100]["tracked"].verdict != "no time of its own"
+
+
+def test_the_hosts_ratio_is_net_of_the_empty_loop():
+    made = device_results(
+        Request(("control",), ("no_grad",), ("100",), device="cuda:0"), host={"no_grad": 1.5}
+    )
+    for visit in made.visits:
+        empty = visit.variants["empty"]
+        loop = msgspec.structs.replace(empty.host, seconds=LAUNCH / 10, log_ratio=math.log(0.1))
+        visit.variants["empty"] = msgspec.structs.replace(empty, host=loop)
+    (comparison,) = summarise(made).comparisons
+    # Of 1.5 and 1 the tenth is taken off.
+    assert comparison.variant("no_grad").host_ratio.mean == pytest.approx(1.4 / 0.9, rel=0.01)
+    assert comparison.variant("no_grad").host.mean == pytest.approx(1.4 * LAUNCH, rel=0.01)
 
 
 def test_the_page_begins_with_what_was_measured_on(page_of_both):

@@ -441,3 +441,198 @@ def test_the_memory_of_a_call_that_saves_something_sparse_is_measured():
     # Of a sparse result its indices and values, as far as allocators round up.
     sparse, _ = measure_call(lambda: (x.detach() + 1).to_sparse())
     assert sparse.retained >= 2 * 256 * 8 + 256 * 4
+
+
+def a_comparison(*names, workload=NAME, timeline=True, alternatives=False):
+    """A comparison as far as counting asks for it, and a variant in it for each name."""
+    variants = []
+    for name in names:
+        role = name if name in ("empty", "baseline", "twin") else "method"
+        expect = SimpleNamespace(result_requires_grad=name == "tracked", result_inference=name == "inference")
+        variants.append(SimpleNamespace(name=name, role=role, counted=name != "uncounted", expect=expect))
+    comparison = SimpleNamespace(
+        id="c", workload=workload, variants=variants, timeline=timeline, alternatives=alternatives
+    )
+    return comparison, [SimpleNamespace(variant=each, took=0.0) for each in variants]
+
+
+class Asked:
+    """Stands for all that counts and observes: notes who was asked for, and gives records."""
+
+    def __init__(self, monkeypatch, seconds, known=(), once=True):
+        self.log, self._known, self._once = [], known, once
+        monkeypatch.setattr(counting, "_took", lambda ready: seconds)
+        for name in ("observe", "measure_memory", "follow", "measure_long", "measure_once"):
+            monkeypatch.setattr(counting, name, getattr(self, name))
+        monkeypatch.setattr(counting, "declared_as", lambda variant, _: dict(self._known).get(variant.name))
+
+    def observed(self, ready):
+        same = "same" if ready.variant.name in ("baseline", "alike") else ready.variant.name
+        return SimpleNamespace(signature=same, seconds=0.5, operators=3, saved=0, resident=None)
+
+    def memory(self, ready, peak):
+        return Memory("c", ready.variant.name, 1, 1, peak, 1, 1, 1, None, "by hand")
+
+    def observe(self, ready):
+        self.log.append(("observe", ready.variant.name))
+        return self.observed(ready)
+
+    def measure_memory(self, ready, id, accelerator):
+        self.log.append(("memory", ready.variant.name))
+        return self.memory(ready, 10)
+
+    def follow(self, ready, id, accelerator):
+        self.log.append(("follow", ready.variant.name))
+        return Timeline(id, ready.variant.name, ())
+
+    def measure_long(self, ready, id, known, repeats, by_line):
+        self.log.append(("long", ready.variant.name, repeats, by_line))
+        if known(self.observed(ready)):
+            return None
+        return self.memory(ready, 20), Timeline(id, ready.variant.name, ()) if by_line else None
+
+    def measure_once(self, ready, id, by_line):
+        self.log.append(("once", ready.variant.name, by_line))
+        if not self._once:
+            raise RuntimeError("not while it is watched")
+        timeline = Timeline(id, ready.variant.name, ()) if by_line else None
+        return self.observed(ready), self.memory(ready, 30), timeline
+
+
+def told(comparison, ready, accelerator=None):
+    """What is told of each variant, shortly: kind, variant, and what that is the same as."""
+    made = counting.Counting(comparison, ready, accelerator)
+    return [
+        (type(record).__name__, record.variant, getattr(record, "same_as", ""))
+        for each in made.variants
+        for record in made.of(each)
+    ]
+
+
+def test_the_limits_of_what_is_watched_and_of_what_is_counted_once_are_in_order():
+    # A millisecond, a fiftieth of a second, and what is too long for a second execution.
+    assert (counting.OBSERVED_FROM, counting.COUNTED_ONCE_FROM) == (1e-3, 2e-2)
+    assert counting.COUNTED_ONCE_FROM < counting.LONG
+
+
+def test_bytes_of_short_calls_are_counted_and_followed_of_each_in_the_order_of_the_plan(monkeypatch):
+    asked = Asked(monkeypatch, 1e-3)
+    found = told(*a_comparison("alike", "baseline", "empty", "uncounted", "twin"))
+    assert found == [
+        ("Memory", "alike", ""),
+        ("Timeline", "alike", ""),
+        ("Memory", "baseline", ""),
+        ("Timeline", "baseline", ""),
+        # A twin is not followed.
+        ("Memory", "twin", ""),
+    ]
+    assert [name for name, *_ in asked.log] == ["memory", "follow", "memory", "follow", "memory"]
+
+
+def test_what_is_no_model_of_the_users_counts_as_short_however_long_it_takes(monkeypatch):
+    asked = Asked(monkeypatch, 100.0)
+    found = told(*a_comparison("alike", "baseline", workload="chain", timeline=False))
+    assert found == [("Memory", "alike", ""), ("Memory", "baseline", "")]
+    assert [name for name, *_ in asked.log] == ["memory", "memory"]
+
+
+def test_of_longer_calls_it_is_told_what_they_execute_the_baseline_first(monkeypatch):
+    Asked(monkeypatch, 2e-2)
+    found = told(*a_comparison("other", "alike", "baseline", timeline=False))
+    assert found == [
+        ("Execution", "baseline", ""),
+        ("Memory", "baseline", ""),
+        ("Execution", "other", ""),
+        ("Memory", "other", ""),
+        ("Execution", "alike", "baseline"),
+        ("Memory", "alike", ""),
+    ]
+
+
+@pytest.mark.parametrize("accelerator", [None, object()], ids=["cpu", "device"])
+def test_of_long_calls_bytes_are_copied_from_what_executes_the_same(monkeypatch, accelerator):
+    asked = Asked(monkeypatch, 2.1e-2)
+    comparison, ready = a_comparison("alike", "baseline", "other")
+    made = counting.Counting(comparison, ready, accelerator)
+    records = [record for each in made.variants for record in made.of(each)]
+    found = [(type(each).__name__, each.variant, getattr(each, "same_as", "")) for each in records]
+    assert found == [
+        ("Execution", "baseline", ""),
+        ("Memory", "baseline", ""),
+        ("Timeline", "baseline", ""),
+        ("Execution", "alike", "baseline"),
+        ("Memory", "alike", "baseline"),
+        ("Execution", "other", ""),
+        ("Memory", "other", ""),
+        ("Timeline", "other", ""),
+    ]
+    peaks = {each.variant: each.peak for each in records if isinstance(each, Memory)}
+    assert set(peaks.values()) == {20 if accelerator is None else 10}
+    if accelerator is None:
+        names = ("baseline", "alike", "other")
+        # A call that is not too long for it is executed a second time.
+        assert asked.log == [("long", name, True, True) for name in names]
+    executions = [each for each in records if isinstance(each, Execution)]
+    assert {(each.comparison, each.seconds, each.operators, each.declared) for each in executions} == {
+        ("c", 0.5, 3, False)
+    }
+
+
+def test_of_very_long_calls_what_is_declared_is_copied_and_what_is_alone_is_executed_once(monkeypatch):
+    asked = Asked(monkeypatch, counting.LONG + 1.0, known={"entered": "baseline"})
+    names = ("baseline", "entered", "tracked", "inference", "detach_after", "twin")
+    comparison, ready = a_comparison(*names)
+    ready[1].took = 0.25
+    made = counting.Counting(comparison, ready, None)
+    records = [record for each in made.variants for record in made.of(each)]
+    executions = {each.variant: each for each in records if isinstance(each, Execution)}
+    assert executions["entered"] == Execution("c", "entered", 0.25, "baseline", 3, declared=True)
+    memory = {each.variant: (each.peak, each.same_as) for each in records if isinstance(each, Memory)}
+    assert memory["entered"] == (20, "baseline")
+    assert {memory[name] for name in ("tracked", "inference", "detach_after")} == {(30, "")}
+    assert asked.log == [
+        ("long", "baseline", False, True),
+        ("once", "tracked", True),
+        ("once", "inference", True),
+        ("once", "detach_after", True),
+        ("long", "twin", False, False),
+    ]
+
+
+def test_alternatives_are_each_alone(monkeypatch):
+    asked = Asked(monkeypatch, counting.LONG + 1.0)
+    told(*a_comparison("baseline", "alike", alternatives=True, timeline=False))
+    assert asked.log == [("once", "baseline", False), ("once", "alike", False)]
+
+
+def test_what_torch_refuses_while_it_is_watched_is_counted_as_a_shorter_call_is(monkeypatch):
+    asked = Asked(monkeypatch, counting.LONG + 1.0, once=False)
+    found = told(*a_comparison("baseline", "tracked", timeline=False))
+    assert found[-2:] == [("Execution", "tracked", ""), ("Memory", "tracked", "")]
+    assert asked.log[1:] == [("once", "tracked", False), ("long", "tracked", False, False)]
+
+
+def test_what_was_seen_is_told_where_counting_fails(monkeypatch):
+    asked = Asked(monkeypatch, 1.0)
+
+    def fails(ready, id, known, repeats, by_line):
+        known(asked.observed(ready))
+        raise Unrepeatable("two executions allocated otherwise")
+
+    monkeypatch.setattr(counting, "measure_long", fails)
+    comparison, ready = a_comparison("baseline")
+    records = counting.Counting(comparison, ready, None).of(ready[0])
+    assert type(next(records)) is Execution
+    with pytest.raises(Unrepeatable):
+        next(records)
+
+
+def test_a_call_lasts_as_long_as_its_check_or_as_one_more(monkeypatch):
+    now = iter([10.0, 12.5])
+    monkeypatch.setattr(counting.time, "perf_counter", lambda: next(now))
+    ran = []
+    ready = SimpleNamespace(took=0.0, set_up_call=lambda: {"made": 1}, run_and_keep=ran.append)
+    assert counting._took(ready) == ready.took == 2.5
+    assert ran == [{"made": 1}]
+    assert counting._took(ready) == 2.5
+    assert len(ran) == 1

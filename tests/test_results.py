@@ -12,12 +12,13 @@ from synthetic import device_results, header
 from synthetic import results as made_results
 
 from gradbench.errors import RequestError, ResultsFileError
-from gradbench.record.lines import SCHEMA, Writer
+from gradbench.record import lines as lines_module
+from gradbench.record.lines import SCHEMA, Writer, create
 from gradbench.record.plan import Request
-from gradbench.record.results import FILENAME, Options, Results, locate, new_folder, read_results
+from gradbench.record.results import FILENAME, Options, Results, locate, new_folder, read_results, sessions
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.user_file import Fault
-from gradbench.record.visits import Failure, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
+from gradbench.record.visits import Failure, Look, Memory, PassEnd, PassStart, RunEnd, VariantTime, Visit
 
 TIME = VariantTime(737, 6.763093622795115e-8, 6.75e-8, 6.78e-8, -0.012345678901234567)
 START = PassStart(1, "time", 0.75, 4294967295, 4095)
@@ -137,8 +138,10 @@ def test_a_file_that_another_run_has_written_to_since_it_was_read_is_left_alone(
     with whole.open("ab") as file:
         file.write(msgspec.json.encode(START) + b"\n")
     content = whole.read_bytes()
-    with pytest.raises(OSError, match="written to it since"):
+    with pytest.raises(OSError, match="written to it since") as caught:
         Writer(whole, old.length, old.cut_off)
+    assert caught.value.errno == errno.EBUSY
+    assert caught.value.strerror == "another gradbench has written to it since it was read"
     assert whole.read_bytes() == content
 
 
@@ -389,3 +392,194 @@ def test_the_advice_to_go_on_is_a_whole_command(command, says):
     found = Results(Path("here/results.jsonl"), header(command=command))
     assert found.go_on("--passes 9") == f"Go on with `{says}`."
     assert found.go_on("--passes 9", "or more") == f"Go on with `{says}` or more."
+
+
+def test_more_is_measured_by_passes_or_by_twice_the_budget_where_the_run_looked():
+    made = Results(Path("here/results.jsonl"), header(command="gradbench run"))
+    resume = "Go on with `gradbench run --resume --output here"
+    assert made.go_on_longer(9) == f"{resume} --passes 9`."
+    made.add(RunEnd("budget", 28.0))
+    assert made.go_on_longer(9) == f"{resume} --passes 9`."
+    made.add(Look(0.5, {}, "all"))
+    # 28 s are nearly half a minute, and the next budget is a whole one.
+    assert made.go_on_longer(9) == f"{resume} --budget 60`."
+    made.runs.clear()
+    assert made.go_on_longer(9) == f"{resume} --passes 9`."
+
+
+def test_the_advice_to_go_on_names_no_folder_of_this_machine_and_is_of_files_that_can_grow():
+    made = Results(Path("/runs/x/results.jsonl"), header(command="gradbench run"))
+    assert made.go_on("--passes 9") == "Go on with `gradbench run --resume --passes 9`."
+    assert made.go_on() == "Go on with `gradbench run --resume`."
+    for fixed in ({"compressed": True}, {"schema": 1}):
+        old = Results(Path("x/results.jsonl"), header(command="gradbench run"), **fixed)
+        assert not old.resumable
+        assert old.go_on("--passes 9") == "A new run with more passes would narrow that."
+
+
+def test_a_run_is_interrupted_until_everything_that_was_begun_has_ended():
+    made = Results(Path("results.jsonl"), header())
+    for record, interrupted in (
+        (START, True),
+        (END, True),
+        (RunEnd("passes", 5.0), False),
+        (PassStart(2, "time", 0.7, 0, 0), True),
+        # The pass was cut off, and the run that went on came to its end.
+        (PassStart(3, "time", 0.7, 0, 0), True),
+        (PassEnd(3, 1.0), True),
+        (RunEnd("passes", 5.0), False),
+    ):
+        made.add(record)
+        assert made.interrupted is interrupted
+
+
+def test_sessions_are_counted_by_ends_and_by_looks():
+    made = Results(Path("results.jsonl"), header())
+    assert sessions(made) == 0
+    made.add(RunEnd("budget", 5.0))
+    made.add(RunEnd("budget", 5.0))
+    assert sessions(made) == 2
+    made.add(Look(0.5, {}, "all", session=3))
+    made.add(Look(0.5, {}, "all", session=1))
+    assert sessions(made) == 4
+
+
+def test_a_folder_that_is_new_or_empty_is_taken(tmp_path):
+    new_folder(tmp_path)
+    new_folder(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_in_the_place_of_a_run_is_told_by_its_command(tmp_path):
+    (tmp_path / "versus.jsonl").write_text("")
+    message = refusal(tmp_path)
+    assert message.endswith("it is the trial of `gradbench versus`, which `gradbench report` reads")
+
+
+def test_what_is_refused_says_what_was_expected_and_what_is_wrong(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"\x1f\x8b")
+    assert refusal(path).startswith(f"{path}: is compressed and corrupt: ")
+    path.write_bytes(b"{")
+    assert refusal(path) == f"{path}: expected a gradbench results file; it has no complete line"
+    path.write_bytes(b"[]\n")
+    assert refusal(path) == (
+        f"{path}: expected a gradbench results file; its first line is not a header of one"
+    )
+    newer = header(schema=SCHEMA + 1, gradbench="9.8.7")
+    assert refusal(write(tmp_path / "newer", newer)) == (
+        f"{tmp_path / 'newer'}: has schema {SCHEMA + 1}, this gradbench reads schema 1 to {SCHEMA}; "
+        "use the version that wrote it (9.8.7)"
+    )
+    assert refusal(write(tmp_path / "twice", header(), header())) == (
+        f"{tmp_path / 'twice'}: a second header; expected one run in one file (line 2)"
+    )
+
+
+def test_a_file_that_the_system_does_not_give_is_refused_with_its_reason(tmp_path, monkeypatch):
+    def denied(self):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = write(tmp_path / FILENAME, header())
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(RequestError) as caught:
+        read_results(path)
+    assert str(caught.value) == f"{path}: cannot be read: Permission denied"
+
+
+class Disk:
+    """Stands for the file of a writer: takes three bytes at a time, and refuses after so many."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def write(self, content):
+        if self._room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self._file.write(content[: min(3, self._room)])
+        self._room -= written
+        return written
+
+
+def test_a_disk_that_takes_a_part_gets_the_rest_and_one_that_is_full_keeps_whole_records(tmp_path):
+    path = tmp_path / FILENAME
+    writer = Writer(path)
+    writer.write(header())
+    file = writer._file
+    writer._file = Disk(file, 10_000)
+    writer.write(VISIT)
+    assert read_results(path).visits == [VISIT]
+    writer._file = Disk(file, 20)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(VISIT)
+    assert path.read_bytes() == before
+    # And goes on where the last whole record ends.
+    writer._file = file
+    writer.write(END)
+    writer.close()
+    results = read_results(path)
+    assert (kept(results), results.cut_off) == ([VISIT, END], 0)
+
+
+def test_a_file_is_created_in_a_folder_that_may_not_exist_yet(tmp_path):
+    path = tmp_path / "runs" / "one" / FILENAME
+    create(path, header()).close()
+    assert read_results(path).header == header()
+    other = tmp_path / "runs" / "one" / "other.jsonl"
+    create(other, header()).close()
+    assert read_results(other).header == header()
+
+
+@pytest.mark.parametrize("existed", [True, False], ids=["in a folder", "in a new folder"])
+def test_of_a_file_that_cannot_be_written_nothing_is_left(tmp_path, monkeypatch, existed):
+    def full(self, record):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lines_module.Writer, "write", full)
+    folder = tmp_path / "run"
+    if existed:
+        folder.mkdir()
+    with pytest.raises(RequestError) as caught:
+        create(folder / FILENAME, header())
+    assert str(caught.value) == f"--output {folder}: cannot be written: No space left on device"
+    assert folder.exists() == existed
+    assert not (folder / FILENAME).exists()
+
+
+def test_options_that_are_not_given_are_those_of_a_usual_run():
+    options = Options("standard", 1, "keep", 120.0)
+    # A batch of fifty microseconds, and no model that should fit into anything.
+    assert (options.batch_seconds, options.fit) == (5e-5, None)
+
+
+def test_a_method_is_called_as_the_file_says_and_else_by_its_name():
+    named = header(labels={"no_grad": "without gradients"})
+    assert named.label("no_grad") == "without gradients"
+    # Files before schema 2 name those that were measured.
+    plain = header(labels={})
+    assert plain.label("no_grad") == "torch.no_grad()"
+    assert plain.label("unheard_of") == "unheard_of"
+    # An alternative is no method, whatever its name.
+    only = header(Request(workloads=("update",), sizes=("small",)), labels={})
+    assert only.label("optimizer") == "optimizer"
+
+
+def test_a_disk_that_does_not_even_take_back_is_told_by_what_it_refused_first(tmp_path):
+    class Stuck(Disk):
+        def truncate(self, size):
+            raise OSError(errno.EIO, "Input/output error")
+
+    writer = Writer(tmp_path / FILENAME)
+    writer.write(header())
+    file = writer._file
+    writer._file = Stuck(file, 20)
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(VISIT)
+    file.close()
+    # What is left of the record is an unfinished line.
+    results = read_results(tmp_path / FILENAME)
+    assert (kept(results), results.cut_off) == ([], 20)

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from gradbench.analyse.summary import summarise
+from gradbench.define.planner import plan_run
 from gradbench.record import results, schema1
 from gradbench.record.lines import SCHEMA, read_lines
+from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.versus import records as versus
 from gradbench.versus.judge import judge_trial
@@ -205,3 +207,55 @@ def test_what_the_tables_of_schema_1_knew_by_name_stands_in_the_rows_now():
     assert (batch["headline"], batch["purpose"]) == (True, "Evaluate batch after batch")
     assert (evaluation["headline"], evaluation["purpose"]) == (True, "Add up a loss")
     assert (training["headline"], training["purpose"]) == (False, "")
+
+
+def test_an_old_file_says_of_a_comparison_what_its_row_says_now():
+    rows = {each.name: each for each in plan_run(Request()).comparisons}
+    old = [{"workload": each.workload, "part": each.part, "lanes": []} for each in rows.values()]
+    upgraded = schema1.upgrade({"type": "header", "plan": {"comparisons": old}})["plan"]["comparisons"]
+    for each, row in zip(upgraded, rows.values(), strict=True):
+        assert (each["headline"], each["purpose"]) == (row.headline, row.purpose), row.name
+    assert schema1._PURPOSES.keys() <= rows.keys()
+    assert set(schema1._HEADLINES) <= rows.keys()
+
+
+def test_the_limit_of_a_row_is_its_copy_and_no_copy_is_recommended():
+    roles = {"copy": "method", "tracked": "method", "reference": "reference", "yardstick": "yardstick"}
+    lanes = [{"name": name, "role": role} for name, role in roles.items()]
+    header = {"type": "header", "comparisons": [{"workload": "batch", "lanes": lanes}]}
+    (comparison,) = schema1.upgrade(header)["comparisons"]
+    found = [
+        (each["name"], each["role"], each["limit"], each["recommendable"]) for each in comparison["variants"]
+    ]
+    assert found == [
+        ("copy", "method", True, False),
+        ("tracked", "method", False, False),
+        ("baseline", "baseline", False, True),
+        ("calibration_task", "calibration_task", False, True),
+    ]
+
+
+def test_a_record_of_each_kind_is_added_to_those_of_its_kind_alone():
+    def lists(found):
+        return {key: list(each) for key, each in vars(found).items() if isinstance(each, list)}
+
+    header = msgspec.convert(NEW["results header"][0], results.Header)
+    found = results.Results(Path("results.jsonl"), header)
+    for kind in get_args(results.Record):
+        if kind is results.Header:
+            continue
+        record = msgspec.convert(NEW[kind.__struct_config__.tag][0], kind)
+        before = lists(found)
+        found.add(record)
+        changed = [each for key, each in lists(found).items() if each != before[key]]
+        if kind is results.Anatomy:
+            assert (found.anatomy, changed) == (record, [])
+        else:
+            assert changed == [[record]], kind
+
+
+@pytest.mark.parametrize(
+    "kind", [*KINDS.values(), results.Options, versus.Options], ids=lambda kind: kind.__name__
+)
+def test_what_was_read_cannot_be_changed(kind):
+    assert kind.__struct_config__.frozen

@@ -5,7 +5,7 @@ import statistics
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -57,6 +57,7 @@ def test_the_smallest_visible_difference_is_found_in_four_of_five_cases():
     assert found == pytest.approx(0.8, abs=0.04)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=3, max_size=8))
 def test_p_values_are_those_of_scipy(rows):
     samples = numpy.array(rows)
@@ -82,6 +83,7 @@ def test_holm_is_the_textbook_example():
     assert list(adjusted) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_value_nor_changes_their_order(p):
     adjusted = stats.holm(numpy.array(p))
@@ -103,6 +105,11 @@ def test_columns_that_differ_are_told_apart_and_those_that_may_be_equal_are_not(
     # By more than 0.6 only the last two.
     assert set(stats.above(samples, 0.01, 0.6)) == {(3, 1), (3, 2)}
     assert stats.above(samples, 1e-30) == []
+    # Certain is what no level but 0 keeps out.
+    certain = numpy.array([[1.0, 0.0], [1.0, 0.0]])
+    assert (stats.above(certain, 1e-30), stats.above(certain, 0.0)) == ([(0, 1)], [])
+    # By more than 1 it is not.
+    assert stats.above(certain, 0.01, 1.0) == []
 
 
 def test_of_a_single_column_or_pass_nothing_is_told_apart():
@@ -116,6 +123,7 @@ def test_columns_without_a_pass_in_common_are_not_told_apart():
     assert stats.above(samples, 0.01) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.1, 10), min_size=3, max_size=30, unique=True), st.sampled_from([0.9, 0.99, 0.999])
 )
@@ -124,6 +132,7 @@ def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, co
     usual = stats.interval(logs).map(math.exp)
     known = stats.interval(logs, confidence).map(math.exp)
     found = stats.wider(usual, confidence, logarithms=True)
+    assert (found.mean, found.count) == (usual.mean, usual.count)
     assert (found.low, found.high) == (
         pytest.approx(known.low, rel=1e-6),
         pytest.approx(known.high, rel=1e-6),
@@ -131,6 +140,7 @@ def test_an_interval_at_another_confidence_is_that_of_the_same_values(values, co
     for own in (values, [-each for each in values]):
         known = stats.interval(own, confidence)
         found = stats.wider(stats.interval(own), confidence, logarithms=False)
+        assert (found.mean, found.count) == (known.mean, known.count)
         assert (found.low, found.high) == (pytest.approx(known.low), pytest.approx(known.high))
 
 
@@ -193,3 +203,52 @@ def test_of_too_few_times_for_a_quartile_the_mean_stands():
     times = [1e-6, 2e-6, 1.5e-6, 1.2e-6]
     assert stats.undisturbed(times, 0.999) == stats.wider(stats.geometric(times), 0.999, logarithms=True)
     assert stats.undisturbed([], 0.999) is None
+
+
+def test_the_intervals_of_columns_are_those_of_each_column_by_itself():
+    nan = math.nan
+    rows = [[1.0, 5.0, 2.0, nan], [2.0, 7.0, nan, nan], [4.0, nan, nan, nan], [9.0, nan, nan, nan]]
+    four, two, single, none = stats.intervals(numpy.array(rows))
+    for found, values in ((four, [1.0, 2.0, 4.0, 9.0]), (two, [5.0, 7.0])):
+        known = stats.interval(values)
+        assert (found.mean, found.low, found.high) == pytest.approx((known.mean, known.low, known.high))
+        assert found.count == len(values)
+    assert single == stats.Interval(2.0, None, None, 1)
+    assert none is None
+
+
+def test_a_geometric_mean_has_the_tabulated_interval_of_its_logarithms():
+    # The logarithms of 1, 4 and 16 are log 4 apart, which is their standard deviation; t(0.975, 2) = 4.303.
+    found = stats.geometric([1.0, 4.0, 16.0])
+    reach = 4.0 ** (4.303 / math.sqrt(3))
+    assert (found.mean, found.count) == (pytest.approx(4.0), 3)
+    assert (found.low, found.high) == (pytest.approx(4 / reach, rel=2e-3), pytest.approx(4 * reach, rel=2e-3))
+    assert stats.geometric([]) is None
+
+
+def test_a_logarithm_beyond_all_numbers_is_a_factor_that_is_still_one():
+    assert stats.factor(math.log(3.0)) == pytest.approx(3.0)
+    assert stats.factor(1e6) == math.exp(600.0)
+
+
+def test_an_interval_that_reaches_as_far_as_numbers_do_has_ends():
+    # t(0.975, 1) at the usual confidence and at the asked one, so the reach is that of the interval itself.
+    for reach, ends in ((600.0, True), (601.0, False)):
+        usual = stats.Interval(1.0, math.exp(-reach), math.exp(reach), 2)
+        found = stats.wider(usual, stats.CONFIDENCE, logarithms=True)
+        assert math.isfinite(found.high) == (found.low > 0) == ends
+        assert found.count == 2
+
+
+def test_what_is_visible_at_another_confidence_is_of_its_quantile():
+    # t(0.995, 2) = 9.925 and t(0.8, 2) = 1.061.
+    found = stats.smallest_visible([1.0, 2.0, 3.0], 0.99)
+    assert found == pytest.approx((9.925 + 1.061) / math.sqrt(3), rel=1e-3)
+
+
+def test_the_difference_counts_the_values_of_both_samples_at_the_usual_confidence():
+    values, others = [1.0, 1.3, 0.9, 1.2, 1.1], [0.2, 0.9, 1.6]
+    found = stats.difference(values, others)
+    assert found.count == 8
+    known = scipy_stats.ttest_ind(values, others, equal_var=False).confidence_interval(0.95)
+    assert found.high == pytest.approx(known.high)

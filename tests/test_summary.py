@@ -9,11 +9,29 @@ from gradbench.analyse import stats
 from gradbench.analyse.analysis import analyse
 from gradbench.analyse.summary import summarise, worst_precision
 from gradbench.analyse.timeline import Split, split
-from gradbench.analyse.visits import SAME_MARGIN, _net_ratio, verdict
+from gradbench.analyse.visits import (
+    SAME_MARGIN,
+    Net,
+    Part,
+    _is_indistinct,
+    _net_ratio,
+    family_of,
+    net_of_loops,
+    verdict,
+)
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Request
 from gradbench.record.telemetry import Telemetry
-from gradbench.record.visits import Failure, PassStart, RunEnd, Stretch, Timeline, VariantTime
+from gradbench.record.visits import (
+    Failure,
+    Figure,
+    Kernels,
+    PassStart,
+    RunEnd,
+    Stretch,
+    Timeline,
+    VariantTime,
+)
 
 
 def variant_of(made, name, place=0):
@@ -62,6 +80,7 @@ def test_an_interval_that_ends_where_the_same_ends_is_the_same():
 def test_two_passes_tell_methods_apart():
     (found,) = summarise(results({"no_grad": 2.0, "tracked": 4.0}, passes=2, scatter=1e-9)).comparisons
     assert ("tracked", "no_grad") in found.above
+    assert found.variant("tracked").rank == len(found.methods)
 
 
 def test_an_empty_loop_as_long_as_the_baseline_leaves_no_ratio():
@@ -371,3 +390,189 @@ def test_identical_code_on_memory_of_its_own_that_takes_longer_is_told_with_its_
 )
 def test_memory_of_its_own_that_is_not_shown_to_matter_is_not_told(made):
     assert summarise(made).farthest_moved is None
+
+
+def test_a_comparison_counts_its_own_passes_and_rounds():
+    request = Request(workloads=("control", "elementwise"), sizes=("small",))
+    made = results({}, passes=8, request=request)
+    made.visits[:] = [each for each in made.visits if each.number % 4 == 0 or "control" in each.comparison]
+    control, elementwise = summarise(made).comparisons
+    # 100 rounds a visit.
+    assert (control.passes, control.rounds, control.passes_per_visit) == (8, 800, 1.0)
+    assert (elementwise.passes, elementwise.rounds, elementwise.passes_per_visit) == (2, 200, 4.0)
+    made.visits[:] = [each for each in made.visits if "control" in each.comparison]
+    assert summarise(made).comparisons[1].passes_per_visit == 8.0
+
+
+def test_the_empty_loop_of_a_comparison_is_the_median_of_its_visits():
+    made = results({}, passes=3)
+    for visit, seconds in zip(made.visits, (1e-8, 2e-8, 9e-8), strict=True):
+        visit.variants["empty"] = msgspec.structs.replace(visit.variants["empty"], seconds=seconds)
+    assert summarise(made).comparisons[0].empty == pytest.approx(2e-8)
+    for visit in made.visits:
+        del visit.variants["empty"]
+    assert summarise(made).comparisons[0].empty is None
+
+
+def test_what_a_method_adds_is_of_the_baseline_of_the_same_pass():
+    made = results({"no_grad": 1.5}, passes=1, scatter=0.0, seconds=1e-6, empty=1e-9)
+    made.add(results({"no_grad": 1.5}, passes=2, scatter=0.0, seconds=1e-5, empty=1e-8).visits[1])
+    # Half a microsecond in the one pass, and five in the other.
+    assert variant_of(made, "no_grad").extra.mean == pytest.approx(2.75e-6)
+    # In a pass without the baseline's time nothing is known.
+    del made.visits[1].variants["requires_grad_false"]
+    assert variant_of(made, "no_grad").extra.count == 1
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(1, "failed"), (0, "cannot tell")])
+def test_what_cost_all_visits_of_a_comparison_cost_its_variants_their_times(number, verdict):
+    made = results({}, passes=0)
+    (comparison,) = made.header.plan.comparisons
+    # Of pass 0 nothing is timed: bytes are counted in it.
+    lost = Failure(number, comparison.id, None, "time", "died", "the process ended")
+    made.add(lost)
+    (found,) = summarise(made).comparisons
+    assert found.failures == (lost,)
+    assert {each.verdict for each in found.variants} == {verdict}
+
+
+def test_a_visit_that_was_lost_costs_no_variant_its_times_where_others_came_to_their_end():
+    made = results({})
+    for visit in made.visits:
+        del visit.variants["detach"]
+    made.add(Failure(4, made.visits[0].comparison, None, "time", "died", "the process ended"))
+    assert variant_of(made, "detach").verdict == "cannot tell"
+    assert variant_of(made, "no_grad").verdict == "same"
+
+
+def test_a_precision_leaves_out_what_has_no_time_and_is_unknown_where_a_ratio_is():
+    made = results({"no_grad": 0.04}, scatter=0.02)
+    (comparison,) = summarise(made).comparisons
+    widths = [
+        (each.ratio.high - each.ratio.low) / 2 / each.ratio.mean
+        for each in comparison.methods
+        if each.ratio is not None and each.role == "method"
+    ]
+    assert len(widths) == sum(each.role == "method" for each in comparison.methods) - 1
+    assert worst_precision(made) == pytest.approx(max(widths))
+    for visit in made.visits:
+        del visit.variants["detach"]
+    assert worst_precision(made) is None
+
+
+def test_one_pass_has_no_floor_no_rank_and_nothing_that_is_shown():
+    (found,) = summarise(results({"no_grad": 2.0}, passes=1)).comparisons
+    assert (found.floor, found.visible, found.above) == (None, None, frozenset())
+    assert {each.rank for each in found.variants} == {None}
+
+
+def test_records_of_a_comparison_stay_with_it():
+    request = Request(workloads=("control", "elementwise"), sizes=("small",))
+    made = results({}, request=request, passes=2)
+    one, other = (each.id for each in made.header.plan.comparisons)
+    made.add(Timeline(one, "no_grad", (Stretch("y = x", (4, 12)), Stretch("loss.backward()", (20, 5)))))
+    made.add(Figure(other, "no_grad", "graph_nodes", 2.0))
+    made.add(Figure(other, "no_grad", "depth", 3.0))
+    made.add(Kernels(one, "no_grad", 2, 1e-5))
+    control, elementwise = summarise(made).comparisons
+    assert set(control.splits) == {"no_grad"}
+    assert (control.splits["no_grad"].forward, control.splits["no_grad"].left) == (12, 5)
+    assert (elementwise.timelines, elementwise.splits) == ({}, {})
+    assert control.variant("no_grad").figures == {}
+    assert elementwise.variant("no_grad").figures == {"graph_nodes": 2.0, "depth": 3.0}
+    assert control.variant("no_grad").kernels == Kernels(one, "no_grad", 2, 1e-5)
+    assert elementwise.variant("no_grad").kernels is None
+
+
+@pytest.mark.parametrize(("idle", "found"), [(5, False), (6, True)])
+def test_a_device_is_idle_in_most_visits_or_it_is_not_idle(idle, found):
+    part = Part()
+    part.idle["a"] = [True] * idle + [False] * (10 - idle)
+    part.seconds["a"] = [1e-6, 1e-6]
+    part.log_ratios["a"] = {1: 0.5, 2: 0.5}
+    assert part.mostly_idle("a") is found
+    assert (part.time("a") is None) is found
+    assert (part.ratio("a") is None) is found
+    assert part.by_pass("a") == ({} if found else {1: 0.5, 2: 0.5})
+
+
+def test_a_net_ratio_is_of_what_is_left_of_both():
+    def time(log):
+        return None if log is None else VariantTime(50, 1e-6, 1e-6, 1e-6, log)
+
+    # (1.5 - 0.2) / (1 - 0.2).
+    assert _net_ratio(time(math.log(1.5)), time(math.log(0.2))) == pytest.approx(1.3 / 0.8)
+    assert _net_ratio(time(math.log(1.5)), None) == pytest.approx(1.5)
+    # Nothing is left of the one, or of the baseline.
+    assert _net_ratio(time(math.log(0.2)), time(math.log(0.2))) is None
+    assert _net_ratio(time(math.log(3.0)), time(math.log(2.0))) is None
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "shown", "failures", "expected"),
+    [
+        (None, None, (), "cannot tell"),
+        (None, "slower", ("a failure",), "failed"),
+        (Interval(0.0, -0.001, 0.001, 5), "slower", (), "slower"),
+        (Interval(0.0, -0.001, 0.001, 5), "faster", ("a failure",), "faster"),
+        (Interval(0.0, -0.001, 0.001, 5), None, (), "same"),
+        (Interval(0.0, -0.02, 0.001, 5), None, (), "cannot tell"),
+        (Interval(0.0, -0.001, 0.02, 5), None, (), "cannot tell"),
+        (Interval(0.0, None, None, 1), None, (), "cannot tell"),
+    ],
+)
+def test_a_verdict_is_by_what_is_shown_and_else_by_the_interval(log_ratio, shown, failures, expected):
+    variants = results({}).header.plan.comparisons[0].variants
+    method = next(each for each in variants if each.role == "method")
+    assert verdict(method, log_ratio, False, shown, failures) == expected
+    assert verdict(method, log_ratio, True, shown, failures) == "no time of its own"
+    baseline = next(each for each in variants if each.role == "baseline")
+    known = {"cannot tell": "cannot tell", "failed": "failed"} if log_ratio is None else {}
+    assert verdict(baseline, log_ratio, False, shown, failures) == known.get(expected, "baseline")
+
+
+def test_a_visit_without_the_baseline_has_times_and_no_ratios():
+    made = results({"no_grad": 1.5}, passes=3, scatter=0.0)
+    del made.visits[1].variants["requires_grad_false"]
+    (net,) = net_of_loops(made.header.plan.comparisons, made.visits)
+    assert set(net.seconds["no_grad"]) == {1, 2, 3}
+    assert set(net.log_ratios["no_grad"]) == {1, 3}
+    assert net.passes == [1, 2, 3]
+
+
+def test_a_comparison_without_a_baseline_has_no_name_for_it():
+    (comparison,) = results({}).header.plan.comparisons
+    assert Net(comparison, []).baseline == "requires_grad_false"
+    variants = tuple(each for each in comparison.variants if each.role != "baseline")
+    assert Net(msgspec.structs.replace(comparison, variants=variants), []).baseline == ""
+
+
+def test_a_family_has_the_ratios_of_the_whole_run_and_the_level_that_it_is_given():
+    request = Request(workloads=("control", "elementwise"), sizes=("small",))
+    made = results({"no_grad": 1.5}, request=request)
+    run = net_of_loops(made.header.plan.comparisons, made.visits)
+    methods = [variant for each in run for variant in each.comparison.variants if variant.role == "method"]
+    found = family_of(run, 0.002)
+    assert (found.tests, found.comparisons, found.level) == (len(methods), 2, 0.002)
+    assert found.real == {(each.comparison.id, "no_grad") for each in run}
+    assert family_of(run).level == stats.FAMILY
+    # Nothing was planned: no level is divided by 0.
+    assert (family_of([]).tests, family_of([]).real) == (1, frozenset())
+
+
+def test_without_an_empty_loop_times_and_ratios_are_as_they_were_measured():
+    made = results({"no_grad": 2.0}, passes=3, scatter=0.0, seconds=1e-7, empty=1e-8)
+    for visit in made.visits:
+        del visit.variants["empty"]
+    found = variant_of(made, "no_grad")
+    assert found.time.mean == pytest.approx(2.1e-7)
+    assert found.ratio.mean == pytest.approx(2.1 / 1.1)
+
+
+def test_what_takes_five_turns_of_the_loop_beside_its_own_can_be_told_from_it():
+    # In turns; the loop's own is among them.
+    assert _is_indistinct([math.log(5.99)])
+    assert not _is_indistinct([math.log(6.01)])
+    assert not _is_indistinct([math.log(6.01), math.log(6.01)])
+    # Where it scatters, by what its interval leaves open: nine turns, or 2.
+    assert _is_indistinct([math.log(9.0) - 0.2, math.log(9.0) + 0.2])
