@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from gradbench.analyse.summary import summarise
 from gradbench.define.methods import METHODS
 from gradbench.define.planner import plan_run
 from gradbench.record.plan import Request
@@ -34,4 +35,10 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     table = gradbench("export", cwd=tmp_path)
     times = [row for row in csv.DictReader(io.StringIO(table.stdout)) if row["metric"] == "time"]
     assert len(times) == sum(len(each.variants) - 1 for each in plan)
-    assert all(row["value"] for row in times)
+    # Two passes may leave open whether a flag's time can be told from the empty loop's, and nothing else.
+    unknown = [row["method"] for row in times if not row["value"]]
+    shown = summarise(results).comparisons
+    assert unknown == [
+        one.name for each in shown for one in each.variants if one.verdict == "no time of its own"
+    ]
+    assert len(unknown) < len(times) / 10
