@@ -16,6 +16,7 @@ from gradbench.analyse.claims.claim import Case, Claim, counted, judge_claim
 from gradbench.analyse.claims.decision import FASTER, NOT_SLOWER, SAME, SLOWER, more_passes, within
 from gradbench.analyse.claims.questions import each_of, every, observed, smallest
 from gradbench.analyse.claims.questions import memory as bytes_of
+from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.interval import Interval
@@ -451,6 +452,20 @@ def test_the_evidence_of_an_open_claim_says_where_it_holds_and_where_not():
     )
 
 
+@pytest.mark.parametrize(("other", "passes"), [(31, 31), (None, None)])
+def test_of_cases_at_once_all_take_passes_or_none_can_be_told(other, passes):
+    here = lambda summary: [Case("here", None, "x", 7, "a/1", variants=("p",), visits=5)]  # noqa: E731
+    there = lambda summary: [  # noqa: E731
+        Case("here", None, "y", other, "a/1", variants=("q",), visits=other)
+    ]
+    (case,) = every(here, there)(NOTHING)
+    assert (case.passes, case.visits) == (passes, passes)
+    assert case.variants == ("p", "q")
+    refuted = lambda summary: [Case("here", False, "z", comparison="a/1")]  # noqa: E731
+    (case,) = every(here, refuted)(NOTHING)
+    assert (case.holds, case.passes, case.visits) == (False, None, None)
+
+
 def test_what_is_open_says_how_many_more_passes_it_takes():
     found = judge_claim(a_claim(Case("here", None, "x", 7), Case("there", None, "y", 31)), NOTHING)
     assert found.takes == "about 31 more passes, for here, there"
@@ -485,7 +500,7 @@ def test_a_figure_is_inside_outside_or_across(mean, half, low, width):
 
 
 @settings(deadline=None)
-@given(st.floats(0.5, 2.0), st.floats(1e-3, 0.3), st.integers(3, 100))
+@given(st.floats(0.5, 2.0), st.floats(1e-3, 0.3), st.integers(FEWEST_TO_SETTLE, 100))
 def test_the_passes_asked_for_would_take_the_interval_off_the_bound(mean, half, count):
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), count)
     more = more_passes(interval, 0.0, 1.0)
@@ -501,6 +516,21 @@ def test_the_passes_asked_for_are_by_the_distance_to_the_nearest_bound(bounds):
     mean, half = bound * math.exp(0.05), 0.1
     interval = Interval(mean, mean * math.exp(-half), mean * math.exp(half), 10)
     assert more_passes(interval, *bounds) in (30, 31)
+
+
+@pytest.mark.parametrize(
+    ("interval", "logarithms"),
+    [
+        # What two passes leave open is more than any number.
+        (Interval(1.02, 0.0, math.inf, 2), True),
+        # A cost that is added may be nothing: the power of its growth has no end.
+        (Interval(0.1, -math.inf, 0.2, 12), False),
+        # Its middle is nearer to the bound than so few passes can tell.
+        (Interval(1.001, 0.5, 2.0, 3), True),
+    ],
+)
+def test_what_has_no_end_or_is_of_few_passes_takes_as_many_again(interval, logarithms):
+    assert more_passes(interval, 0.0, 1.0, logarithms) == interval.count
 
 
 def test_an_interval_that_only_just_reaches_the_bound_takes_one_more_pass():

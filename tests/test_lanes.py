@@ -13,7 +13,7 @@ from gradbench.measure.steering import LOOKS, Steering
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import Options, read_results
-from gradbench.record.undecided import Undecided
+from gradbench.record.undecided import Question, Undecided
 
 REQUEST = Request(("control", "elementwise"), ("no_grad",), ("small", "medium"))
 
@@ -143,8 +143,26 @@ def test_what_a_run_finds_open_is_looked_for_at_fixed_parts_of_its_budget_and_ke
     assert read_results(tmp_path / "run").looks == results.looks
 
 
-def test_a_run_of_so_many_passes_is_not_steered(workers, measure_into, tmp_path):
-    assert measure_into(tmp_path / "run", REQUEST, passes=5).looks == []
+@pytest.mark.parametrize("budget", [None, 300.0])
+def test_a_run_of_so_many_passes_is_not_steered(workers, measure_into, tmp_path, budget):
+    assert measure_into(tmp_path / "run", REQUEST, goal=Goal(5, budget, None, 0.1)).looks == []
+
+
+def test_a_run_to_a_precision_looks_and_visits_everything_alike(workers, tmp_path, monkeypatch):
+    def undecided(results, session):
+        # If it were asked, most visits would hold no method from the first look on.
+        ids = [each.id for each in results.header.plan.comparisons]
+        return Undecided({}, "", tuple(Question(1.0, {id: 9}, {id: frozenset()}) for id in ids))
+
+    order = run.Order(REQUEST, Options("quick", 1, "keep", 30.0), "gradbench run")
+    held = {}
+    for precision in (None, 1e-9):
+        goal = Goal(None, 300.0, precision, 0.5)
+        results = run.start(tmp_path / str(precision), order, Steering(goal, undecided=undecided))
+        assert len(results.looks) == len(LOOKS)
+        plan = {each.id: {one.name for one in each.variants} for each in results.header.plan.comparisons}
+        held[precision] = {set(each.variants) == plan[each.comparison] for each in results.visits}
+    assert held == {None: {True, False}, 1e-9: {True}}
 
 
 def test_siblings_count_as_one_core(tmp_path, monkeypatch):

@@ -287,3 +287,51 @@ def test_visits_of_a_fixed_number_of_passes_are_equally_long_and_as_long_as_time
     assert length == pytest.approx(2.5 / len(IDS) - SHORTEST_SLICE)
     (length,) = {each.seconds for each in schedule.fixed(PLAN.comparisons, 0.1)}
     assert length == SHORTEST_SLICE
+
+
+def test_what_a_whole_visit_costs_is_not_told_by_visits_of_a_few_variants():
+    chain = next(each for each in MANY.comparisons if each.name == "chain")
+    few = msgspec.structs.replace(chain, variants=chain.variants[:4])
+    scatter = Scatter()
+    for number in range(12):
+        whole = number % WHOLE_EVERY == 0
+        scatter.add(visit(chain if whole else few, 0.6 if whole else 0.2, other=3.0 if whole else 0.5))
+    rounds = visit(chain).rounds
+    assert scatter.other == 3.0
+    assert scatter.least == pytest.approx(3.0 + 0.6 / rounds)
+
+
+def test_a_visit_without_the_variants_of_a_question_does_not_count_for_it():
+    chain = next(each for each in MANY.comparisons if each.name == "chain")
+    schedule = Schedule(MANY, GOAL)
+    few, many = question(chain.id, 3, variants={"no_grad"}), question(chain.id, 60, variants={"detach"})
+    schedule.ask((few, many))
+    held = Counter()
+    for _ in range(12):
+        for share in schedule.next(500.0, 1):
+            if share.comparison.id == chain.id:
+                held.update(each.name for each in share.comparison.variants)
+    assert schedule._more(many, chain.id) == 60 - held["detach"]
+    assert schedule._more(few, chain.id) == max(0, 3 - held["no_grad"])
+
+
+def test_a_visit_that_is_not_made_counts_for_no_question():
+    schedule = Schedule(PLAN, GOAL)
+    asked = question(IDS[0], 10, variants={"no_grad"})
+    schedule.ask((asked,))
+    share = next(each for each in schedule.next(500.0, 1) if each.comparison.id == IDS[0])
+    assert schedule._more(asked, IDS[0]) == 9
+    schedule.missed(share.comparison)
+    assert schedule._more(asked, IDS[0]) == 10
+
+
+def test_what_the_budget_does_not_decide_is_visited_with_the_variants_that_it_needs_too():
+    chain = next(each for each in MANY.comparisons if each.name == "chain")
+    simulated = Simulation(asks=(question(chain.id, 100_000, variants={"no_grad"}),), plan=MANY)
+    simulated.run(600)
+    held = [
+        share.comparison for shares in simulated.passes for share in shares if share.comparison.id == chain.id
+    ]
+    narrow = [each for each in held if each != chain]
+    assert {each.name for each in narrow[0].variants if each.role == "method"} == {"no_grad"}
+    assert len(narrow) > len(held) / 2

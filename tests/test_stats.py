@@ -188,7 +188,7 @@ def test_the_quartile_of_times_lies_between_two_of_them_as_often_as_it_should(co
         times = dice.lognormal(0.0, 0.02, count)
         slow = dice.random(count) < 0.3
         times[slow] *= dice.uniform(1.5, 4.0, slow.sum())
-        found = stats.undisturbed(list(times), 0.99)
+        found = stats.quartile(list(times), 0.99)
         assert found.low in times
         assert found.high in times
         assert found.count == count
@@ -199,10 +199,13 @@ def test_the_quartile_of_times_lies_between_two_of_them_as_often_as_it_should(co
     assert statistics.median(wide) < 1.1
 
 
-def test_of_too_few_times_for_a_quartile_the_mean_stands():
+def test_of_too_few_times_a_quartile_has_no_end():
     times = [1e-6, 2e-6, 1.5e-6, 1.2e-6]
-    assert stats.undisturbed(times, 0.999) == stats.wider(stats.geometric(times), 0.999, logarithms=True)
-    assert stats.undisturbed([], 0.999) is None
+    found = stats.quartile(times, 0.999)
+    assert (found.low, found.high, found.count) == (0.0, math.inf, 4)
+    # A quartile below the least of n times has the chance 0.75^n, which is 0.0005 for n of 27.
+    assert 0.75**27 < 0.0005 < 0.75**26
+    assert [stats.has_quartile(count, 0.999) for count in (0, 4, 26, 27)] == [False, False, False, True]
 
 
 def test_the_intervals_of_columns_are_those_of_each_column_by_itself():

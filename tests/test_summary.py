@@ -576,3 +576,22 @@ def test_what_takes_five_turns_of_the_loop_beside_its_own_can_be_told_from_it():
     assert not _is_indistinct([math.log(6.01), math.log(6.01)])
     # Where it scatters, by what its interval leaves open: nine turns, or 2.
     assert _is_indistinct([math.log(9.0) - 0.2, math.log(9.0) + 0.2])
+
+
+def test_the_time_of_a_variant_that_fewer_passes_timed_stands_in_its_ratio_to_the_baselines():
+    request = Request(workloads=("elementwise",), sizes=("small",), methods=("no_grad", "tracked"))
+    made = results({"no_grad": 1.5, "tracked": 1.2}, passes=12, scatter=0.001, request=request)
+    for number, visit in enumerate(made.visits):
+        # The machine slows down by half, and its slow passes hold no_grad alone.
+        factor = 1.0 if number < 6 else 1.5
+        for name, each in list(visit.variants.items()):
+            visit.variants[name] = msgspec.structs.replace(each, seconds=each.seconds * factor)
+        if factor == 1.5:
+            del visit.variants["tracked"]
+    (comparison,) = summarise(made).comparisons
+    base, whole, part = (comparison.variant(name) for name in ("requires_grad_false", "no_grad", "tracked"))
+    assert comparison.fewest == 6
+    for each in (whole, part):
+        assert each.time.mean / base.time.mean == pytest.approx(each.ratio.mean, rel=0.01)
+    assert part.time.low < part.time.mean < part.time.high
+    assert (part.time.count, whole.time.count) == (6, 12)

@@ -5,13 +5,15 @@ import statistics
 import pytest
 from synthetic import results
 
-from gradbench.analyse import stats
+from gradbench.analyse import stats, undecided
+from gradbench.analyse.claims.claim import Case, Claim, judge_claim
 from gradbench.analyse.spending import AT_END, FEWEST_TO_SETTLE, FIRST, part_at_end, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.analyse.warnings import find_warnings
 from gradbench.record.plan import Request
 from gradbench.record.results import sessions
+from gradbench.record.undecided import Question
 from gradbench.record.visits import Look, RunEnd
 
 LOOKS = 6
@@ -73,6 +75,46 @@ def test_a_claim_opens_the_comparisons_that_it_waits_for():
     assert sum(noisy.open.values()) > sum(quiet.open.values())
     assert "claims decided" in noisy.says
     assert "comparisons have something open" in noisy.says
+
+
+def asked_by(monkeypatch, *cases):
+    """The question that these cases of a claim ask, of a run whose methods are all told apart."""
+    made = results({"no_grad": 1.7, "tracked": 1.3}, scatter=0.001, request=ONE)
+    claim = Claim("mine", "A claim.", "us", lambda summary: list(cases), "none")
+    monkeypatch.setattr(undecided, "verdicts", lambda summary: [judge_claim(claim, summary)])
+    return find_open(made, LOOKS).questions
+
+
+ID = "elementwise/100/float32/cpu"
+
+
+def test_a_claim_asks_for_the_visits_and_the_variants_of_its_open_cases(monkeypatch):
+    (question,) = asked_by(
+        monkeypatch,
+        Case("here", None, "x", 9, ID, variants=("no_grad",), visits=7),
+        Case("there", None, "y", 4, ID, variants=("tracked",), visits=3),
+        Case("elsewhere", True, "z", comparison=ID, variants=("detach",)),
+    )
+    assert question == Question(OF_CLAIM, {ID: 7}, {ID: frozenset({"no_grad", "tracked"})})
+
+
+def test_a_claim_of_an_extension_that_knows_passes_alone_asks_for_as_many_visits_of_all_variants(monkeypatch):
+    (question,) = asked_by(monkeypatch, Case("here", None, "x", 5, ID))
+    assert question == Question(OF_CLAIM, {ID: 5}, {})
+
+
+def test_a_claim_with_a_case_that_no_visit_settles_asks_for_none(monkeypatch):
+    open_ = Case("here", None, "x", 9, ID, variants=("no_grad",), visits=7)
+    assert asked_by(monkeypatch, open_, Case("there", None, "y", None, ID)) == ()
+
+
+def test_a_method_that_was_left_out_of_all_visits_asks_for_none():
+    made = results({"no_grad": 1.7, "tracked": 1.3}, passes=12, scatter=0.001, request=ONE)
+    for visit in made.visits:
+        del visit.variants["detach"]
+    (comparison,) = summarise(made).comparisons
+    assert comparison.variant("detach").verdict == "cannot tell"
+    assert find_open(made, LOOKS).questions == ()
 
 
 def looked(made, runs=1):

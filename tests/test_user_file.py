@@ -1,11 +1,14 @@
 """A file of the user's, looked at: what a plan needs to know of it, and every mistake in one line."""
 
+import functools
+import os
+import runpy
 import textwrap
 
 import pytest
 import torch
 
-from gradbench.measure import evaluated, leave_out, user_file
+from gradbench.measure import evaluated, leave_out, user_code, user_file
 from gradbench.measure.examine import Examined
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.user_file import inspect_user_file
@@ -591,3 +594,24 @@ def test_a_model_with_sparse_gradients_or_a_sparse_buffer_is_measured(see, model
     assert seen.trains
     assert seen.anatomy is not None
     assert seen.anatomy.gradients > 0
+
+
+def test_the_users_line_is_found_in_a_folder_whose_name_begins_as_torchs_or_gradbenchs(tmp_path, monkeypatch):
+    between = (*user_code._BETWEEN, str(tmp_path / "torch") + os.sep, __file__)
+    monkeypatch.setattr(user_code, "_BETWEEN", between)
+    (tmp_path / "torch").mkdir()
+
+    def called(*names):
+        """What `calling_line` finds for the first of these files, where each calls the next."""
+        find = lambda: user_code.calling_line(str(tmp_path / names[0]))  # noqa: E731
+        for name in reversed(names):
+            (tmp_path / name).write_text("def run(find):\n    return find()\n")
+            run = runpy.run_path(str(tmp_path / name))["run"]
+            find = functools.partial(run, find)
+        return find()
+
+    assert called("torch_demo.py") == "torch_demo.py:2"
+    # The user's file itself may lie in the folder.
+    assert called("torch/mine.py") == "mine.py:2"
+    assert called("torch_demo.py", "torch/inner.py") == "torch_demo.py:2"
+    assert called("torch_demo.py", "other.py") == ""

@@ -155,6 +155,12 @@ class ComparisonSummary:
         return [variant for variant in self.variants if variant.role in ("method", "baseline")]
 
     @property
+    def fewest(self) -> int:
+        """The passes of the method that has fewest, of those that have a ratio."""
+        counts = [len(each.log_ratios) for each in self.methods if each.log_ratios]
+        return min([self.passes, *counts])
+
+    @property
     def limit(self) -> VariantSummary | None:
         """The variant that moves the bytes which the others must move at least, and does no more."""
         return next((variant for variant in self.variants if variant.definition.limit), None)

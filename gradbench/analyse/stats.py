@@ -53,22 +53,31 @@ def geometric_of_logs(logs: Sequence[float]) -> Interval | None:
     return None if found is None else found.map(math.exp)
 
 
-def undisturbed(seconds: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def quartile(seconds: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """The lower quartile of independent times: what disturbs a call only adds, in some passes to all of it.
 
     Its interval lies between two of the times in their order, whatever their distribution (a binomial
-    number of them lies below the quartile). Of too few for that, the geometric mean with its t-interval.
+    number of them lies below the quartile); `low` is 0 and `high` infinite where they are too few.
     """
-    ordered, tail = sorted(seconds), (1 - confidence) / 2
-    count = len(ordered)
+    ordered = [0.0, *sorted(seconds), math.inf]
+    low, high = _around_quartile(len(seconds), confidence)
+    return Interval(float(numpy.quantile(seconds, QUARTILE)), ordered[low], ordered[high], len(seconds))
+
+
+def has_quartile(count: int, confidence: float = CONFIDENCE) -> bool:
+    """Whether so many times have a quartile with two ends."""
+    low, high = _around_quartile(count, confidence)
+    return low > 0 and high <= count
+
+
+def _around_quartile(count: int, confidence: float) -> tuple[int, int]:
+    """Of ordered times, counted from 1, those between which the quartile lies; 0 and `count` + 1 for none."""
+    tail = (1 - confidence) / 2
     below = [float(bdtr(number, count, QUARTILE)) for number in range(count)]
-    # The number of times below the quartile is smaller than `low`, or `high` and more, with these chances.
+    # Fewer than `low` times lie below the quartile, or `high` and more, with these chances.
     low = sum(chance <= tail for chance in below)
     high = next((number + 1 for number, chance in enumerate(below) if 1 - chance <= tail), count + 1)
-    if low < 1 or high > count:
-        found = geometric(seconds)
-        return None if found is None else wider(found, confidence, logarithms=True)
-    return Interval(float(numpy.quantile(ordered, QUARTILE)), ordered[low - 1], ordered[high - 1], count)
+    return low, high
 
 
 def intervals(samples: numpy.ndarray[Any, Any]) -> list[Interval | None]:

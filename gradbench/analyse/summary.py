@@ -29,6 +29,7 @@ from gradbench.analyse.visits import (
     verdict,
     visible_in,
 )
+from gradbench.record.interval import Interval
 from gradbench.record.plan import Variant
 from gradbench.record.results import Results
 from gradbench.record.visits import Failure, Timeline
@@ -136,7 +137,7 @@ def _variant(
     return VariantSummary(
         definition=definition,
         verdict=verdict(definition, log_ratio, indistinct, against_baseline(name, net.baseline, shown), lost),
-        time=None if indistinct else stats.geometric(list(net.seconds.get(name, {}).values())),
+        time=None if indistinct else _time(net, name, log_ratio),
         ratio=None if log_ratio is None else log_ratio.map(math.exp),
         extra=None if indistinct else stats.interval(_extra(logs, net.seconds.get(net.baseline, {}))),
         rank=rank,
@@ -153,6 +154,19 @@ def _variant(
         kernels=records.kernels.get(key),
         figures=records.figures.get(key, {}),
     )
+
+
+def _time(net: Net, name: str, log_ratio: Interval | None) -> Interval | None:
+    """Seconds per call. Of a variant that fewer passes timed than the baseline, the baseline's by its ratio.
+
+    The machine drifts between passes, so that times of other passes would not stand in that ratio.
+    """
+    seconds, baseline = net.seconds.get(name, {}), net.seconds.get(net.baseline, {})
+    found, base = stats.geometric(list(seconds.values())), stats.geometric(list(baseline.values()))
+    if found is None or base is None or log_ratio is None or len(seconds) >= len(baseline):
+        return found
+    by = base.mean * math.exp(log_ratio.mean) / found.mean
+    return found.map(lambda end: end * by)
 
 
 def _extra(log_ratios: dict[int, float], baseline: dict[int, float]) -> list[float]:

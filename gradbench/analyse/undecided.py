@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.claims.claim import Judgement
@@ -21,13 +21,17 @@ IN_REACH = 3.0
 # What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
+# Stands for all variants of a comparison: no variant has this name.
+_ALL = ("",)
+
 
 def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
     summary = summarise(results, part_at_look(looks, session))
     judgements = verdicts(summary)
     made = {each.comparison.id: each.passes for each in summary.comparisons}
-    questions = [question for each in judgements for question in _of_claim(each)]
+    visits_per_pass = {each.comparison.id: 1 / each.passes_per_visit for each in summary.comparisons}
+    questions = [question for each in judgements for question in _of_claim(each, visits_per_pass)]
     questions += [question for each in summary.comparisons for question in _of_comparison(each)]
     found = dict.fromkeys(made, 0.0)
     for question in questions:
@@ -48,21 +52,27 @@ def _in_reach(times: float) -> float:
     return 1.0 if times <= IN_REACH else IN_REACH / times
 
 
-def _of_claim(judgement: Judgement) -> Iterator[Question]:
-    """The question of an unresolved claim: the visits that all of its open cases take together."""
+def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Iterator[Question]:
+    """The question of an unresolved claim: the visits that its open cases take together."""
     if judgement.verdict != "unresolved":
         return
-    # What more visits do not settle, since its figure stands on a bound or is not measured, leaves it open.
-    cases = [case for case in judgement.cases if case.holds is None]
     takes: dict[str, int] = {}
-    variants: dict[str, frozenset[str]] = {}
-    for case in cases:
-        if case.visits is None:
+    variants: dict[str, set[str]] = {}
+    for case in judgement.cases:
+        if case.holds is not None:
+            continue
+        if case.visits is None and case.passes is None:
+            # Its figure stands on a bound, or is not measured: no visit of the others decides the claim.
             return
         for id in case.comparisons:
-            takes[id] = max(takes.get(id, 0), case.visits)
-            variants[id] = variants.get(id, frozenset()) | frozenset(case.variants)
-    yield Question(OF_CLAIM, takes, variants)
+            visits = case.visits
+            if visits is None:
+                visits = math.ceil((case.passes or 0) * visits_per_pass.get(id, 1.0))
+            takes[id] = max(takes.get(id, 0), visits)
+            variants.setdefault(id, set()).update(case.variants or _ALL)
+    if takes:
+        needed = {id: frozenset(names) for id, names in variants.items() if not names & set(_ALL)}
+        yield Question(OF_CLAIM, takes, needed)
 
 
 def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
@@ -78,7 +88,8 @@ def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
         more = _more(each.passes, (each.floor / WANTED_FLOOR) ** 2)
         yield Question(OF_FLOOR, {id: more}, {id: frozenset()})
     for variant in each.methods:
-        if variant.verdict == "cannot tell":
+        # What was never timed is left out: another one executes the same, or there was no time for it.
+        if variant.verdict == "cannot tell" and variant.bound is None and variant.log_ratios:
             more = _more(len(variant.log_ratios), _verdict_takes(variant))
             yield Question(OF_VERDICT, {id: more}, {id: frozenset({variant.name})})
 

@@ -68,7 +68,7 @@ def _waiting(summary: RunSummary) -> list[str]:
 
 
 def _few_passes(summary: RunSummary) -> Iterator[str]:
-    timed = [each.passes for each in summary.comparisons if each.passes]
+    timed = [each.fewest for each in summary.comparisons if each.passes]
     passes = min(timed, default=0 if _waiting(summary) else None)
     wanted = 2 * FEW_PASSES * max((each.comparison.every for each in summary.comparisons), default=1)
     if passes is None:

@@ -171,7 +171,7 @@ def _name(func: Any) -> str:
 def _line(file: str) -> str:
     """The innermost line of the user's file that is being executed, or of any that is not torch's."""
     elsewhere = ""
-    for name, line in callers():
+    for name, line in callers(file):
         if name == file:
             return f"{Path(file).name}:{line}"
         # Code that was made of text lies in no file.

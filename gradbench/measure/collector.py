@@ -9,7 +9,7 @@ _modules = 0
 
 
 def freeze_imported() -> None:
-    """Keep the collector from what is there now; call it where only modules, which stay, are held.
+    """Keep the collector from what is there now: modules, and files of the user's, which a process keeps.
 
     Where nothing was imported since the last call, nothing is done.
     """

@@ -125,7 +125,7 @@ class OnePass:
             free = not_executed(comparison, call)
             return Task(self._in_time(comparison, call, left, free), 0.0, check=check), timeout
         timed = self._in_time(self._without_what_is_known(comparison, call), call, left)
-        if known and _methods(comparison) and not _methods(timed):
+        if known and not _methods(timed) and not self._has_methods(comparison, call, left):
             # The seconds of the baseline are known: alone it shows nothing more.
             self._run.missed(comparison, self._kind)
             return None
@@ -137,6 +137,11 @@ class OnePass:
             most=None if left is None else max(left, 0.0),
         )
         return task, timeout + 3 * seconds
+
+    def _has_methods(self, comparison: Comparison, call: float, left: float | None) -> bool:
+        """Whether a visit with all variants of the plan would time any method."""
+        (whole,) = (each for each in self._run.measured.plan.comparisons if each.id == comparison.id)
+        return _methods(self._in_time(self._without_what_is_known(whole, call), call, left))
 
     def _check(self, visits: int, call: float) -> Check:
         """How much to check of a comparison after so many visits: the code and the machine stay the same."""

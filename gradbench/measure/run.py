@@ -274,8 +274,10 @@ class Passes(Ongoing):
         return None if self.results is None else self.steering.precision(self.results)
 
     def _look(self) -> None:
-        """See what is still open, where it is time for that."""
+        """See what is still open, where it is time for that and passes are the run's to choose."""
         if self.pace.all is None or self.results is None or not self._looks:
+            return
+        if self.steering.goal.passes is not None:
             return
         spent = self.pace.elapsed() / self.pace.all
         if spent < self._looks[0]:
@@ -283,7 +285,9 @@ class Passes(Ongoing):
         self._looks = [each for each in self._looks if each > spent]
         found = self.steering.undecided(self.results, self._session)
         self.write(Look(min(1.0, spent), dict(found.open), found.says, self._session))
-        self.schedule.ask(found.questions)
+        # A precision is asked of every interval alike.
+        if self.steering.goal.precision is None:
+            self.schedule.ask(found.questions)
         self.progress.decided(found.says)
 
     def _count(self, lane: Lane, comparisons: list[Comparison]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ FIRST_VISITS = 5
 PASS_PER_START = 8.0
 # A process starts only if the budget holds so many times what its start takes.
 WORTH_A_START = 2.0
-# A pass that holds a visit of all that is open is filled up to so many starts of its process, and no further.
+# A pass lasts so many starts of its process at least, with what has nothing open where need be.
 LEAST_PER_START = 5.0
 # The rounds of a visit take so many times as long as what stands around them: longer ones gain little, and
 # visits of one length make the best mean.
@@ -36,7 +37,8 @@ MORE_WHERE_OPEN = 3.0
 LEAST_WORTH, MOST_WORTH = 0.5, 3.0
 
 
-# What comes first in a pass: who lacks first visits; what the budget decides; what it does not; the rest.
+# What comes first in a pass: who lacks first visits; what the budget decides, or everything while nothing was
+# asked; what it does not decide; the rest.
 _FIRST, _OPEN, _BEYOND, _SETTLED = range(4)
 
 # By comparison id the names of the variants that open questions need; None for all of them.
@@ -70,8 +72,9 @@ class Schedule:
         self._begun = False
         self._given_up: set[str] = set()
         self._questions: tuple[Question, ...] | None = None
-        # By comparison id the visits that were planned when the questions were asked.
-        self._asked: Mapping[str, int] = {}
+        # By comparison id and variant, the visits that were planned since the questions were asked.
+        self._since: dict[str, Counter[str]] = {}
+        self._names = {each.id: frozenset(one.name for one in each.variants) for each in plan.comparisons}
         for visit in visits:
             if visit.comparison in self._scatter:
                 self._scatter[visit.comparison].planned += 1
@@ -85,7 +88,7 @@ class Schedule:
     def ask(self, questions: tuple[Question, ...] | None) -> None:
         """Visit from now on what decides these questions; None for everything alike."""
         self._questions = questions
-        self._asked = {id: each.planned for id, each in self._scatter.items()}
+        self._since = {id: Counter() for id in self._scatter}
 
     def least(self, comparison: Comparison) -> float:
         """Seconds of the shortest visit of a comparison that says anything."""
@@ -115,22 +118,23 @@ class Schedule:
             beside: passes at the same time.
             among: ids of the comparisons that may be visited; None for all.
         """
-        focus = self._focus(left * beside)
+        focus, open_ = self._focus(left * beside), self._open()
         eligible = [each for each in self._wanted(focus) if among is None or each.id in among]
         if not eligible or (self._begun and left < WORTH_A_START * self.startup):
             return []
         between = self._between()
         slices = self._slices(between, left, beside)
-        rank = self._rank(between, slices, focus)
+        rank = self._rank(between, slices, focus, open_)
         passes = max(1, round(left / (PASS_PER_START * self.startup + self.startup)))
         room = left / passes - self.startup
-        # What has nothing open fills a pass that would be mostly its start.
-        filled = room - LEAST_PER_START * self.startup
+        # Once a pass has lasted so many starts, nothing that the budget does not decide is added.
+        enough = room - LEAST_PER_START * self.startup
+        needed = {**open_, **(focus or {})}
         chosen: list[Share] = []
         for each in sorted(eligible, key=lambda each: rank[each.id]):
-            if chosen and room <= filled and focus and rank[each.id][0] > _OPEN:
+            if chosen and room <= enough and focus and rank[each.id][0] > _OPEN:
                 break
-            share = self._share(each, slices[each.id], focus)
+            share = self._share(each, slices[each.id], needed)
             cost = self.least(each)
             if self._calls.get(each.id, 0.0) <= LONG:
                 cost = max(cost, self._scatter[each.id].other + share.seconds)
@@ -148,11 +152,12 @@ class Schedule:
         self._begun = True
         for share in chosen:
             self._scatter[share.comparison.id].planned += 1
+            self._since.setdefault(share.comparison.id, Counter()).update(_names(share.comparison))
         return chosen
 
-    def _share(self, each: Comparison, seconds: float, focus: Focus | None) -> Share:
+    def _share(self, each: Comparison, seconds: float, needed: Focus) -> Share:
         """A visit of the comparison: with the variants alone that its questions need."""
-        names = None if focus is None else focus.get(each.id)
+        names = needed.get(each.id)
         planned = self._scatter[each.id].planned
         whole = planned < FIRST_VISITS or planned % WHOLE_EVERY == 0
         # Of what takes long a visit holds what there is time for.
@@ -182,9 +187,16 @@ class Schedule:
             left -= cost
             for id in question.takes:
                 paid[id] = max(paid.get(id, 0), self._more(question, id))
-                names, known = question.variants.get(id), focus.get(id, frozenset())
-                focus[id] = None if names is None or known is None else known | names
+            _add(focus, question)
         return focus
+
+    def _open(self) -> Focus:
+        """What all questions need that lack visits, whether the budget decides them or not."""
+        found: Focus = {}
+        for question in self._questions or ():
+            if self._cost(question, {}) > 0:
+                _add(found, question)
+        return found
 
     def _cost(self, question: Question, paid: Mapping[str, int]) -> float:
         """Seconds of the visits that a question still takes, beyond those that are paid for."""
@@ -196,11 +208,16 @@ class Schedule:
 
     def _more(self, question: Question, id: str) -> int:
         """The visits of a comparison that a question still takes."""
-        return max(0, question.takes[id] - (self._scatter[id].planned - self._asked.get(id, 0)))
+        since = self._since.get(id, Counter())
+        names = question.variants.get(id, self._names[id])
+        # Any visit serves a question that needs the baseline and its twin alone.
+        made = min(since[name] for name in names) if names else max(since.values(), default=0)
+        return max(0, question.takes[id] - made)
 
     def missed(self, comparison: Comparison) -> None:
         """A visit that was planned is not made."""
         self._scatter[comparison.id].planned -= 1
+        self._since.setdefault(comparison.id, Counter()).subtract(_names(comparison))
 
     def give_up(self, comparison: Comparison) -> None:
         """Plan no more visits of a comparison."""
@@ -250,6 +267,7 @@ class Schedule:
         between: Mapping[str, float],
         slices: Mapping[str, float],
         focus: Focus | None,
+        open_: Focus,
     ) -> dict[str, tuple[int, float]]:
         """What to sort by: first visits, then what the budget decides; then few visits for the worth."""
         worth = {}
@@ -257,8 +275,6 @@ class Schedule:
             variance = between[id] + each.within / slices[id]
             worth[id] = math.sqrt(max(variance, 1e-12) / (each.other + slices[id]))
         middle = statistics.median(worth.values())
-        open_ = [each for each in self._questions or () if self._cost(each, {}) > 0]
-        asked = {id for question in open_ for id in question.takes}
         found: dict[str, tuple[int, float]] = {}
         for id, each in self._scatter.items():
             against = min(MOST_WORTH, max(LEAST_WORTH, worth[id] / middle))
@@ -267,5 +283,16 @@ class Schedule:
             elif focus is None or id in focus:
                 found[id] = _OPEN, each.planned / against
             else:
-                found[id] = _BEYOND if id in asked else _SETTLED, each.planned / against
+                found[id] = _BEYOND if id in open_ else _SETTLED, each.planned / against
         return found
+
+
+def _names(comparison: Comparison) -> list[str]:
+    return [each.name for each in comparison.variants]
+
+
+def _add(focus: Focus, question: Question) -> None:
+    """Add what a question needs."""
+    for id in question.takes:
+        names, known = question.variants.get(id), focus.get(id, frozenset())
+        focus[id] = None if names is None or known is None else known | names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sys
 import traceback
@@ -91,17 +92,21 @@ def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
 
 
 # Frames of torch and of gradbench stand between a line of the user's and what it calls.
-_BETWEEN = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+_BETWEEN = tuple(str(Path(each).parent) + os.sep for each in (torch.__file__, Path(__file__).parent))
 
 
-def callers() -> Iterator[tuple[str, int]]:
-    """The files and lines that are being executed, the innermost first, but for torch's and gradbench's."""
+def callers(file: str) -> Iterator[tuple[str, int]]:
+    """The files and lines that are being executed, the innermost first.
+
+    Torch's and gradbench's are left out, but for the user's file, which may lie in a folder of theirs.
+    """
     for frame, line in traceback.walk_stack(sys._getframe(1)):
-        if not frame.f_code.co_filename.startswith(_BETWEEN):
-            yield frame.f_code.co_filename, line
+        name = frame.f_code.co_filename
+        if name == file or not name.startswith(_BETWEEN):
+            yield name, line
 
 
 def calling_line(file: str) -> str:
     """The line of the user's file that calls, such as `net.py:3`; empty where another file calls."""
-    name, line = next(callers(), ("", 0))
+    name, line = next(callers(file), ("", 0))
     return f"{Path(file).name}:{line}" if name == file else ""

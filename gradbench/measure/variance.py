@@ -19,6 +19,8 @@ from gradbench.record.visits import Visit
 SHORTEST_SLICE = 0.1
 # Of fewer visits a variance between processes says little; the median over comparisons stands in.
 FEW = 4
+# So many visits tell what the next one costs; of these some hold all variants.
+LATEST = 6
 # A visit of fewer rounds does not say how they scatter.
 FEWEST_WITH_ERROR = 3
 # What is supposed before anything is known: 1 % between processes, and within a tenth of a second.
@@ -50,13 +52,12 @@ class Scatter:
 
     Attributes:
         planned: visits that are made or under way.
-        round: seconds of a round, as of the last visit.
     """
 
     planned: int = 0
     visits: int = 0
-    _other: list[float] = field(default_factory=list)
-    round: float = 0.0
+    # Of the last visits the number of variants, the seconds around the rounds, and those of a round.
+    _last: list[tuple[int, float, float]] = field(default_factory=list)
     _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
     _twin: _Spread = field(default_factory=_Spread)
@@ -67,8 +68,8 @@ class Scatter:
         """Take in a visit."""
         self.visits += 1
         # The first visit of a process pays for what it loads; the latest tell what the next will take.
-        self._other = [*self._other[-4:], visit.other_seconds]
-        self.round = visit.timed_seconds / max(1, visit.rounds)
+        round = visit.timed_seconds / max(1, visit.rounds)
+        self._last = [*self._last[1 - LATEST :], (len(visit.variants), visit.other_seconds, round)]
         # The quartiles of one round or two say nothing of scatter.
         if visit.rounds >= FEWEST_WITH_ERROR:
             self._errors.append(visit.error**2 * visit.timed_seconds)
@@ -78,13 +79,23 @@ class Scatter:
                 self._twin.add(variant.log_ratio**2 * visit.timed_seconds)
             if name != "empty":
                 self._ratios[name].add(variant.log_ratio)
-        self._seconds = [*self._seconds[-4:], visit.timed_seconds]
+        self._seconds = [*self._seconds[1 - LATEST :], visit.timed_seconds]
         self._inverse += 1 / visit.timed_seconds
 
     @property
     def other(self) -> float:
-        """Seconds of a visit around its rounds."""
-        return statistics.median(self._other) if self._other else SHORTEST_SLICE
+        """Seconds of a visit around its rounds, with all of its variants."""
+        return statistics.median(other for other, _ in self._widest()) if self._last else SHORTEST_SLICE
+
+    @property
+    def round(self) -> float:
+        """Seconds of a round with all variants, as of the last one."""
+        return self._widest()[-1][1] if self._last else 0.0
+
+    def _widest(self) -> list[tuple[float, float]]:
+        """Of the last visits those with the most variants: what they cost tells what a whole visit will."""
+        most = max(count for count, _, _ in self._last)
+        return [(other, round) for count, other, round in self._last if count == most]
 
     @property
     def seconds(self) -> float:

@@ -244,11 +244,13 @@ def order(path: Path) -> Table:
     rows = []
     for numel, processes in sorted(by_size.items()):
         names = list(processes[0].bias)
-        after = {
-            (name, other): float(numpy.mean([each.effect[name][other] for each in processes]))
-            for name in names
-            for other in names
-        }
+        # Of few batches a process may hold none of one after a certain other.
+        seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for each in processes:
+            for name in names:
+                for other, effect in each.effect[name].items():
+                    seen[name, other].append(effect)
+        after = {pair: float(numpy.mean(effects)) for pair, effects in seen.items()}
         strongest = max(after, key=lambda pair: abs(after[pair]))
         rows.append(
             {

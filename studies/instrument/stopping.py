@@ -34,6 +34,8 @@ COMPARISONS = 8
 # By name the factor that a variant takes; what differs by the margin of "the same" is where stopping tempts.
 EFFECTS = {"same 1": 1.0, "same 2": 1.0, "same 3": 1.0, "0.5 %": 1.005, "1 %": 1.01, "2 %": 1.02, "30 %": 1.3}
 BUDGET, BESIDE, STARTUP = 140.0, 2, 2.0
+# As a preset has it: a comparison with nothing open gets no more.
+VISITS = 36
 
 Design = Literal["by what is open", "everything alike"]
 DESIGNS: tuple[Design, ...] = ("by what is open", "everything alike")
@@ -97,7 +99,7 @@ def one_run(design: Design, dice: numpy.random.Generator) -> Results:
     plan = Plan(comparisons)
     header: Header = msgspec.structs.replace(HEADER, plan=plan)
     results, machine = Results(Path("simulated"), header), _Machine(dice, plan)
-    goal = Goal(None, BUDGET, None, 2.0)
+    goal = Goal(None, BUDGET, None, 2.0, VISITS)
     schedule = Schedule(plan, goal)
     schedule.startup = STARTUP
     lanes, looks, number = [BUDGET] * BESIDE, list(LOOKS), 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gradbench.analyse.claims.claim import Case
 from gradbench.analyse.model import ComparisonSummary
+from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.analyse.stats import wider
 from gradbench.record.interval import Interval
 
@@ -47,16 +48,19 @@ def more_passes(interval: Interval | None, low: float, high: float, logarithms: 
     """How many more passes should take the interval off the bound that it reaches across.
 
     Its width falls with the root of the number of passes. None where its middle is on the bound, or where
-    there is no interval. `logarithms`: it was made of the logarithms of the values.
+    there is no interval. As many again where it has no end, or is of too few passes for its width to tell.
+    `logarithms`: it was made of the logarithms of the values.
     """
     if interval is None or interval.low is None or interval.high is None:
         return None
+    if (logarithms and interval.low <= 0) or math.isinf(interval.high - interval.low):
+        return interval.count
     scale: Callable[[float], float] = math.log if logarithms else float
     least = 0.0 if logarithms else -math.inf
     gaps = [abs(scale(interval.mean) - scale(bound)) for bound in (low, high) if least < bound < math.inf]
     half = (scale(interval.high) - scale(interval.low)) / 2
     if not gaps or min(gaps) < half / 30:
-        return None
+        return interval.count if gaps and interval.count < FEWEST_TO_SETTLE else None
     return max(1, math.ceil(interval.count * ((half / min(gaps)) ** 2 - 1)))
 
 

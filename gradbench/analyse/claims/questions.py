@@ -18,7 +18,7 @@ from gradbench.analyse.claims.decision import (
     within,
 )
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
-from gradbench.analyse.stats import undisturbed, wider
+from gradbench.analyse.stats import geometric, has_quartile, quartile, wider
 from gradbench.record.interval import Interval
 from gradbench.record.observation import Observation, Value
 
@@ -90,18 +90,26 @@ def seconds(
 
     def case(each: ComparisonSummary) -> Case | None:
         variant = each.variant(method)
-        found = None if variant is None else _undisturbed(each, variant)
-        if variant is None or found is None:
+        if variant is None or not variant.seconds:
             return None
+        found = _undisturbed(each, variant, len(variant.seconds))
         says = f"{variant.label} takes {format.seconds(found.mean)}"
+        if has_quartile(found.count, confidence_of(each)):
+            says += " (the lower quartile of its passes)"
         return decided_by(each, found, bounds, says, (method,))
 
     return _of_each(names, sizes, case)
 
 
-def _undisturbed(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
-    """Seconds of a call that nothing disturbs, at the confidence that decides cases."""
-    return undisturbed(list(variant.seconds.values()), confidence_of(each))
+def _undisturbed(each: ComparisonSummary, variant: VariantSummary, fewest: int) -> Interval:
+    """Seconds of a call that nothing disturbs, as so few passes can tell, at the confidence that decides."""
+    confidence = confidence_of(each)
+    seconds = list(variant.seconds.values())
+    if has_quartile(fewest, confidence):
+        return quartile(seconds, confidence)
+    found = geometric(seconds)
+    assert found is not None
+    return wider(found, confidence, logarithms=True)
 
 
 def grows(
@@ -118,16 +126,22 @@ def grows(
 
     def ask(summary: RunSummary) -> list[Case]:
         found = {
-            each.comparison.numel: (each, cost)
+            each.comparison.numel: (each, variant)
             for each in comparisons(summary, names)
-            if (variant := each.variant(method)) is not None
-            and (cost := _added(each, variant) if added else _undisturbed(each, variant)) is not None
+            if (variant := each.variant(method)) is not None and variant.seconds
+        }
+        # Two times are of one kind, quartiles or means, or their ratio would be of their kinds.
+        fewest = min((len(variant.seconds) for _, variant in found.values()), default=0)
+        costs = {
+            numel: cost
+            for numel, (each, variant) in found.items()
+            if (cost := _added(each, variant) if added else _undisturbed(each, variant, fewest)) is not None
             and cost.mean > 0
         }
-        if len(found) < 2:
+        if len(costs) < 2:
             return []
-        few, many = min(found), max(found)
-        (small, first), (large, last) = found[few], found[many]
+        few, many = min(costs), max(costs)
+        small, large, first, last = found[few][0], found[many][0], costs[few], costs[many]
         exponent = _exponent(first, last, math.log(many / few))
         says = (
             f"{label} costs {format.seconds(first.mean)} at {few:,} elements and "
@@ -260,26 +274,29 @@ def every(*questions: Question) -> Question:
         merged = []
         for place, cases in places.items():
             holds = _all([case.holds for case in cases])
-            wanted = [case.passes for case in cases if case.holds is None and case.passes is not None]
             says = "; ".join(case.says for case in cases)
-            passes = max(wanted) if holds is None and wanted else None
-            open_ = [case for case in cases if case.holds is None]
-            more = [case.visits for case in open_ if case.visits is not None]
+            open_ = [case for case in cases if case.holds is None] if holds is None else []
             merged.append(
                 Case(
                     place,
                     holds,
                     says,
-                    passes,
+                    _most([case.passes for case in open_]),
                     cases[0].comparison,
                     cases[0].among,
                     tuple(dict.fromkeys(name for case in open_ for name in case.variants)),
-                    max(more) if more else None,
+                    _most([case.visits for case in open_]),
                 )
             )
         return merged
 
     return ask
+
+
+def _most(wanted: Sequence[int | None]) -> int | None:
+    """What all of them take; None where that cannot be told of one."""
+    known = [each for each in wanted if each is not None]
+    return max(known) if known and len(known) == len(wanted) else None
 
 
 def _all(known: Sequence[bool | None]) -> bool | None:
