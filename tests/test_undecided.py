@@ -67,6 +67,13 @@ def test_two_passes_leave_everything_open_and_one_says_so_too():
     assert OF_CLAIM == 1.0 > max(OF_FLOOR, OF_VERDICT)
 
 
+def test_a_look_before_the_first_visit_finds_everything_open():
+    made = results({}, passes=0, request=ONE)
+    assert made.visits == []
+    assert opened(made) > 0
+    assert find_open(made, LOOKS).says == "1 of 1 comparisons have something open"
+
+
 def test_a_claim_opens_the_comparisons_that_it_waits_for():
     sizes = Request(workloads=("control",), methods=("no_grad", "detach"))
     quiet = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.0005, request=sizes), LOOKS)
