@@ -252,10 +252,12 @@ def test_a_visit_holds_all_variants_where_one_of_its_questions_needs_them():
 
 def test_what_has_a_question_gets_more_visits_than_are_enough():
     goal = Goal(None, 10_000.0, None, 0.5, visits=7)
-    simulated = Simulation(goal=goal, asks=(question(IDS[0], 1000),))
+    # The budget decides the first, and not the second.
+    asks = question(IDS[0], 1000), question(IDS[1], 10_000_000)
+    simulated = Simulation(goal=goal, asks=asks)
     simulated.run(10_000.0)
-    assert simulated.visits[IDS[0]] == MORE_WHERE_OPEN * 7
-    assert {simulated.visits[id] for id in IDS[1:]} == {7}
+    assert {simulated.visits[id] for id in IDS[:2]} == {MORE_WHERE_OPEN * 7}
+    assert {simulated.visits[id] for id in IDS[2:]} == {7}
 
 
 def test_a_run_of_so_many_visits_ends_with_them():

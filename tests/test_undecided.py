@@ -2,6 +2,7 @@
 
 import statistics
 
+import msgspec
 import pytest
 from synthetic import results
 
@@ -11,7 +12,7 @@ from gradbench.analyse.spending import AT_END, FEWEST_TO_SETTLE, FIRST, part_at_
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.undecided import IN_REACH, OF_CLAIM, OF_FLOOR, OF_VERDICT, find_open
 from gradbench.analyse.warnings import find_warnings
-from gradbench.record.plan import Request
+from gradbench.record.plan import PRICE, Plan, Request
 from gradbench.record.results import sessions
 from gradbench.record.undecided import Question
 from gradbench.record.visits import Look, RunEnd
@@ -65,6 +66,15 @@ def test_two_passes_leave_everything_open_and_one_says_so_too():
     for passes in (1, 2):
         assert opened(results({"no_grad": 1.7}, passes=passes, request=ONE)) >= OF_VERDICT
     assert OF_CLAIM == 1.0 > max(OF_FLOOR, OF_VERDICT)
+
+
+def test_the_price_of_controls_on_other_work_asks_nothing():
+    made = results({"no_grad": 1.7, "tracked": 1.3, "detach": 1.02}, passes=6, scatter=0.02, request=ONE)
+    assert find_open(made, LOOKS).questions != ()
+    (comparison,) = made.header.plan.comparisons
+    plan = Plan((msgspec.structs.replace(comparison, workload=PRICE),))
+    made = results({"detach": 1.02}, passes=6, scatter=0.02, plan=plan)
+    assert find_open(made, LOOKS).questions == ()
 
 
 def test_a_look_before_the_first_visit_finds_everything_open():

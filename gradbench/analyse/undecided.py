@@ -11,6 +11,7 @@ from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE, part_at_look
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.visits import SAME_MARGIN
+from gradbench.record.plan import PRICE
 from gradbench.record.results import Results
 from gradbench.record.undecided import Question, Undecided
 
@@ -77,7 +78,8 @@ def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Ite
 
 def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
     """The questions of a comparison: its floor, and the verdicts that it leaves open."""
-    if not each.has_baseline:
+    # What controls cost on other work is there for the bounds of a user's model, and asks nothing itself.
+    if not each.has_baseline or each.comparison.workload == PRICE:
         return
     id = each.comparison.id
     if each.passes < FEWEST_TO_SETTLE:

@@ -119,7 +119,7 @@ class Schedule:
             among: ids of the comparisons that may be visited; None for all.
         """
         focus, open_ = self._focus(left * beside), self._open()
-        eligible = [each for each in self._wanted(focus) if among is None or each.id in among]
+        eligible = [each for each in self._wanted(open_) if among is None or each.id in among]
         if not eligible or (self._begun and left < WORTH_A_START * self.startup):
             return []
         between = self._between()
@@ -229,16 +229,16 @@ class Schedule:
 
     def complete(self) -> bool:
         """Whether no comparison lacks a visit."""
-        return not self._wanted(None)
+        return not self._wanted({})
 
-    def _wanted(self, focus: Focus | None) -> list[Comparison]:
+    def _wanted(self, open_: Focus) -> list[Comparison]:
         """The comparisons that lack visits."""
         most = math.inf if self._goal.visits is None else self._goal.visits
         return [
             each
             for each in self._plan.comparisons
             if each.id not in self._given_up
-            and self._scatter[each.id].planned < most * (MORE_WHERE_OPEN if each.id in (focus or ()) else 1.0)
+            and self._scatter[each.id].planned < most * (MORE_WHERE_OPEN if each.id in open_ else 1.0)
         ]
 
     def _between(self) -> dict[str, float]:
