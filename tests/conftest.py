@@ -14,6 +14,7 @@ import psutil
 import pytest
 from synthetic import ENVIRONMENT
 
+from gradbench.cli import main as cli
 from gradbench.measure import devices, one_pass, pace, processors, run
 from gradbench.measure import goal as goals
 from gradbench.measure.collector import freeze_imported
@@ -110,6 +111,19 @@ def nothing_compiled():
     if "torch._dynamo.utils" in sys.modules:
         sys.modules["torch._dynamo"].reset()
         sys.modules["torch._dynamo.utils"].counters.clear()
+
+
+@pytest.fixture
+def call(capsys):
+    """Call the command in this process; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture

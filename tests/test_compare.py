@@ -12,7 +12,6 @@ from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
 from gradbench.analyse.compare_sentences import sentences
-from gradbench.cli import main as cli
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
 from gradbench.errors import RequestError
@@ -276,19 +275,6 @@ def runs(tmp_path):
         written(results(OLD, seed=1), tmp_path / "same"),
         written(results({**OLD, "no_grad": 2.0}, seed=2), tmp_path / "slow"),
     )
-
-
-@pytest.fixture
-def call(capsys):
-    """Call the command in this process; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return run
 
 
 def test_the_exit_code_is_1_where_something_is_worse_and_else_0(runs, gradbench, call, tmp_path):

@@ -15,7 +15,6 @@ from gradbench import extension
 from gradbench.analyse.claims import Claim, claims
 from gradbench.analyse.claims.claim import judge_claim
 from gradbench.analyse.summary import summarise
-from gradbench.cli import main as cli
 from gradbench.define.methods import BASELINE, Method, methods
 from gradbench.define.metrics import Metric, metrics
 from gradbench.define.workloads import Alternative, Workload, workloads
@@ -151,26 +150,13 @@ def test_the_exports_have_the_figures_and_the_form(installed):
     assert {row[1]: row[8] for row in rows if row[6] == "joules"}["detach"] == ""
 
 
-@pytest.fixture
-def here(capsys):
-    """Call the command in this process, which has no extension; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return run
-
-
-def test_where_the_package_is_not_installed_the_file_still_says_it(installed, tmp_path, here):
+def test_where_the_package_is_not_installed_the_file_still_says_it(installed, tmp_path, call):
     assert extension.extensions() == {}
-    assert "graph_nodes,1,2.0" in here("export", installed.run)[1]
-    code, _, err = here("report", installed.run, "--output", tmp_path / "page.html")
+    assert "graph_nodes,1,2.0" in call("export", installed.run)[1]
+    code, _, err = call("report", installed.run, "--output", tmp_path / "page.html")
     assert code == 0, err
     assert "no_grad() on an ExitStack" in (tmp_path / "page.html").read_text()
-    assert here("run", "--resume", "--passes", "3", "--output", installed.run)[0] == 2
+    assert call("run", "--resume", "--passes", "3", "--output", installed.run)[0] == 2
 
 
 def test_asv_follows_the_rows(installed, tmp_path):

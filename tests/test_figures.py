@@ -18,7 +18,6 @@ from matplotlib.text import Text
 from synthetic import memory, results
 
 from gradbench.analyse.analysis import analyse
-from gradbench.cli import main as cli
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
@@ -199,19 +198,6 @@ def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(fol
     # Slower, in the colour of the page.
     assert TALK["slower"] in text
     assert TALK["paper"] in text
-
-
-@pytest.fixture
-def call(capsys):
-    """Call the command in this process; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return run
 
 
 def test_the_command_draws_once_and_refuses_a_folder_with_files(gradbench, call, fresh):

@@ -22,9 +22,6 @@ IN_REACH = 3.0
 # What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
-# Stands for all variants of a comparison: no variant has this name.
-_ALL = ("",)
-
 
 def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
@@ -59,6 +56,7 @@ def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Ite
         return
     takes: dict[str, int] = {}
     variants: dict[str, set[str]] = {}
+    whole: set[str] = set()
     for case in judgement.cases:
         if case.holds is not None:
             continue
@@ -70,9 +68,11 @@ def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Ite
             if visits is None:
                 visits = math.ceil((case.passes or 0) * visits_per_pass.get(id, 1.0))
             takes[id] = max(takes.get(id, 0), visits)
-            variants.setdefault(id, set()).update(case.variants or _ALL)
+            variants.setdefault(id, set()).update(case.variants)
+            if not case.variants:
+                whole.add(id)
     if takes:
-        needed = {id: frozenset(names) for id, names in variants.items() if not names & set(_ALL)}
+        needed = {id: frozenset(names) for id, names in variants.items() if id not in whole}
         yield Question(OF_CLAIM, takes, needed)
 
 

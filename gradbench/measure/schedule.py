@@ -73,7 +73,7 @@ class Schedule:
         self._given_up: set[str] = set()
         self._questions: tuple[Question, ...] | None = None
         # By comparison id and variant, the visits that were planned since the questions were asked.
-        self._since: dict[str, Counter[str]] = {}
+        self._since: dict[str, Counter[str]] = {id: Counter() for id in self._scatter}
         self._names = {each.id: frozenset(one.name for one in each.variants) for each in plan.comparisons}
         for visit in visits:
             if visit.comparison in self._scatter:
@@ -152,7 +152,7 @@ class Schedule:
         self._begun = True
         for share in chosen:
             self._scatter[share.comparison.id].planned += 1
-            self._since.setdefault(share.comparison.id, Counter()).update(_names(share.comparison))
+            self._since[share.comparison.id].update(_names(share.comparison))
         return chosen
 
     def _share(self, each: Comparison, seconds: float, needed: Focus) -> Share:
@@ -208,7 +208,7 @@ class Schedule:
 
     def _more(self, question: Question, id: str) -> int:
         """The visits of a comparison that a question still takes."""
-        since = self._since.get(id, Counter())
+        since = self._since[id]
         names = question.variants.get(id, self._names[id])
         # Any visit serves a question that needs the baseline and its twin alone.
         made = min(since[name] for name in names) if names else max(since.values(), default=0)
@@ -217,7 +217,7 @@ class Schedule:
     def missed(self, comparison: Comparison) -> None:
         """A visit that was planned is not made."""
         self._scatter[comparison.id].planned -= 1
-        self._since.setdefault(comparison.id, Counter()).subtract(_names(comparison))
+        self._since[comparison.id].subtract(_names(comparison))
 
     def give_up(self, comparison: Comparison) -> None:
         """Plan no more visits of a comparison."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from gradbench.analyse.claims.claim import Case
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
-from gradbench.analyse.stats import wider
 from gradbench.record.interval import Interval
 
 # A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
@@ -66,23 +65,15 @@ def more_passes(interval: Interval | None, low: float, high: float, logarithms: 
 
 def decided(
     each: ComparisonSummary,
-    interval: Interval,
-    bounds: tuple[float, float],
-    says: str,
-    variants: tuple[str, ...],
-) -> Case:
-    """Whether a figure of these variants lies between bounds, and where that is open the passes it takes."""
-    return decided_by(each, wider(interval, confidence_of(each), logarithms=True), bounds, says, variants)
-
-
-def decided_by(
-    each: ComparisonSummary,
     decisive: Interval,
     bounds: tuple[float, float],
     says: str,
     variants: tuple[str, ...],
 ) -> Case:
-    """The same, by an interval at the confidence that decides cases."""
+    """Whether a figure of these variants lies between bounds, and where that is open the passes it takes.
+
+    By an interval at the confidence that decides cases (`confidence_of`).
+    """
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else math.ceil(visits * each.passes_per_visit)

@@ -13,7 +13,6 @@ from gradbench.analyse.claims.decision import (
     case_of,
     confidence_of,
     decided,
-    decided_by,
     more_passes,
     within,
 )
@@ -53,7 +52,7 @@ def ratio(
         if found is None or a is None or b is None:
             return None
         says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
-        return decided(each, found, bounds, says, (one, other))
+        return decided(each, wider(found, confidence_of(each), logarithms=True), bounds, says, (one, other))
 
     return _of_each(names, sizes, case)
 
@@ -96,7 +95,7 @@ def seconds(
         says = f"{variant.label} takes {format.seconds(found.mean)}"
         if has_quartile(found.count, confidence_of(each)):
             says += " (the lower quartile of its passes)"
-        return decided_by(each, found, bounds, says, (method,))
+        return decided(each, found, bounds, says, (method,))
 
     return _of_each(names, sizes, case)
 
