@@ -216,13 +216,15 @@ class Workers:
     Attributes:
         started: WorkerSettings, hash seed, padding and allocator of each process.
         tasks: pass, kind, comparison and seconds of each task.
+        bound: the processors that the process of a pass was bound to, by the pass's number.
         lose: called with the settings and the comparison; a kind of loss, or None for an answer.
     """
 
     def __init__(self):
         self.environment = ENVIRONMENT
         self.free, self.lacks = {}, {"cuda": "there is no driver"}
-        self.started, self.tasks, self.bound = [], [], []
+        self.started, self.tasks = [], []
+        self.bound: dict[int, set[int]] = {}
         self.now, self.startup, self.around = 0.0, 1.0, 0.02
         self.lose = lambda settings, comparison: None
         self.noise = lambda comparison: 0.001
@@ -273,7 +275,7 @@ class _StandIn:
         return self._workers.ready()
 
     def bind(self, processors):
-        self._workers.bound.append(processors)
+        self._workers.bound[self._settings.number] = processors
 
     def kill(self):
         pass

@@ -95,7 +95,7 @@ def test_passes_side_by_side_visit_everything_once_a_pass(workers, measure_into,
 def test_a_pass_is_bound_to_the_core_of_its_lane_and_the_file_says_which(workers, measure_into, tmp_path):
     results = measure_into(tmp_path / "run", REQUEST, passes=4, jobs=2)
     assert {each.processor for each in results.passes} <= set(processors.physical_cores())
-    assert [{each.processor} for each in results.passes] == workers.bound
+    assert {each.number: {each.processor} for each in results.passes} == workers.bound
 
 
 def test_a_disk_that_is_full_for_one_lane_ends_all_and_says_what_is_kept(
