@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from gradbench.analyse.advice import Advice, advice
+from gradbench.analyse.answer import RunAnswer, answer
 from gradbench.analyse.claims import Judgement, verdicts
 from gradbench.analyse.failures import failed
 from gradbench.analyse.findings import essentials, findings_of_methods
@@ -71,6 +72,11 @@ class Analysis(RunSummary):
     def essentials(self) -> tuple[Finding, ...]:
         """The findings for a reader with a minute."""
         return tuple(essentials(self))
+
+    @cached_property
+    def answer(self) -> RunAnswer | None:
+        """What a reader of a run of methods sees first; None for other runs and where nothing was timed."""
+        return None if self.user_file is not None or self.version_files else answer(self)
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:

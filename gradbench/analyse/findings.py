@@ -26,13 +26,13 @@ from gradbench.analyse.trust import agreement, floor, floor_of_parts
 def essentials(summary: RunSummary) -> list[Finding]:
     """For a reader with a minute: the price in place, when it pays, what is kept, and the noise."""
     under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
-    alone, in_place = _alone_and_in_place(under_methods)
+    alone, in_place = alone_and_in_place(under_methods)
     breaking = [each for each in summary.comparisons if each.comparison.workload == "break_even"]
     asked = (_price(alone, in_place), _break_even(breaking), _memory(under_methods), floor(summary))
     return [found for found in asked if found is not None]
 
 
-def _alone_and_in_place(
+def alone_and_in_place(
     under_methods: Sequence[ComparisonSummary],
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
     """The workloads that are no parts: without work, and with."""
@@ -48,7 +48,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         by_workload[each.comparison.workload].append(each)
     under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
     whole = [each for each in under_methods if not each.comparison.part]
-    alone, in_place = _alone_and_in_place(under_methods)
+    alone, in_place = alone_and_in_place(under_methods)
     asked = (
         _alone(alone),
         _price(alone, in_place),

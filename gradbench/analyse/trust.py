@@ -4,12 +4,51 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 
 # Where identical code may seem to differ by more than this (a log-ratio), times are rough.
 ROUGH = 0.02
+
+
+# The most of the comparisons that may be rough in a run to be trusted.
+_FEW_ROUGH = 0.1
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far to trust a run.
+
+    Attributes:
+        grade: `good`, `fair` or `poor`.
+        sentence: the figures that the grade goes by.
+        advice: what to do where the grade is not good; empty otherwise.
+    """
+
+    grade: str
+    sentence: str
+    advice: str
+
+
+def trust(summary: RunSummary) -> Trust:
+    """The grade of a run, by what identical code came out different by."""
+    twins, results = summary.twins, summary.results
+    more = results.go_on_longer(2 * max(1, summary.passes))
+    if summary.passes < 2 or twins.median is None or twins.worst is None:
+        words = f"{summary.passes} pass{'' if summary.passes == 1 else 'es'}, so no interval is known."
+        return Trust("poor", words, more)
+    known = [each.floor for each in summary.comparisons if each.floor is not None]
+    rough = sum(floor > ROUGH for floor in known)
+    sentence = (
+        f"Identical code differed by {format.percent(twins.median)} in the median, "
+        f"{format.percent(twins.worst)} at worst."
+    )
+    if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
+        return Trust("good", sentence, "")
+    sentence += f" {rough} of {len(known)} comparisons are rough: over {format.percent(ROUGH)} is open."
+    return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more)
 
 
 def floor(summary: RunSummary) -> Finding | None:
