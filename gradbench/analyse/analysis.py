@@ -9,7 +9,7 @@ from gradbench.analyse.advice import Advice, advice
 from gradbench.analyse.answer import RunAnswer, answer
 from gradbench.analyse.claims import Judgement, verdicts
 from gradbench.analyse.failures import failed
-from gradbench.analyse.findings import essentials, findings_of_methods
+from gradbench.analyse.findings import findings_of_methods
 from gradbench.analyse.limit import Limited, find_limits
 from gradbench.analyse.model import Finding, RunSummary
 from gradbench.analyse.operation import operation_findings
@@ -67,11 +67,6 @@ class Analysis(RunSummary):
         if self.user_file is None:
             return tuple(findings_of_methods(self))
         return (*operation_findings(self), *user_model_findings(self))
-
-    @cached_property
-    def essentials(self) -> tuple[Finding, ...]:
-        """The findings for a reader with a minute."""
-        return tuple(essentials(self))
 
     @cached_property
     def answer(self) -> RunAnswer | None:

@@ -64,6 +64,7 @@ class Claim:
     question: Question
     tolerance: str
     workloads: tuple[str, ...] = ()
+    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class Judgement:
     evidence: str
     takes: str
     device: str = ""
+
+    @property
+    def deciding(self) -> str:
+        return self.cases[0].says[:40] if self.cases else ""
 
     @property
     def gist(self) -> str:
