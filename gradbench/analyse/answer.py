@@ -184,8 +184,8 @@ def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: Variant
     if (chosen.name, against.name) in each.above:
         return f"{format.significant(1 / ratio.mean)} times as long as {words}"
     if ratio.low >= 1 / (1 + _ABOUT) and ratio.high <= 1 + _ABOUT:
-        return f"about as fast as {words} ({ends} times)"
-    return f"time against {words} not decided ({ends} times)"
+        return f"as fast as {words} ({ends})"
+    return f"time against {words} not decided ({ends})"
 
 
 def _ends(low: float, high: float) -> str:
@@ -204,10 +204,7 @@ def _memory_gain(chosen: VariantSummary, against: VariantSummary) -> str:
     share = f"{format.significant(100 * abs(after - before) / before, 2)} %"
     if share == "100 %" and after < before:
         return f"{format.size(after)} at the peak instead of {format.size(before)}"
-    return (
-        f"{share} {'less' if after < before else 'more'} memory at the peak "
-        f"({format.size(before)} → {format.size(after)})"
-    )
+    return f"{share} {'less' if after < before else 'more'} peak memory ({format.size(before)} → {format.size(after)})"
 
 
 def _holds_more(variant: VariantSummary, chosen: VariantSummary) -> bool:
@@ -232,10 +229,10 @@ def _choice(
         bounds = _ratio(each, first, chosen)
         ends = ""
         if bounds is not None and bounds.low is not None and bounds.high is not None:
-            ends = f" ({_ends(bounds.low, bounds.high)})"
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            ends = f" {_ends(bounds.low, bounds.high)}"
+        more = f", {len(others) - 1} more" if len(others) > 1 else ""
         reason = purpose.prefer.get(chosen.name)
-        tie = f"Time does not decide against {first.label}{ends}{more}"
+        tie = f"Time does not decide ({first.label}{ends}{more})"
         return f"{tie}: {reason}." if reason else f"{tie}."
     following = min((variant for variant in candidates if variant is not chosen), key=seconds)
     ratio = _ratio(each, following, chosen)

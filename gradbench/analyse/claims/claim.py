@@ -64,7 +64,6 @@ class Claim:
     question: Question
     tolerance: str
     workloads: tuple[str, ...] = ()
-    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,6 @@ class Judgement:
     evidence: str
     takes: str
     device: str = ""
-
-    @property
-    def deciding(self) -> str:
-        return self.cases[0].says[:40] if self.cases else ""
 
     @property
     def gist(self) -> str:
