@@ -12,13 +12,13 @@ from gradbench.analyse.model import RunSummary
 
 Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
 VERDICTS: tuple[Word, ...] = get_args(Word)
-# The words of the verdicts for readers. Programs read the words above.
-SHOWN: dict[Word, str] = {
-    "supported": "✓ true",
-    "refuted": "✗ false",
-    "depends": "~ depends",
-    "unresolved": "? open",
-    "not measured": "– not measured",
+# The marks and words of the verdicts for readers. Programs read the words above.
+SHOWN: dict[str, tuple[str, str]] = {
+    "supported": ("✓", "true"),
+    "refuted": ("✗", "false"),
+    "depends": ("~", "depends"),
+    "unresolved": ("?", "open"),
+    "not measured": ("–", "not measured"),
 }
 
 Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
@@ -78,7 +78,7 @@ class Judgement:
     @property
     def shown(self) -> str:
         """The verdict for readers, with its mark: `✓ true`."""
-        return SHOWN[self.verdict]
+        return " ".join(SHOWN[self.verdict])
 
     @property
     def deciding(self) -> str:
