@@ -54,6 +54,7 @@ def results(
     """A run whose variants have these true net ratios to the baseline; those not named are 1.
 
     Each pass scatters each variant's log-ratio by `scatter`; `empty` is the loop's time in every variant.
+    `seconds` is the net time of the baseline, or a function that gives it for a comparison.
     """
     made = Results(Path("results.jsonl"), header(request, **({} if plan is None else {"plan": plan})))
     rng = numpy.random.default_rng(seed)
@@ -61,14 +62,15 @@ def results(
         made.add(PassStart(number, "time", 0.7, 0, 0))
         for comparison in made.header.plan.comparisons:
             variants = {}
+            base = seconds(comparison) if callable(seconds) else seconds
             for variant in comparison.variants:
                 net = ratios.get(variant.name, 1.0)
                 if variant.role == "empty":
                     gross = empty
                 else:
                     bias = 0.0 if variant.role == "baseline" else rng.normal(0.0, scatter)
-                    gross = seconds * net * math.exp(bias) + empty
-                log = math.log(gross / (seconds + empty))
+                    gross = base * net * math.exp(bias) + empty
+                log = math.log(gross / (base + empty))
                 variants[variant.name] = VariantTime(50, gross, gross, gross, log)
             made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, variants, telemetry or Telemetry()))
         made.add(PassEnd(number, 1.5))

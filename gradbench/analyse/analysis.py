@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from gradbench.analyse.advice import Advice, advice
+from gradbench.analyse.answer import RunAnswer, answer
 from gradbench.analyse.claims import Judgement, verdicts
 from gradbench.analyse.failures import failed
-from gradbench.analyse.findings import essentials, findings_of_methods
+from gradbench.analyse.findings import findings_of_methods
 from gradbench.analyse.limit import Limited, find_limits
 from gradbench.analyse.model import Finding, RunSummary
 from gradbench.analyse.operation import operation_findings
@@ -68,9 +69,9 @@ class Analysis(RunSummary):
         return (*operation_findings(self), *user_model_findings(self))
 
     @cached_property
-    def essentials(self) -> tuple[Finding, ...]:
-        """The findings for a reader with a minute."""
-        return tuple(essentials(self))
+    def answer(self) -> RunAnswer | None:
+        """What a reader of a run of methods sees first; None for other runs and where nothing was timed."""
+        return None if self.user_file is not None or self.version_files else answer(self)
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:

@@ -10,29 +10,17 @@ from gradbench import format
 from gradbench.analyse.limit import find_limits
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import (
-    against,
     listed,
     peaks,
     range_of,
-    ratios,
     ratios_between,
     seconds,
     slower_and_faster,
     span,
 )
-from gradbench.analyse.trust import agreement, floor, floor_of_parts
 
 
-def essentials(summary: RunSummary) -> list[Finding]:
-    """For a reader with a minute: the price in place, when it pays, what is kept, and the noise."""
-    under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
-    alone, in_place = _alone_and_in_place(under_methods)
-    breaking = [each for each in summary.comparisons if each.comparison.workload == "break_even"]
-    asked = (_price(alone, in_place), _break_even(breaking), _memory(under_methods), floor(summary))
-    return [found for found in asked if found is not None]
-
-
-def _alone_and_in_place(
+def alone_and_in_place(
     under_methods: Sequence[ComparisonSummary],
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
     """The workloads that are no parts: without work, and with."""
@@ -48,7 +36,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         by_workload[each.comparison.workload].append(each)
     under_methods = [each for each in summary.comparisons if not each.comparison.alternatives]
     whole = [each for each in under_methods if not each.comparison.part]
-    alone, in_place = _alone_and_in_place(under_methods)
+    alone, in_place = alone_and_in_place(under_methods)
     asked = (
         _alone(alone),
         _price(alone, in_place),
@@ -56,11 +44,7 @@ def findings(summary: RunSummary) -> list[Finding]:
         _break_even(by_workload["break_even"]),
         _inference_mode(whole),
         _memory(under_methods),
-        *(_alternatives(each, summary) for each in summary.comparisons if each.comparison.headline),
         _memory_limit(by_workload["custom"]),
-        floor(summary),
-        floor_of_parts(summary),
-        agreement(summary.comparisons),
     )
     return [found for found in asked if found is not None]
 
@@ -73,7 +57,8 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     variants = sorted((variant for variant in first.methods if variant.time), key=seconds)
     if not variants:
         return None
-    sentence = f"Alone, a control costs {range_of([seconds(variant) for variant in variants])} a call"
+    sentence = f"Alone, a control costs {range_of([seconds(variant) for variant in variants])} a call."
+    growing = figure = ""
     if first is not last:
         growth = [
             (variant.label, later.time.mean / variant.time.mean)
@@ -81,19 +66,16 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
             if variant.time and (later := last.variant(variant.name)) is not None and later.time is not None
         ]
         # The machine drifts between visits, so only a growth well beyond its drift counts as one.
-        memory = [(label, times) for label, times in growth if times > 3]
-        rest = [times for _, times in growth if times <= 3]
-        parts = []
-        if memory:
-            names = ", ".join(f"{label} ({format.significant(times, 2)} times)" for label, times in memory)
-            parts.append(f"the cost of {names} grows")
-        if rest:
-            what = f"that of the {len(rest)} others" if memory else f"the cost of these {len(rest)}"
-            parts.append(f"{what} is {span(rest)} times what it was")
+        grown = [label for label, times in growth if times > 3]
+        figure = f"{', '.join(grown)} grows with the tensor" if len(grown) == 1 else figure
+        figure = figure or f"{len(grown)} of {len(growth)} grow with the tensor"
         sizes = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
-        sentence += f"; {sizes} {', '.join(parts)}" if parts else ""
+        growing = f" Growth {sizes}: " + ", ".join(
+            f"{label} {format.significant(times)} times" for label, times in growth
+        )
+        growing += "."
     evidence = ", ".join(f"{variant.label} {format.seconds(seconds(variant))}" for variant in variants)
-    return Finding(f"{sentence}.", f"At {first.comparison.numel:,} elements: {evidence}.")
+    return Finding(sentence, f"At {first.comparison.numel:,} elements: {evidence}.{growing}", figure, "cost")
 
 
 def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSummary]) -> Finding | None:
@@ -109,22 +91,15 @@ def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSumm
     if not known:
         return None
     ratios = [variant.ratio.mean for _, variant in known if variant.ratio]
-    count = len(in_place)
-    count_of = f"In {len(known)} of {count} comparisons a" if len(known) < count else "A"
-    sentence = (
-        f"{count_of} no_grad() block around work takes {span(ratios)} times as long as the same work with "
-        "requires_grad_(False)"
-    )
+    sentence = f"Work inside a no_grad() block takes {span(ratios)} times as long as with cleared flags."
+    added = [variant.extra.mean for _, variant in known if variant.extra and variant.verdict == "slower"]
+    figure = f"adds {range_of(added)}" if added else ""
     bare = alone[0].variant("no_grad") if alone else None
+    empty = ""
     if bare is not None and bare.time is not None:
-        added = [variant.extra.mean for _, variant in known if variant.extra and variant.verdict == "slower"]
-        if added:
-            sentence += (
-                f": in place it adds {range_of(added)}, where an empty block alone costs "
-                f"{format.seconds(bare.time.mean)}"
-            )
+        empty = f" An empty block costs {format.seconds(bare.time.mean)}."
     evidence = listed([(each, variant.ratio) for each, variant in known if variant.ratio])
-    return Finding(f"{sentence}.", f"no_grad() ÷ requires_grad_(False): {evidence}.")
+    return Finding(sentence, f"no_grad() ÷ requires_grad_(False): {evidence}.{empty}", figure, "cost")
 
 
 def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
@@ -133,14 +108,14 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     if not found:
         return None
     dearer, cheaper = slower_and_faster(found, "no_grad", "tracked")
-    open_ = len(found) - len(dearer) - len(cheaper)
-    sentence = (
-        f"Against recording everything, a no_grad() block is slower in {len(dearer)} of {len(found)} "
-        f"comparisons and faster in {len(cheaper)}"
+    tied = len(found) - len(dearer) - len(cheaper)
+    return Finding(
+        f"A no_grad() block is faster than recording in {len(cheaper)} of {len(found)} comparisons, "
+        f"slower in {len(dearer)}, and ties in {tied}.",
+        f"no_grad() ÷ recording: {listed(found)}.",
+        f"{span([ratio.mean for _, ratio in found])} times",
+        "cost",
     )
-    if open_:
-        sentence += f"; in {open_} the two are not told apart"
-    return Finding(f"{sentence}.", f"no_grad() ÷ tracked: {listed(found)}.")
 
 
 def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
@@ -155,43 +130,23 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     cheaper = [int(each.comparison.part) for each in faster]
     parts = []
     if dearer:
-        parts.append(f"dearer than recording them at up to {_operations(max(dearer))}")
+        parts.append(f"slower than recording up to {_operations(max(dearer))}")
     if cheaper:
-        parts.append(f"cheaper from {_operations(min(cheaper))} on")
-    if not parts:
-        parts.append("not told apart from recording them")
+        parts.append(f"faster from {_operations(min(cheaper))} on")
     evidence = ", ".join(
         f"{format.ratio_with_ends(ratio)} at {each.comparison.part}" for each, ratio in found
     )
     return Finding(
-        f"One no_grad() block around multiplications of {min(numels):,} elements is {' and '.join(parts)}.",
-        f"no_grad() ÷ tracked, by the number of operations: {evidence}.",
+        f"One no_grad() block around operations on {min(numels):,} elements is "
+        f"{' and '.join(parts) or 'as fast as recording them'}.",
+        f"no_grad() ÷ recording, by the number of operations: {evidence}.",
+        f"{span([ratio.mean for _, ratio in found])} times",
+        "cost",
     )
 
 
 def _operations(count: int) -> str:
     return f"{count} operation{'' if count == 1 else 's'}"
-
-
-def _alternatives(each: ComparisonSummary, summary: RunSummary) -> Finding | None:
-    """What the alternatives of one workload cost against each other, at the largest measured size."""
-    same = [
-        other.comparison.numel
-        for other in summary.comparisons
-        if other.comparison.name == each.comparison.name
-    ]
-    comparison = against(each)
-    if each.comparison.numel != max(same) or not comparison:
-        return None
-    sizes = [
-        f"at {other.comparison.numel:,} elements {ratios(other)}"
-        for other in summary.comparisons
-        if other.comparison.name == each.comparison.name
-    ]
-    return Finding(
-        f"Of {each.comparison.title}, {each.comparison.numel:,} elements, {comparison}.",
-        f"Times relative to {each.comparison.baseline.label}: {'; '.join(sizes)}.",
-    )
 
 
 def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
@@ -214,9 +169,11 @@ def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
     where = "from cache where they fit" if each.comparison.device == "cpu" else "in time of the device"
     return Finding(
-        f"Nearest to what memory allows, in {each.comparison.title} at {each.comparison.numel:,} elements, "
-        f"is {label}: {format.multiple(nearest)} times what copying as many bytes takes, {where}.",
-        f"Times relative to {limit.copy.label}: {evidence}.",
+        f"Of {each.comparison.title.partition(':')[0]}, {label} comes nearest to the limit of memory.",
+        f"Times relative to {limit.copy.label}, {where}, in {each.comparison.title} at "
+        f"{each.comparison.numel:,} elements: {evidence}.",
+        f"{format.multiple(nearest)} times a copy",
+        "functions",
     )
 
 
@@ -225,12 +182,13 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not found:
         return None
     slower, faster = slower_and_faster(found, "inference_mode", "no_grad")
-    means = [ratio.mean for _, ratio in found]
+    tied = len(found) - len(faster) - len(slower)
     return Finding(
-        f"inference_mode() against no_grad(): faster in {len(faster)} of {len(found)} comparisons, slower in "
-        f"{len(slower)}, not shown to differ in {len(found) - len(faster) - len(slower)}; its time is "
-        f"{span(means)} times that of no_grad().",
+        f"inference_mode() is faster than no_grad() in {len(faster)} of {len(found)} comparisons, slower in "
+        f"{len(slower)}, and ties in {tied}.",
         f"inference_mode() ÷ no_grad(): {listed(found)}.",
+        f"{span([ratio.mean for _, ratio in found])} times",
+        "evaluate",
     )
 
 
@@ -248,21 +206,24 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     ]
     if not keeping:
         return Finding(
-            "No method keeps memory for backward in these comparisons.",
-            "Saved bytes, and bytes held by the graph, are 0 in all.",
+            "No method keeps memory for the backward in these comparisons.",
+            "Saved bytes and bytes that the graph holds are 0 in all comparisons.",
+            "0 B",
+            "memory",
         )
     names = sorted({variant.label for _, variant in keeping})
     each, variant = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
     assert variant.memory is not None
-    verb = "keeps" if len(names) == 1 else "keep"
-    place = f"{each.comparison.title} at {each.comparison.numel:,} elements"
-    free = f"{format.size(variant.memory.graph)} would be free without the graph"
     saved = variant.memory.saved
-    kept = f"{format.size(saved)} in {place}, of which {free}"
-    if saved is None:
-        kept = f"what is saved in {place} is not seen, and {free}"
-    sentence = f"Only {', '.join(names)} {verb} memory for backward: {kept}"
-    return Finding(f"{sentence}.", f"Peak of the same execution, by method: {peaks(each)}.")
+    place = f"{each.comparison.title} at {each.comparison.numel:,} elements"
+    seen = f"{format.size(saved)} are saved" if saved is not None else "saved bytes are not seen"
+    return Finding(
+        f"Only {', '.join(names)} keep{'s' if len(names) == 1 else ''} memory for the backward.",
+        f"In {place}: {seen}, and {format.size(variant.memory.graph)} would be free without the graph. "
+        f"Peak of that execution, by method: {peaks(each)}.",
+        f"{format.size(saved if saved is not None else variant.memory.graph)} in {each.comparison.name}",
+        "memory",
+    )
 
 
 def findings_of_methods(summary: RunSummary) -> list[Finding]:

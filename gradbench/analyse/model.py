@@ -294,10 +294,19 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the figures say: the sentence, and the figures that it stands on."""
+    """One thing that the figures say.
+
+    Attributes:
+        sentence: what they say.
+        evidence: the figures behind it.
+        figure: the one figure that decides, short; empty where the sentence holds it.
+        topic: the topic of the page that the finding belongs to; empty for all of them.
+    """
 
     sentence: str
     evidence: str
+    figure: str = ""
+    topic: str = ""
 
 
 def leaders(variants: Iterable[VariantSummary]) -> list[VariantSummary]:

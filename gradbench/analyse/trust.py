@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
@@ -12,55 +13,111 @@ from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 ROUGH = 0.02
 
 
+# The most of the comparisons that may be rough in a run to be trusted.
+_FEW_ROUGH = 0.1
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far to trust a run.
+
+    Attributes:
+        grade: `good`, `fair` or `poor`.
+        sentence: the figures that the grade goes by.
+        advice: what to do where the grade is not good; empty otherwise.
+        evidence: more of what the run says about itself, sentence by sentence.
+    """
+
+    grade: str
+    sentence: str
+    advice: str
+    evidence: tuple[str, ...] = ()
+
+
+def trust(summary: RunSummary) -> Trust:
+    """The grade of a run, by what identical code came out different by."""
+    twins, results = summary.twins, summary.results
+    more = results.go_on_longer(2 * max(1, summary.passes))
+    if summary.passes < 2 or twins.median is None or twins.worst is None:
+        words = f"{summary.passes} pass{'' if summary.passes == 1 else 'es'}, so no interval is known."
+        return Trust("poor", words, more)
+    known = [each.floor for each in summary.comparisons if each.floor is not None]
+    rough = sum(floor > ROUGH for floor in known)
+    sentence = _differed(twins.median, twins.worst)
+    if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
+        return Trust("good", sentence, "", _evidence(summary))
+    sentence += f" {rough} of {len(known)} comparisons are rough: over {format.percent(ROUGH)} is open."
+    return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more, _evidence(summary))
+
+
 def floor(summary: RunSummary) -> Finding | None:
-    """What identical code came out different by."""
+    """What identical code differed by; None before anything is known of it."""
     twins = summary.twins
     if twins.median is None or twins.worst is None:
         return None
-    count = len(twins.differences)
-    evidence = f"{twins.near} of the {count} twins are within 0.3 % of 1."
-    if summary.visible is not None:
-        evidence += (
-            f" A method that differs by {format.difference(summary.visible)} would be "
-            f"called slower in four of five runs of {summary.passes} passes, in the median comparison."
+    return Finding(_differed(twins.median, twins.worst), " ".join(_evidence(summary)))
+
+
+def _differed(median: float, worst: float) -> str:
+    ends = format.percent(median), format.percent(worst)
+    return f"Identical code differed by {ends[0]} in the median, {ends[1]} at worst."
+
+
+def _evidence(summary: RunSummary) -> tuple[str, ...]:
+    """What the twins and the clocks of a run show beside its worst and its median twin."""
+    return tuple(
+        found
+        for found in (
+            f"{summary.twins.near} of {len(summary.twins.differences)} twins differ by at most 0.3 %.",
+            _visible(summary),
+            _moved(summary),
+            *_parts(summary),
+            agreement(summary.comparisons),
         )
-    if summary.farthest_moved is not None:
-        where, ratio = summary.farthest_moved
-        cold = ", which is cold," if ratio.mean > 1 else ""
-        evidence += (
-            f" On a buffer of its own{cold} the same code takes {format.ratio_with_ends(ratio)} times as "
-            f"long at the farthest, in {where.comparison.id}: no method's doing, and in no verdict."
-        )
-    return Finding(
-        f"How far to trust this: the same code, entered twice in each of {count} comparisons, "
-        f"came out different by {format.percent(twins.median)} in the median and "
-        f"{format.percent(twins.worst)} at worst.",
-        evidence,
+        if found
     )
 
 
-def floor_of_parts(summary: RunSummary) -> Finding | None:
-    """What identical code came out different by in the host's and in the device's time, on an accelerator."""
-    known = {f"the {part}'s": twins for part, twins in summary.parts_of_twins.items() if twins.differences}
-    if not known:
-        return None
-    apart = "; ".join(
-        f"{name} time by {format.percent(twins.median)} in the median and "
-        f"{format.percent(twins.worst)} at worst"
-        for name, twins in known.items()
+def _visible(summary: RunSummary) -> str:
+    """The difference that the run would have seen."""
+    if summary.visible is None:
+        return ""
+    return (
+        f"Four of five runs like this one would call a difference of {format.difference(summary.visible)} "
+        "slower, in the median comparison."
     )
-    near = ", ".join(f"{twins.near} of {len(twins.differences)} of {name}" for name, twins in known.items())
-    return Finding(f"The same code, taken apart: {apart}.", f"Within 0.3 % of 1: {near}.")
+
+
+def _moved(summary: RunSummary) -> str:
+    """By how much identical code differs on other memory."""
+    if summary.farthest_moved is None:
+        return ""
+    where, ratio = summary.farthest_moved
+    cold = ", which is cold" if ratio.mean > 1 else ""
+    return (
+        f"On memory of its own{cold}, identical code takes {format.ratio_with_ends(ratio)} times as long in "
+        f"{where.comparison.id}. No verdict counts that."
+    )
+
+
+def _parts(summary: RunSummary) -> list[str]:
+    """By how much identical code differs in the host's and in the device's time, on an accelerator."""
+    return [
+        f"In the {part}'s time identical code differs by {format.percent(twins.median)} in the median, "
+        f"{format.percent(twins.worst)} at worst; {twins.near} of {len(twins.differences)} by at most 0.3 %."
+        for part, twins in summary.parts_of_twins.items()
+        if twins.differences
+    ]
 
 
 # A kernel that is shorter is little against what lies between two, which the profiler leaves out.
 _LONG_KERNELS = 20e-6
 
 
-def agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
-    """Whether the device's time by events is what the profiler sees its kernels take."""
+def agreement(comparisons: Sequence[ComparisonSummary]) -> str:
+    """Whether the device's time by events is the time of its kernels by the profiler."""
     found = [
-        (variant.device.mean / kernels.seconds, kernels.count, f"{each.comparison.id}, {variant.name}")
+        (variant.device.mean / kernels.seconds, f"{each.comparison.id}, {variant.name}")
         for each in comparisons
         for variant in each.methods
         if variant.device is not None
@@ -69,15 +126,11 @@ def agreement(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         and kernels.seconds / kernels.count > _LONG_KERNELS
     ]
     if not found:
-        return None
-    apart = [abs(ratio - 1) for ratio, *_ in found]
-    worst, count, where = max(found, key=lambda each: abs(each[0] - 1))
-    within = sum(difference <= 0.03 for difference in apart)
-    return Finding(
-        f"Two clocks of the device: in {len(found)} variants whose kernels take more than "
-        f"{format.seconds(_LONG_KERNELS)} each, its time by events is that of the kernels by the profiler "
-        f"within {format.percent(statistics.median(apart))} in the median, and "
-        f"{format.percent(max(apart))} at worst.",
-        f"Within 3 %: {within} of {len(found)}. The worst is {format.significant(worst)} times, of {count} "
-        f"kernel{'' if count == 1 else 's'}, in {where}. Events see what lies between kernels as well.",
+        return ""
+    apart = [abs(ratio - 1) for ratio, _ in found]
+    worst, where = max(found, key=lambda each: abs(each[0] - 1))
+    return (
+        f"Events and profiler agree within {format.percent(statistics.median(apart))} in the median of "
+        f"{len(found)} variants with kernels over {format.seconds(_LONG_KERNELS)}. The worst is "
+        f"{format.significant(worst)} times, in {where}."
     )

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.turn import followed
 from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
+from gradbench.report.glance import draw_glance, glance_of
 
 
 def colour(variant: VariantSummary, theme: Theme) -> str:
@@ -30,6 +32,17 @@ def ratios(comparison: ComparisonSummary) -> str:
         return ""
     name = comparison.comparison.id
     return _drawn(rows_figure(len(names)), name, lambda axes: draw_ratios(axes, comparison, names, PAGE))
+
+
+def glance(analysis: Analysis, narrow: bool = False) -> str:
+    """The run at a glance, for the page; `narrow` is for a phone. "" where a run has too little."""
+    found = glance_of(analysis)
+    if found is None:
+        return ""
+    width, height = (WIDTH, 3.25) if narrow else (7.9, 4.15)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    name = "glance narrow" if narrow else "glance"
+    return _drawn(figure, name, lambda axes: draw_glance(axes, found, PAGE, narrow))
 
 
 def _drawn(figure: Figure, name: str, draw: Callable[[Any], None]) -> str:

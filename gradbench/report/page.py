@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,17 +13,16 @@ import msgspec
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.bounds import executions_in_words, verdict_in_full
-from gradbench.analyse.claims import VERDICTS, counted
-from gradbench.analyse.model import ComparisonSummary
+from gradbench.analyse.claims import VERDICTS
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
-from gradbench.analyse.turn import has_turn, turns
 from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
 from gradbench.record.versions import FileText
-from gradbench.report import devices, figures, guide, limit_table, template
-from gradbench.report.bars import bars
+from gradbench.report import devices, figures, guide, template
+from gradbench.report.presets import MARKS, PRESETS
+from gradbench.report.sections import sections
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 
@@ -45,7 +43,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
     """The page as text, for a file at `output`; without it for one beside the results."""
     results = analysis.results
     comparisons = [each.comparison for each in analysis.comparisons]
-    own = analysis.user_file
+    own, answer = analysis.user_file, analysis.answer
     files = analysis.version_files or ((own,) if own is not None else ())
     return template.render(
         "page.html",
@@ -55,8 +53,10 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         failures=results.failures,
         results_name=results.path.name,
         results_href=template.way(results.path, output),
+        answer=answer,
         screen=analysis.screen,
         heading=_heading(analysis),
+        facts=_facts(results.header),
         files=files,
         snippet=partial(_snippet_of_user_file, files) if files else snippet,
         verdict=verdict_in_full,
@@ -66,127 +66,55 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         measured={each.workload for each in comparisons},
         kinds=_kinds(comparisons),
         left_out=_left_out(analysis),
-        workloads=_workloads(analysis),
-        tables=guide.tables(analysis),
+        sections=sections(analysis),
+        presets=PRESETS,
+        marks=MARKS,
+        guide=guide.tables(analysis),
         side_by_side=devices.tables(analysis),
         trait_tables=TABLES,
         machine=_machine(results.header),
         least_loops=LEAST_LOOPS,
         **_claims(analysis),
         **_glance(analysis),
+        **_first_figure(analysis),
     )
 
 
 def _claims(analysis: Analysis) -> dict[str, Any]:
-    """The verdicts, those apart that this run could not give."""
+    """The verdicts, apart from them the claims that this run could not judge.
+
+    Claims that many people repeat come before those of the guide.
+    """
     judged = [each for each in analysis.judgements if each.verdict != "not measured"]
+    words = [each.verdict for each in judged]
+    used = [word for word in VERDICTS if word in words]
     return {
-        # A list of claims that none of this was asked about tells nothing: without the first there is none.
-        "judgements": judged,
-        "unmeasured": [each for each in analysis.judgements if each.verdict == "not measured"],
-        "counted": counted(analysis.judgements),
-        "verdicts": [word for word in VERDICTS if any(each.verdict == word for each in judged)],
+        # A list of claims none of which this run was asked about helps nobody.
+        "judgements": sorted(judged, key=lambda each: not template.web(each.claim.source)),
+        "unmeasured": [each for each in analysis.judgements if each.verdict == "not measured"]
+        if judged
+        else [],
+        "counts": ", ".join(f"{words.count(word)} {MARKS[word][1]}" for word in used),
+        "verdicts": used,
     }
 
 
-def _workloads(analysis: Analysis) -> list[dict[str, Any]]:
-    """By workload its title, its figure over sizes or operations, and its parts."""
-    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
-    for each in analysis.comparisons:
-        grouped[each.comparison.workload].append(each)
-    skipped = analysis.results.header.plan.skipped
-    return [
-        {
-            "name": name,
-            "title": comparisons[0].comparison.title.partition(":")[0],
-            "sweeps": _sweeps(comparisons) if name == "break_even" else [],
-            "parts": _parts(comparisons),
-            "tables": limit_table.tables(
-                [each for each in analysis.limits if each.summary.comparison.workload == name]
-            ),
-            "skipped": {id: why for id, why in skipped.items() if id.startswith((f"{name}/", f"{name}."))},
-        }
-        for name, comparisons in grouped.items()
-    ]
+def _facts(header: Header) -> list[str]:
+    """Machine, software and day, in a line."""
+    machine = header.environment
+    names = [each.name for each in machine.accelerators] or [machine.processor.partition(" (")[0]]
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    return [*names, f"torch {machine.torch.partition('+')[0]}", threads, header.created[:10]]
 
 
-def _kind(each: ComparisonSummary) -> str:
-    return f"{each.comparison.device}, {each.comparison.dtype}"
-
-
-def _sweeps(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
-    """A curve over operations for each device and type, and the comparisons that it shows."""
-    grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
-    for each in comparisons:
-        if each.passes:
-            grouped[_kind(each)].append(each)
-    return [
-        {
-            "figure": figures.operations(own),
-            "of": [each.comparison for each in figures.at_smallest(own)],
-            "kind": kind if len(grouped) > 1 else "",
-        }
-        for kind, own in grouped.items()
-    ]
-
-
-def _parts(comparisons: Sequence[ComparisonSummary]) -> list[dict[str, Any]]:
-    """The parts of a workload, one by one on each device and in each type."""
-    grouped: dict[tuple[str, str], list[ComparisonSummary]] = defaultdict(list)
-    for each in comparisons:
-        grouped[each.comparison.part, _kind(each)].append(each)
-    several = len({kind for _, kind in grouped}) > 1
-    shown: set[str] = set()
-    parts = []
-    for (name, kind), group in grouped.items():
-        first = group[0].comparison
-        parts.append(
-            {
-                "name": f"{name} {kind}" if several else name,
-                "title": first.title.partition(": ")[2],
-                "kind": kind if several else "",
-                # A sentence that holds for all parts stands once.
-                "shows": "" if first.shows in shown else first.shows,
-                "skipped": first.skipped,
-                "comparisons": group,
-                **_figures(group),
-            }
-        )
-        shown.add(first.shows)
-    return parts
-
-
-def _figures(group: Sequence[ComparisonSummary]) -> dict[str, Any]:
-    """The figures of a part: over its sizes, and of its comparisons."""
-    curve = len(group) > figures.PANELS
-    # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
-    stands_alone = not curve and group[0].comparison.workload != "break_even"
-    barred = [(each.comparison, found) for each in group if (found := bars(each)) is not None]
-    followed = [each for each in group if each.timelines]
+def _first_figure(analysis: Analysis) -> dict[str, str]:
+    """The figure of the first screen, for a wide window and for a phone; empty where the run has none."""
+    if analysis.answer is None:
+        return {"glance_wide": "", "glance_narrow": ""}
     return {
-        "of": [each.comparison for each in group],
-        "sweep": figures.sweep(group) if curve and any(each.passes for each in group) else None,
-        "turn": figures.turn(group) if has_turn(group) else None,
-        "turns": turns(group),
-        "ratios": [
-            (each.comparison, figure, _words(each))
-            for each in (group if stands_alone else ())
-            if (figure := figures.ratios(each))
-        ],
-        "bars": barred if stands_alone else barred[-1:],
-        "timeline": (followed[-1].comparison, figures.timeline(followed[-1])) if followed else None,
+        "glance_wide": figures.glance(analysis, narrow=False),
+        "glance_narrow": figures.glance(analysis, narrow=True),
     }
-
-
-def _words(comparison: ComparisonSummary) -> str:
-    """What a figure shows, for those who do not see it."""
-    listed = [
-        f"{variant.name} {format.ratio_with_ends(variant.ratio)}"
-        for variant in comparison.methods
-        if variant.ratio
-    ]
-    label = comparison.comparison.baseline.label
-    return f"Time relative to {label}, with 95 % intervals: {'; '.join(listed)}"
 
 
 def _left_out(analysis: Analysis) -> dict[str, str]:

@@ -1,6 +1,10 @@
-"""The colours of everything that is shown, in light and in dark: of the style sheet, and of pictures."""
+"""The colours of the style sheet and of pictures, in light and in dark, and how charts draw a variant."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 # On paper every colour of text and of lines stands out at least 4.5 to 1 (WCAG 2.2, 1.4.3), in both.
 LIGHT = {
@@ -15,3 +19,46 @@ DARK = {
     "note": "#3a3012", "rule": "#363d45", "line0": "#ff9466", "line1": "#86b9ff", "line2": "#5ed3b5",
     "line3": "#d9a3f5", "line4": "#e3c04d", "line5": "#a3acb7",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a chart draws one variant: each of the three tells it from the others without the other two.
+
+    Attributes:
+        colour: its name in LIGHT and DARK.
+        dash: of its line: on and off in widths of the line; empty for a solid line.
+        marker: of its points, as matplotlib names it.
+    """
+
+    colour: str
+    dash: tuple[float, ...]
+    marker: str
+
+
+SOLID: tuple[float, ...] = ()
+# The same method looks the same in every chart.
+LOOKS = {
+    "tracked": Look("line0", SOLID, "s"),
+    "detach": Look("line1", (5.0, 2.0), "D"),
+    "no_grad": Look("line2", (2.0, 1.2), "o"),
+    "inference_mode": Look("line3", (6.0, 1.5, 1.5, 1.5), "^"),
+    "set_grad_enabled_false": Look("line4", (1.0, 1.5), "v"),
+    "detach_clone": Look("line5", (9.0, 2.5), "X"),
+    "requires_grad_false": Look("ink", (3.5, 1.0, 1.0, 1.0, 1.0, 1.0), "P"),
+    "detach_after": Look("line0", (5.0, 2.0), "<"),
+    "data": Look("line1", (1.0, 1.5), ">"),
+    "no_grad_decorator": Look("line4", (9.0, 2.5), "p"),
+    "no_grad_prebuilt": Look("line3", (2.0, 1.2), "h"),
+}
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each variant in one chart.
+
+    A method has the look that LOOKS gives it. Other names take what is left of LOOKS, in their order.
+    """
+    wanted = list(dict.fromkeys(names))
+    left = [look for name, look in LOOKS.items() if name not in wanted]
+    rest = itertools.cycle(left or LOOKS.values())
+    return {name: LOOKS.get(name) or next(rest) for name in wanted}

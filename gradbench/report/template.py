@@ -44,8 +44,10 @@ def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: A
     )
     environment.filters["web"] = web
     environment.filters["coded"] = coded
+    # Macros of a file of their own see globals and no values.
+    environment.globals["format"] = format
     css = environment.get_template("page.css").render(light=LIGHT, dark=DARK)
-    return environment.get_template(template).render(css=css, format=format, site=site, **values)
+    return environment.get_template(template).render(css=css, site=site, **values)
 
 
 def coded(text: str) -> Markup:

@@ -1,0 +1,37 @@
+"""What a reader of the page may ask for at once, and how the page marks a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A choice of topics: the page shows the claims and sections of these topics.
+
+    Attributes:
+        id: in the address of the page.
+        label: on its button.
+        topics: of claims and sections; empty for all of them.
+    """
+
+    id: str
+    label: str
+    topics: tuple[str, ...]
+
+
+PRESETS = (
+    Preset("evaluate", "Evaluate", ("evaluate", "memory")),
+    Preset("fine-tune", "Fine-tune", ("fine-tune", "write")),
+    Preset("functions", "Write Functions", ("functions",)),
+    Preset("everything", "Everything", ()),
+)
+
+# By verdict, a sign that needs no colour and a word that needs no explanation.
+MARKS = {
+    "supported": ("✓", "true"),
+    "refuted": ("✗", "false"),
+    "depends": ("~", "depends"),
+    "unresolved": ("?", "open"),
+    "not measured": ("–", "not measured"),
+}
