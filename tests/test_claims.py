@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from synthetic import memory, rendered, results
 
 from gradbench.analyse.claims import CLAIMS, VERDICTS, verdicts
-from gradbench.analyse.claims.claim import Case, Claim, counted, judge_claim
+from gradbench.analyse.claims.amount import Amount
+from gradbench.analyse.claims.case import Case
+from gradbench.analyse.claims.claim import SHOWN, TOPICS, Claim, counted, judge_claim
 from gradbench.analyse.claims.decision import FASTER, NOT_SLOWER, SAME, SLOWER, more_passes, within
 from gradbench.analyse.claims.questions import each_of, every, observed, smallest
 from gradbench.analyse.claims.questions import memory as bytes_of
@@ -855,3 +857,111 @@ def test_a_claim_on_time_holds_up_to_its_tolerance_and_not_beyond(id, ratios, ex
 )
 def test_each_part_of_what_is_seen_decides(id, seen, expected):
     assert verdict(id, seen=seen).verdict == expected
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_claim_of_ours_has_a_topic_of_the_list(claim):
+    assert claim.topic in TOPICS
+
+
+@pytest.mark.parametrize("id", sorted(TRUTH))
+def test_the_figure_that_decides_is_short_and_differs_where_the_verdict_does(id):
+    found = [verdict(id, **truth) for truth in TRUTH[id]]
+    figures = [each.deciding for each in found]
+    assert all(1 <= len(figure.split()) <= 12 for figure in figures), figures
+    assert figures[0] != figures[1]
+    # No number has more than three significant digits, a year of leading zeros apart.
+    numbers = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.])", " ".join(figures))
+    assert all(len(each.replace(",", "").replace(".", "").strip("0")) <= 4 for each in numbers), figures
+
+
+@pytest.mark.parametrize(
+    ("id", "truth", "expected"),
+    [
+        ("memory.no_grad.none", {"memory": {"no_grad": 0}}, "0 B allocated"),
+        ("memory.no_grad.none", {"memory": {"no_grad": 4}}, "4 B allocated"),
+        # Two workloads, at three sizes.
+        ("folk.no_grad.halves_memory", {"memory": {"tracked": 200}}, "0.500 times the peak in 6 comparisons"),
+        ("objects.detach", {"seen": {"objects": {"afterwards": "1 Tensor"}}}, "added: 1 Tensor"),
+        (
+            "trait.no_grad.scope",
+            {"seen": {"scope": {"x": False, "other": False, "other_in_thread": True}}},
+            "recorded inside: x no, another no; in a new thread: yes",
+        ),
+        ("time.linear.requires_grad_false", {"grows": 1.0}, "10,000 times from 100 to 1M"),
+        (
+            "folk.running_loss",
+            {"memory": {"tracked": 4000, "detach": 0, "item": 0}},
+            "4,000 B in the graph; 0 B in the graph",
+        ),
+    ],
+)
+def test_the_figure_that_decides_is_that_of_the_data(id, truth, expected):
+    assert verdict(id, **{"scatter": 0.0, **truth}).deciding == expected
+
+
+def ratio_case(holds, low, high=None, place="", comparison="", **more):
+    found = Amount(low, high or low, "times", **more)
+    return Case("here", holds, "x", comparison=comparison, figure=found.words, amount=found, place=place)
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"),
+    [
+        ([ratio_case(True, 3.808)], "3.81 times"),
+        (
+            [ratio_case(True, each, comparison=str(each)) for each in (0.991, 1.0, 1.014)],
+            "0.99 to 1.01 times in 3 comparisons",
+        ),
+        ([ratio_case(False, 1.5, comparison=each) for each in "ab"], "1.50 times in 2 comparisons"),
+        # The two that are farthest from each other, and the unit once.
+        (
+            [
+                ratio_case(True, 1.18, place="elementwise 100"),
+                ratio_case(False, 1.3, place="chain 100"),
+                ratio_case(False, 3.81, place="control 100"),
+            ],
+            "1.18 times at elementwise 100; 3.81 at control 100",
+        ),
+        (
+            [
+                ratio_case(True, 0.7, place="chain 1M", subject="a()"),
+                ratio_case(False, 1.5, place="chain 1M", subject="b()"),
+            ],
+            "0.700 times for a(); 1.50 for b() at chain 1M",
+        ),
+        (
+            [
+                ratio_case(True, 0.5),
+                ratio_case(None, 0.9968, 1.0121, place="chain 1M", open=True),
+                ratio_case(None, 0.9, 1.4, place="chain 100", open=True),
+            ],
+            "0.997 to 1.012 times at chain 1M; 1 more open",
+        ),
+        # Without a figure, as an extension may write its cases.
+        ([Case("here", True, "7 nodes here")], "7 nodes here"),
+        ([Case(each, True, f"7 nodes {each}") for each in "ab"], "2 cases"),
+        ([Case("a", True, "7 nodes at a"), Case("b", False, "9 nodes at b")], "7 nodes at a; 9 nodes at b"),
+        ([], ""),
+    ],
+)
+def test_the_figure_that_decides_is_made_of_the_cases(cases, expected):
+    assert judge_claim(a_claim(*cases), NOTHING).deciding == expected
+
+
+def test_without_an_interval_the_figure_says_so():
+    made = world(("control",), ratios={"no_grad": 1.3}, passes=1)
+    found = judge_claim(CLAIM["ratio.no_grad"], summarise(made))
+    assert found.verdict == "unresolved"
+    assert found.deciding.startswith("1.30 times (no interval) at control ")
+
+
+def test_against_several_rivals_the_figure_is_that_of_the_fastest():
+    found = verdict("best.large.single", ratios={"no_grad": 0.5, "detach": 0.8}, scatter=0.0)
+    assert found.verdict == "refuted"
+    assert found.deciding.startswith("2.00 times torch.no_grad()")
+
+
+def test_every_verdict_has_a_word_and_a_mark_for_readers():
+    assert set(SHOWN) == set(VERDICTS)
+    assert len({each[0] for each in SHOWN.values()}) == len(VERDICTS)

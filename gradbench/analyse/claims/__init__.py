@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradbench.analyse.claims import folklore, guide
-from gradbench.analyse.claims.claim import VERDICTS, Case, Claim, Judgement, counted, judge_claim
+from gradbench.analyse.claims.case import Case
+from gradbench.analyse.claims.claim import VERDICTS, Claim, Judgement, counted, judge_claim
 from gradbench.analyse.model import RunSummary
 from gradbench.errors import RequestError
 from gradbench.extension import distinct, extended

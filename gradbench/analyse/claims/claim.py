@@ -6,40 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gradbench.analyse.claims.case import Case
+from gradbench.analyse.claims.deciding import deciding
 from gradbench.analyse.model import RunSummary
 
 Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
 VERDICTS: tuple[Word, ...] = get_args(Word)
+# The marks and words of the verdicts for readers. Programs read the words above.
+SHOWN: dict[str, tuple[str, str]] = {
+    "supported": ("✓", "true"),
+    "refuted": ("✗", "false"),
+    "depends": ("~", "depends"),
+    "unresolved": ("?", "open"),
+    "not measured": ("–", "not measured"),
+}
 
-
-@dataclass(frozen=True)
-class Case:
-    """What the results say of a claim at one place.
-
-    Attributes:
-        where: the place: a size, a workload, a method.
-        holds: whether the claim holds there; None where the figures leave it open.
-        says: the figures, as part of a sentence.
-        passes: how many more passes should settle what is open; None where that cannot be told.
-        comparison: the id of the comparison that it is of; empty where it is of none, or of several.
-        among: the ids of those, where it is of several.
-        variants: the names of those whose times it holds against each other.
-        visits: how many more visits of the comparison it takes, as `passes`.
-    """
-
-    where: str
-    holds: bool | None
-    says: str
-    passes: int | None = None
-    comparison: str = ""
-    among: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
-    visits: int | None = None
-
-    @property
-    def comparisons(self) -> tuple[str, ...]:
-        """The ids of all comparisons that it is of."""
-        return (self.comparison,) if self.comparison else self.among
+Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
+# What a claim is about: evaluating a model, training a part of one, writing to parameters and tensors,
+# custom autograd Functions, the time of a control itself, its bytes, and what it does to tensors.
+TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 
 Question = Callable[[RunSummary], list[Case]]
@@ -56,6 +41,7 @@ class Claim:
         question: what is asked of the results.
         tolerance: what counts as agreement, with its reason.
         workloads: those whose results it is asked of; empty where it is asked of observations.
+        topic: one of TOPICS; empty for the claim of an extension that names none.
     """
 
     id: str
@@ -64,6 +50,7 @@ class Claim:
     question: Question
     tolerance: str
     workloads: tuple[str, ...] = ()
+    topic: Topic | Literal[""] = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +71,21 @@ class Judgement:
     device: str = ""
 
     @property
+    def topic(self) -> str:
+        """The topic of the claim, one of TOPICS, or empty."""
+        return self.claim.topic
+
+    @property
+    def shown(self) -> str:
+        """The verdict for readers, with its mark: `✓ true`."""
+        return " ".join(SHOWN[self.verdict])
+
+    @property
+    def deciding(self) -> str:
+        """The one figure that decides, in about ten words; empty where nothing was measured."""
+        return deciding(self.verdict, self.cases)
+
+    @property
     def gist(self) -> str:
         """The first figures for it and against it, short enough to stand under the claim."""
         first = {case.holds: case.says for case in reversed(self.cases)}
@@ -95,7 +97,8 @@ def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
     try:
         return tuple(claim.question(summary))
     except Exception as error:
-        return (Case("its question", None, f"the question failed: {type(error).__name__}: {error}"),)
+        says = f"the question failed: {type(error).__name__}: {error}"
+        return (Case("its question", None, says, figure="the question failed"),)
 
 
 def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from gradbench.analyse.claims.claim import Case
+from gradbench import format
+from gradbench.analyse.claims.amount import Amount
+from gradbench.analyse.claims.case import Case
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.record.interval import Interval
@@ -69,21 +71,45 @@ def decided(
     bounds: tuple[float, float],
     says: str,
     variants: tuple[str, ...],
+    amount: Amount,
 ) -> Case:
     """Whether a figure of these variants lies between bounds, and where that is open the passes it takes.
 
-    By an interval at the confidence that decides cases (`confidence_of`).
+    By an interval at the confidence that decides cases (`confidence_of`). `amount` is its middle; the figure
+    of an open case is the whole interval.
     """
     holds = within(decisive, *bounds)
     visits = None if holds is not None else more_passes(decisive, *bounds)
     passes = None if visits is None else math.ceil(visits * each.passes_per_visit)
-    found = case_of(each, holds, says, passes)
-    return replace(found, variants=variants, visits=visits)
+    found = replace(case_of(each, holds, says, amount, passes), variants=variants, visits=visits)
+    if holds is not None:
+        return found
+    figure, whole = opened(amount, decisive)
+    return replace(found, figure=figure, amount=whole)
 
 
-def case_of(each: ComparisonSummary, holds: bool | None, says: str, passes: int | None = None) -> Case:
+def opened(amount: Amount, decisive: Interval | None) -> tuple[str, Amount | None]:
+    """The figure of an open case, from end to end of its interval; its middle where that has no ends."""
+    if decisive is None or decisive.low is None or decisive.high is None or math.isinf(decisive.high):
+        return f"{amount.words} (no interval)", None
+    whole = replace(amount, low=max(0.0, decisive.low), high=decisive.high, open=True)
+    return whole.words, whole
+
+
+def case_of(
+    each: ComparisonSummary, holds: bool | None, says: str, amount: Amount, passes: int | None = None
+) -> Case:
     """The case of a claim in a comparison; `says` are the figures, without the place."""
-    return Case(where(each), holds, f"{says} in {where(each)}", passes, each.comparison.id)
+    return Case(
+        where(each),
+        holds,
+        f"{says} in {where(each)}",
+        passes,
+        each.comparison.id,
+        figure=amount.words,
+        amount=amount,
+        place=f"{each.comparison.name} {format.count(each.comparison.numel)}",
+    )
 
 
 def confidence_of(each: ComparisonSummary) -> float:

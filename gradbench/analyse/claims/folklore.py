@@ -20,6 +20,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(_EVERYWHERE, "inference_mode", "no_grad", FASTER),
         tolerance=BY_MARGIN,
         workloads=_EVERYWHERE,
+        topic="evaluate",
     ),
     Claim(
         id="folk.inference_mode.five_percent",
@@ -28,6 +29,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(_EVALUATION, "inference_mode", "no_grad", (0.93, 0.97)),
         tolerance="2 percentage points: the source gives one digit",
         workloads=_EVALUATION,
+        topic="evaluate",
     ),
     Claim(
         id="folk.inference_mode.no_difference",
@@ -36,6 +38,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(_EVALUATION, "inference_mode", "no_grad", SAME),
         tolerance=BY_MARGIN,
         workloads=_EVALUATION,
+        topic="evaluate",
     ),
     Claim(
         id="folk.no_grad.halves_memory",
@@ -44,6 +47,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=memory(_EVALUATION, "no_grad", "peak", (0.4, 0.6), "tracked"),
         tolerance="a peak of 0.4 to 0.6 of that without it",
         workloads=_EVALUATION,
+        topic="evaluate",
     ),
     Claim(
         id="folk.freeze.same",
@@ -55,6 +59,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance="2 % of the time of forward, backward, step and all of them; 1 % of the peak",
         workloads=("freeze",),
+        topic="fine-tune",
     ),
     Claim(
         id="folk.detach_features.same",
@@ -66,6 +71,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance="2 % of the time of a step; 1 % of its peak",
         workloads=("freeze",),
+        topic="fine-tune",
     ),
     Claim(
         id="folk.data.faster",
@@ -74,6 +80,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(("control", "elementwise", "chain", "matmul"), "data", "detach", FASTER),
         tolerance=BY_MARGIN,
         workloads=("control", "elementwise", "chain", "matmul"),
+        topic="write",
     ),
     seen_claim(
         id="folk.data.safe",
@@ -86,6 +93,8 @@ CLAIMS: tuple[Claim, ...] = (
             "a write through it is seen in x: {seen_in_x}, counted for autograd: {version_counted}; the "
             "gradient is wrong without a word: {wrong_gradient}"
         ),
+        figure="wrong gradient without an error: {wrong_gradient}",
+        topic="write",
     ),
     Claim(
         id="folk.zero_grad.set_to_none",
@@ -94,6 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(("zero_grad",), "set_to_none", "set_to_zero", FASTER),
         tolerance=BY_MARGIN,
         workloads=("zero_grad",),
+        topic="fine-tune",
     ),
     Claim(
         id="folk.once_differentiable",
@@ -102,6 +112,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(("custom.backward",), "once_differentiable", "composed", FASTER),
         tolerance=BY_MARGIN,
         workloads=("custom",),
+        topic="functions",
     ),
     seen_claim(
         id="folk.no_grad.is_eval",
@@ -110,6 +121,7 @@ CLAIMS: tuple[Claim, ...] = (
         trait="inference",
         expected=lambda seen: not seen["dropout_still_drops"],
         shows="dropout still drops under no_grad(): {dropout_still_drops}",
+        topic="evaluate",
     ),
     Claim(
         id="folk.running_loss",
@@ -122,6 +134,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=f"{EXACTLY}; every step's graph is a number of 4 bytes at least",
         workloads=("accumulate",),
+        topic="fine-tune",
     ),
     Claim(
         id="folk.optimizer.fused",
@@ -133,6 +146,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=BY_MARGIN,
         workloads=("update",),
+        topic="write",
     ),
     Claim(
         id="folk.set_grad_enabled.same",
@@ -141,6 +155,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(("control", "elementwise", "chain"), "set_grad_enabled_false", "no_grad", SAME),
         tolerance=BY_MARGIN,
         workloads=("control", "elementwise", "chain"),
+        topic="cost",
     ),
     Claim(
         id="folk.no_grad.microseconds",
@@ -149,5 +164,6 @@ CLAIMS: tuple[Claim, ...] = (
         question=seconds(("control",), "no_grad", (1.2e-6, 2.0e-6)),
         tolerance="0.4 µs: the source measured another processor",
         workloads=("control",),
+        topic="cost",
     ),
 )

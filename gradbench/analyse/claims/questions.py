@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from gradbench import format
-from gradbench.analyse.claims.claim import Case, Claim, Question
+from gradbench.analyse.claims.amount import Amount
+from gradbench.analyse.claims.case import Case
+from gradbench.analyse.claims.claim import Claim, Question, Topic
+from gradbench.analyse.claims.deciding import range_of
 from gradbench.analyse.claims.decision import (
     AS_SEEN,
     NOT_SLOWER,
@@ -14,6 +18,7 @@ from gradbench.analyse.claims.decision import (
     confidence_of,
     decided,
     more_passes,
+    opened,
     within,
 )
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
@@ -42,9 +47,17 @@ def _of_each(
 
 
 def ratio(
-    names: Sequence[str], one: str, other: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
+    names: Sequence[str],
+    one: str,
+    other: str,
+    bounds: tuple[float, float],
+    sizes: Sequence[str] = (),
+    named: bool = False,
 ) -> Question:
-    """Is the time of one variant to that of another between these bounds?"""
+    """Is the time of one variant to that of another between these bounds?
+
+    `named`: the short figure names the other variant, which the claim has several of.
+    """
 
     def case(each: ComparisonSummary) -> Case | None:
         found = each.time_ratios.get((one, other))
@@ -52,14 +65,27 @@ def ratio(
         if found is None or a is None or b is None:
             return None
         says = f"{a.label} takes {format.ratio_with_ends(found)} times as long as {b.label}"
-        return decided(each, wider(found, confidence_of(each), logarithms=True), bounds, says, (one, other))
+        shown = Amount(found.mean, found.mean, "times", rival=b.label if named else "", subject=a.label)
+        decisive = wider(found, confidence_of(each), logarithms=True)
+        return decided(each, decisive, bounds, says, (one, other), shown)
 
     return _of_each(names, sizes, case)
 
 
 def best(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
     """Is no rival faster than the method, by more than a margin?"""
-    return every(*(ratio(names, method, rival, NOT_SLOWER, sizes) for rival in rivals if rival != method))
+    others = [rival for rival in rivals if rival != method]
+    ratios = [ratio(names, method, rival, NOT_SLOWER, sizes, len(others) > 1) for rival in others]
+    return every(*ratios, figure_of=_highest)
+
+
+def _highest(cases: Sequence[Case]) -> tuple[Amount | None, str]:
+    """The largest of several amounts: the figure against the fastest rival."""
+    found = [case for case in cases if case.amount is not None]
+    if not found:
+        return range_of(cases)
+    case = max(found, key=lambda case: case.amount.high if case.amount else 0.0)
+    return case.amount, case.figure
 
 
 def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Sequence[str] = ()) -> Question:
@@ -77,7 +103,12 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
         least = min(peaks, key=lambda label: peaks[label])
         peak = own.memory.peak
         says = f"{own.label} peaks at {format.size(peak)} and {least} at {format.size(peaks[least])}"
-        return case_of(each, peak <= peaks[least], says)
+        shown = (
+            Amount(peak / peaks[least], peak / peaks[least], "times", "the peak of", least)
+            if peaks[least]
+            else Amount(peak, peak, "B", "at the peak")
+        )
+        return case_of(each, peak <= peaks[least], says, shown)
 
     return _of_each(names, sizes, case)
 
@@ -95,7 +126,7 @@ def seconds(
         says = f"{variant.label} takes {format.seconds(found.mean)}"
         if has_quartile(found.count, confidence_of(each)):
             says += " (the lower quartile of its passes)"
-        return decided(each, found, bounds, says, (method,))
+        return decided(each, found, bounds, says, (method,), Amount(found.mean, found.mean, "s"))
 
     return _of_each(names, sizes, case)
 
@@ -152,9 +183,39 @@ def grows(
         visits = None if holds is not None else more_passes(exponent, *exponents, logarithms=False)
         passes = None if visits is None else math.ceil(visits * max(e.passes_per_visit for e in between))
         ids = tuple(each.comparison.id for each in between)
-        return [Case(label, holds, says, passes, among=ids, variants=(method,), visits=visits)]
+        shown = _growth(first, last, few, many)
+        figure, amount = (
+            (shown.words, shown) if holds is not None else opened(shown, _factor(exponent, many / few))
+        )
+        return [
+            Case(
+                label,
+                holds,
+                says,
+                passes,
+                among=ids,
+                variants=(method,),
+                visits=visits,
+                figure=figure,
+                amount=amount,
+                place=small.comparison.name,
+            )
+        ]
 
     return ask
+
+
+def _growth(first: Interval, last: Interval, few: int, many: int) -> Amount:
+    """How many times as much the last cost is as the first."""
+    times = last.mean / first.mean
+    return Amount(times, times, "times", f"from {format.count(few)} to {format.count(many)}")
+
+
+def _factor(exponent: Interval, steps: float) -> Interval | None:
+    """The factor between two costs, by the interval of the exponent; None where that has no ends."""
+    if exponent.low is None or exponent.high is None or math.isinf(exponent.high - exponent.low):
+        return None
+    return Interval(steps**exponent.mean, steps**exponent.low, steps**exponent.high, exponent.count)
 
 
 def _added(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
@@ -177,6 +238,16 @@ def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
     return Interval(middle, (low - most) / steps, (high - least) / steps, first.count)
 
 
+# Bytes of each figure in a few words: by themselves, and relative to those of another variant.
+_BYTES = {"allocated": "allocated", "peak": "at the peak", "retained": "kept", "graph": "in the graph"}
+_RELATIVE = {
+    "allocated": "the bytes allocated",
+    "peak": "the peak",
+    "retained": "the bytes kept",
+    "graph": "the bytes of the graph",
+}
+
+
 def memory(
     names: Sequence[str],
     one: str,
@@ -195,25 +266,33 @@ def memory(
         if value is None or (field == "graph" and not a.definition.keeps_graph):
             return None
         says = f"{a.label}: {field} {format.size(value)}"
+        shown = Amount(value, value, "B", _BYTES[field], subject=a.label)
         if b is not None and b.memory is not None:
             base = getattr(b.memory, field)
             says += f", against {format.size(base)} of {b.label}"
             if not base:
                 return None
             value /= base
+            if value:
+                shown = Amount(value, value, "times", _RELATIVE[field], subject=a.label)
         holds = bounds[0] <= value <= bounds[1]
-        return case_of(each, holds, says)
+        return case_of(each, holds, says, shown)
 
     return _of_each(names, sizes, case)
 
 
-def observed(trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str) -> Question:
-    """Was a trait seen as expected? `says` is filled in with what was seen."""
+def observed(
+    trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str, figure: str = ""
+) -> Question:
+    """Was a trait seen as expected? `says` is filled in with what was seen.
+
+    `figure` is a shorter text, filled in likewise: the values that decide. Without it `says` is the figure.
+    """
 
     def ask(summary: RunSummary) -> list[Case]:
         for each in summary.results.observations:
             if (each.trait, each.method) == (trait, method):
-                return [_observed(each, expected, says)]
+                return [_observed(each, expected, says, figure or says)]
         return []
 
     return ask
@@ -228,23 +307,30 @@ def seen_claim(
     shows: str,
     method: str = "",
     tolerance: str = AS_SEEN,
+    topic: Topic | Literal[""] = "",
+    figure: str = "",
 ) -> Claim:
     """A claim on a trait that a probe observed; `shows` is filled in with the observed values.
 
-    `method` is empty for a probe of no method.
+    `method` is empty for a probe of no method. `figure` is as for `observed`.
     """
-    return Claim(id, says, source, observed(trait, method, expected, shows), tolerance)
+    return Claim(id, says, source, observed(trait, method, expected, shows, figure), tolerance, topic=topic)
 
 
-def _observed(each: Observation, expected: Callable[[dict[str, Value]], bool], says: str) -> Case:
+def _observed(
+    each: Observation, expected: Callable[[dict[str, Value]], bool], says: str, figure: str
+) -> Case:
     place = f"{each.trait} of {each.method}" if each.method else each.trait
     if each.error:
-        return Case(place, None, f"the probe failed: {each.error}")
+        return Case(place, None, f"the probe failed: {each.error}", figure="the probe failed")
     try:
         shown = {name: _shown(value) for name, value in each.observed.items()}
-        return Case(place, bool(expected(each.observed)), says.format(**shown))
+        holds = bool(expected(each.observed))
+        short = {name: _short(value) for name, value in each.observed.items()}
+        return Case(place, holds, says.format(**shown), figure=figure.format(**short))
     except KeyError as missing:
-        return Case(place, None, f"the probe saw nothing of {missing}")
+        unseen = f"the probe saw nothing of {missing}"
+        return Case(place, None, unseen, figure=unseen)
 
 
 def _shown(value: Value) -> str:
@@ -256,8 +342,20 @@ def _shown(value: Value) -> str:
     return "nothing" if value in ("", None) else str(value)
 
 
-def every(*questions: Question) -> Question:
+def _short(value: Value) -> str:
+    """An observed value in a short figure: three digits, and thousands apart."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _shown(value)
+
+
+def every(
+    *questions: Question,
+    figure_of: Callable[[Sequence[Case]], tuple[Amount | None, str]] = range_of,
+) -> Question:
     """All of these at once: where one fails the whole does; a place is a case once, with all its figures.
+
+    `figure_of` makes the one figure of a place from the cases that decide it.
 
     Where one of them found nothing at all, the others alone do not make the claim true.
     """
@@ -269,12 +367,15 @@ def every(*questions: Question) -> Question:
             places.setdefault(case.where, []).append(case)
         if not all(found):
             for place, cases in places.items():
-                cases.append(Case(place, None, "the rest of it was not measured"))
+                cases.append(
+                    Case(place, None, "the rest of it was not measured", figure="the rest was not measured")
+                )
         merged = []
         for place, cases in places.items():
             holds = _all([case.holds for case in cases])
             says = "; ".join(case.says for case in cases)
             open_ = [case for case in cases if case.holds is None] if holds is None else []
+            amount, figure = figure_of([case for case in cases if case.holds is holds])
             merged.append(
                 Case(
                     place,
@@ -285,6 +386,9 @@ def every(*questions: Question) -> Question:
                     cases[0].among,
                     tuple(dict.fromkeys(name for case in open_ for name in case.variants)),
                     _most([case.visits for case in open_]),
+                    figure,
+                    amount,
+                    cases[0].place,
                 )
             )
         return merged

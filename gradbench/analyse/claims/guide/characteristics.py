@@ -15,6 +15,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="requires_grad_false",
         expected=lambda seen: not seen["x_after"],
         shows="operations on x are recorded afterwards: {x_after}",
+        topic="behaviour",
     ),
     Claim(
         id="trait.requires_grad_false.memory",
@@ -23,6 +24,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=memory(("chain",), "requires_grad_false", "retained", (0.0, 0.99), "tracked"),
         tolerance=EXACTLY,
         workloads=("chain",),
+        topic="memory",
     ),
     seen_claim(
         id="trait.requires_grad_false.reversibility",
@@ -32,6 +34,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="requires_grad_false",
         expected=lambda seen: bool(seen["switched_on"]) and bool(seen["x_gets_gradient"]),
         shows="switched on again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
+        topic="behaviour",
     ),
     seen_claim(
         id="trait.requires_grad_false.scope",
@@ -41,6 +44,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="requires_grad_false",
         expected=lambda seen: not seen["x"] and bool(seen["other"]),
         shows="recorded on x: {x}, on another tensor: {other}",
+        topic="behaviour",
     ),
     seen_claim(
         id="trait.detach.persistence",
@@ -50,6 +54,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="detach",
         expected=lambda seen: not seen["result_is_x"],
         shows="it returns x itself: {result_is_x}",
+        topic="behaviour",
     ),
     seen_claim(
         id="trait.detach.memory",
@@ -60,6 +65,8 @@ CLAIMS: tuple[Claim, ...] = (
         expected=lambda seen: int(seen["allocated"] or 0) > 0,
         shows="bytes allocated for 1,000,000 elements: {allocated}",
         tolerance=EXACTLY,
+        figure="{allocated} B allocated",
+        topic="memory",
     ),
     seen_claim(
         id="trait.detach.reversibility",
@@ -69,6 +76,8 @@ CLAIMS: tuple[Claim, ...] = (
         method="detach",
         expected=lambda seen: not seen["x_gets_gradient"],
         shows="the new tensor can be tracked again: {switched_on}; x then gets a gradient: {x_gets_gradient}",
+        figure="x then gets a gradient: {x_gets_gradient}",
+        topic="behaviour",
     ),
     seen_claim(
         id="trait.detach.scope",
@@ -78,6 +87,8 @@ CLAIMS: tuple[Claim, ...] = (
         method="detach",
         expected=lambda seen: not seen["given"] and bool(seen["x"]) and bool(seen["other"]),
         shows="recorded on the new tensor: {given}, on x: {x}, on another: {other}",
+        figure="recorded: new tensor {given}, x {x}, another {other}",
+        topic="behaviour",
     ),
     seen_claim(
         id="trait.no_grad.persistence",
@@ -87,6 +98,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="no_grad",
         expected=lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
         shows="x is tracked inside: {x_inside}, afterwards: {x_after}",
+        topic="behaviour",
     ),
     Claim(
         id="trait.no_grad.memory",
@@ -98,6 +110,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance="its own allocations: none; on the work: within 10 % of what is kept without it",
         workloads=("control", "chain"),
+        topic="memory",
     ),
     seen_claim(
         id="trait.no_grad.reversibility",
@@ -107,6 +120,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="no_grad",
         expected=lambda seen: bool(seen["x_by_itself"]),
         shows="x is tracked again by itself: {x_by_itself}",
+        topic="behaviour",
     ),
     Claim(
         id="trait.no_grad.scope",
@@ -118,14 +132,17 @@ CLAIMS: tuple[Claim, ...] = (
                 "no_grad",
                 lambda seen: not seen["x"] and not seen["other"],
                 "recorded inside on x: {x}, on another tensor: {other}",
+                "recorded inside: x {x}, another {other}",
             ),
             observed(
                 "scope",
                 "no_grad",
                 lambda seen: not seen["other_in_thread"],
                 "recorded in a thread started inside: {other_in_thread}",
+                "in a new thread: {other_in_thread}",
             ),
         ),
         tolerance=AS_SEEN,
+        topic="behaviour",
     ),
 )

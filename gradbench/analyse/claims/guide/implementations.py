@@ -15,6 +15,7 @@ CLAIMS: tuple[Claim, ...] = (
         expected=lambda seen: seen["at_2"] == 4.0 and seen["at_3"] == 6.0,
         shows="{at_2} at 2 and {at_3} at 3",
         tolerance="none: small whole numbers are exact in floating point",
+        topic="functions",
     ),
     seen_claim(
         id="autograd.sin_square",
@@ -24,6 +25,7 @@ CLAIMS: tuple[Claim, ...] = (
         expected=lambda seen: bool(seen["agree"]),
         shows="{gradient} by autograd, {by_formula} by hand",
         tolerance="the roundings of double precision",
+        topic="functions",
     ),
     seen_claim(
         id="autograd.exp_sin_square",
@@ -33,6 +35,7 @@ CLAIMS: tuple[Claim, ...] = (
         expected=lambda seen: bool(seen["agree"]),
         shows="{gradient} by autograd, {by_formula} by hand",
         tolerance="the roundings of double precision",
+        topic="functions",
     ),
     seen_claim(
         id="autograd.as_written",
@@ -44,6 +47,8 @@ CLAIMS: tuple[Claim, ...] = (
             "as written: {as_written}; with torch.autograd.Function as its base the gradient is "
             "{gradient_with_the_base_of_torch}"
         ),
+        figure="{as_written}",
+        topic="functions",
     ),
     seen_claim(
         id="loss.same",
@@ -53,6 +58,8 @@ CLAIMS: tuple[Claim, ...] = (
         expected=lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
         shows="after 1,000 epochs in float32 they differ by {largest_difference} at most",
         tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; gradients stand in the parameters",
+        figure="they differ by {largest_difference} at most",
+        topic="functions",
     ),
     Claim(
         id="loss.scratch_slower",
@@ -61,6 +68,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=ratio(("placement",), "numpy", "tensors", SLOWER),
         tolerance=BY_MARGIN,
         workloads=("placement",),
+        topic="functions",
     ),
     seen_claim(
         id="train.stable",
@@ -72,6 +80,8 @@ CLAIMS: tuple[Claim, ...] = (
             "at a logit of 20 and a target of 0, in float32, the clamped loss is {clamped}, the exact loss "
             "{exact}; from logits it is {from_logits}"
         ),
+        figure="clamped loss {clamped}, exact loss {exact}",
+        topic="behaviour",
     ),
     seen_claim(
         id="train.learns",
@@ -87,5 +97,7 @@ CLAIMS: tuple[Claim, ...] = (
             "{at_5} at 5.0"
         ),
         tolerance="to separate is to stand on the two sides of a half",
+        figure="loss {first_loss} to {last_loss}; probability {at_7_5} and {at_5}",
+        topic="behaviour",
     ),
 )

@@ -18,6 +18,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=BY_MARGIN,
         workloads=OPERATIONS,
+        topic="cost",
     ),
     Claim(
         id="best.medium",
@@ -29,6 +30,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=BY_MARGIN,
         workloads=OPERATIONS,
+        topic="cost",
     ),
     Claim(
         id="best.large.single",
@@ -37,6 +39,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=best(("elementwise",), "requires_grad_false", GUIDED, ("large",)),
         tolerance=BY_MARGIN,
         workloads=("elementwise",),
+        topic="cost",
     ),
     Claim(
         id="best.large.many",
@@ -45,6 +48,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=best(("chain", "inference"), "no_grad", GUIDED, ("large",)),
         tolerance=BY_MARGIN,
         workloads=("chain", "inference"),
+        topic="cost",
     ),
     Claim(
         id="best.large.view",
@@ -53,6 +57,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=best(("view",), "detach", GUIDED, ("large",)),
         tolerance=BY_MARGIN,
         workloads=("view",),
+        topic="cost",
     ),
     Claim(
         id="tip.in_place",
@@ -64,6 +69,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=f"{EXACTLY}; to save is to peak at 1 % less at least",
         workloads=("control", "elementwise"),
+        topic="memory",
     ),
     Claim(
         id="tip.batch",
@@ -75,6 +81,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=BY_MARGIN,
         workloads=("batch",),
+        topic="evaluate",
     ),
     Claim(
         id="tip.mixed",
@@ -83,5 +90,6 @@ CLAIMS: tuple[Claim, ...] = (
         question=best(("mixed", "batch"), "mixed", ("no_grad", "requires_grad_false")),
         tolerance=BY_MARGIN,
         workloads=("mixed", "batch"),
+        topic="cost",
     ),
 )

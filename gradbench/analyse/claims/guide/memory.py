@@ -14,6 +14,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=memory(("control",), "requires_grad_false", "allocated", (0, 0)),
         tolerance=EXACTLY,
         workloads=("control",),
+        topic="memory",
     ),
     Claim(
         id="memory.no_grad.none",
@@ -22,6 +23,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=memory(("control",), "no_grad", "allocated", (0, 0)),
         tolerance=EXACTLY,
         workloads=("control",),
+        topic="memory",
     ),
     Claim(
         id="memory.detach.new",
@@ -33,11 +35,13 @@ CLAIMS: tuple[Claim, ...] = (
                 "detach",
                 lambda seen: not seen["result_is_x"],
                 "the tensor object is x itself: {result_is_x}; added: {afterwards}",
+                "returns x itself: {result_is_x}",
             ),
             memory(("control",), "detach", "allocated", (1, float("inf"))),
         ),
         tolerance=f"{EXACTLY}; object and storage are two questions",
         workloads=("control",),
+        topic="memory",
     ),
     seen_claim(
         id="duration.requires_grad_false",
@@ -47,6 +51,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="requires_grad_false",
         expected=lambda seen: not seen["x_after"] and not seen["x_under_enable_grad"],
         shows="x is tracked afterwards: {x_after}, under enable_grad(): {x_under_enable_grad}",
+        topic="behaviour",
     ),
     seen_claim(
         id="duration.detach",
@@ -56,6 +61,8 @@ CLAIMS: tuple[Claim, ...] = (
         method="detach",
         expected=lambda seen: not seen["result_after"],
         shows="operations on the new tensor are tracked afterwards: {result_after}, on x: {x_after}",
+        figure="tracked afterwards: new tensor {result_after}, x {x_after}",
+        topic="behaviour",
     ),
     seen_claim(
         id="duration.no_grad",
@@ -65,6 +72,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="no_grad",
         expected=lambda seen: not seen["x_inside"] and bool(seen["x_after"]),
         shows="x is tracked inside: {x_inside}, afterwards: {x_after}",
+        topic="behaviour",
     ),
     seen_claim(
         id="objects.requires_grad_false",
@@ -74,6 +82,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="requires_grad_false",
         expected=lambda seen: not seen["inside"] and not seen["afterwards"] and bool(seen["result_is_x"]),
         shows="added: {afterwards}; it returns x itself: {result_is_x}",
+        topic="behaviour",
     ),
     seen_claim(
         id="objects.detach",
@@ -83,6 +92,7 @@ CLAIMS: tuple[Claim, ...] = (
         method="detach",
         expected=lambda seen: seen["afterwards"] == "1 Tensor",
         shows="added: {afterwards}",
+        topic="behaviour",
     ),
     seen_claim(
         id="objects.no_grad",
@@ -92,5 +102,6 @@ CLAIMS: tuple[Claim, ...] = (
         method="no_grad",
         expected=lambda seen: seen["inside"] == "1 no_grad",
         shows="added inside: {inside}",
+        topic="behaviour",
     ),
 )

@@ -18,6 +18,8 @@ CLAIMS: tuple[Claim, ...] = (
             "the frozen layer gets a gradient: {frozen_gets_gradient}, changes: {frozen_changed}; the layer "
             "before it gets one: {layer_before_gets_gradient}"
         ),
+        figure="frozen layer gets a gradient: {frozen_gets_gradient}, changes: {frozen_changed}",
+        topic="fine-tune",
     ),
     seen_claim(
         id="use.target",
@@ -29,6 +31,8 @@ CLAIMS: tuple[Claim, ...] = (
             "same value: {same_value_detached}; the teacher gets a gradient: {gradient_detached} "
             "(tracked: {gradient_tracked})"
         ),
+        figure="same value: {same_value_detached}; teacher gets a gradient: {gradient_detached}",
+        topic="fine-tune",
     ),
     seen_claim(
         id="use.inference",
@@ -37,6 +41,7 @@ CLAIMS: tuple[Claim, ...] = (
         trait="inference",
         expected=lambda seen: bool(seen["same_predictions"]) and not seen["no_grad_builds_a_graph"],
         shows="same predictions: {same_predictions}; a graph is built: {no_grad_builds_a_graph}",
+        topic="evaluate",
     ),
     Claim(
         id="guide.inference_memory",
@@ -45,6 +50,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=memory(("inference", "attention"), "no_grad", "peak", (0.0, 0.99), "tracked"),
         tolerance=EXACTLY,
         workloads=("inference", "attention"),
+        topic="evaluate",
     ),
     seen_claim(
         id="guide.zero_grad",
@@ -59,6 +65,8 @@ CLAIMS: tuple[Claim, ...] = (
             "after one backward {after_one_backward}, after two {after_two}, after zero_grad() and one more "
             "{after_zero_grad_and_one}"
         ),
+        figure="{after_one_backward}, then {after_two}; cleared and once more {after_zero_grad_and_one}",
+        topic="fine-tune",
     ),
     seen_claim(
         id="guide.retain_graph",
@@ -70,6 +78,8 @@ CLAIMS: tuple[Claim, ...] = (
             "a second backward works without it: {second_without}, with it: {second_with}; it keeps "
             "{kept_with} bytes for 1,000,000 elements"
         ),
+        figure="works without it: {second_without}, with it: {second_with}",
+        topic="behaviour",
     ),
     Claim(
         id="guide.unneeded_graph",
@@ -81,5 +91,6 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance=BY_MARGIN,
         workloads=(*OPERATIONS, "inference"),
+        topic="evaluate",
     ),
 )

@@ -33,6 +33,7 @@ def _linear(method: str, label: str) -> Claim:
         ),
         tolerance=_LINEAR,
         workloads=("control", "elementwise"),
+        topic="cost",
     )
 
 
@@ -45,6 +46,7 @@ def _slower(method: str, label: str, percent: int) -> Claim:
         question=ratio(("control", *OPERATIONS), method, "requires_grad_false", bounds),
         tolerance=_FIVE,
         workloads=("control", *OPERATIONS),
+        topic="cost",
     )
 
 
@@ -54,11 +56,12 @@ CLAIMS: tuple[Claim, ...] = (
         says="On small tensors requires_grad_(False) is faster than detach(), and detach() than no_grad().",
         source="the guide, Time Complexity",
         question=every(
-            ratio(("control", *OPERATIONS), "detach", "requires_grad_false", SLOWER, ("small",)),
-            ratio(("control", *OPERATIONS), "no_grad", "detach", SLOWER, ("small",)),
+            ratio(("control", *OPERATIONS), "detach", "requires_grad_false", SLOWER, ("small",), named=True),
+            ratio(("control", *OPERATIONS), "no_grad", "detach", SLOWER, ("small",), named=True),
         ),
         tolerance=BY_MARGIN,
         workloads=("control", *OPERATIONS),
+        topic="cost",
     ),
     _linear("requires_grad_false", "requires_grad_(False)"),
     _linear("detach", "detach()"),
@@ -73,6 +76,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance="a copy is what detach().clone() allocates, within a factor of 2, and takes, within 25 %",
         workloads=("control",),
+        topic="cost",
     ),
     Claim(
         id="overhead.no_grad.context",
@@ -90,6 +94,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         tolerance="25 % from 100 to 1,000,000 elements, where a proportional cost grows 10,000 times",
         workloads=("control", "elementwise"),
+        topic="cost",
     ),
     Claim(
         id="overhead.requires_grad_false.minimal",
@@ -98,6 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=best(("control", *OPERATIONS), "requires_grad_false", GUIDED),
         tolerance=BY_MARGIN,
         workloads=("control", *OPERATIONS),
+        topic="cost",
     ),
     _slower("detach", "detach()", 20),
     _slower("no_grad", "no_grad()", 10),
