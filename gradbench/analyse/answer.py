@@ -31,6 +31,7 @@ class Recommendation:
         topic: the preset of the page that it belongs to; empty for none.
         use: the label of the one variant that the run recommends.
         gain: what the variant saves in time and bytes against `against`.
+        short: the same in a few words, for a phone.
         choice: which variants tie with it and by what to choose, or how far the next one is behind.
         against: the label of what a reader does without advice.
         comparison: whose figures these are.
@@ -40,6 +41,7 @@ class Recommendation:
     topic: str
     use: str
     gain: str
+    short: str
     choice: str
     against: str
     comparison: Comparison
@@ -125,6 +127,7 @@ def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | 
         topic=purpose.topic,
         use=chosen.label,
         gain=_gain(each, chosen, against, words),
+        short=_short(each, chosen, against),
         choice=_choice(each, chosen, tied, candidates, purpose),
         against=words,
         comparison=each.comparison,
@@ -172,6 +175,18 @@ def _gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSumma
     return ", ".join(part for part in parts if part)
 
 
+def _short(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary) -> str:
+    """The greater of the two gains, without its interval; empty where neither is shown."""
+    ratio = _ratio(each, against, chosen)
+    peaks = [variant.memory.peak for variant in (against, chosen) if variant.memory is not None]
+    before, after = peaks if len(peaks) == 2 else (None, None)
+    saved = 1 - after / before if before and after is not None else 0.0
+    faster = ratio is not None and (against.name, chosen.name) in each.above
+    if ratio is not None and faster and 1 - 1 / ratio.mean >= saved:
+        return f"{format.significant(ratio.mean)} times as fast"
+    return f"{format.significant(100 * saved, 2)} % less memory" if saved > 0 else ""
+
+
 def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary, words: str) -> str:
     ratio = _ratio(each, against, chosen)
     if ratio is None:
@@ -204,7 +219,8 @@ def _memory_gain(chosen: VariantSummary, against: VariantSummary) -> str:
     share = f"{format.significant(100 * abs(after - before) / before, 2)} %"
     if share == "100 %" and after < before:
         return f"{format.size(after)} at the peak instead of {format.size(before)}"
-    return f"{share} {'less' if after < before else 'more'} peak memory ({format.size(before)} → {format.size(after)})"
+    ends = f"{format.size(before)} → {format.size(after)}"
+    return f"{share} {'less' if after < before else 'more'} peak memory ({ends})"
 
 
 def _holds_more(variant: VariantSummary, chosen: VariantSummary) -> bool:

@@ -61,7 +61,7 @@ SECTIONS = (
         "What does a control cost by itself?",
         ("cost",),
         ("control", "view", "mixed"),
-        (Lead("control", first=True), Lead("control"), Lead("view"), Lead("mixed", first=True)),
+        (Lead("control", first=True), Lead("view"), Lead("mixed", first=True)),
     ),
     Section(
         "around-work",
