@@ -22,10 +22,6 @@ class Cells:
         against: the variant that ratios are taken to, that holds no code of this project. The baseline of a
             comparison may be this project's own code: where that gets slower, all other ratios get better.
             Empty for the baseline of each comparison.
-
-    In a chain, a change of one Function is diluted by the others, so `square` has one alone. It is held against
-    a Function written in the variant: processes differ by 1.5 % in a ratio to torch's multiplication, and by a
-    third of that in a ratio to another Function.
     """
 
     request: Request
@@ -57,6 +53,7 @@ class Cells:
 
 # A Function alone: a change in Square is not diluted by sin and exp. What ratios are taken to is a Function,
 # too, stated in the variant itself: much of what differs between processes is common to both, and cancels.
+# Processes differ by 1.5 % in a ratio to torch's multiplication, and by a third of that in one to a Function.
 SQUARE = Cells(Request(("square",), ("plain", "function"), ("100", "10000")), against="plain")
 CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"

@@ -9,8 +9,8 @@ A look decides no verdict. It stops visits of a comparison, at a level so strict
 none seldom gets past it. The end tests again, of as many visits as the looks left it. Simulated runs
 (studies.instrument.stopping) show the rate of false verdicts that comes of both.
 
-Confidence sequences (Howard et al. 2021) hold at every moment and would need no parts. At 17 passes they are 1.4
-times as wide as these intervals, which doubles the time.
+Confidence sequences (Howard et al. 2021) hold at every moment and would need no parts. At 17 passes they are
+1.4 times as wide as these intervals, which doubles the time.
 """
 
 from __future__ import annotations
