@@ -91,13 +91,14 @@ def answer(summary: RunSummary) -> RunAnswer | None:
 
 
 def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """For each purpose of the first screen the recommendation at the most elements, in the table's order."""
-    chosen = []
-    for name in FIRST_SCREEN:
-        own = [each for each in found if each.purpose == PURPOSES[name].asks]
-        if own:
-            chosen.append(max(own, key=lambda each: each.comparison.numel))
-    return chosen
+    """A recommendation for each of the first purposes, at the most elements; others where a run has none."""
+    largest: dict[str, Recommendation] = {}
+    for each in found:
+        known = largest.get(each.purpose)
+        if known is None or each.comparison.numel > known.comparison.numel:
+            largest[each.purpose] = each
+    first = [largest[asks] for name in FIRST_SCREEN if (asks := PURPOSES[name].asks) in largest]
+    return first or list(largest.values())[: len(FIRST_SCREEN)]
 
 
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
