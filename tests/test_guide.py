@@ -10,6 +10,7 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.report.guide import tables
 
+
 def test_a_run_of_nothing_has_no_tables():
     assert tables(analyse(results({}, passes=0))) == []
 
