@@ -55,7 +55,7 @@ def test_the_page_of_a_run_of_nothing_has_no_chart():
     assert "<svg" in rendered(results({}))
     page = rendered(lost(results({}), 0))
     assert "<svg" not in page
-    assert "÷" not in page
+    assert "÷ time of" not in page
 
 
 def test_a_part_that_failed_is_counted_and_the_rest_asks_for_its_own_passes():
