@@ -15,7 +15,7 @@ import pytest
 from conftest import GRADBENCH
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic import memory, results
+from synthetic import device_results, memory, results
 
 from gradbench.analyse.analysis import analyse
 from gradbench.errors import RequestError
@@ -24,9 +24,10 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.record.visits import Stretch, Timeline
-from gradbench.report.bars import bars
+from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK
-from gradbench.report.figures import draw_timeline
+from gradbench.report.figures import draw_curves, draw_timeline, draw_turn
+from gradbench.report.palette import LOOKS
 from gradbench.report.slides import lay_out, slides, source, write_figures
 from gradbench.report.tables import draw_table
 
@@ -352,19 +353,57 @@ def test_a_variant_with_more_lines_than_the_first_has_a_word_under_each():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["forward", "backward", "step"]
 
 
-def test_variants_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
+def test_variants_with_equal_bytes_share_one_line_that_names_them():
     made = results({}, request=Request(workloads=("freeze",)))
     (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
-    variants = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
-    for name in variants:
+    one, *others = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
+    for name in others:
         made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (9000, 5000)),)))
+    made.add(Timeline(planned.id, one, (Stretch("y = f(x)", (9000, 4999)),)))
     (comparison,) = [each for each in analyse(made).comparisons if each.timelines]
-    figure = Figure()
-    axes = figure.add_subplot()
+    axes = Figure().add_subplot()
     draw_timeline(axes, comparison, TALK)
-    lines = [line for line in axes.lines if line.get_label() in variants]
-    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == sorted(variants)
-    width = max(line.get_linewidth() for line in lines) * figure.dpi / 72
-    for one, other in itertools.combinations(lines, 2):
-        apart = one.get_transform().transform((0, 0)) - other.get_transform().transform((0, 0))
-        assert min(abs(apart)) > width
+    alone, together = one, f"{', '.join(others)}: equal"
+    lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert lines.keys() == {alone, together}
+    # In bytes, and where they are: nothing is moved aside.
+    assert list(lines[alone].get_ydata()) == [0, 9, 4.999, 4.999]
+    assert list(lines[together].get_ydata()) == [0, 9, 5, 5]
+    assert all(line.get_transform() == axes.transData for line in lines.values())
+    dashes = {tuple(line._unscaled_dash_pattern[1] or ()) for line in lines.values()}
+    assert len(dashes) == len({line.get_color() for line in lines.values()}) == 2
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == lines.keys()
+
+
+def test_bars_differ_without_colour():
+    comparison = analyse(
+        memory(memory(results({}, request=REQUEST), "no_grad", peak=400), "detach")
+    ).comparisons[0]
+    figure = Figure()
+    three = figure.subplots(1, 3)
+    draw_bars(three, bars(comparison), TALK)
+    assert len({axes.patches[0].get_hatch() for axes in three}) == 3
+
+
+@pytest.mark.parametrize("draw", ["curves", "timeline", "turn"])
+def test_a_method_looks_the_same_in_every_chart(draw):
+    axes = Figure().add_subplot()
+    if draw == "curves":
+        found = analyse(results({}, request=Request(workloads=("elementwise",)))).comparisons
+        draw_curves(axes, found, [1, 2, 3], "sizes", TALK)
+    elif draw == "turn":
+        request = Request(workloads=("elementwise",), device="cuda:0")
+        draw_turn(axes, analyse(device_results(request)).comparisons, TALK)
+    else:
+        made = results({}, request=Request(workloads=("freeze",)))
+        (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
+        for number, name in enumerate(("detach", "no_grad", "tracked")):
+            made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (number, 5000)),)))
+        draw_timeline(axes, next(each for each in analyse(made).comparisons if each.timelines), TALK)
+    lines = {line.get_label().partition(",")[0]: line for line in axes.lines}
+    for name in ("no_grad", "tracked"):
+        assert lines[name].get_color() == TALK[LOOKS[name].colour]
+        if draw != "timeline":
+            assert lines[name].get_marker() == LOOKS[name].marker
+        if draw != "turn":
+            assert tuple(lines[name]._unscaled_dash_pattern[1] or ()) == LOOKS[name].dash

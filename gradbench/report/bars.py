@@ -14,6 +14,8 @@ from gradbench.report.drawing import Theme
 # What of the memory is shown, and what it is called there.
 FIGURES = ("peak", "saved", "retained")
 HEADS = ("peak", "kept by the graph (saved)", "retained")
+# How bars differ without their colour: full, hatched, dotted.
+PATTERNS = ("", "////", "...")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ def draw_bars(row_of_axes: Any, found: Bars, theme: Theme) -> None:
     for index, (axes, head) in enumerate(zip(row_of_axes, HEADS, strict=True)):
         values = [row.values[index] for row in found.rows]
         places = range(len(values))
-        axes.barh(places, [value or 0 for value in values], height=0.62, color=theme[f"line{index + 1}"])
+        paint, pattern = theme[f"line{index + 1}"], PATTERNS[index]
+        # The pattern is in the colour of the edge. Without one the bar is full.
+        axes.barh(
+            places, [value or 0 for value in values], height=0.62, edgecolor=paint, hatch=pattern,
+            facecolor=theme["paper"] if pattern else paint, linewidth=theme.points(0.8),
+        )  # fmt: skip
         axes.vlines(0, -0.5, len(values) - 0.5, color=theme["faint"], linewidth=theme.points(0.8))
         for place, value in zip(places, values, strict=True):
             axes.annotate(

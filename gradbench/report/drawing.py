@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from gradbench.report.palette import LIGHT
+from gradbench.report.palette import LIGHT, Look
 
 # A phone of 360 pixels shows this width without scaling, so that text keeps its size.
 WIDTH = 3.35
@@ -48,6 +49,14 @@ class Theme:
     def points(self, on_the_page: float) -> float:
         """A width or a size in points, from what it is on the page."""
         return on_the_page * self.text / PAGE.text
+
+    def line(self, look: Look) -> dict[str, Any]:
+        """How matplotlib draws a line with this look."""
+        return {
+            "color": self[look.colour],
+            "linestyle": (0, look.dash) if look.dash else "-",
+            "marker": look.marker,
+        }
 
 
 PAGE = Theme(COLOURS, 8.5, "none")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
-from matplotlib.transforms import ScaledTranslation
 
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
@@ -18,6 +18,7 @@ from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
 from gradbench.report.glance import draw_glance, glance_of
+from gradbench.report.palette import looks
 
 
 def colour(variant: VariantSummary, theme: Theme) -> str:
@@ -240,7 +241,8 @@ def draw_curves(
     names: tuple[str, ...] = SWEPT
     if first.alternatives:
         names = tuple(variant.name for variant in first.variants if variant.role == "method")[: len(SWEPT)]
-    for index, name in enumerate(names):
+    styles = looks(names)
+    for name in names:
         points = [
             (place, variant.ratio)
             for place, each in zip(places, comparisons, strict=True)
@@ -248,13 +250,12 @@ def draw_curves(
         ]
         if not points:
             continue
-        paint = theme[f"line{index}"]
         sizes = [place for place, _ in points]
         means = [interval.mean for _, interval in points]
         highest = max(highest, *means)
         axes.plot(
-            sizes, means, color=paint, linewidth=theme.points(1.5), marker="o", markersize=theme.points(3),
-            label=name,
+            sizes, means, **theme.line(styles[name]), linewidth=theme.points(1.4),
+            markersize=theme.points(4), label=name,
         )  # fmt: skip
         bounded = [
             (place, each.low, each.high)
@@ -263,7 +264,7 @@ def draw_curves(
         ]
         if bounded:
             where, lows, highs = zip(*bounded, strict=True)
-            axes.fill_between(where, lows, highs, color=paint, alpha=0.2, linewidth=0)
+            axes.fill_between(where, lows, highs, color=theme[styles[name].colour], alpha=0.2, linewidth=0)
     if highest > 4:
         axes.set_yscale("log")
     _ratio_axis(axes.yaxis, highest > 4)
@@ -272,7 +273,7 @@ def draw_curves(
     axes.set_xlabel(label)
     axes.set_ylabel("time ÷ time of the baseline")
     axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
-    axes.legend(frameon=False, fontsize=theme.points(8), ncols=2)
+    axes.legend(frameon=False, fontsize=theme.points(8), ncols=2, handlelength=4)
 
 
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
@@ -286,7 +287,8 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
     axes.set_xscale("log")
     axes.set_yscale("log")
     kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
-    for index, name in enumerate(followed(comparisons)):
+    styles = looks(followed(comparisons))
+    for name in styles:
         for attribute, word, dash in kinds:
             points = [
                 (each.comparison.numel, getattr(variant, attribute).mean)
@@ -295,15 +297,16 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
             ]
             if points:
                 axes.plot(
-                    *zip(*points, strict=True), dash, color=theme[f"line{index}"], marker="o",
-                    linewidth=theme.points(1.3), markersize=theme.points(2.5), label=f"{name}, {word}",
+                    *zip(*points, strict=True), dash, color=theme[styles[name].colour],
+                    marker=styles[name].marker, linewidth=theme.points(1.3), markersize=theme.points(4),
+                    label=f"{name}, {word}",
                 )  # fmt: skip
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     axes.set_xlabel(SIZES)
     axes.set_ylabel("time of a call")
     axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
-    axes.legend(frameon=False, fontsize=theme.points(7), ncols=3)
+    axes.legend(frameon=False, fontsize=theme.points(7), ncols=3, handlelength=3)
 
 
 # What a line of a training step is called under the axis, by what stands in it; the first that fits.
@@ -317,28 +320,34 @@ def timeline(comparison: ComparisonSummary) -> str:
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
-    """The bytes that are live through one execution: a line per variant, its code side by side."""
+    """The bytes that are live through one execution: one line for all variants with equal bytes."""
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if not variant.limit]
-    for index, variant in enumerate(variants):
+    equal: dict[tuple[tuple[int, ...], ...], list[str]] = defaultdict(list)
+    for variant in variants:
         stretches = comparison.timelines[variant.name].stretches
+        equal[tuple(tuple(stretch.live) for stretch in stretches)].append(variant.name)
+    styles = looks(variant.name for variant in variants)
+    labels = []
+    # Solid and wide lines below: where lines lie on each other they are seen under the dashes of those above.
+    solid_first = sorted(equal.items(), key=lambda item: bool(styles[item[1][0]].dash))
+    for place, (lives, names) in enumerate(solid_first):
         # Each line of code is as wide as any other: variants with more allocations stay comparable.
         where, live = [0.0], [0.0]
-        for number, stretch in enumerate(stretches):
-            for step, value in enumerate(stretch.live):
-                where.append(number + (step + 1) / (len(stretch.live) + 1))
+        for number, values in enumerate(lives):
+            for step, value in enumerate(values):
+                where.append(number + (step + 1) / (len(values) + 1))
                 live.append(value / scale)
-        where.append(float(len(stretches)))
+        where.append(float(len(lives)))
         live.append(live[-1])
-        (line,) = axes.step(
-            where, live, where="post", color=theme[f"line{index % 6}"], label=variant.name,
-            linewidth=theme.points(1.4),
+        labels.append(f"{', '.join(names)}: equal" if len(names) > 1 else names[0])
+        look = styles[names[0]]
+        axes.step(
+            where, live, where="post", color=theme[look.colour], label=labels[-1],
+            linewidth=theme.points(max(1.2, 2.6 - 0.6 * place)),
+            linestyle=(0, look.dash) if look.dash else "-",
         )  # fmt: skip
-        # Variants that keep the same bytes run side by side: on top of each other only the last would be
-        # seen, and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
-        beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
-        line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
     # A change of a step may add a line: the longest variant has them all.
     named = max((comparison.timelines[variant.name].stretches for variant in variants), key=len)
     count = len(named)
@@ -349,10 +358,11 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, count)
     axes.set_ylabel(f"live, {unit}")
-    # Above, since it would cover the lines of a step that fills the figure.
+    # Above, since it would cover the lines of a step that fills the figure. About so many letters are a row.
+    columns = max(1, min(3, 96 // (max(map(len, labels)) + 9)))
     axes.legend(
-        title="equal bytes are drawn side by side", title_fontsize=theme.points(8), alignment="left",
-        frameon=False, fontsize=theme.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
+        alignment="left", frameon=False, fontsize=theme.points(8), loc="lower left", handlelength=4,
+        bbox_to_anchor=(0.0, 1.0), ncols=columns,
     )  # fmt: skip
 
 
