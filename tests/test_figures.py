@@ -28,7 +28,7 @@ from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK
 from gradbench.report.figures import draw_curves, draw_timeline, draw_turn
 from gradbench.report.palette import LOOKS
-from gradbench.report.slides import lay_out, slides, source, write_figures
+from gradbench.report.slides import PREFERRED, chosen, lay_out, slides, source, write_figures
 from gradbench.report.tables import draw_table
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
@@ -67,7 +67,7 @@ def written(made, path):
 def folder(tmp_path_factory):
     """The folder of a run, with its figures in `figures`."""
     path = written(a_run(), tmp_path_factory.mktemp("run"))
-    write_figures(known(path), path / "figures", ["svg", "png"])
+    write_figures(known(path), path / "figures", ["svg", "png"], everything=True)
     return path
 
 
@@ -111,7 +111,7 @@ def test_every_picture_of_a_whole_run_can_be_read():
     made = a_run(Request(preset="standard"))
     found = slides(analyse(made))
     kinds = {slide.name.partition("-")[0] for slide in found}
-    assert kinds == {"table", "ratios", "break", "memory", "timeline"}
+    assert kinds == {"glance", "table", "ratios", "break", "memory", "timeline"}
     assert len({slide.name for slide in found}) == len(found)
     # A processor with a long name.
     long = msgspec.structs.replace(made.header.environment, processor="A processor " * 12)
@@ -188,7 +188,7 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    written = write_figures(known(folder), tmp_path / "again", ["svg"])
+    written = write_figures(known(folder), tmp_path / "again", ["svg"], everything=True)
     assert sorted(written) == sorted((tmp_path / "again").iterdir())
     assert {path.name: path.read_bytes() for path in written} == {
         path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")
@@ -212,6 +212,52 @@ def test_the_command_draws_once_and_refuses_a_folder_with_files(gradbench, call,
     assert (code, err.count("\n")) == (2, 1)
     assert "expected a new or empty folder" in err
     assert {path: path.read_bytes() for path in (fresh / "figures").iterdir()} == before
+
+
+def names(found):
+    return [slide.name for slide in found]
+
+
+def test_the_chosen_pictures_are_ten_that_begin_with_the_run_at_a_glance():
+    found = slides(analyse(a_run(Request(preset="standard"))))
+    picked = chosen(found)
+    assert names(picked)[:4] == ["01-glance", "02-table-speed", "03-break-even", "04-ratios-elementwise"]
+    assert names(picked)[-1] == "10-ratios-update"
+    assert len(picked) == len(PREFERRED) == 10
+    assert {name[3:] for name in names(picked)} <= {*names(found)}
+
+
+def test_a_run_that_lacks_preferred_pictures_has_its_other_charts_before_its_tables():
+    found = slides(analyse(a_run(Request(workloads=("elementwise", "chain"), sizes=("small",)))))
+    picked = names(chosen(found))
+    assert picked[:3] == ["01-glance", "02-table-speed", "03-ratios-elementwise"]
+    assert len(picked) == len(found) < 10
+    kinds = [name[3:9] == "table-" for name in picked[3:]]
+    assert kinds == sorted(kinds)
+    assert [name[:3] for name in picked] == [f"{number:02}-" for number in range(1, len(picked) + 1)]
+
+
+def test_of_several_devices_the_first_is_chosen():
+    made = device_results(Request(workloads=("elementwise", "inference"), device="cpu,cuda:0"))
+    found = slides(analyse(made))
+    assert {"glance-cpu", "glance-cuda-0", "ratios-inference-cuda-0-float32"} <= {*names(found)}
+    picked = names(chosen(found))
+    assert picked[0] == "01-glance-cpu"
+    assert picked[1] == "02-ratios-elementwise-cpu-float32"
+    assert len(set(picked)) == min(10, len(found))
+
+
+def test_the_command_draws_the_chosen_pictures_and_all_of_them_where_it_is_asked(call, tmp_path):
+    path = written(a_run(Request(workloads=("control", "elementwise", "chain", "matmul"))), tmp_path)
+    code, out, _ = call("figures", path, "--format", "svg")
+    drawn = sorted(each.name for each in (path / "figures").iterdir())
+    assert (code, drawn[0], len(drawn)) == (0, "01-glance.svg", 10)
+    assert "(10 files; --all draws everything)" in out
+    code, out, _ = call("figures", path, "--format", "svg", "--all", "--output", path / "all")
+    everything = sorted(each.name for each in (path / "all").iterdir())
+    assert everything == sorted(f"{name}.svg" for name in names(slides(known(path))))
+    assert (code, out) == (0, f"figures: {path / 'all'} ({len(everything)} files)\n")
+    assert len(everything) > 10
 
 
 @pytest.mark.parametrize("formats", [["gif"], ["svg", "gif"], [""], []])

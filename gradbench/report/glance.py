@@ -149,14 +149,31 @@ def in_words(found: Glance) -> str:
     return " ".join(sentences)
 
 
+def headline(found: Glance) -> str:
+    """What the first method of METHODS adds to the shortest and to the longest work."""
+    ends = (found.comparisons[0], found.comparisons[-1])
+    for name, label in METHODS.items():
+        first, last = (_point(each, name) for each in ends)
+        if first is not None and last is not None:
+            return (
+                f"{label} adds {_added(first)} to {format.seconds(first.work)} of work, "
+                f"and {_added(last)} to {format.seconds(last.work)}"
+            )
+    return "what each method adds to work"
+
+
+def _added(point: Point) -> str:
+    if point.price is None:
+        return "nothing"
+    return f"{'' if point.shown else 'at most '}{format.percent(point.price / 100)}"
+
+
 def _price_in_words(each: ComparisonSummary, name: str) -> str:
     point = _point(each, name)
     variant = each.variant(name)
     if point is None or variant is None:
         return ""
-    if point.price is None:
-        return f"{variant.label} nothing"
-    return f"{variant.label} {'' if point.shown else 'at most '}{format.percent(point.price / 100)}"
+    return f"{variant.label} {_added(point)}"
 
 
 def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) -> None:
@@ -168,7 +185,7 @@ def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) ->
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _limits(axes, found, narrow)
+    _limits(axes, found, theme, narrow)
     styles = looks(METHODS)
     for name, points in found.points.items():
         for point in points:
@@ -182,19 +199,38 @@ def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) ->
         axis.set_minor_locator(NullLocator())
     axes.set_axisbelow(True)
     axes.grid(color=theme["grid"], linewidth=theme.points(0.6))
-    words = {"fontsize": theme.text, "pad": theme.points(6)}
-    axes.set_title("added time, in % of the work", loc="left", color=theme["ink"], **words)
-    # What a filled and a hollow mark mean, outside the axes: marks may be anywhere inside.
-    if narrow:
-        axes.set_xlabel("time of the work itself\nfilled: measured; hollow: at most this")
-    else:
-        axes.set_xlabel("time of the work itself, without a method")
+    head, under = "added time, in % of the work", "time of the work itself"
+    # What a filled and a hollow mark mean stands outside the axes: marks may be anywhere inside.
+    key = "filled: measured; hollow: at most this"
+    if not narrow:
         key = "filled: measured, with 95 % interval; hollow: not measurable, at most this"
+        under += ", without a method"
+    words = {"fontsize": theme.text, "pad": theme.points(6)}
+    axes.set_title(head, loc="left", color=theme["ink"], **words)
+    if _width(f"{head}   {key}", theme) < _room(axes, theme)[0]:
         axes.set_title(key, loc="right", color=theme["faint"], **words)
+    else:
+        under += f"\n{key}"
+    axes.set_xlabel(under)
     if narrow:
         _legend(axes, found, styles, theme)
     else:
         _labels(axes, found, styles, theme)
+
+
+def _width(words: str, theme: Theme) -> float:
+    """About the points that words take across."""
+    return 0.56 * theme.text * len(words)
+
+
+def _room(axes: Any, theme: Theme) -> tuple[float, float]:
+    """About the points that the axes take across and up, before they are laid out."""
+    figure = axes.figure
+    engine = figure.get_layout_engine()
+    rect = engine.get().get("rect") if engine else None
+    _, _, width, height = rect or (0.0, 0.0, 1.0, 1.0)
+    across, up = 72 * width * figure.get_figwidth(), 72 * height * figure.get_figheight()
+    return 0.9 * across, up - 7 * theme.text
 
 
 def _short(seconds: float) -> str:
@@ -205,13 +241,19 @@ def _short(seconds: float) -> str:
     return f"{seconds / 1e-9:,.3g} ns"
 
 
-def _limits(axes: Any, found: Glance, narrow: bool) -> None:
+def _limits(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     works = [_work(each) for each in found.comparisons]
     # A decade at least; on the left of a wide figure there is room for names.
     middle = math.sqrt(works[0] * works[-1])
     low, high = min(works[0], middle / 3), max(works[-1], middle * 3)
     span = math.log(high / low)
-    left = 0.1 if narrow else 0.38
+    # The share of the axes that the names take.
+    share = (
+        0.08
+        if narrow
+        else 0.06 + max(_width(METHODS[name], theme) for name in found.points) / _room(axes, theme)[0]
+    )
+    left = 1.08 * share / (1 - share)
     axes.set_xlim(low * math.exp(-left * span), high * math.exp(0.08 * span))
     tops = [end for own in found.points.values() for point in own for end in (point.price, point.high) if end]
     axes.set_ylim(LOWEST, 1.5 * max([200.0, *tops]))
@@ -274,9 +316,8 @@ def _paper(theme: Theme) -> dict[str, Any]:
 def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
     """The names at the left of the first marks, apart from each other, with a line to the mark."""
     bottom, top = (math.log(end) for end in axes.get_ylim())
-    # Of the axes' height; a line of text takes about this.
-    height = axes.get_position().height * axes.figure.get_figheight() * 72
-    apart = 1.35 * theme.text / height
+    # Of the axes' height.
+    apart = 1.3 * theme.text / _room(axes, theme)[1]
     first = {
         name: (math.log(max(points[0].price or 0, math.exp(bottom))) - bottom) / (top - bottom)
         for name, points in found.points.items()
