@@ -111,8 +111,38 @@ def svg(figure: Figure, name: str) -> str:
     return drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def picture(figure: Figure, form: str, title: str, theme: Theme) -> bytes:
-    """The figure as a file of its own, `svg` or `png`, the same for the same figure."""
+def write_line(
+    figure: Figure, up: float, words: str, size: float, colour: str, margin: float, bold: bool = False
+) -> None:
+    """Write a line of text, `up` inches from below, smaller than asked where the margins leave less room."""
+    width, height = figure.get_size_inches()
+    text = figure.text(
+        margin / width, up / height, words, fontsize=size, va="baseline", color=colour,
+        fontweight="bold" if bold else "normal",
+    )  # fmt: skip
+    wide = text.get_window_extent().width / figure.dpi
+    room = width - 2 * margin
+    if wide > room:
+        # Letters of a smaller size sit on other dots: a line may come out a hair wider than in proportion.
+        text.set_fontsize(0.98 * size * room / wide)
+
+
+def settle(figure: Figure) -> None:
+    """Put all axes where the layout engine wants them, once and for all formats."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The solver's last digits differ from call to call, and names in an SVG are made from them.
+        left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+
+
+def picture(figure: Figure, form: str, title: str, theme: Theme, description: str = "") -> bytes:
+    """The figure as a file of its own, `svg` or `png`, the same for the same figure.
+
+    A PNG holds the description as text.
+    """
     content = io.BytesIO()
     with style(theme):
         if form == "svg":
@@ -121,5 +151,6 @@ def picture(figure: Figure, form: str, title: str, theme: Theme) -> bytes:
             # Printing leaves the figure at the 72 dots of an SVG.
             figure.dpi = dpi
         else:
-            FigureCanvasAgg(figure).print_png(content, metadata={"Title": title, "Software": None})
+            words = {"Title": title, **({"Description": description} if description else {})}
+            FigureCanvasAgg(figure).print_png(content, metadata={**words, "Software": None})
     return content.getvalue()

@@ -291,9 +291,10 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     if found.empty_block is None:
         return
     (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    start, end = max(low, 100 * found.empty_block / top), 100 * found.empty_block / bottom
+    start = max(low, _work(found.comparisons[0]) / 1.5, 100 * found.empty_block / top)
+    end = 100 * found.empty_block / bottom
     # Left of the line's end there is room for its name, unless all work is very short or very long.
-    if end > high or math.log(end / low) < 0.55 * math.log(high / low):
+    if end > high or start > end / 3 or math.log(end / low) < 0.55 * math.log(high / low):
         return
     axes.plot(
         [start, end], [100 * found.empty_block / each for each in (start, end)], color=theme["faint"],
@@ -305,6 +306,7 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     axes.annotate(
         words, (place, 100 * found.empty_block / place), xytext=(-theme.points(6), -theme.points(2)),
         textcoords="offset points", ha="right", va="top", color=theme["faint"], bbox=_paper(theme),
+        zorder=1.2,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from gradbench.record.plan import Comparison
 from gradbench.record.results import Results
 from gradbench.report import devices, figures, guide, limit_table
 from gradbench.report.bars import bars, draw_bars
-from gradbench.report.drawing import TALK, picture, style
+from gradbench.report.drawing import TALK, picture, settle, style, write_line
 from gradbench.report.glance import Glance, draw_glance, glance_of, headline
 from gradbench.report.table import Table
 from gradbench.report.tables import draw_table
@@ -126,28 +126,12 @@ def lay_out(slide: Slide, source: str) -> Figure:
     with style(TALK):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
         figure.set_canvas(FigureCanvasAgg(figure))
-        _line(figure, HEIGHT - 0.62, slide.title, 26, TALK["ink"], bold=True)
-        _line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"])
-        _line(figure, 0.3, source, 13, TALK["faint"])
+        write_line(figure, HEIGHT - 0.62, slide.title, 26, TALK["ink"], MARGIN, bold=True)
+        write_line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"], MARGIN)
+        write_line(figure, 0.3, source, 13, TALK["faint"], MARGIN)
         slide.draw(figure)
-        if engine := figure.get_layout_engine():
-            engine.execute(figure)
-        figure.set_layout_engine("none")
-        for axes in figure.axes:
-            # The solver's last digits differ from call to call, and names in an SVG are made from them.
-            left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
-            axes.set_position((left, bottom, width, height))
+        settle(figure)
         return figure
-
-
-def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold: bool = False) -> None:
-    """A line of text at so many inches from below, smaller than asked where it would not fit."""
-    text = figure.text(
-        MARGIN / WIDTH, up / HEIGHT, words, fontsize=size, va="baseline", color=colour,
-        fontweight="bold" if bold else "normal",
-    )  # fmt: skip
-    wide = text.get_window_extent().width / figure.dpi
-    text.set_fontsize(size * min(1.0, (WIDTH - 2 * MARGIN) / wide))
 
 
 # The pictures that most people need: what a method costs at all, which one is fast, around how many
