@@ -300,11 +300,13 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
         [start, end], [100 * found.empty_block / each for each in (start, end)], color=theme["faint"],
         linewidth=theme.points(1.0), dashes=(4, 3), zorder=1,
     )  # fmt: skip
-    # Below the line, where no price is.
-    place = end / (end / start) ** (0.2 if narrow else 0.09)
-    words = "an empty no_grad() block" + ("\n" if narrow else ": ") + format.seconds(found.empty_block)
+    # Left of the line and just above the axis, where no price is.
+    lines, separator = (2, "\n") if narrow else (1, ": ")
+    words = f"an empty no_grad() block{separator}{format.seconds(found.empty_block)}"
+    share = (0.8 + 1.4 * lines) * theme.text / _room(axes, theme)[1]
+    price = bottom * (top / bottom) ** share
     axes.annotate(
-        words, (place, 100 * found.empty_block / place), xytext=(-theme.points(6), -theme.points(2)),
+        words, (100 * found.empty_block / price, price), xytext=(-theme.points(6), 0),
         textcoords="offset points", ha="right", va="top", color=theme["faint"], bbox=_paper(theme),
         zorder=1.2,
     )  # fmt: skip
