@@ -1,4 +1,4 @@
-"""How every figure is drawn: its theme, on the page or in a talk, and the way from matplotlib to a file."""
+"""The themes of figures, for the page and for a talk, and the way from matplotlib to a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINES = tuple(colour for name, colour in COLOURS.items() if name.startswith("lin
 
 @dataclass(frozen=True)
 class Theme:
-    """How a figure looks where it is going to be seen.
+    """How a figure looks: on the page, in a talk or in a notebook.
 
     Attributes:
         colours: by name; on the page stand-ins, which become variables of its style sheet.
@@ -47,7 +47,7 @@ class Theme:
         return self.colours[colour]
 
     def points(self, on_the_page: float) -> float:
-        """A width or a size in points, from what it is on the page."""
+        """The points of a width or a size in this theme, from its points on the page."""
         return on_the_page * self.text / PAGE.text
 
     def line(self, look: Look) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def write_line(
 
 
 def settle(figure: Figure) -> None:
-    """Put all axes where the layout engine wants them, once and for all formats."""
+    """Put all axes where the layout engine wants them. All formats then have the same layout."""
     if engine := figure.get_layout_engine():
         engine.execute(figure)
     figure.set_layout_engine("none")

@@ -1,4 +1,4 @@
-"""The figures, drawn by matplotlib from a summary alone: what is in them, in whatever theme."""
+"""The figures: matplotlib draws them from a summary alone, in a theme for the page or for a talk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gradbench.report.palette import looks
 
 
 def colour(variant: VariantSummary, theme: Theme) -> str:
-    """The colour that tells a verdict: it is explained beside the figure."""
+    """The colour of a verdict. The page explains it beside the figure."""
     return theme.colours.get(variant.verdict, theme["same"])
 
 
 def ratios(comparison: ComparisonSummary) -> str:
-    """One comparison for the page: each method's ratio to the baseline with its interval; "" without any."""
+    """Draw the ratios of one comparison with their intervals for the page; "" where no ratio is known."""
     names = [variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
@@ -36,7 +36,7 @@ def ratios(comparison: ComparisonSummary) -> str:
 
 
 def glance(analysis: Analysis, narrow: bool = False) -> str:
-    """The run at a glance, for the page; `narrow` is for a phone. "" where a run has too little."""
+    """Draw the run at a glance for the page, `narrow` for a phone; "" where the run has too little."""
     found = glance_of(analysis)
     if found is None:
         return ""
@@ -47,7 +47,7 @@ def glance(analysis: Analysis, narrow: bool = False) -> str:
 
 
 def _drawn(figure: Figure, name: str, draw: Callable[[Any], None]) -> str:
-    """The figure for the page, once this has drawn its axes."""
+    """The figure as SVG for the page, after `draw` has drawn its axes."""
     with style():
         draw(figure.add_subplot())
         return svg(figure, name)
@@ -59,12 +59,12 @@ def _wide_figure(height: float) -> Figure:
 
 
 def rows_figure(rows: int) -> Figure:
-    """A figure for the page, as high as so many rows need."""
+    """A figure for the page, as high as this number of rows needs."""
     return Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, rows)), layout="constrained")
 
 
 def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], theme: Theme) -> None:
-    """The ratios of these variants, a row each; the band is what the twin leaves open."""
+    """Draw the ratios of these variants, one row for a variant. The band is what the twin leaves open."""
     rows = []
     for name in names:
         variant = comparison.variant(name)
@@ -91,7 +91,7 @@ class Row:
     Attributes:
         ratio: with its interval; None is a dash.
         paint: the colour of both.
-        shown: whether it is shown to be what its colour says, which fills its mark.
+        shown: whether the run shows what the colour says. The mark is then filled.
     """
 
     name: str
@@ -108,12 +108,12 @@ def draw_rows(
     theme: Theme,
     sight: tuple[float, float] = (1.0, 1.0),
 ) -> None:
-    """Ratios with their intervals, one under the other.
+    """Draw ratios with their intervals, one under the other.
 
     Args:
-        band: within which a ratio says nothing.
-        label: what is divided by what.
-        sight: what the axis spans at least.
+        band: inside it a ratio may be that of identical code; None draws none.
+        label: of the axis: which time is divided by which.
+        sight: the axis spans at least this.
     """
     ratios = [row.ratio for row in rows if row.ratio is not None]
     logarithmic = max((ratio.mean for ratio in ratios), default=1.0) > 4
@@ -154,13 +154,13 @@ def _beside(axes: Any, where: float, row: float, text: str, theme: Theme) -> Non
     axes.annotate(
         text, (where, row), xytext=(theme.points(5), 0), textcoords="offset points",
         va="center", fontsize=theme.points(8), color=theme["ink"],
-        # The line at 1 goes behind a number, not through it.
+        # The line at 1 goes behind a number.
         bbox={"facecolor": theme["paper"], "linewidth": 0, "pad": 0.5, "alpha": 0.8},
     )  # fmt: skip
 
 
 class FromOne(Locator):
-    """A tick at 1, and others at steps of 1, 2 or 5 from it: what a ratio is read against has a place."""
+    """A tick at 1, which readers hold a ratio against, and others at steps of 1, 2 or 5 from it."""
 
     def __call__(self) -> list[float]:
         assert self.axis is not None
@@ -188,7 +188,7 @@ def _ratio_axis(axis: Any, logarithmic: bool) -> None:
 def _room_for_numbers(
     axes: Any, ratios: Sequence[Interval], sight: tuple[float, float], logarithmic: bool
 ) -> None:
-    """Widen the axis to the right, where the numbers stand, and keep in sight what is to be."""
+    """Widen the axis to the right, where the numbers are, and keep `sight` in it."""
     ends = [end for ratio in ratios for end in (ratio.low, ratio.mean, ratio.high) if end]
     low, high = min([*sight, *ends]), max([*sight, *ends])
     if logarithmic:
@@ -199,20 +199,20 @@ def _room_for_numbers(
         axes.set_xlim(low - 0.08 * span, high + 0.3 * span)
 
 
-# More sizes than this are a curve, not panels side by side.
+# A workload with more sizes than this has a curve instead of panels side by side.
 PANELS = 4
 
-# What people choose between; a sweep with every method would be a thicket.
+# The methods that people choose between. A curve with all methods would be unreadable.
 SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_false", "detach_clone")
 
 
 def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One workload over many sizes, for the page: the ratios of the best-known methods."""
+    """Draw the ratios of the best-known methods over the sizes of one workload, for the page."""
     return _curves(comparisons, [each.comparison.numel for each in comparisons], SIZES)
 
 
 def operations(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One control around more and more operations, for the page, at the smallest size that was measured."""
+    """Draw one control around more and more operations for the page, at the smallest size of the run."""
     own = at_smallest(comparisons)
     return _curves(own, [int(each.comparison.part) for each in own], OPERATIONS)
 
@@ -221,7 +221,7 @@ SIZES, OPERATIONS = "elements of x", "operations under one control"
 
 
 def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
-    """Those of the smallest size."""
+    """The comparisons of the smallest size."""
     numel = min(each.comparison.numel for each in comparisons)
     return [each for each in comparisons if each.comparison.numel == numel]
 
@@ -234,7 +234,7 @@ def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], lab
 def draw_curves(
     axes: Any, comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str, theme: Theme
 ) -> None:
-    """Ratios, with their intervals, over what `places` gives for each comparison and `label` names."""
+    """Draw ratios with their intervals. `places` are the comparisons on the axis that `label` names."""
     axes.set_xscale("log")
     highest = 1.0
     first = comparisons[0].comparison
@@ -277,13 +277,13 @@ def draw_curves(
 
 
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
-    """Where the host's time turns into the device's, over sizes, for the page."""
+    """Draw for the page at which size the device's time becomes longer than the host's."""
     name = f"turn {comparisons[0].comparison.id}"
     return _drawn(_wide_figure(3.6), name, lambda axes: draw_turn(axes, comparisons, PAGE))
 
 
 def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme) -> None:
-    """The times of a few variants over sizes: wall solid, host dashed, device dotted."""
+    """Draw times of a few variants over sizes. Wall time is solid, the host's dashed, the device's dotted."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
@@ -309,18 +309,18 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
     axes.legend(frameon=False, fontsize=theme.points(7), ncols=3, handlelength=3)
 
 
-# What a line of a training step is called under the axis, by what stands in it; the first that fits.
+# The word under the axis for a line of a training step, by a part of its code. The first that fits counts.
 _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "zero_grad"), ("loss", "loss"))
 
 
 def timeline(comparison: ComparisonSummary) -> str:
-    """The bytes that are live through one execution, for the page."""
+    """Draw for the page the bytes that are live during one execution."""
     name = f"timeline {comparison.comparison.id}"
     return _drawn(_wide_figure(3.2), name, lambda axes: draw_timeline(axes, comparison, PAGE))
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
-    """The bytes that are live through one execution: one line for all variants with equal bytes."""
+    """Draw the bytes that are live during one execution. Variants with equal bytes share one line."""
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if not variant.limit]

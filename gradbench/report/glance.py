@@ -36,9 +36,9 @@ class Point:
 
     Attributes:
         work: seconds of a call of the baseline.
-        price: per cent of that; of a price that is not shown the most that it may be; None where even that
-            is below 0, or the method is shown to be faster.
-        low, high: the 95 % interval of a price that is shown; None otherwise.
+        price: per cent of `work`. Where the run shows no difference it is the upper end of the interval. None
+            where that end is below 0, or the method is faster.
+        low, high: the 95 % interval of a price that the run shows; None otherwise.
     """
 
     work: float
@@ -57,10 +57,10 @@ class Glance:
     """The points of a run on one device.
 
     Attributes:
-        comparisons: those that the points are from, the shortest work first.
+        comparisons: the comparisons that have points, the shortest work first.
         points: by method, in the order of METHODS.
         empty_block: seconds that an empty no_grad() block takes; None where the run did not time it.
-        baseline: the label of what prices are taken to.
+        baseline: the label of the baseline.
     """
 
     comparisons: tuple[ComparisonSummary, ...]
@@ -70,7 +70,7 @@ class Glance:
 
 
 def glance_of(analysis: Analysis) -> Glance | None:
-    """What the figure at a glance shows, of the run's first device; None where there is too little."""
+    """The points of the run on its first device; None where there are too few comparisons."""
     found = []
     there = analysis.on(analysis.devices[0]).comparisons if analysis.devices else ()
     for each in there:
@@ -133,7 +133,7 @@ def _timed(variant: VariantSummary | None) -> bool:
 
 
 def in_words(found: Glance) -> str:
-    """What the figure shows, for those who do not see it, and as its caption."""
+    """The figure in words: a caption, and the text for readers who do not see it."""
     ends = (found.comparisons[0], found.comparisons[-1])
     sentences = [
         f"What each method adds to a call, in per cent of the call with {found.baseline}, over the time of "
@@ -179,9 +179,9 @@ def _price_in_words(each: ComparisonSummary, name: str) -> str:
 def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) -> None:
     """Draw prices over the time of the work.
 
-    A filled mark with an interval is a price that the run shows. A hollow mark with an arrow is the most that
-    a price may be which the run does not show. In a wide figure names stand at the marks, in a narrow one
-    above.
+    A filled mark has an interval: the run shows this price. A hollow mark has an arrow: the run shows no
+    difference, and the price is at most this. A wide figure names the methods beside the marks, a narrow one
+    above the axes.
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -247,7 +247,7 @@ def _limits(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     middle = math.sqrt(works[0] * works[-1])
     low, high = min(works[0], middle / 3), max(works[-1], middle * 3)
     span = math.log(high / low)
-    # The share of the axes that the names take.
+    # The names take this share of the axes.
     share = (
         0.08
         if narrow
@@ -282,7 +282,7 @@ def _mark(axes: Any, point: Point, look: Look, theme: Theme) -> None:
 
 
 def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
-    """The line at which a method costs as much as the work, and the price of an empty block."""
+    """Draw the line where a method costs as much as the work, and the price of an empty block."""
     axes.axhline(100.0, color=theme["faint"], linewidth=theme.points(1.0), zorder=1)
     axes.annotate(
         "as much as the work itself", (1, 100), xycoords=axes.get_yaxis_transform(),
@@ -313,12 +313,12 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
 
 
 def _paper(theme: Theme) -> dict[str, Any]:
-    """Words stand on paper, so that no line goes through them."""
+    """The box of words in the axes: it hides the lines behind them."""
     return {"facecolor": theme["paper"], "linewidth": 0, "pad": 1.0}
 
 
 def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
-    """The names at the left of the first marks, apart from each other, with a line to the mark."""
+    """Write the names left of the first marks, without overlaps, and draw a line to the mark."""
     bottom, top = (math.log(end) for end in axes.get_ylim())
     # Of the axes' height.
     apart = 1.3 * theme.text / _room(axes, theme)[1]
@@ -348,12 +348,12 @@ def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> 
 
 
 def spread(places: Sequence[float], apart: float) -> list[float]:
-    """The nearest places in the same order that are this far apart; they are given in ascending order.
+    """Move ascending places as little as possible, so that neighbours are at least this far apart.
 
     >>> spread([0.0, 0.0, 5.0], 1.0)
     [-0.5, 0.5, 5.0]
     """
-    # Neighbours that touch move as one, around the mean of where its members want to be.
+    # Neighbours that touch move as one group, around the mean of the places that they want.
     groups: list[list[float]] = []
     starts: list[float] = []
     for place in places:
@@ -371,7 +371,7 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
 
 
 def _legend(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
-    """The names above a narrow figure."""
+    """Write the names above a narrow figure."""
     handles = [
         Line2D(
             [], [], marker=styles[name].marker, linestyle="", color=theme[styles[name].colour],

@@ -24,7 +24,7 @@ DARK = {
 
 @dataclass(frozen=True)
 class Look:
-    """How a chart draws one variant: each of the three tells it from the others without the other two.
+    """How a chart draws one variant. Two methods differ in their marker, and in colour and dash together.
 
     Attributes:
         colour: its name in LIGHT and DARK.

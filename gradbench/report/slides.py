@@ -1,4 +1,4 @@
-"""The figures of a run as pictures for a talk, each with its title, its units and its source."""
+"""The figures of a run as pictures for a talk, with title, units and source."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def write_figures(
     They are the `chosen` ones, or `everything` that the results hold.
 
     Raises RequestError, with nothing changed, where the folder holds something, a format is not one of
-    FORMATS, the run has nothing to draw, or the folder cannot be written. After an interrupt there is nothing
-    either: what had been written is removed.
+    FORMATS, the run has nothing to draw, or the folder cannot be written. An interrupt removes the files that
+    were written.
     """
     unknown = [each for each in formats if each not in FORMATS]
     if unknown or not formats:
@@ -94,7 +94,7 @@ def write_figures(
 
 @contextlib.contextmanager
 def _all_or_nothing(output: Path) -> Iterator[list[Path]]:
-    """Make a folder, and yield a list for the files in it: unless all goes well these and it are removed."""
+    """Make a folder and yield a list for its files. If anything fails, remove the files and the folder."""
     made = [each for each in (output, *output.parents) if not each.exists()]
     written: list[Path] = []
     try:
@@ -110,7 +110,7 @@ def _all_or_nothing(output: Path) -> Iterator[list[Path]]:
 
 
 def source(results: Results) -> str:
-    """Where the figures come from, in one line."""
+    """The source of the figures in one line: version, machine, torch, passes and date."""
     header = results.header
     machine = header.environment
     passes = len({visit.number for visit in results.visits})
@@ -122,7 +122,7 @@ def source(results: Results) -> str:
 
 
 def lay_out(slide: Slide, source: str) -> Figure:
-    """The slide with its title, its note and its source, everything in its place for whatever format."""
+    """The slide with its title, its note and its source, laid out for all formats."""
     with style(TALK):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
         figure.set_canvas(FigureCanvasAgg(figure))
@@ -167,14 +167,14 @@ def chosen(found: Sequence[Slide]) -> list[Slide]:
 
 
 def slides(summary: Analysis) -> list[Slide]:
-    """Every picture that the results hold, each under a name of its own."""
+    """All pictures that the results hold, under names that differ."""
     tables = (
         *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
         *devices.tables(summary),
         *limit_table.tables(summary.limits),
     )
     made = [*_glances(summary), *(_table(table) for table in tables)]
-    # Names of files tell devices and types apart, where a run has several.
+    # The names of files have the device and the type, where a run has several.
     kinds = {_key(each)[2:] for each in summary.comparisons}
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
         made += _of_part(list(group), "" if len(kinds) == 1 else f" {key[2]} {key[3]}")
@@ -188,7 +188,7 @@ def _key(each: ComparisonSummary) -> tuple[str, str, str, str]:
 
 
 def _sorted(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
-    """Those of one picture side by side, in the order of the run."""
+    """The comparisons in the order of the run, those of one picture next to each other."""
     order = {key: place for place, key in enumerate(dict.fromkeys(map(_key, comparisons)))}
     return sorted(comparisons, key=lambda each: order[_key(each)])
 
@@ -205,7 +205,7 @@ def _of_part(own: list[ComparisonSummary], ending: str) -> list[Slide]:
         )
     if has_turn(own):
         made.append(_turn(own, ending))
-    # Bytes grow with the elements: the largest that was counted stands for all.
+    # Bytes grow with the elements: the largest size is shown for all.
     differing = [each for each in own if bars(each) is not None]
     if differing and own[0].comparison.workload != "break_even":
         made.append(_memory(differing[-1], ending))
@@ -233,13 +233,13 @@ def _slide(
 
 
 def _intervals(own: Sequence[ComparisonSummary]) -> str:
-    """What the lines and bands are: not every comparison is visited in every pass."""
+    """The words for lines and bands. A pass need not visit every comparison, so their passes differ."""
     few, many = min(each.passes for each in own), max(each.passes for each in own)
     return f"with 95 % intervals over {few if few == many else f'{few} to {many}'} processes"
 
 
 def _axes(figure: Figure, columns: int, bottom: float, **options: Any) -> Any:
-    """Axes side by side between the note and `bottom`, in inches; what stands beside them included."""
+    """Axes side by side between the note and `bottom` (inches), with room for their labels."""
     figure.set_layout_engine(
         "constrained",
         rect=(MARGIN / WIDTH, bottom / HEIGHT, 1 - 2 * MARGIN / WIDTH, (HEIGHT - 1.35 - bottom) / HEIGHT),
