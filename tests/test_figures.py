@@ -247,17 +247,17 @@ def test_of_several_devices_the_first_is_chosen():
     assert len(set(picked)) == min(10, len(found))
 
 
-def test_the_command_draws_the_chosen_pictures_and_all_of_them_where_it_is_asked(call, tmp_path):
-    path = written(a_run(Request(workloads=("control", "elementwise", "chain", "matmul"))), tmp_path)
-    code, out, _ = call("figures", path, "--format", "svg")
-    drawn = sorted(each.name for each in (path / "figures").iterdir())
-    assert (code, drawn[0], len(drawn)) == (0, "01-glance.svg", 10)
-    assert "(10 files; --all draws everything)" in out
-    code, out, _ = call("figures", path, "--format", "svg", "--all", "--output", path / "all")
-    everything = sorted(each.name for each in (path / "all").iterdir())
-    assert everything == sorted(f"{name}.svg" for name in names(slides(known(path))))
-    assert (code, out) == (0, f"figures: {path / 'all'} ({len(everything)} files)\n")
-    assert len(everything) > 10
+def test_the_command_draws_the_chosen_pictures_and_all_of_them_where_it_is_asked(call, fresh, monkeypatch):
+    monkeypatch.setattr("gradbench.report.slides.PREFERRED", (("memory-control",), ("glance",)))
+    code, out, _ = call("figures", fresh, "--format", "svg")
+    drawn = sorted(each.name for each in (fresh / "figures").iterdir())
+    assert (code, drawn) == (0, ["01-memory-control.svg", "02-ratios-control.svg"])
+    assert out == f"figures: {fresh / 'figures'} (2 files; --all draws everything)\n"
+    code, out, _ = call("figures", fresh, "--format", "svg", "--all", "--output", fresh / "all")
+    everything = sorted(each.name for each in (fresh / "all").iterdir())
+    assert everything == sorted(f"{name}.svg" for name in names(slides(known(fresh))))
+    assert (code, out) == (0, f"figures: {fresh / 'all'} ({len(everything)} files)\n")
+    assert len(everything) > 2
 
 
 @pytest.mark.parametrize("formats", [["gif"], ["svg", "gif"], [""], []])
