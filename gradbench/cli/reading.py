@@ -75,17 +75,18 @@ def report(results: Path | None, output: Path | None) -> None:
     "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
     help="svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
 )  # fmt: skip
-def figures(results: Path | None, output: Path | None, formats: str) -> None:
-    """Draw the tables and charts of RESULTS for a talk.
+@click.option("--all", "everything", is_flag=True, help="Draw every table and chart.")
+def figures(results: Path | None, output: Path | None, formats: str, everything: bool) -> None:
+    """Draw the ten most useful charts and tables of RESULTS for a talk.
 
-    Each is a picture of its own. RESULTS is a run (default: the newest).
+    Each is a picture of 1920 by 1080. RESULTS is a run (default: the newest).
     """
     from gradbench.report.slides import write_figures
 
     analysis = analysis_of(results)
     folder = output or analysis.results.path.parent / "figures"
-    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")])
-    click.echo(f"figures: {folder} ({len(written)} files)")
+    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")], everything)
+    click.echo(f"figures: {folder} ({len(written)} files{'' if everything else '; --all draws everything'})")
 
 
 @click.command()

@@ -16,7 +16,7 @@ from gradbench.record.results import FILENAME, locate, read_results
 from gradbench.report.page import write_report
 from gradbench.report.template import put, render
 from studies.files import compress, read_analysis
-from studies.publish import site
+from studies.publish import pictures, site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -62,9 +62,9 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
 
 
 def rebuild(reports: Path, readme: Path) -> list[Path]:
-    """Make every page of reports/, its index and the README's table again, from the stored data alone.
+    """Make every page and picture of reports/ and the README's table again, from the stored data alone.
 
-    The README shows the newest run. Raises RequestError where none is published.
+    The README and the pictures show the newest run. Raises RequestError where none is published.
     """
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
@@ -80,7 +80,7 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     links = site.navigation(reports, index)
     put(render("index.html", HERE, site=links, runs=runs, pages=site.present(reports)), index)
     put(text, readme)
-    return [*pages, index]
+    return [*pages, index, *pictures.write(runs[0].summary, reports)]
 
 
 def splice(text: str, table: str) -> str:
