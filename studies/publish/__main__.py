@@ -13,6 +13,8 @@ from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.claims import counted
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
+from gradbench.report.glance import glance_of
+from gradbench.report.glance import headline as in_short
 from gradbench.report.page import write_report
 from gradbench.report.template import put, render
 from studies.files import compress, read_analysis
@@ -102,19 +104,19 @@ def headline(run: Published, folder: str, picture: str) -> str:
         answer.sentence,
         *(f"{each.purpose}: `{each.use}`. {_sentence(each.gain)}" for each in answer.recommendations),
     ]
+    shown = glance_of(run.summary)
+    link = f"[![{in_short(shown)}]({picture})]({folder}/index.html)\n\n" if shown is not None else ""
+    findings = "\n".join(f"- {each}" for each in found)
+    processor = header.environment.processor.partition(" (")[0]
     return (
-        f"[![{PICTURE_WORDS}]({picture})]({folder}/index.html)\n\n"
-        + "\n".join(f"- {each}" for each in found)
-        + f"\n\n{header.environment.processor.partition(' (')[0]}, torch {header.environment.torch}, "
-        f"by `{header.command}`. [The whole report]({folder}/index.html). {run.verdicts} "
-        f"{answer.trust.sentence}"
+        f"{link}{findings}\n\n"
+        f"Measured by `{header.command}` on {processor} with torch {header.environment.torch}. "
+        f"{answer.trust.sentence} {run.verdicts} [Read the whole report]({folder}/index.html)."
     )
 
 
-PICTURE_WORDS = "Price of each method in per cent of the work around it, by time of the work"
-
-
 def _sentence(clause: str) -> str:
+    """A clause as a sentence."""
     return f"{clause[:1].upper()}{clause[1:]}."
 
 
