@@ -147,15 +147,25 @@ def traits(results: Path | None, as_json: bool) -> None:
 
 @click.command()
 @results_argument()
-@names_option("--id", "ids", claim_names, "Only this claim.", "ID")
-@json_option("For programs: each verdict with its cases.")
-def claims(results: Path | None, ids: tuple[str, ...], as_json: bool) -> None:
-    """Judge claims about gradient control by RESULTS.
+@names_option("--id", "ids", claim_names, "Show this claim in full, with its evidence.", "ID")
+@click.option("--verbose", is_flag=True, help="Show every claim in full, with its evidence and its id.")
+@json_option("Print the verdicts and their cases as JSON.")
+def claims(results: Path | None, ids: tuple[str, ...], verbose: bool, as_json: bool) -> None:
+    """Check common claims about gradient control against a run.
 
-    RESULTS is a run (default: the newest).
+    RESULTS is a run of gradbench's workloads (default: the newest in runs/).
     """
     from gradbench.analyse.claims import verdicts
     from gradbench.report.terminal.claims import as_data, as_text
 
-    found = verdicts(analysis_of(results), ids)
-    click.echo(json.dumps(as_data(found), indent=2) if as_json else as_text(found, columns(80, 160)))
+    analysis = analysis_of(results)
+    found = verdicts(analysis, ids)
+    own = analysis.user_file is not None or analysis.version_files
+    if own and all(each.verdict == "not measured" for each in found):
+        raise RequestError(
+            f"{results or analysis.results.path.parent}: expected a run of gradbench's workloads, got a run "
+            "of your own code, which no claim is about; `gradbench run --preset quick` makes one"
+        )
+    in_full = verbose or bool(ids)
+    text = json.dumps(as_data(found), indent=2) if as_json else as_text(found, columns(80, 160), in_full)
+    click.echo(text)
