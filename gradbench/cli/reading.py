@@ -123,11 +123,12 @@ def export(results: Path | None, name: str, output: Path | None) -> None:
 
 @click.command()
 @results_argument()
-@json_option("For programs: what was observed, with the code that observed it.")
-def traits(results: Path | None, as_json: bool) -> None:
-    """Show what each method does to tensors, by observation.
+@click.option("--verbose", is_flag=True, help="Show the full words, and what concerns no single method.")
+@json_option("Print the observations as JSON, with the code that made them.")
+def traits(results: Path | None, verbose: bool, as_json: bool) -> None:
+    """Show what each method does to tensors.
 
-    It is observed here, or was in RESULTS, a run.
+    A run observed it where RESULTS names one; otherwise gradbench observes it here, which starts torch.
     """
     import msgspec
 
@@ -141,8 +142,14 @@ def traits(results: Path | None, as_json: bool) -> None:
         read = read_results(results)
         found, label = read.observations, read.header.label
     if not found:
-        raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
-    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found, label))
+        raise RequestError(
+            f"{results}: expected observations, got a run without them; `gradbench run --preset quick` makes "
+            "them, and `gradbench traits` alone observes here"
+        )
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+    else:
+        click.echo(as_text(found, label, columns(80, 100), verbose))
 
 
 @click.command()
