@@ -31,6 +31,7 @@ class Recommendation:
         topic: the preset of the page that it belongs to; empty for none.
         use: the label of the one variant that the run recommends.
         gain: what the variant saves in time and bytes against `against`.
+        short: the same in a few words, for a phone.
         choice: which variants tie with it and by what to choose, or how far the next one is behind.
         against: the label of what a reader does without advice.
         comparison: whose figures these are.
@@ -40,6 +41,7 @@ class Recommendation:
     topic: str
     use: str
     gain: str
+    short: str
     choice: str
     against: str
     comparison: Comparison
@@ -125,6 +127,7 @@ def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | 
         topic=purpose.topic,
         use=chosen.label,
         gain=_gain(each, chosen, against, words),
+        short=_short(each, chosen, against),
         choice=_choice(each, chosen, tied, candidates, purpose),
         against=words,
         comparison=each.comparison,
@@ -172,6 +175,18 @@ def _gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSumma
     return ", ".join(part for part in parts if part)
 
 
+def _short(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary) -> str:
+    """The greater of the two gains, without its interval; empty where neither is shown."""
+    ratio = _ratio(each, against, chosen)
+    peaks = [variant.memory.peak for variant in (against, chosen) if variant.memory is not None]
+    before, after = peaks if len(peaks) == 2 else (None, None)
+    saved = 1 - after / before if before and after is not None else 0.0
+    faster = ratio is not None and (against.name, chosen.name) in each.above
+    if ratio is not None and faster and 1 - 1 / ratio.mean >= saved:
+        return f"{format.significant(ratio.mean)} times as fast"
+    return f"{format.significant(100 * saved, 2)} % less memory" if saved > 0 else ""
+
+
 def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary, words: str) -> str:
     ratio = _ratio(each, against, chosen)
     if ratio is None:
@@ -184,8 +199,8 @@ def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: Variant
     if (chosen.name, against.name) in each.above:
         return f"{format.significant(1 / ratio.mean)} times as long as {words}"
     if ratio.low >= 1 / (1 + _ABOUT) and ratio.high <= 1 + _ABOUT:
-        return f"about as fast as {words} ({ends} times)"
-    return f"time against {words} not decided ({ends} times)"
+        return f"as fast as {words} ({ends})"
+    return f"time against {words} not decided ({ends})"
 
 
 def _ends(low: float, high: float) -> str:
@@ -204,10 +219,8 @@ def _memory_gain(chosen: VariantSummary, against: VariantSummary) -> str:
     share = f"{format.significant(100 * abs(after - before) / before, 2)} %"
     if share == "100 %" and after < before:
         return f"{format.size(after)} at the peak instead of {format.size(before)}"
-    return (
-        f"{share} {'less' if after < before else 'more'} memory at the peak "
-        f"({format.size(before)} → {format.size(after)})"
-    )
+    ends = f"{format.size(before)} → {format.size(after)}"
+    return f"{share} {'less' if after < before else 'more'} peak memory ({ends})"
 
 
 def _holds_more(variant: VariantSummary, chosen: VariantSummary) -> bool:
@@ -232,10 +245,10 @@ def _choice(
         bounds = _ratio(each, first, chosen)
         ends = ""
         if bounds is not None and bounds.low is not None and bounds.high is not None:
-            ends = f" ({_ends(bounds.low, bounds.high)})"
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            ends = f" {_ends(bounds.low, bounds.high)}"
+        more = f", {len(others) - 1} more" if len(others) > 1 else ""
         reason = purpose.prefer.get(chosen.name)
-        tie = f"Time does not decide against {first.label}{ends}{more}"
+        tie = f"Time does not decide ({first.label}{ends}{more})"
         return f"{tie}: {reason}." if reason else f"{tie}."
     following = min((variant for variant in candidates if variant is not chosen), key=seconds)
     ratio = _ratio(each, following, chosen)

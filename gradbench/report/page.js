@@ -1,34 +1,41 @@
-// What is shown. Without this script that is everything, and there is nothing to choose with.
+// Filters, presets and open parts, all of which live in the address. Without this script the page shows everything.
 const form = document.getElementById("show");
-const facets = [...form.querySelectorAll("[data-facet]")];
+const boxes = [...document.querySelectorAll("#show [data-facet]")];
 const placed = [...document.querySelectorAll("[data-size]")];
 const heads = [...document.querySelectorAll("[data-columns]")];
-const groups = [...document.querySelectorAll("[data-group]")];
-const comparisons = [...document.querySelectorAll(".comparison")];
 const claims = [...document.querySelectorAll(".claim")];
-const unmeasured = document.querySelector(".unmeasured");
-const judged = claims.filter(claim => !unmeasured?.contains(claim));
-const verdicts = [...document.querySelectorAll("[type=checkbox][data-verdict]")];
-// A run of which no claim speaks has none.
+const sections = [...document.querySelectorAll("section[data-topic]")];
+const groups = [...document.querySelectorAll("[data-group]")];
+const presets = [...document.querySelectorAll("[data-preset]")];
 const words = document.getElementById("claim-words");
-// A run of which nothing could be measured has no findings.
-const whole = document.getElementById("whole");
+const parts = [...document.querySelectorAll("main details")].filter(each => each.className !== "filters");
+const EVERYTHING = "everything";
+let preset = EVERYTHING;
 
-function tell(output, shown, of, what) {
-  const text = `${shown} of ${of} ${what} shown`;
-  // A screen reader says what changes.
-  if (output.textContent !== text) output.textContent = text;
-  output.classList.toggle("some", shown < of);
+// A name for a part that may be open: its own id, or the id around it and its place there.
+function nameOf(part) {
+  const around = part.closest("[id]");
+  if (around === part) return part.id;
+  return `${around.id}.${[...around.querySelectorAll("details")].indexOf(part)}`;
+}
+const names = new Map(parts.map(part => [nameOf(part), part]));
+const openedFirst = new Set(parts.filter(part => part.open));
+
+function facetsOf(box) { return boxes.filter(each => each.dataset.facet === box.dataset.facet); }
+
+function chosen() {
+  const found = {};
+  for (const box of boxes) {
+    found[box.dataset.facet] ??= new Set();
+    if (box.checked) found[box.dataset.facet].add(box.value);
+  }
+  return found;
 }
 
 function show() {
-  const chosen = {};
-  for (const each of facets) {
-    chosen[each.dataset.facet] ??= new Set();
-    if (each.checked) chosen[each.dataset.facet].add(each.value);
-  }
+  const picked = chosen();
   for (const each of placed) {
-    each.hidden = !Object.entries(chosen).every(([facet, values]) =>
+    each.hidden = !Object.entries(picked).every(([facet, values]) =>
       !(facet in each.dataset) || each.dataset[facet].split(" ").some(value => values.has(value)));
   }
   for (const head of heads) {
@@ -36,59 +43,138 @@ function show() {
     head.hidden = columns.length === 0;
     head.colSpan = Math.max(1, columns.length);
   }
-
-  const unwanted = new Set(verdicts.filter(box => !box.checked).map(box => box.dataset.verdict));
+  const topics = presets.find(each => each.dataset.preset === preset)?.dataset.topics.split(" ").filter(Boolean) ?? [];
+  const outside = each => topics.length > 0
+    && !each.dataset.topic.split(" ").some(topic => topics.includes(topic));
   const wanted = (words?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   for (const claim of claims) {
-    const cases = [...claim.querySelectorAll("li")];
+    const cases = [...claim.querySelectorAll("li[data-size]")];
     const text = claim.textContent.toLowerCase();
-    claim.hidden = unwanted.has(claim.dataset.verdict) || !wanted.every(word => text.includes(word))
+    claim.hidden = outside(claim) || !wanted.every(word => text.includes(word))
+      || "verdict" in claim.dataset && picked.verdict !== undefined && !picked.verdict.has(claim.dataset.verdict)
       || cases.length > 0 && cases.every(each => each.hidden);
   }
-  if (unmeasured) unmeasured.hidden = [...unmeasured.querySelectorAll(".claim")].every(claim => claim.hidden);
-
   for (const group of groups) {
-    const own = [...group.querySelectorAll(group.id === "claims" ? ".claim" : "[data-size]")];
-    const emptied = own.length > 0 && own.every(each => each.hidden);
-    group.classList.toggle("emptied", emptied);
-    let note = group.querySelector(":scope > .nothing");
-    if (emptied && !note) {
-      note = document.createElement("p");
-      note.className = "nothing";
-      note.textContent = "Nothing here is among what is shown: choose more above.";
-      const heading = group.querySelector(":scope > h2, :scope > h3");
-      if (heading) heading.after(note); else group.prepend(note);
-    }
-    if (note) note.hidden = !emptied;
+    const own = [...group.querySelectorAll("[data-size]")];
+    if (group.id !== "found") group.hidden = own.length > 0 && own.every(each => each.hidden);
   }
-
-  const seen = comparisons.filter(each => !each.hidden).length;
-  tell(document.getElementById("shown"), seen, comparisons.length, "comparisons");
-  if (words) tell(document.getElementById("claims-shown"), judged.filter(each => !each.hidden).length, judged.length, "claims");
-  // A finding is of many comparisons, so it cannot be cut to some: it says so where some are left out.
-  if (whole) whole.hidden = seen === comparisons.length;
-  form.querySelector("[type=reset]").hidden = facets.every(box => box.checked);
+  for (const section of sections) section.hidden ||= outside(section);
+  for (const each of presets) {
+    if (each.dataset.preset === preset) each.setAttribute("aria-current", "true");
+    else each.removeAttribute("aria-current");
+  }
+  if (form) tell();
 }
 
-form.addEventListener("change", show);
-form.addEventListener("submit", event => event.preventDefault());
-form.addEventListener("reset", event => {
-  event.preventDefault();
-  for (const box of facets) box.checked = true;
-  show();
-});
-for (const box of verdicts) box.addEventListener("change", show);
-words?.addEventListener("input", show);
-form.parentElement.hidden = false;
-if (words) words.closest("fieldset").hidden = false;
-show();
+function tell() {
+  const output = document.getElementById("shown");
+  const judged = claims.filter(claim => "verdict" in claim.dataset);
+  const seen = judged.filter(claim => !claim.hidden).length;
+  const text = seen < judged.length ? `${seen} of ${judged.length} claims shown` : "";
+  // A screen reader says what changes.
+  if (output.textContent !== text) output.textContent = text;
+  output.classList.toggle("some", seen < judged.length || boxes.some(box => !box.checked));
+  form.querySelector("[type=reset]").hidden = boxes.every(box => box.checked) && !words.value && preset === EVERYTHING;
+}
 
-// Paper cannot be opened: whatever is selected is printed with its figures.
+// The view as the part of the address after #.
+function address() {
+  const state = new URLSearchParams();
+  if (preset !== EVERYTHING) state.set("for", preset);
+  for (const facet of new Set(boxes.map(box => box.dataset.facet))) {
+    const own = boxes.filter(box => box.dataset.facet === facet);
+    if (own.some(box => !box.checked)) state.set(facet, own.filter(box => box.checked).map(box => box.value).join(","));
+  }
+  if (words?.value) state.set("words", words.value);
+  const changed = [...names].filter(([, part]) => part.open !== openedFirst.has(part)).map(([name]) => name);
+  if (changed.length) state.set("open", changed.join(","));
+  return state.toString().replaceAll("%2C", ",");
+}
+
+function keep() {
+  const view = address();
+  history.replaceState(null, "", view ? `#${view}` : location.pathname + location.search);
+}
+
+function reveal(target) {
+  for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  target?.scrollIntoView();
+}
+
+// An address of ours holds an equals sign; any other leads to an element.
+function restore() {
+  const hash = decodeURIComponent(location.hash.slice(1));
+  if (!hash.includes("=")) {
+    reveal(document.getElementById(hash));
+    show();
+    return;
+  }
+  const state = new URLSearchParams(location.hash.slice(1));
+  preset = presets.some(each => each.dataset.preset === state.get("for")) ? state.get("for") : EVERYTHING;
+  for (const box of boxes) {
+    const values = state.get(box.dataset.facet);
+    box.checked = values === null || values.split(",").includes(box.value);
+  }
+  if (words) words.value = state.get("words") ?? "";
+  const changed = new Set((state.get("open") ?? "").split(",").filter(Boolean));
+  for (const [name, part] of names) part.open = changed.has(name) !== openedFirst.has(part);
+  show();
+  const first = [...changed].map(name => names.get(name)).find(part => part?.open);
+  first?.scrollIntoView();
+}
+
+if (form) {
+  document.querySelector(".filters").hidden = false;
+  document.querySelector(".presets").hidden = false;
+  form.addEventListener("change", () => { show(); keep(); });
+  form.addEventListener("submit", event => event.preventDefault());
+  form.addEventListener("reset", event => {
+    event.preventDefault();
+    for (const box of boxes) box.checked = true;
+    words.value = "";
+    preset = EVERYTHING;
+    show();
+    keep();
+  });
+  words.addEventListener("input", () => { show(); keep(); });
+  const copy = document.getElementById("copy");
+  if (navigator.clipboard) {
+    copy.hidden = false;
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(location.href);
+      copy.textContent = "Copied";
+    });
+  }
+}
+for (const each of presets) {
+  each.addEventListener("click", event => {
+    event.preventDefault();
+    preset = each.dataset.preset;
+    show();
+    keep();
+  });
+}
+let printing = false;
+for (const part of parts) part.addEventListener("toggle", () => { if (!printing) keep(); });
+// A link within the page leads to its target and leaves the view in the address.
+document.addEventListener("click", event => {
+  const link = event.target.closest("a[href^='#']");
+  const target = link && !link.dataset.preset && document.getElementById(link.getAttribute("href").slice(1));
+  if (!target) return;
+  event.preventDefault();
+  reveal(target);
+});
+addEventListener("hashchange", restore);
+restore();
+
+// Paper cannot be opened: a reader prints what is selected, with its figures.
 let opened = [];
 addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open]):not(.inner)")];
+  printing = true;
+  opened = parts.filter(part => !part.open && !part.classList.contains("inner"));
   for (const each of opened) each.open = true;
 });
 addEventListener("afterprint", () => {
   for (const each of opened) each.open = false;
+  setTimeout(() => { printing = false; });
 });

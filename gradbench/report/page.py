@@ -13,7 +13,7 @@ import msgspec
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.bounds import executions_in_words, verdict_in_full
-from gradbench.analyse.claims import VERDICTS
+from gradbench.analyse.claims.claim import SHOWN, VERDICTS
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.visits import LEAST_LOOPS
@@ -21,7 +21,7 @@ from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
 from gradbench.record.versions import FileText
 from gradbench.report import devices, figures, guide, template
-from gradbench.report.presets import MARKS, PRESETS
+from gradbench.report.presets import PRESETS
 from gradbench.report.sections import sections
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
@@ -68,7 +68,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
         left_out=_left_out(analysis),
         sections=sections(analysis),
         presets=PRESETS,
-        marks=MARKS,
+        marks=SHOWN,
         guide=guide.tables(analysis),
         side_by_side=devices.tables(analysis),
         trait_tables=TABLES,
@@ -94,7 +94,7 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
         "unmeasured": [each for each in analysis.judgements if each.verdict == "not measured"]
         if judged
         else [],
-        "counts": ", ".join(f"{words.count(word)} {MARKS[word][1]}" for word in used),
+        "counts": ", ".join(f"{words.count(word)} {SHOWN[word][1]}" for word in used),
         "verdicts": used,
     }
 

@@ -1,4 +1,4 @@
-"""What a reader of the page may ask for at once, and how the page marks a verdict."""
+"""The presets of the page: what a reader may ask for at once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,3 @@ PRESETS = (
     Preset("functions", "Write Functions", ("functions",)),
     Preset("everything", "Everything", ()),
 )
-
-# By verdict, a sign that needs no colour and a word that needs no explanation.
-MARKS = {
-    "supported": ("✓", "true"),
-    "refuted": ("✗", "false"),
-    "depends": ("~", "depends"),
-    "unresolved": ("?", "open"),
-    "not measured": ("–", "not measured"),
-}

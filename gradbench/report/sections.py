@@ -61,7 +61,7 @@ SECTIONS = (
         "What does a control cost by itself?",
         ("cost",),
         ("control", "view", "mixed"),
-        (Lead("control", first=True), Lead("control"), Lead("view"), Lead("mixed", first=True)),
+        (Lead("control", first=True), Lead("view"), Lead("mixed", first=True)),
     ),
     Section(
         "around-work",
@@ -190,7 +190,9 @@ def _section_of(found: Sequence[ComparisonSummary]) -> Section:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """The text as a heading; code that it begins with stays as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
 def _panels(analysis: Analysis, leads: Sequence[Lead]) -> list[Panel]:
@@ -252,7 +254,7 @@ def _workload(
     skipped = analysis.results.header.plan.skipped
     return {
         "name": name,
-        "title": comparisons[0].comparison.title.partition(":")[0],
+        "heading": _capital(comparisons[0].comparison.title.partition(":")[0]),
         "count": len(comparisons),
         "sweeps": _sweeps(comparisons, shown) if name == "break_even" else [],
         "parts": _parts(comparisons, shown),

@@ -9,10 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.claims import counted
-from gradbench.analyse.model import ComparisonSummary
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
 from gradbench.report.page import write_report
@@ -72,7 +70,7 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     if not copies:
         raise RequestError(f"{reports}: expected published runs; there are none: publish one with RUN=folder")
     runs = [Published(f"runs/{copy.parent.name}/", read_analysis(copy)) for copy in copies]
-    table = headline(runs[0], f"reports/{runs[0].folder.rstrip('/')}")
+    table = headline(runs[0], f"reports/{runs[0].folder.rstrip('/')}", "reports/glance.png")
     text = splice(readme.read_text(encoding="utf-8"), table)
     pages = [copy.with_name("index.html") for copy in copies]
     for run, page in zip(runs, pages, strict=True):
@@ -94,44 +92,30 @@ def splice(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def headline(run: Published, folder: str) -> str:
-    """The README's summary, in Markdown: a few findings, and each method's time in the baseline's."""
-    summary = run.summary
-    columns = _columns(summary)
-    labels = {variant.name: variant.label for each in columns for variant in each.methods}
-    heads = [f"`{each.comparison.workload}` {format.count(each.comparison.numel)}" for each in columns]
-    rows = [["", *heads], ["---", *["---:"] * len(columns)]]
-    rows += [[f"`{label}`", *(_cell(each, name) for each in columns)] for name, label in labels.items()]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    found = "\n".join(f"- {each.sentence}" for each in summary.essentials)
-    titles = dict.fromkeys(f"`{each.comparison.workload}` is {each.comparison.title}" for each in columns)
-    header = summary.results.header
+def headline(run: Published, folder: str, picture: str) -> str:
+    """The README's summary, in Markdown: the picture, and five findings in plain words."""
+    answer = run.summary.answer
+    if answer is None:
+        raise RequestError(f"{folder}: expected a run of methods that timed something; publish another one")
+    header = run.summary.results.header
+    found = [
+        answer.sentence,
+        *(f"{each.purpose}: `{each.use}`. {_sentence(each.gain)}" for each in answer.recommendations),
+    ]
     return (
-        f"{found}\n\n{table}\n\nTime relative to `requires_grad_(False)`, which leaves nothing to record; "
-        "its row is the time of a call. Columns are a workload and the elements of x: "
-        f"{'; '.join(titles)}. "
-        f"{header.environment.processor}, torch {header.environment.torch}, "
-        f"{summary.passes} passes, by `{header.command}`; [the whole report]({folder}/index.html). "
-        f"{run.verdicts}"
+        f"[![{PICTURE_WORDS}]({picture})]({folder}/index.html)\n\n"
+        + "\n".join(f"- {each}" for each in found)
+        + f"\n\n{header.environment.processor.partition(' (')[0]}, torch {header.environment.torch}, "
+        f"by `{header.command}`. [The whole report]({folder}/index.html). {run.verdicts} "
+        f"{answer.trust.sentence}"
     )
 
 
-def _columns(summary: Analysis) -> list[ComparisonSummary]:
-    """The whole workloads under the methods, on one device, each at its smallest and its largest size."""
-    sizes: dict[str, list[ComparisonSummary]] = {}
-    for each in summary.on(summary.devices[0]).comparisons:
-        if not each.comparison.alternatives and not each.comparison.part:
-            sizes.setdefault(each.comparison.workload, []).append(each)
-    return [each for found in sizes.values() for each in (found if len(found) < 2 else (found[0], found[-1]))]
+PICTURE_WORDS = "Price of each method in per cent of the work around it, by time of the work"
 
 
-def _cell(each: ComparisonSummary, name: str) -> str:
-    variant = each.variant(name)
-    if variant is None:
-        return ""
-    if variant.verdict == "baseline":
-        return format.seconds(variant.time.mean if variant.time else None)
-    return format.multiple(variant.ratio)
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
 
 
 def main() -> None:
