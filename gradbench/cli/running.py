@@ -38,6 +38,7 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
+    from gradbench.analyse.analysis import Analysis
     from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
@@ -373,7 +374,7 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def _finish(results: Path, asked: Measuring) -> None:
-    """Tell what a run that has ended found, and build its report or say where its results are.
+    """Print the answer of a run that has ended, build its report, and print how to go on.
 
     Raises EndedEarly where nothing could be measured.
     """
@@ -393,6 +394,8 @@ def _finish(results: Path, asked: Measuring) -> None:
                 text = brief(analysis, columns(60, 110))
         if text:
             click.echo(text)
+        if analysis.failed and analysis.passes:
+            say("note", analysis.failed)
         if asked.with_report:
             build_report(analysis, results.parent / "report.html", asked.quiet)
         else:
@@ -400,9 +403,18 @@ def _finish(results: Path, asked: Measuring) -> None:
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the results are kept in {results}; "
-            "build it with `gradbench report`"
+            f"build it with `gradbench report {shlex.quote(str(results.parent))}`"
         ) from None
     if analysis.failed and not analysis.passes:
         raise EndedEarly(f"{analysis.failed} What is known is kept in {results}")
-    if analysis.failed:
-        say("note", analysis.failed)
+    if again := _command_to_go_on(analysis) if not asked.quiet else "":
+        click.echo(f"measure more: {again}")
+
+
+def _command_to_go_on(analysis: Analysis) -> str:
+    """The command that measures more of a run, to paste; empty where none can."""
+    results = analysis.results
+    more = (
+        f"--budget {results.twice_the_budget}" if results.looks else f"--passes {2 * max(1, analysis.passes)}"
+    )
+    return results.command_to_go_on(more, here=True)
