@@ -18,8 +18,8 @@ from gradbench.record.plan import Comparison
 # A ratio whose interval stays within this of 1 is called about the same.
 _ABOUT = 0.05
 
-# A variant whose peak is higher by more than this does not tie, however fast it is.
-_MORE_MEMORY = 0.1
+# A peak that is higher by more than this decides where times tie. A phone shows a time that gains as much.
+_MUCH = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,14 @@ def answer(summary: RunSummary) -> RunAnswer | None:
 
 
 def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """For each purpose of the first screen the recommendation at the most elements, in the table's order."""
-    chosen = []
-    for name in FIRST_SCREEN:
-        own = [each for each in found if each.purpose == PURPOSES[name].asks]
-        if own:
-            chosen.append(max(own, key=lambda each: each.comparison.numel))
-    return chosen
+    """A recommendation for each of the first purposes, at the most elements; others where a run has none."""
+    largest: dict[str, Recommendation] = {}
+    for each in found:
+        known = largest.get(each.purpose)
+        if known is None or each.comparison.numel > known.comparison.numel:
+            largest[each.purpose] = each
+    first = [largest[asks] for name in FIRST_SCREEN if (asks := PURPOSES[name].asks) in largest]
+    return first or list(largest.values())[: len(FIRST_SCREEN)]
 
 
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
@@ -176,13 +177,13 @@ def _gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSumma
 
 
 def _short(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary) -> str:
-    """The greater of the two gains, without its interval; empty where neither is shown."""
+    """What the variant gains in a few words: in time where that matters, else in bytes; empty for neither."""
     ratio = _ratio(each, against, chosen)
     peaks = [variant.memory.peak for variant in (against, chosen) if variant.memory is not None]
     before, after = peaks if len(peaks) == 2 else (None, None)
     saved = 1 - after / before if before and after is not None else 0.0
     faster = ratio is not None and (against.name, chosen.name) in each.above
-    if ratio is not None and faster and 1 - 1 / ratio.mean >= saved:
+    if ratio is not None and faster and ratio.mean > 1 + _MUCH:
         return f"{format.significant(ratio.mean)} times as fast"
     return f"{format.significant(100 * saved, 2)} % less memory" if saved > 0 else ""
 
@@ -228,7 +229,7 @@ def _holds_more(variant: VariantSummary, chosen: VariantSummary) -> bool:
     if variant.memory is None or chosen.memory is None:
         return False
     peak, other = variant.memory.peak, chosen.memory.peak
-    return peak is not None and other is not None and peak > (1 + _MORE_MEMORY) * other
+    return peak is not None and other is not None and peak > (1 + _MUCH) * other
 
 
 def _choice(

@@ -8,6 +8,9 @@ each as by the one before. The looks stand at parts of the budget, which no resu
 A look decides no verdict. It stops visits of a comparison, at a level so strict that a difference which is
 none seldom gets past it. The end tests again, of as many visits as the looks left it. Simulated runs
 (studies.instrument.stopping) show the rate of false verdicts that comes of both.
+
+Confidence sequences (Howard et al. 2021) hold at every moment and would need no parts. At 17 passes they are
+1.4 times as wide as these intervals, which doubles the time.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 ROUGH = 0.02
 
 
+# Fewer passes than this are not worth to go on to.
+_ENOUGH = 20
 # The most of the comparisons that may be rough in a run to be trusted.
 _FEW_ROUGH = 0.1
 
@@ -37,7 +39,7 @@ class Trust:
 def trust(summary: RunSummary) -> Trust:
     """The grade of a run, by what identical code came out different by."""
     twins, results = summary.twins, summary.results
-    more = results.go_on_longer(2 * max(1, summary.passes))
+    more = results.go_on_longer(max(2 * summary.passes, _ENOUGH))
     if summary.passes < 2:
         words = f"{summary.passes} pass{'' if summary.passes == 1 else 'es'}, so no interval is known."
         return Trust("poor", words, more)

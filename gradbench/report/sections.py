@@ -238,7 +238,8 @@ def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
     if len(own) > figures.PANELS and comparison.workload != "break_even":
         words = f"{title}, by size"
         return Panel("sweep", _of(own), words, words, figures.sweep(own))
-    drawn = figures.ratios(each)
+    # A baseline alone is compared with nothing.
+    drawn = figures.ratios(each) if sum(variant.ratio is not None for variant in each.methods) > 1 else ""
     return Panel(lead.kind, (comparison,), f"{title}, {size}", _words(each), drawn) if drawn else None
 
 
