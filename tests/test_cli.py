@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -510,6 +511,24 @@ def test_help_says_of_every_command_what_it_does(call):
     assert sorted(words[0] for words in listed) == sorted(COMMANDS)
     verbs = {"Build", "Check", "Compare", "Draw", "List", "Measure", "Show", "Write"}
     assert {words[1] for words in listed} <= verbs
+
+
+# With what the help of an option may begin.
+VERBS = {
+    "Add", "Build", "Choose", "Compare", "Count", "Flush", "Go", "Ignore", "Keep", "Mark", "Measure", "Print",
+    "Put", "Run", "Seed", "Set", "Show", "Skip", "Start", "Stop", "Write",
+}  # fmt: skip
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_option_begins_with_a_verb_and_has_two_lines_at_most(command):
+    for option in cli.cli.commands[command].params:
+        if isinstance(option, click.Option):
+            assert option.help.split()[0] in VERBS, option.help
+            # Beside the names of options a line of 100 columns has 66.
+            text = option.help.partition("  [")[0]
+            assert len(textwrap.wrap(text, 66)) <= 2, option.help
 
 
 @pytest.mark.parametrize("command", COMMANDS)

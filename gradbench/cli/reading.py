@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def analysis_of(results: Path | None) -> Analysis:
-    """What a results file shows (default: the newest run's): a command reads and analyses it here, once."""
+    """The analysis of a results file (default: the newest run's)."""
     from gradbench.analyse.analysis import analyse
     from gradbench.record.results import read_results
 
@@ -28,7 +28,7 @@ def analysis_of(results: Path | None) -> Analysis:
 
 
 def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
-    """Write the page of a run, and say where it is."""
+    """Write the page of a run, and print its path."""
     from gradbench.measure.progress import doing
 
     with doing("building the report", quiet):
@@ -39,7 +39,7 @@ def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
 
 
 def build_trial_report(judged: Judged, output: Path | None = None, aside: bool = False) -> None:
-    """Write the page of a trial (default: beside its file); say where it is, `aside` on standard error."""
+    """Write the page of a trial (default: beside its file), and print its path; `aside` on standard error."""
     from gradbench.versus.page import write_versus
 
     page = output or judged.trial.path.with_name("report.html")
@@ -49,11 +49,11 @@ def build_trial_report(judged: Judged, output: Path | None = None, aside: bool =
 
 @click.command()
 @results_argument()
-@output_option("Where to write it.  [default: report.html beside the results]", "FILE")
+@output_option("Write the page to this file.  [default: report.html beside the results]", "FILE")
 def report(results: Path | None, output: Path | None) -> None:
-    """Build the HTML report of RESULTS again.
+    """Build the HTML report again.
 
-    RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
+    RESULTS is the folder or file of a run or of a `versus` trial (default: the newest in runs/).
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.records import FILENAME, is_trial, read_trial
@@ -70,15 +70,15 @@ def report(results: Path | None, output: Path | None) -> None:
 
 @click.command()
 @results_argument()
-@output_option("A new or empty folder.  [default: figures/ beside the results]")
+@output_option("Write to this new or empty folder.  [default: figures/ beside the results]")
 @click.option(
     "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
-    help="svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
+    help="Choose svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
 )  # fmt: skip
 def figures(results: Path | None, output: Path | None, formats: str) -> None:
-    """Draw the tables and charts of RESULTS for a talk.
+    """Draw the tables and charts of a run for a talk.
 
-    Each is a picture of its own. RESULTS is a run (default: the newest).
+    Each table and chart is one picture. RESULTS is a run (default: the newest in runs/).
     """
     from gradbench.report.slides import write_figures
 
@@ -97,13 +97,13 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
     show_default=True,
     metavar="FORM",
     shell_complete=offer(form_names),
-    help="csv (a tidy table), markdown (for people), github-action, pyperf; `gradbench list` has all.",
+    help="Choose csv (a tidy table), markdown, github-action or pyperf; `gradbench list` has all forms.",
 )
-@output_option("Instead of the terminal.", "FILE")
+@output_option("Write to this new file.  [default: the terminal]", "FILE")
 def export(results: Path | None, name: str, output: Path | None) -> None:
-    """Write RESULTS in a form that other programs, or people, read.
+    """Write a run in a form that other programs or people read.
 
-    RESULTS is a run (default: the newest).
+    RESULTS is a run (default: the newest in runs/).
     """
     from gradbench.report.export import form
 
@@ -112,8 +112,8 @@ def export(results: Path | None, name: str, output: Path | None) -> None:
         text = wanted.write(analysis)
     except Exception as error:
         raise RequestError(
-            f"--to {name}: the form failed: {type(error).__name__}: {error}; choose another, or mend the "
-            "extension that it is from"
+            f"--to {name}: the form failed: {type(error).__name__}: {error}; choose another form, or correct "
+            "its extension"
         ) from None
     if output is None:
         click.echo(text, nl=False)
