@@ -518,7 +518,6 @@ VERBS = {
     "Add", "Build", "Choose", "Compare", "Count", "Flush", "Go", "Ignore", "Keep", "Mark", "Measure", "Print",
     "Put", "Run", "Seed", "Set", "Show", "Skip", "Start", "Stop", "Write",
 }  # fmt: skip
-)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
