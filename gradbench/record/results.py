@@ -163,18 +163,30 @@ class Results:
         """Advice on how to measure more: so many passes, or twice the budget where the run chooses them."""
         if not self.looks or not self.runs:
             return self.go_on(f"--passes {passes}")
-        return self.go_on(f"--budget {2 * round(self.runs[-1].seconds + 5, -1):.0f}")
+        return self.go_on(f"--budget {self.twice_the_budget}")
 
-    def go_on(self, options: str = "", beside: str = "") -> str:
-        """Advice on how to add passes with these options of a command, as a sentence; `beside` are words."""
-        if not self.resumable:
+    @property
+    def twice_the_budget(self) -> int:
+        """Seconds for a run that goes on: twice those of the last one, or ten minutes where none ended."""
+        return 2 * int(round(self.runs[-1].seconds + 5, -1)) if self.runs else 600
+
+    def go_on(self, options: str = "") -> str:
+        """Advice on how to add passes with these options of a command, as a sentence."""
+        command = self.command_to_go_on(options)
+        if not command:
             return "A new run with more passes would narrow that."
+        return f"Go on with `{command}`."
+
+    def command_to_go_on(self, options: str = "", here: bool = False) -> str:
+        """The command that adds passes with these options; empty where none can.
+
+        It names a folder by its absolute path only `here`, on the machine that has it: a page goes to others.
+        """
+        if not self.resumable:
+            return ""
         folder = self.path.parent
-        # A page goes to others, and where a folder lies on this machine is not theirs to know.
-        where = "" if folder.is_absolute() else f" --output {shlex.quote(str(folder))}"
-        options = f"--resume{where} {options}".rstrip()
-        command = resuming(self.header.command, options) or options
-        return f"Go on with `{command}`{' ' if beside else ''}{beside}."
+        where = f" --output {shlex.quote(str(folder))}" if here or not folder.is_absolute() else ""
+        return resuming(self.header.command, f"--resume{where} {options}".rstrip())
 
     @property
     def interrupted(self) -> bool:
