@@ -1,0 +1,105 @@
+"""How Sphinx builds these pages (`make docs`). Figures and screens come from stored data by gradbench's own code."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+import gradbench  # noqa: E402
+from stored import model_screen, run_brief, studies  # noqa: E402
+
+project = "gradbench"
+author = "the gradbench contributors"
+project_copyright = author
+release = version = gradbench.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = "gradbench"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+# The published reports, seen from a page: in a checkout, or on a site that has these pages in docs/.
+REPORTS = os.environ.get("REPORTS", "../../../reports")
+
+myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_heading_anchors = 4
+# A link to a published page is a plain address: Sphinx would copy the page.
+myst_url_schemes = {
+    "http": None,
+    "https": None,
+    "mailto": None,
+    "reports": {"url": f"{REPORTS}/{{{{path}}}}"},
+    "reports-at": {"url": f"{REPORTS}/{{{{path}}}}#{{{{fragment}}}}"},
+}
+myst_substitutions = {
+    "net_screen": model_screen(HERE / "samples" / "net"),
+    "resnet18_screen": model_screen(HERE / "samples" / "resnet18"),
+    "run_brief": run_brief(ROOT / "reports"),
+    **studies(ROOT / "reports"),
+}
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
+napoleon_use_ivar = True
+napoleon_google_docstring = True
+# The types of other packages: a build without a network cannot look them up.
+nitpick_ignore_regex = [("py:.*", r"(?!gradbench\.).*")]
+
+# What an extension meets in a signature, and reads in the code.
+nitpick_ignore = [
+    ("py:class", "gradbench.analyse.model.RunSummary"),
+    ("py:class", "gradbench.measure.variant.BatchMarks"),
+]
+
+# The documents that stand in the root, and the pages here that include them.
+INCLUDED = {
+    "METHODOLOGY.md": "method.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "README.md": "index.md",
+}
+LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^][]*\])*)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def relink(text: str, folder: Path) -> str:
+    """The text of a document in `folder` with its links as a page here has them.
+
+    A link to a file that is no page becomes plain text: these pages do not know where the sources are published.
+    """
+
+    def linked(found: re.Match[str]) -> str:
+        words, target, fragment = found[1], found[2], found[3] or ""
+        path = Path(os.path.relpath((folder / target).resolve(), ROOT))
+        if path.parts[0] == "reports":
+            scheme = "reports-at" if fragment else "reports"
+            return f"[{words}]({scheme}:{path.relative_to('reports').as_posix()}{fragment})"
+        if path.as_posix() in INCLUDED:
+            return f"[{words}]({INCLUDED[path.as_posix()]}{fragment})"
+        if path.parts[0] == "docs":
+            return f"[{words}]({path.relative_to('docs').as_posix()}{fragment})"
+        return words
+
+    return LINK.sub(linked, text)
+
+
+def setup(app: object) -> None:
+    """Links are rewritten as a page, or a document that it includes, is read."""
+
+    def page(app, name, source):  # noqa: ANN001, ANN202
+        source[0] = relink(source[0], HERE)
+
+    def included(app, path, name, source):  # noqa: ANN001, ANN202
+        source[0] = relink(source[0], (HERE / path).parent.resolve())
+
+    app.connect("source-read", page)
+    app.connect("include-read", included)
