@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages (`make docs`). Figures and screens come from stored data by gradbench's own code."""
+"""How Sphinx builds these pages (`make docs`); `stored` makes their figures and screens from stored data."""
 
 import os
 import re
@@ -9,8 +9,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
+from stored import methods_table, model_screen, run_brief, studies  # noqa: E402
+
 import gradbench  # noqa: E402
-from stored import model_screen, run_brief, studies  # noqa: E402
 
 project = "gradbench"
 author = "the gradbench contributors"
@@ -44,17 +45,22 @@ myst_substitutions = {
     "net_screen": model_screen(HERE / "samples" / "net"),
     "resnet18_screen": model_screen(HERE / "samples" / "resnet18"),
     "run_brief": run_brief(ROOT / "reports"),
+    "methods_table": methods_table(),
     **studies(ROOT / "reports"),
 }
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
+autodoc_class_signature = "mixed"
+# A name in backticks, as docstrings have it.
+default_role = "code"
 napoleon_use_ivar = True
 napoleon_google_docstring = True
 # The types of other packages: a build without a network cannot look them up.
 nitpick_ignore_regex = [("py:.*", r"(?!gradbench\.).*")]
 
+# A property of a record may be annotated with a name that two classes have.
+suppress_warnings = ["ref.python"]
 # What an extension meets in a signature, and reads in the code.
 nitpick_ignore = [
     ("py:class", "gradbench.analyse.model.RunSummary"),
@@ -74,7 +80,7 @@ LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^][]*\])*)\]\((?!\w+:)([^)#\s]+)(#[^)\s
 def relink(text: str, folder: Path) -> str:
     """The text of a document in `folder` with its links as a page here has them.
 
-    A link to a file that is no page becomes plain text: these pages do not know where the sources are published.
+    A link to a file that is no page becomes plain text: nobody knows here where the sources are published.
     """
 
     def linked(found: re.Match[str]) -> str:
@@ -95,10 +101,10 @@ def relink(text: str, folder: Path) -> str:
 def setup(app: object) -> None:
     """Links are rewritten as a page, or a document that it includes, is read."""
 
-    def page(app, name, source):  # noqa: ANN001, ANN202
+    def page(app, name, source):
         source[0] = relink(source[0], HERE)
 
-    def included(app, path, name, source):  # noqa: ANN001, ANN202
+    def included(app, path, name, source):
         source[0] = relink(source[0], (HERE / path).parent.resolve())
 
     app.connect("source-read", page)
