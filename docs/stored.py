@@ -3,20 +3,15 @@
 So no figure stands in a page that a later measurement, or another wording, would make wrong.
 """
 
+import html
+import re
 from pathlib import Path
-
-import msgspec
 
 from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.define.methods import METHODS
 from gradbench.record.results import FILENAME, read_results
 from gradbench.report.terminal.brief import brief
 from gradbench.report.terminal.model import first_screen
-from studies.instrument.findings import findings
-from studies.instrument.page import numbers
-from studies.regressions.page import TOOLS
-from studies.releases import page as releases_page
-from studies.releases.analysis import read as read_trials
 
 # Columns of a screen: as many as a page has room for.
 WIDTH = 96
@@ -37,18 +32,31 @@ def run_brief(reports: Path) -> str:
 
 
 def studies(reports: Path) -> dict[str, str]:
-    """What each study found, as a list in Markdown."""
-    instrument = [each.sentence for each in findings(numbers(reports / "instrument" / "data"))]
-    trials = read_trials(reports / "releases" / "data")
-    releases = [each.sentence for each in releases_page.answers(trials)]
-    variants = [releases_page._finding(each) for each in trials.trials.values()]
-    regressions = []
-    for name, (kind, part) in TOOLS.items():
-        stored = (reports / "regressions" / "data" / f"{name}.json").read_bytes()
-        regressions += part(msgspec.json.decode(stored, type=kind)).about
-    found = {"instrument": instrument, "releases": releases, "regressions": regressions}
-    made = {f"{name}_found": _list(sentences) for name, sentences in found.items()}
-    return {**made, "releases_variants": _list(variants)}
+    """What each study found, as lists in Markdown, from the published pages."""
+    return {
+        "instrument_found": _list(_sentences(reports / "instrument", "short")),
+        "releases_found": _list(_sentences(reports / "releases", "question")),
+        "releases_variants": _list(_sentences(reports / "releases", "found")),
+        "regressions_found": _list(
+            [each for tool in ("versus", "asv") for each in _sentences(reports / "regressions", tool)]
+        ),
+    }
+
+
+def _sentences(study: Path, section: str) -> list[str]:
+    """The items of the first list in a section of a study's page, or its paragraphs before the first table.
+
+    Raises ValueError where the page has no such section.
+    """
+    page = (study / "index.html").read_text(encoding="utf-8")
+    found = re.search(rf'<section id="{section}">(.*?)(?:<h3|<div|</section>)', page, re.DOTALL)
+    if not found or not re.search("<(?:li|p)>", found[1]):
+        raise ValueError(
+            f"{study}/index.html: expected findings in a section {section}; name the one that has them"
+        )
+    items = re.findall(r"<li>(?:<p>)?(.*?)</(?:p|li)>", found[1], re.DOTALL)
+    items = items or re.findall(r"<p>(.*?)</p>", found[1], re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]+>", "", each)).replace("<", "&lt;") for each in items]
 
 
 def methods_table() -> str:
