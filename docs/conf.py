@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
+from docutils import nodes  # noqa: E402
 from stored import methods_table, model_screen, run_brief, studies  # noqa: E402
 
 import gradbench  # noqa: E402
@@ -99,7 +100,7 @@ def relink(text: str, folder: Path) -> str:
 
 
 def setup(app: object) -> None:
-    """Links are rewritten as a page, or a document that it includes, is read."""
+    """Rewrite links as a page, or a document that it includes, is read; and name the tables that stack."""
 
     def page(app, name, source):
         source[0] = relink(source[0], HERE)
@@ -107,5 +108,11 @@ def setup(app: object) -> None:
     def included(app, path, name, source):
         source[0] = relink(source[0], (HERE / path).parent.resolve())
 
+    def stacked(app, doctree, name):
+        if name == "recipes":
+            for table in doctree.findall(nodes.table):
+                table["classes"].append("stacked")
+
+    app.connect("doctree-resolved", stacked)
     app.connect("source-read", page)
     app.connect("include-read", included)

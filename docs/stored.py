@@ -61,9 +61,9 @@ def _sentences(study: Path, section: str) -> list[str]:
 
 def methods_table() -> str:
     """Every method that gradbench measures, as a table in Markdown."""
-    rows = ["| method | as written | since torch | what it does |", "| --- | --- | --- | --- |"]
+    rows = ["| method | what it does | as written | since torch |", "| --- | --- | --- | --- |"]
     rows += [
-        f"| [`{each.name}`]({each.source}) | {each.label} | {each.since} | {each.effect} |"
+        f"| [`{each.name}`]({each.source}) | {each.effect} | {each.label} | {each.since} |"
         for each in METHODS
     ]
     return "\n".join(rows)
