@@ -1,7 +1,6 @@
 """How Sphinx builds these pages (`make docs`); `stored` makes their figures and screens from stored data."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
 from docutils import nodes  # noqa: E402
+from links import relink  # noqa: E402
 from stored import methods_table, model_screen, run_brief, studies  # noqa: E402
 
 import gradbench  # noqa: E402
@@ -50,6 +50,8 @@ myst_substitutions = {
     **studies(ROOT / "reports"),
 }
 
+# A build needs no torch.
+autodoc_mock_imports = ["torch"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
@@ -68,45 +70,15 @@ nitpick_ignore = [
     ("py:class", "gradbench.measure.variant.BatchMarks"),
 ]
 
-# The documents that stand in the root, and the pages here that include them.
-INCLUDED = {
-    "METHODOLOGY.md": "method.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "CHANGELOG.md": "changelog.md",
-    "README.md": "index.md",
-}
-LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^][]*\])*)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
-
-
-def relink(text: str, folder: Path) -> str:
-    """The text of a document in `folder` with its links as a page here has them.
-
-    A link to a file that is no page becomes plain text: nobody knows here where the sources are published.
-    """
-
-    def linked(found: re.Match[str]) -> str:
-        words, target, fragment = found[1], found[2], found[3] or ""
-        path = Path(os.path.relpath((folder / target).resolve(), ROOT))
-        if path.parts[0] == "reports":
-            scheme = "reports-at" if fragment else "reports"
-            return f"[{words}]({scheme}:{path.relative_to('reports').as_posix()}{fragment})"
-        if path.as_posix() in INCLUDED:
-            return f"[{words}]({INCLUDED[path.as_posix()]}{fragment})"
-        if path.parts[0] == "docs":
-            return f"[{words}]({path.relative_to('docs').as_posix()}{fragment})"
-        return words
-
-    return LINK.sub(linked, text)
-
 
 def setup(app: object) -> None:
     """Rewrite links as a page, or a document that it includes, is read; and name the tables that stack."""
 
     def page(app, name, source):
-        source[0] = relink(source[0], HERE)
+        source[0] = relink(source[0], HERE, REPORTS)
 
     def included(app, path, name, source):
-        source[0] = relink(source[0], (HERE / path).parent.resolve())
+        source[0] = relink(source[0], (HERE / path).parent.resolve(), REPORTS)
 
     def stacked(app, doctree, name):
         if name == "recipes":
