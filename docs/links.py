@@ -22,8 +22,8 @@ TAKEN = re.compile(r'\b(src|srcset|href)="(?:\.\./)?reports/')
 def relink(text: str, folder: Path, reports: str) -> str:
     """The text of a document in `folder` with its links as a page of `docs/` has them.
 
-    Published pages are under the address `reports`. A link to a file that is no page becomes plain text, since
-    a build does not know where the sources are published.
+    Published pages are under the address `reports`. A link to a file that is no page becomes plain
+    text, since a build does not know where the sources are published.
     """
 
     def linked(found: re.Match[str]) -> str:
