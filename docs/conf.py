@@ -64,7 +64,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!gradbench\.).*")]
 
 # A property of a record may be annotated with a name that two classes have.
 suppress_warnings = ["ref.python"]
-# What an extension meets in a signature, and reads in the code.
+# An extension meets these in a signature, and reads them in the code.
 nitpick_ignore = [
     ("py:class", "gradbench.analyse.model.RunSummary"),
     ("py:class", "gradbench.measure.variant.BatchMarks"),

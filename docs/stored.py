@@ -1,6 +1,6 @@
-"""What the pages show of stored data: screens and sentences, which gradbench's own code makes during a build.
+"""Screens and sentences from stored data, which gradbench's own code makes during a build.
 
-So no figure stands in a page that a later measurement, or another wording, would make wrong.
+So no page holds a figure that a later measurement, or another wording, would make wrong.
 """
 
 import html
@@ -18,7 +18,7 @@ WIDTH = 96
 
 
 def model_screen(folder: Path) -> str:
-    """What `gradbench model` showed at the end of a stored run, as a block of text."""
+    """The last screen of a stored run of `gradbench model`, as a block of text."""
     analysis = _analysis(folder)
     if analysis.screen is None:
         raise ValueError(f"{folder}: expected a run of `gradbench model`; store another")
@@ -26,13 +26,13 @@ def model_screen(folder: Path) -> str:
 
 
 def run_brief(reports: Path) -> str:
-    """What `gradbench run` says at the end of the newest published run, as a block of text."""
+    """The last lines of the newest published run of `gradbench run`, as a block of text."""
     newest = max(reports.glob(f"runs/*/{FILENAME}.gz"))
     return _block(brief(_analysis(newest.parent), WIDTH))
 
 
 def studies(reports: Path) -> dict[str, str]:
-    """What each study found, as lists in Markdown, from the published pages."""
+    """The findings of each study, as lists in Markdown, from the published pages."""
     return {
         "instrument_found": _list(_sentences(reports / "instrument", "short")),
         "releases_found": _list(_sentences(reports / "releases", "question")),
