@@ -189,12 +189,6 @@ def test_no_published_page_takes_anything_from_elsewhere():
         assert not taken, page
 
 
-@pytest.mark.parametrize("name", ["README.md", "METHODOLOGY.md", "CONTRIBUTING.md"])
-def test_what_a_document_links_to_is_there(name):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), target
-
-
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 
 
