@@ -28,7 +28,7 @@ TO_CLEAN = (
     "benchmarks",
     "gradbench/errors.py", "gradbench/extension.py", "gradbench/models.py", "gradbench/pytest_plugin.py",
     "gradbench/analyse", "gradbench/cli", "gradbench/define", "gradbench/functions", "gradbench/guard",
-    "gradbench/library", "gradbench/measure", "gradbench/placement", "gradbench/record", "gradbench/report",
+    "gradbench/library", "gradbench/measure", "gradbench/placement", "gradbench/report",
     "gradbench/versus",
     "studies/files.py", "studies/instrument", "studies/publish", "studies/regressions", "studies/releases",
 )  # fmt: skip

@@ -27,7 +27,7 @@ JINJA = jinja2.Environment(autoescape=True)
 # A comment for a tool is no prose.
 TOOLS = re.compile(r"#!|#:?\s*(noqa|type:|ruff:|fmt:|pragma|pytype|mypy:)")
 # An argument or an attribute in a docstring.
-ENTRY = re.compile(r"\s+\*{0,2}\w+: ")
+ENTRY = re.compile(r"\s+\*{0,2}\w+(, \*{0,2}\w+)*: ")
 # A message has at least two words; a name, a key or a format has none.
 WORDS = re.compile(r"[A-Za-z,;:.]\s+[A-Za-z]+")
 
