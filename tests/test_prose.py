@@ -147,6 +147,12 @@ def test_an_argument_and_its_sentences_are_one_passage(tmp_path):
     assert lines(path) == {4: f"first: {LONG}", 6: "are told"}
 
 
+def test_an_example_in_a_docstring_is_no_prose(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text('"""A module.\n\n>>> print("hence")\nhence\n\nIt is hence.\n"""\n')
+    assert lines(path) == {6: "hence"}
+
+
 def test_text_and_titles_of_a_template_are_read_and_scripts_and_values_are_not(tmp_path):
     path = tmp_path / "page.html"
     path.write_text(

@@ -52,6 +52,7 @@ class OptimizerCost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Trained(msgspec.Struct, frozen=True):
     """Memory that the trained parameters need.
+
     Attributes:
         gradients, state: bytes of their gradients, and of their state in the optimizer.
         peak: most bytes live at once in a step of the optimizer, beside gradients and state.

@@ -26,8 +26,10 @@ JINJA = jinja2.Environment(autoescape=True)
 
 # A comment for a tool is no prose.
 TOOLS = re.compile(r"#!|#:?\s*(noqa|type:|ruff:|fmt:|pragma|pytype|mypy:)")
+# An example in a docstring, up to the empty line behind it.
+EXAMPLE = re.compile(r"^ *>>>.*(?:\n.+)*", re.MULTILINE)
 # An argument or an attribute in a docstring.
-ENTRY = re.compile(r"\s+\*{0,2}\w+(, \*{0,2}\w+)*: ")
+ENTRY = re.compile(r"\s*\*{0,2}[a-z_]\w*(, \*{0,2}\w+)*: ")
 # A message has at least two words; a name, a key or a format has none.
 WORDS = re.compile(r"[A-Za-z,;:.]\s+[A-Za-z]+")
 
@@ -68,7 +70,7 @@ def of_python(text: str) -> Iterator[Passage]:
 
 def of_docstring(text: str, line: int) -> Iterator[Passage]:
     """The passages of a docstring; every argument or attribute with its sentences is one."""
-    lines = inspect.cleandoc(text).split("\n")
+    lines = EXAMPLE.sub(lambda example: "\n" * example[0].count("\n"), inspect.cleandoc(text)).split("\n")
     begins = [0, *(index for index, each in enumerate(lines) if ENTRY.match(each)), len(lines)]
     for begin, end in pairwise(begins):
         # The lines of an entry are indented, and no code.

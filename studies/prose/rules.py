@@ -66,7 +66,7 @@ CHOSEN = (
 
 # Between passages, so that neither a phrase nor a sentence goes on in the next one.
 BREAK = [(0, ""), (0, "¶"), (0, "")]
-END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(`A-Z0-9])|\s*¶\s*")
+END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)[\"')]*\s+(?=[\"'(`\w])|\s*¶\s*")
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
