@@ -138,6 +138,12 @@ def dearer(hence):
     }
 
 
+def test_a_semicolon_ends_a_sentence_in_a_message_alone(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(f'raise ValueError("{LONG}; give one")\n# {LONG}; one more.\n')
+    assert lines(path) == {2: f"{LONG}; one more."}
+
+
 def test_an_argument_and_its_sentences_are_one_passage(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(

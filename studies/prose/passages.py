@@ -19,6 +19,8 @@ Line = tuple[int, str]
 Passage = list[Line]
 """Lines that belong together, each with its number in the file: a paragraph, a cell, a comment, a message."""
 
+# Between sentences and passages that no other sign separates.
+BREAK = "¶"
 # Code and values count as one word, and no rule looks into them.
 WORD = "`_`"
 MARKDOWN = MarkdownIt().enable("table")
@@ -109,7 +111,8 @@ def of_messages(tree: ast.AST, docstrings: set[ast.Constant]) -> Iterator[Passag
                 continue
         if node in docstrings or node in inside or not WORDS.search(words) or is_code(words):
             continue
-        yield from of_markdown(words, node.lineno)
+        # A message is one line, where semicolons separate expected, got, and what to do.
+        yield from of_markdown(words.replace("; ", f"; {BREAK} "), node.lineno)
 
 
 def is_code(words: str) -> bool:

@@ -10,7 +10,7 @@ from proselint.registry.checks.engine import Fancy
 from proselint.registry.checks.types import Existence
 from proselint.tools import LintFile
 
-from studies.prose.passages import Passage
+from studies.prose.passages import BREAK, Passage
 
 LONGEST = 25
 """Words in a sentence."""
@@ -65,8 +65,8 @@ CHOSEN = (
 )
 
 # Between passages, so that neither a phrase nor a sentence goes on in the next one.
-BREAK = [(0, ""), (0, "¶"), (0, "")]
-END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)[\"')]*\s+(?=[\"'(`\w])|\s*¶\s*")
+BETWEEN: Passage = [(0, ""), (0, BREAK), (0, "")]
+END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)[\"')]*\s+(?=[\"'(`\w])|\s*" + BREAK + r"\s*")
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -133,7 +133,7 @@ def faults(found: list[Passage]) -> Iterator[tuple[int, str, str]]:
         registry.register_many((*OURS, *of_proselint))
     flat: list[tuple[int, str]] = []
     for passage in found:
-        flat += [*passage, *BREAK]
+        flat += [*passage, *BETWEEN]
     text = "\n".join(words for _, words in flat)
     if not text:
         return
