@@ -33,6 +33,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m studies.prose
 
 # The tests of the page want Chromium; where it cannot be installed they say that they were skipped.
 browser:
