@@ -32,10 +32,14 @@ TO_CLEAN = (
 )  # fmt: skip
 
 
+# Folders of files that a tool makes.
+_MADE = {".ipynb_checkpoints", "_build"}
+
+
 def files(path: Path) -> Iterator[Path]:
     """The files with prose at this path, in order."""
     found = [path] if path.is_file() else sorted(path.rglob("*"))
-    yield from (each for each in found if each.suffix in READERS and ".ipynb_checkpoints" not in each.parts)
+    yield from (each for each in found if each.suffix in READERS and not _MADE & set(each.parts))
 
 
 def checked() -> Iterator[Path]:
