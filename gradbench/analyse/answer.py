@@ -87,7 +87,7 @@ def answer(summary: RunSummary) -> RunAnswer | None:
 
 
 def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """A recommendation for each of the first purposes, at the most elements; others where the run lacks some."""
+    """A recommendation for each of the first purposes, at the most elements; others fill what is missing."""
     largest: dict[str, Recommendation] = {}
     for each in found:
         known = largest.get(each.purpose)
@@ -197,7 +197,7 @@ def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: Variant
     if (chosen.name, against.name) in each.above:
         return f"{format.significant(1 / ratio.mean)} times as long as {words}"
     if ratio.low >= 1 / (1 + _ABOUT) and ratio.high <= 1 + _ABOUT:
-        return f"as fast as {words} ({ends})"
+        return f"about as fast as {words} ({ends})"
     return f"time against {words} not decided ({ends})"
 
 
