@@ -59,8 +59,8 @@ autodoc_class_signature = "mixed"
 default_role = "code"
 napoleon_use_ivar = True
 napoleon_google_docstring = True
-# A build without a network cannot look up the types of other packages. It asks for
-# those of our types that a reader of the API, or of a results file, meets.
+# A build without a network cannot look up the types of other packages. It asks for those types of ours that a
+# reader of the API or of a results file meets.
 OURS = r"gradbench\.(library|guard|record|extension|errors|pytest_plugin)\b"
 nitpick_ignore_regex = [("py:.*", rf"(?!{OURS}).*")]
 
