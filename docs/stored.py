@@ -14,7 +14,7 @@ from gradbench.report.terminal.brief import brief
 from gradbench.report.terminal.model import first_screen
 
 # Columns of a screen: as many as a page has room for.
-WIDTH = 96
+WIDTH = 88
 
 
 def model_screen(folder: Path) -> str:
