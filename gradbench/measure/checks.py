@@ -62,7 +62,7 @@ def check_variant(ready: ReadyVariant, comparison: Comparison, values: bool = Tr
     return y
 
 
-# Guards put a mode back when they are destroyed.
+# A guard of a mode has an effect until it is destroyed, so this list keeps them.
 _guards: list[Any] = []
 
 

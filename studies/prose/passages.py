@@ -77,6 +77,9 @@ def of_docstring(text: str, line: int) -> Iterator[Passage]:
     for begin, end in pairwise(begins):
         # The lines of an entry are indented, and no code.
         block = [each.strip() for each in lines[begin:end]] if begin else lines[begin:end]
+        if begin:
+            # The name of an entry is code.
+            block[0] = ENTRY.sub(f"{WORD}: ", block[0])
         yield from of_markdown("\n".join(block), line + begin)
 
 
