@@ -248,6 +248,9 @@ def _choice(
         reason = purpose.prefer.get(chosen.name)
         tie = f"Time does not decide ({first.label}{ends}{more})"
         return f"{tie}: {reason}." if reason else f"{tie}."
+    heavier = min((variant for variant in tied if variant is not chosen), key=seconds, default=None)
+    if heavier is not None and heavier.memory is not None:
+        return f"Time does not decide; {heavier.label} peaks at {format.size(heavier.memory.peak)}."
     following = min((variant for variant in candidates if variant is not chosen), key=seconds)
     ratio = _ratio(each, following, chosen)
     return f"Next: {following.label}, {format.multiple(ratio)} times as long." if ratio else ""

@@ -103,7 +103,10 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
 def _facts(header: Header) -> list[str]:
     """Machine, software and day, in a line."""
     machine = header.environment
-    names = [each.name for each in machine.accelerators] or [machine.processor.partition(" (")[0]]
+    devices = {each.device for each in header.plan.comparisons}
+    names = [each.name for each in machine.accelerators if each.device in devices]
+    if "cpu" in devices or not names:
+        names.insert(0, machine.processor.partition(" (")[0])
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return [*names, f"torch {machine.torch.partition('+')[0]}", threads, header.created[:10]]
 
