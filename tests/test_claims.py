@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import memory, rendered, results
 
+from gradbench.analyse.analysis import analyse
 from gradbench.analyse.claims import CLAIMS, VERDICTS, verdicts
 from gradbench.analyse.claims.amount import Amount
 from gradbench.analyse.claims.case import Case
@@ -23,7 +24,7 @@ from gradbench.analyse.summary import summarise
 from gradbench.errors import RequestError
 from gradbench.record.interval import Interval
 from gradbench.record.observation import Observation
-from gradbench.record.plan import Request
+from gradbench.record.plan import USER_MODEL, VERSIONS, Request
 from gradbench.record.visits import Memory
 from gradbench.report.terminal.claims import as_data, as_text
 
@@ -651,17 +652,57 @@ def test_an_id_that_there_is_not_is_refused_with_the_nearest():
 
 def test_the_text_and_the_data_hold_every_verdict():
     found = verdicts(summarise(world(("control", "elementwise"), ratios={"detach": 1.2})))
-    text = as_text(found, 110)
-    assert all(each.claim.id in text for each in found)
-    assert counted(found) in text
-    # A sentence ends before the next begins, wherever the column breaks it.
-    told = [line.split("│")[3].strip() for line in text.splitlines() if line.count("│") == 4]
-    assert re.search(r"[^.] It takes", " ".join(filter(None, told))) is None
+    short, text = as_text(found, 110), as_text(found, 110, verbose=True)
+    measured = [each for each in found if each.verdict != "not measured"]
+    assert 0 < len(measured) < len(found)
+    assert [each.claim.id for each in found if f" {each.claim.id}\n" in text] == [
+        each.claim.id for each in found
+    ]
+    joined = " ".join(short.split())
+    for each in measured:
+        assert f"{each.shown} {each.claim.says} {each.deciding}" in joined
+    assert f"{len(found) - len(measured)} not measured: --verbose" in short
+    assert counted(found, shown=True) in joined
     data = json.loads(json.dumps(as_data(found)))
     assert [(row["id"], row["verdict"]) for row in data] == [(each.claim.id, each.verdict) for each in found]
     assert sum(
         int(count) for count in re.findall(r"(\d+) (?:" + "|".join(VERDICTS) + ")", counted(found))
     ) == len(found)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_no_line_is_wider_than_the_terminal(width, verbose):
+    found = verdicts(summarise(world(("control", "elementwise"), ratios={"detach": 1.2})))
+    # An address is whole, for pasting.
+    lines = [line for line in as_text(found, width, verbose).splitlines() if "https://" not in line]
+    assert max(map(len, lines)) <= width
+
+
+def test_a_figure_that_does_not_fit_beside_its_claim_is_whole_in_the_next_line():
+    case = Case("here", True, "x", figure="1.18 times at elementwise 100")
+    found = judge_claim(
+        Claim("a.b", "A sentence of forty letters, more or less.", "us", lambda _: [case], "none"), NOTHING
+    )
+    assert as_text([found], 80).splitlines()[:2] == [
+        "✓ true     A sentence of forty letters, more or less.",
+        "           1.18 times at elementwise 100",
+    ]
+    assert as_text([found], 100).splitlines()[0] == (
+        "✓ true     A sentence of forty letters, more or less.  1.18 times at elementwise 100"
+    )
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"),
+    [
+        (1, "about 1 more pass, for here"),
+        (1_000, "about 1,000 more passes, for here"),
+        (16_624, "more than 1,000 passes, for here: not worth it here"),
+    ],
+)
+def test_passes_that_nobody_waits_for_are_not_advised(passes, expected):
+    assert judge_claim(a_claim(Case("here", None, "x", passes)), NOTHING).takes == expected
 
 
 def test_a_row_of_the_data_has_the_names_that_programs_read():
@@ -670,20 +711,24 @@ def test_a_row_of_the_data_has_the_names_that_programs_read():
     assert all(set(case) == {"where", "holds", "says", "passes"} for case in row["cases"])
 
 
-def test_the_table_has_heads_and_rules_and_says_of_the_open_alone_what_it_takes():
-    text = as_text([judge_claim(a_claim(Case("here", True, "x")), NOTHING)] * 2, 80)
-    heads = [each.strip() for each in text.splitlines()[1].strip("┃").split("┃")]
-    assert heads == ["verdict", "claim", "evidence"]
-    cells = [line.split("│")[2].strip() for line in text.splitlines() if line.count("│") == 4]
-    assert cells == ["It is so.", "a.b"] * 2
-    assert text.count("├") == 1
-    assert "It takes" not in text
+def test_in_full_a_claim_has_its_cases_and_the_open_alone_what_it_takes():
+    cases = [Case("a", True, "1.00 times at a"), Case("b", None, "1.01 times at b", 7)]
+    lines = as_text([judge_claim(a_claim(*cases), NOTHING)], 80, verbose=True).splitlines()
+    assert [" ".join(line.split()) for line in lines[1:7]] == [
+        "id: a.b",
+        "source: the guide, X",
+        "tolerance: none",
+        "it takes: about 7 more passes, for b",
+        "evidence: ✓ 1.00 times at a",
+        "? 1.01 times at b",
+    ]
+    assert "it takes" not in as_text([judge_claim(a_claim(cases[0]), NOTHING)], 80, verbose=True)
 
 
 def test_of_several_devices_verdicts_on_observations_are_counted_apart():
     of_none = judge_claim(CLAIM["objects.detach"], NOTHING)
     text = counted([replace(of_none, device="cuda:0"), of_none])
-    assert text == "1 claims on cuda:0: 1 not measured. 1 claims of observations: 1 not measured."
+    assert text == "1 claim on cuda:0: 1 not measured. 1 claim of observations: 1 not measured."
     assert counted([]) == "No claim was asked for."
 
 
@@ -696,6 +741,21 @@ def test_the_command_prints_verdicts_for_people_and_for_programs(gradbench, smal
     wrong = gradbench("claims", small_run, "--id", "nothing.such", cwd=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("workload", [USER_MODEL, VERSIONS])
+def test_a_run_of_code_of_ones_own_is_refused_in_one_line(call, monkeypatch, workload):
+    made = results({})
+    (own,) = made.header.plan.comparisons
+    plan = msgspec.structs.replace(
+        made.header.plan, comparisons=(msgspec.structs.replace(own, workload=workload),)
+    )
+    made.header = msgspec.structs.replace(made.header, plan=plan)
+    monkeypatch.setattr("gradbench.cli.reading.analysis_of", lambda path: analyse(made))
+    code, out, err = call("claims", "runs/mine")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "runs/mine: expected a run of gradbench's workloads" in err
+    assert "`gradbench run --preset quick`" in err
 
 
 def test_the_page_says_what_the_guide_is_before_it_is_quoted():

@@ -342,9 +342,9 @@ def test_a_page_of_the_cpu_alone_says_nothing_of_hosts_and_devices():
         (DeviceReading(None, None, None, None), None),
         (
             DeviceReading(2e9, 300.0, 60.0, ("power cap",)),
-            "cuda:0 was held back in 120 of 120 visits (power cap)",
+            "cuda:0 was throttled in 120 of 120 visits (power cap)",
         ),
-        (DeviceReading(2e9, 300.0, 60.0, (), 2), "had work for cuda:0 in 120 of 120 visits"),
+        (DeviceReading(2e9, 300.0, 60.0, (), 2), "used cuda:0 in 120 of 120 visits"),
     ],
 )
 def test_a_device_that_was_held_back_or_shared_is_warned_of(reading, says):

@@ -98,11 +98,11 @@ def test_what_holds_a_gpu_back_is_told_with_what_would_help():
     assert device(None).state == "unknown"
     assert device(DeviceReading(2e9, 300.0, 60.0, (), 0)).state == "good"
     hot = device(DeviceReading(2e9, 300.0, 90.0, ("temperature",), 0))
-    assert (hot.state, hot.found) == ("poor", "cuda:0 was held back in 20 of 20 visits (temperature)")
-    assert hot.advice.startswith("Ratios hold; let it cool")
+    assert (hot.state, hot.found) == ("poor", "cuda:0 was throttled in 20 of 20 visits (temperature)")
+    assert hot.advice.startswith("Ratios hold. Let it cool")
     shared = device(DeviceReading(2e9, 300.0, 60.0, (), 2))
-    assert "Other processes had work for cuda:0 in 20 of 20 visits" in shared.found
-    assert shared.advice == "Measure again without them"
+    assert "Other processes used cuda:0 in 20 of 20 visits" in shared.found
+    assert shared.advice == "They took turns with the variants. End them, and measure again"
 
 
 def test_each_device_of_several_has_checks_of_its_own():

@@ -60,11 +60,11 @@ def test_the_page_of_a_run_of_nothing_has_no_chart():
 
 def test_a_part_that_failed_is_counted_and_the_rest_asks_for_its_own_passes():
     said = failed(lost(results({}, request=REQUEST), 1))
-    assert said.startswith("1 of 2 comparisons failed, mostly by this: out of memory")
+    assert said.startswith("1 of 2 comparisons failed. The commonest reason: out of memory")
     assert "The report" in said
     assert not any("0 passes" in each for each in analyse(lost(results({}, request=REQUEST), 1)).warnings)
     few = analyse(lost(results({}, passes=4, request=REQUEST), 1))
-    assert any("Only 4 passes" in each for each in few.warnings)
+    assert any("have only 4 passes" in each for each in few.warnings)
 
 
 def test_variants_are_counted_once_and_the_commonest_reason_is_told():

@@ -360,7 +360,7 @@ def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_t
     made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 1.27)
     text = html.unescape(rendered(made))
     assert "In 1 of 4 comparisons identical code on memory of its own takes another time" in text
-    assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\)", text)
+    assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\.", text)
     assert text.count("the buffer, not the method</td>") == 1
     assert re.search(
         r"which is cold, identical code takes 1\.2\d+ \(.*\) times as long in elementwise/1000000/", text

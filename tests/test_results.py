@@ -277,7 +277,7 @@ def test_a_first_line_that_cannot_be_decoded_is_refused(tmp_path, content):
 
 def test_a_folder_without_results_and_a_missing_file_are_refused(tmp_path):
     assert "it is a folder without results.jsonl" in refusal(tmp_path)
-    assert "there is nothing of that name" in refusal(tmp_path / "missing.jsonl")
+    assert "nothing has that name" in refusal(tmp_path / "missing.jsonl")
 
 
 def test_a_compressed_file_reads_like_the_file_itself(whole, tmp_path):
@@ -384,14 +384,26 @@ def test_a_run_names_the_processor_and_every_accelerator_that_it_measured():
             "gradbench op --dtype float64 --quiet -- -x.sin()",
             "gradbench op --dtype float64 --resume --output here --passes 9 -- '-x.sin()'",
         ),
-        ("by hand", "--resume --output here --passes 9"),
-        ("gradbench op 'x", "--resume --output here --passes 9"),
     ],
 )
 def test_the_advice_to_go_on_is_a_whole_command(command, says):
     found = Results(Path("here/results.jsonl"), header(command=command))
     assert found.go_on("--passes 9") == f"Go on with `{says}`."
-    assert found.go_on("--passes 9", "or more") == f"Go on with `{says}` or more."
+
+
+@pytest.mark.parametrize("command", ["by hand", "gradbench op 'x", ""])
+def test_a_command_that_is_not_known_is_not_told_in_part(command):
+    found = Results(Path("here/results.jsonl"), header(command=command))
+    assert found.go_on("--passes 9") == "A new run with more passes would narrow that."
+    assert found.command_to_go_on("--passes 9") == ""
+
+
+def test_on_this_machine_the_command_to_go_on_names_the_folder():
+    found = Results(Path("/runs/x/results.jsonl"), header(command="gradbench run"))
+    assert found.command_to_go_on("--budget 60", here=True) == (
+        "gradbench run --resume --output /runs/x --budget 60"
+    )
+    assert found.twice_the_budget == 600
 
 
 def test_more_is_measured_by_passes_or_by_twice_the_budget_where_the_run_looked():

@@ -202,11 +202,11 @@ def test_a_run_that_was_killed_has_no_wall_time_even_after_one_that_ended():
 def test_a_precision_that_was_missed_is_told():
     made = results({})
     made.add(RunEnd("budget", 10.0, 0.01, 0.02))
-    assert any("±1 % was asked for; ±2 % was reached" in each for each in analyse(made).warnings)
+    assert any("reached ±2 % instead of ±1 %: the " in each for each in analyse(made).warnings)
     made.add(RunEnd("precision", 10.0, 0.01, 0.009))
     assert analyse(made).warnings == ()
     made.add(RunEnd("budget", 10.0, 0.01, 0.99))
-    assert "±99 % was reached" in analyse(made).warnings[-1]
+    assert "reached ±99 % instead" in analyse(made).warnings[-1]
 
 
 def test_a_drifting_machine_does_not_make_a_long_call_look_like_an_empty_loop():
@@ -251,12 +251,12 @@ def test_what_is_visible_goes_by_the_scatter_of_the_methods():
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (results({}, passes=0), "0 passes: no interval"),
-        (results({}, passes=1), "1 pass: no interval"),
-        (results({}, passes=4), "Only 4 passes"),
+        (results({}, passes=0), "have 0 passes: no interval"),
+        (results({}, passes=1), "have 1 pass: no interval"),
+        (results({}, passes=4), "have only 4 passes"),
         (results({}, telemetry=Telemetry(others=0.9)), "Other processes used 90 %"),
         (results({}, telemetry=Telemetry(steal=0.05)), "kept 5.0 %"),
-        (results({"twin": 1.05}, scatter=0.0), "than 2 % (worst: elementwise/100/float32/cpu, 5.0 %)"),
+        (results({"twin": 1.05}, scatter=0.0), "than 2 %. The worst is elementwise/100/float32/cpu, 5.0 %."),
         (results({}), "interrupted"),
     ],
 )

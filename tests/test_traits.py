@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradbench.analyse.traits import RULES, Characteristics, characteristics, observed_in_words, words
+from gradbench.analyse.traits import RULES, TABLES, Characteristics, characteristics, observed_in_words, words
 from gradbench.define.methods import METHODS
 from gradbench.define.probes import PROBES
 from gradbench.record.observation import Observation
-from gradbench.report.terminal.traits import as_text
+from gradbench.report.terminal.traits import SHORT, as_text
 
 OF_METHODS = [probe for probe in PROBES if probe.work is not None]
 
@@ -149,6 +149,8 @@ def test_the_text_shows_the_words_the_failures_and_what_was_not_asked():
             observation("square", "", error="ValueError: so"),
         ],
         str.upper,
+        width=110,
+        verbose=True,
     )
     for part in (
         "NO_GRAD",
@@ -182,6 +184,55 @@ def test_what_was_seen_beside_the_methods_is_told_in_words():
     assert observed_in_words(observation("training", "", {"at_7_5": 0.6954755187})) == [
         "the probability at 7.5: 0.6955"
     ]
+
+
+def every_method():
+    """For each trait a method for each of its rules, named by long labels."""
+    observations = []
+    for trait, rules in RULES.items():
+        for place, rule in enumerate(rules):
+            observations.append(observation(trait, f"method {place}", dict(rule.when)))
+    return observations
+
+
+def test_a_method_is_a_line_of_each_table_in_100_columns():
+    text = as_text(every_method(), lambda name: f"{name}, object made once".rjust(27), width=100)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    methods = {each.method for each in every_method()}
+    heads = [line for line in lines if line.startswith("method  ")]
+    assert len(lines) == len(TABLES) * (2 + len(methods))
+    assert len(heads) == len(TABLES)
+
+
+def test_the_short_words_are_of_the_rules_and_heads_that_there_are():
+    words = {rule.words for rules in RULES.values() for rule in rules}
+    heads = {head for _, columns in TABLES for _, head in columns}
+    assert set(SHORT) <= words | heads
+    assert all(len(short) <= len(full) for full, short in SHORT.items())
+    assert heads <= set(SHORT)
+
+
+@pytest.mark.parametrize(
+    ("inside", "afterwards", "shown"),
+    [
+        ("1 no_grad", "", "1 no_grad inside"),
+        ("", "1 Tensor", "1 Tensor kept"),
+        ("2 no_grad", "1 no_grad", "2 no_grad inside, 1 kept"),
+        ("1 Tensor", "1 Tensor", "1 Tensor"),
+    ],
+)
+def test_objects_are_told_in_a_few_words(inside, afterwards, shown):
+    seen = {"inside": inside, "afterwards": afterwards}
+    line = as_text([observation("objects", "m", seen)], str).splitlines()[5]
+    assert re.split(r"\s{2,}", line)[3] == shown
+
+
+def test_what_concerns_no_single_method_is_counted_and_shown_on_demand():
+    seen = [observation("memory", "m", {"allocated": 0}), observation("square", "", {"at_2": 4.0})]
+    assert as_text(seen, str).endswith("full words, and 1 more observation of no single method.")
+    assert "at 2: 4" in as_text(seen, str, verbose=True)
+    assert "at 2: 4" in as_text(seen[1:], str)
 
 
 def test_nothing_observed_is_an_empty_text():

@@ -1,4 +1,4 @@
-"""What of a run failed, in a sentence or two: how much, why mostly, and what would help."""
+"""Failures of a run in a sentence or two: how many, the commonest reason, and what would help."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gradbench.record.plan import USER_MODEL
 from gradbench.record.results import Results
 from gradbench.record.visits import Failure
 
-# A line on a terminal has room for the beginning of what torch says.
+# A line on a terminal has room for the beginning of torch's message.
 LONGEST = 200
 
 
 def failed(results: Results) -> str:
-    """How much of a run failed, and why; empty where nothing did."""
+    """How many variants, comparisons and visits failed, and why; empty where none did."""
     # Where the profiler does not see a device, no time and no byte is missing.
     failures = [each for each in results.failures if each.stage != "kernels"]
     if not failures:
@@ -31,28 +31,34 @@ def failed(results: Results) -> str:
     whole = sum(each.variant is None and each.comparison not in lost for each in failures)
     parts = []
     if lost:
-        parts.append(f"{len(lost)} of {_counted(len(results.header.plan.comparisons), 'comparison')}")
+        parts.append(f"{len(lost)} of {counted(len(results.header.plan.comparisons), 'comparison')}")
     if variants:
-        of = f" of {_counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
-        parts.append(_counted(len(variants), "variant") + of)
+        of = f" of {counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
+        parts.append(counted(len(variants), "variant") + of)
     if whole:
-        parts.append(_counted(whole, "visit"))
-    sentence = f"{' and '.join(parts)} failed, mostly by this: {why}. The report lists what failed."
-    return sentence + _advice(results, failures)
+        parts.append(counted(whole, "visit"))
+    reason = f"{why}." if len(failures) == 1 else f"The commonest reason: {why}. The report lists them all."
+    failed_ = f"{' and '.join(parts)} failed{':' if len(failures) == 1 else '.'}"
+    return f"{failed_} {reason}{_advice(results, failures)}"
 
 
 def lost_comparisons(results: Results) -> set[str]:
-    """The comparisons that failed whenever they were to be timed."""
+    """The comparisons that failed in every visit."""
     visited = {visit.comparison for visit in results.visits}
     return {each.comparison for each in results.failures if each.number and each.comparison not in visited}
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def counted(count: int, what: str) -> str:
+    """A number with its noun in the number that it needs.
+
+    >>> counted(1, "pass"), counted(1_000, "pass"), counted(2, "byte")
+    ('1 pass', '1,000 passes', '2 bytes')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def _commonest(failures: list[Failure]) -> Failure:
-    """The first failure of the kind that most are of; to have given up is no reason."""
+    """The first failure of the commonest kind; giving up is no reason."""
     reasons = [each for each in failures if each.kind != "given up"] or failures
     kind, _ = Counter(each.kind for each in reasons).most_common(1)[0]
     message, _ = Counter(each.message for each in reasons if each.kind == kind).most_common(1)[0]
@@ -64,7 +70,7 @@ def _why(failures: list[Failure]) -> str:
     where = most.comparison + (f", {most.variant}" if most.variant else "")
     message = most.message
     if most.kind == "out of memory":
-        # What torch says besides is where in its source that was noticed.
+        # The rest of torch's message is a place in its source.
         asked = re.search(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", message, re.IGNORECASE)
         if asked:
             number, unit = asked.groups()
@@ -76,7 +82,7 @@ def _why(failures: list[Failure]) -> str:
 
 
 def _advice(results: Results, failures: list[Failure]) -> str:
-    """What would help, with a space before it; empty where that is not known."""
+    """What would help, with a space before it; empty where no advice is known."""
     own = USER_MODEL in results.header.request.workloads
     most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:
@@ -84,5 +90,5 @@ def _advice(results: Results, failures: list[Failure]) -> str:
     if most.kind == "hung":
         return " Give it longer by --timeout."
     if own:
-        return " Change that in the file."
+        return " Correct that in the file."
     return ""

@@ -40,15 +40,18 @@ def trust(summary: RunSummary) -> Trust:
     """The grade of a run, by what identical code came out different by."""
     twins, results = summary.twins, summary.results
     more = results.go_on_longer(max(2 * summary.passes, _ENOUGH))
-    if summary.passes < 2 or twins.median is None or twins.worst is None:
+    if summary.passes < 2:
         words = f"{summary.passes} pass{'' if summary.passes == 1 else 'es'}, so no interval is known."
         return Trust("poor", words, more)
+    if twins.median is None or twins.worst is None:
+        return Trust("poor", "No comparison shows by how much identical code differs.", more)
     known = [each.floor for each in summary.comparisons if each.floor is not None]
     rough = sum(floor > ROUGH for floor in known)
     sentence = _differed(twins.median, twins.worst)
     if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
         return Trust("good", sentence, "", _evidence(summary))
-    sentence += f" {rough} of {len(known)} comparisons are rough: over {format.percent(ROUGH)} is open."
+    are = f"comparison{'' if len(known) == 1 else 's'} {'is' if rough == 1 else 'are'}"
+    sentence += f" {rough} of {len(known)} {are} rough: over {format.percent(ROUGH)} is open."
     return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more, _evidence(summary))
 
 

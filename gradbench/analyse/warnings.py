@@ -1,4 +1,7 @@
-"""What a reader must know before believing the figures, with what to do about it."""
+"""Warnings: what limits the figures of a run, and what to do about it.
+
+The first sentence of a warning is short enough for a line on a terminal. The page shows all of it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy
 
 from gradbench import format
-from gradbench.analyse.failures import failed, lost_comparisons
+from gradbench.analyse.failures import counted, failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.analyse.trust import ROUGH
@@ -19,10 +22,12 @@ from gradbench.record.visits import Visit
 
 # A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
 FEW_PASSES = 10
+# A warning names so many comparisons.
+_NAMED = 3
 
 
 def find_warnings(summary: RunSummary) -> Iterator[str]:
-    """What a reader must know, the most general first, and with each what to do about it."""
+    """The warnings of a run, the most general first."""
     results = summary.results
     yield from _untimed(summary)
     yield from _few_passes(summary)
@@ -37,7 +42,7 @@ def find_warnings(summary: RunSummary) -> Iterator[str]:
 
 
 def beside_trust(summary: RunSummary) -> Iterator[str]:
-    """Of the same, what the first screen of a model does not say by its sentence on trust or on failures."""
+    """The warnings that neither a sentence on trust nor one on failures already says."""
     results = summary.results
     yield from unfinished(results)
     yield from _untimed(summary)
@@ -48,13 +53,24 @@ def beside_trust(summary: RunSummary) -> Iterator[str]:
 
 
 def _untimed(summary: RunSummary) -> Iterator[str]:
-    """Of comparisons that nobody timed, though others were."""
+    """Of comparisons that the run did not time, though it timed others."""
     waiting = _waiting(summary)
     if waiting and summary.passes:
+        named = ", ".join(waiting[:_NAMED])
+        more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
         yield (
-            f"{len(waiting)} of {len(summary.comparisons)} comparisons were not timed, for want of time: "
-            f"{', '.join(waiting)}. " + summary.results.go_on(beside="and a longer --budget")
+            f"The budget ended before {_of(waiting, summary)} {_was(waiting)} timed: {named}{more}. "
+            + summary.results.go_on(f"--budget {summary.results.twice_the_budget}")
         )
+
+
+def _of(found: Sequence[object], summary: RunSummary) -> str:
+    """How many of the comparisons: `1 of 3 comparisons`."""
+    return f"{len(found)} of {counted(len(summary.comparisons), 'comparison')}"
+
+
+def _was(found: Sequence[object]) -> str:
+    return "was" if len(found) == 1 else "were"
 
 
 def _waiting(summary: RunSummary) -> list[str]:
@@ -75,36 +91,36 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
         return
     if passes < 2:
         yield (
-            f"{passes} pass{'' if passes == 1 else 'es'}: no interval can be given. "
+            f"Some comparisons have {counted(passes, 'pass')}: no interval is known. "
             + summary.results.go_on_longer(wanted)
         )
     elif passes < (FEWEST_TO_SETTLE if summary.results.looks else FEW_PASSES):
         yield (
-            f"Only {passes} passes visited some of this: intervals are wide, and effects of the layout of a "
-            "process are little sampled. " + summary.results.go_on_longer(wanted)
+            f"Some comparisons have only {passes} passes: their intervals are wide. So few processes show "
+            "little of how the layout of memory changes times. " + summary.results.go_on_longer(wanted)
         )
 
 
 def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
-    """Of a machine that was busy, or held back, while it was measured."""
+    """Of a machine that was busy or throttled during the run."""
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
-            f"Other processes used {100 * statistics.median(busy):.0f} % of the processor time "
-            "while it was measured. Close what can be closed, and measure again."
+            f"Other processes used {100 * statistics.median(busy):.0f} % of the processor time. "
+            "Close them, and measure again."
         )
     stolen = [each.steal for each in readings if each.steal is not None]
     if stolen and float(numpy.mean(stolen)) > 0.01:
         yield (
             f"The host of this machine kept {100 * float(numpy.mean(stolen)):.1f} % of its processor time "
-            "for others. Ratios hold, times are too long; a machine with processors of its own would help."
+            "for others. Ratios hold, times are too long. A machine that shares no processor would help."
         )
     clocks = [each.frequency for each in readings if each.frequency is not None]
     if clocks and _fell(clocks):
         yield (
             f"The processor's clock fell to {min(clocks) / 1e9:.2g} GHz in some visits, from "
-            f"{statistics.median(clocks) / 1e9:.2g}: it is throttled or saves power. Set the governor to "
-            "performance, or let it cool."
+            f"{statistics.median(clocks) / 1e9:.2g} GHz. It is throttled or saves power. Set the governor to "
+            "performance, or let the machine cool."
         )
 
 
@@ -113,7 +129,7 @@ def _fell(clocks: Sequence[float]) -> bool:
 
 
 def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
-    """Of accelerators that were held back or shared, or whose clock fell."""
+    """Of accelerators that were throttled or shared, or whose clock fell."""
     by_device: dict[str, list[DeviceReading]] = defaultdict(list)
     for visit in visits:
         if visit.telemetry.device is not None:
@@ -123,20 +139,20 @@ def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
         if held:
             reasons = ", ".join(dict.fromkeys(reason for each in held for reason in each))
             yield (
-                f"{device} was held back in {len(held)} of {len(readings)} visits ({reasons}). Ratios hold; "
-                "let it cool, or set its clock with nvidia-smi --lock-gpu-clocks."
+                f"{device} was throttled in {len(held)} of {counted(len(readings), 'visit')} ({reasons}). "
+                "Ratios hold. Let it cool, or set its clock with `nvidia-smi --lock-gpu-clocks=MHZ`."
             )
         shared = sum(bool(each.others) for each in readings)
         if shared:
             yield (
-                f"Other processes had work for {device} in {shared} of {len(readings)} visits, taking turns "
-                "with what was measured. Measure again without them."
+                f"Other processes used {device} in {shared} of {counted(len(readings), 'visit')}. They took "
+                "turns with the variants. End them, and measure again."
             )
         clocks = [each.clock for each in readings if each.clock]
         if clocks and _fell(clocks):
             yield (
                 f"The clock of {device} fell to {min(clocks) / 1e9:.2g} GHz in some visits, from "
-                f"{statistics.median(clocks) / 1e9:.2g}. Set it with nvidia-smi --lock-gpu-clocks."
+                f"{statistics.median(clocks) / 1e9:.2g} GHz. Set it with `nvidia-smi --lock-gpu-clocks=MHZ`."
             )
 
 
@@ -147,23 +163,22 @@ def _noise(summary: RunSummary) -> Iterator[str]:
     if noisy:
         worst = max(noisy, key=lambda each: each.floor or 0.0)
         yield (
-            f"In {len(noisy)} of {len(comparisons)} comparisons identical code may seem to differ by more "
-            f"than 2 % (worst: {worst.comparison.id}, {format.difference(worst.floor)}). "
+            f"In {_of(noisy, summary)} identical code may seem to differ by more than 2 %. The worst is "
+            f"{worst.comparison.id}, {format.difference(worst.floor)}. "
             + summary.results.go_on_longer(2 * summary.passes)
         )
     if summary.farthest_moved is not None:
         where, ratio = summary.farthest_moved
-        count = sum(each.moved is not None for each in comparisons)
+        moved = [each for each in comparisons if each.moved is not None]
         # Cold data make nothing faster.
         cause = (
-            "cold data, which the methods share and keep warm for each other"
+            "The data is cold there; the methods share theirs and keep it warm for each other."
             if ratio.mean > 1
-            else "where the data lie"
+            else "The place of the data in memory causes that, not the method."
         )
         yield (
-            f"In {count} of {len(comparisons)} comparisons identical code on memory of its own takes another "
-            f"time (farthest: {where.comparison.id}, {format.ratio_with_ends(ratio)} times): that is "
-            f"{cause}, and not the method."
+            f"In {_of(moved, summary)} identical code on memory of its own takes another time. The farthest "
+            f"is {where.comparison.id}, {format.ratio_with_ends(ratio)} times. {cause}"
         )
 
 
@@ -171,26 +186,26 @@ def _short_baselines(summary: RunSummary) -> Iterator[str]:
     short = [each for each in summary.comparisons if not each.has_baseline]
     if short:
         yield (
-            f"In {len(short)} of {len(summary.comparisons)} comparisons the baseline is not distinguishable "
-            f"from an empty loop ({short[0].comparison.id}): no ratio to it is known. "
-            "Compare seconds, or choose more elements by --size."
+            f"In {_of(short, summary)} the baseline is as fast as an empty loop: no ratio is known. The "
+            f"first is {short[0].comparison.id}. Compare seconds, or choose more elements by --size."
         )
 
 
 def unfinished(results: Results) -> Iterator[str]:
-    """What did not come to its end: the file, or the run."""
+    """Of a file or a run that did not come to its end."""
     if results.cut_off:
-        yield f"The last line of the results file is cut off ({results.cut_off} bytes); it was left out."
+        lost = counted(results.cut_off, "byte")
+        yield f"The last line of the results file is cut off ({lost}). The report leaves it out."
     if results.interrupted:
-        yield f"The run was interrupted; the report shows what it measured. {results.go_on()}"
+        yield f"The run was interrupted. The report shows the passes that it measured. {results.go_on()}"
 
 
 def _missed_precision(results: Results) -> Iterator[str]:
     for end in results.runs[-1:]:
         if end.asked is not None and (end.reached is None or end.reached > end.asked):
             got = "no interval" if end.reached is None else f"±{100 * end.reached:.2g} %"
+            wanted = f"{100 * end.asked:.2g}"
             yield (
-                f"A precision of ±{100 * end.asked:.2g} % was asked for; {got} was reached when the "
-                f"{end.reason} ended the run. "
-                + results.go_on(f"--precision {100 * end.asked:.2g}", "and a longer --budget")
+                f"The run reached {got} instead of ±{wanted} %: the {end.reason} ended it. "
+                + results.go_on(f"--precision {wanted} --budget {results.twice_the_budget}")
             )

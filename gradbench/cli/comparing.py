@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 @click.command()
 @results_argument("old", required=True)
 @results_argument("new", required=True)
-@margin_option(5.0, "A change of a ratio within this is none.")
-@click.option("--all", "everything", is_flag=True, help="Every variant, and not only those that changed.")
+@margin_option(5.0, "Ignore a change of a ratio within this.")
+@click.option("--all", "everything", is_flag=True, help="Show every variant, also the unchanged ones.")
 @click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
 @click.option(
     "--to",
@@ -52,17 +52,21 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "markdown", "json"]),
     default="text",
     show_default=True,
-    help="For a terminal, for a comment on a change, for programs.",
+    help="Write for a terminal, for a comment on a change, or for programs.",
 )
 def compare(old: Path, new: Path, margin: float, everything: bool, force: bool, form: str) -> None:
-    """Compare two runs: what became slower or larger from OLD to NEW.
+    """Compare two runs: find what became slower or larger.
 
-    Both are results files, or folders of runs. Ratios to the baseline and exact bytes are compared, with
-    correction for the number of variants. Where your own file changed, seconds per call are compared in the
-    place of ratios: beyond the margin, and beyond what gradbench's own work took longer in the same passes.
+    OLD and NEW are results files, or folders of runs. gradbench compares ratios to the baseline and exact
+    bytes, and corrects for the number of variants. Where your own file changed, it compares seconds per call
+    instead of ratios. A change must then go beyond the margin, and beyond the change of gradbench's own work
+    in the same passes.
 
-    Exit codes: 0 nothing is worse; 1 something became slower or larger, fails, or is not measured any more;
-    2 the runs cannot be compared.
+    \b
+    Exit codes:
+      0  nothing is worse
+      1  a variant became slower or larger, fails, or is not measured any more
+      2  the runs cannot be compared
     """
     from gradbench.analyse.compare import compare as compare_runs
     from gradbench.record.results import read_results
@@ -147,23 +151,21 @@ class VersusOptions(ProcessOptions):
 @click.command()
 @click.argument("one", metavar="A", shell_complete=offer_paths)
 @click.argument("other", metavar="B", shell_complete=offer_paths)
-@workload_option("Only this workload.  [default: a few that are quick]")
-@method_option("Only this method.")
-@size_option("small, medium, large, or a number of elements.  [default: small]")
-@device_option("Where the tensors are: cpu, cuda, or such as cuda:1.")
+@workload_option("Measure only this workload.  [default: a few quick ones]")
+@method_option("Measure only this method.")
+@size_option("Choose small, medium, large, or a number of elements.  [default: small]")
+@device_option("Put the tensors on cpu, cuda or cuda:1.")
 @dtype_option()
-@click.option(
-    "--statement", metavar="CODE", help="Measure this code instead; what it leaves in y is its result."
-)
-@click.option("--setup", default="", metavar="CODE", help="Run once before --statement.")
-@margin_option(2.0, "A change of time within this is none.")
+@click.option("--statement", metavar="CODE", help="Measure this code instead; y is its result.")
+@click.option("--setup", default="", metavar="CODE", help="Run this code once before --statement.")
+@margin_option(2.0, "Ignore a change of time within this.")
 @click.option(
     "--budget",
     type=float,
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="Wall time; less where every variant is decided before.",
+    help="Stop after this wall time, or before, once every variant is decided.",
 )
 @click.option(
     "--pairs",
@@ -171,23 +173,27 @@ class VersusOptions(ProcessOptions):
     default=90,
     show_default=True,
     metavar="N",
-    help="At most so many pairs of fresh processes.",
+    help="Start at most N pairs of fresh processes.",
 )
 @of_processes
-@output_option("Folder of the trial.  [default: runs/versus-<time>]")
+@output_option("Write the trial to this folder.  [default: runs/versus-<time>]")
 @report_option()
-@json_option("For programs: every variant with its outcome.")
+@json_option("Print every variant with its outcome as JSON.")
 @takes(VersusOptions)
 def versus(asked: VersusOptions) -> None:
-    """Compare two sides in turns: what is slower or larger in B?
+    """Compare two sides in turns: find what is slower or larger in B.
 
-    A and B are Python interpreters (or folders of virtual environments), each with torch and
-    torch-gradbench; or git revisions of the repository in this folder, or folders of sources, which are
-    imported before all that this interpreter has. Both sides take turns of 10 ms on one processor, in pairs
-    of fresh processes, until every variant is decided or the budget is used.
+    A and B are Python interpreters (or folders of virtual environments) with torch and torch-gradbench. Or
+    they are git revisions of the repository in this folder, or folders of sources; gradbench imports these
+    before the packages of this interpreter. Both sides take turns of 10 ms on one processor, in pairs of
+    fresh processes, until every variant is decided or the budget is used.
 
-    Exit codes: 0 nothing is worse in B; 1 something is slower, larger or broken; 2 the request was wrong;
-    3 ended early, and says what is kept.
+    \b
+    Exit codes:
+      0  nothing is worse in B
+      1  a variant is slower, larger or broken in B
+      2  the request was wrong
+      3  ended early; the message names the results that are kept
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.text import as_data, as_text

@@ -12,7 +12,7 @@ from gradbench.errors import RequestError
 
 @click.command("list")
 @json_option()
-@click.option("--devices", is_flag=True, help="Also the devices of this machine; starts torch.")
+@click.option("--devices", is_flag=True, help="Add the devices of this machine; this starts torch.")
 def list_(as_json: bool, devices: bool) -> None:
     """List methods, workloads, sizes, and the devices here."""
     from gradbench.cli.listing import as_data, as_text
@@ -23,12 +23,12 @@ def list_(as_json: bool, devices: bool) -> None:
 
 @click.command()
 @json_option()
-@click.option("--quick", is_flag=True, help="Only look; do not measure the noise.")
+@click.option("--quick", is_flag=True, help="Skip the measurement of noise.")
 @device_option(DEVICES)
 def doctor(as_json: bool, quick: bool, device: str) -> None:
-    """Examine whether this machine is fit to measure.
+    """Check whether this machine is fit to measure.
 
-    It tells what would help, and the noise floor: what identical code seems to differ by.
+    It also shows the noise floor, by how much identical code may differ, and says what would help.
     """
     import msgspec
 
@@ -37,7 +37,7 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
 
     if quick and device != "cpu":
         raise RequestError(
-            f"--device {device}: is measured on, which --quick leaves out; leave out one of both"
+            f"--device {device}: --quick measures nothing, so it takes no device; leave out one of the two"
         )
     checks = examine() + ([] if quick else measure_noise(device))
     if as_json:

@@ -1,4 +1,4 @@
-"""The entry point: the commands, and what of them a shell sees: exit codes, signals, one line per error."""
+"""The entry point: the commands, exit codes, signals, and one line for each error."""
 
 from __future__ import annotations
 
@@ -18,34 +18,46 @@ from gradbench.cli.messages import say
 from gradbench.errors import EndedEarly, GradbenchError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="gradbench")
-def cli() -> None:
-    """Measure what each way of controlling gradients in PyTorch costs here, in time and memory.
+class InOrder(click.Group):
+    """A group that lists its commands in the order of their addition, and not by the alphabet."""
 
-    Exit codes: 0 done; 1 done, and something is worse (compare, versus); 2 the request was wrong; 3 ended
-    early, or nothing could be measured, and says what is kept.
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gradbench", help="Show the version and exit.")
+def cli() -> None:
+    """Measure the time and memory that each method of controlling gradients in PyTorch costs here.
+
+    \b
+    Exit codes:
+      0  done
+      1  done, and something is worse (compare, versus)
+      2  the request was wrong
+      3  ended early, or nothing could be measured; the message names the results that are kept
     """
 
 
-# Each command imports what it needs when it is called, so that help and lists answer at once.
+# The order is that of `gradbench --help`: a user asks for the first commands first. A command imports what it
+# needs when it is called, so that help and lists answer at once.
 for _command in (
     running.run, running.model, op.op,
-    reading.report, reading.figures, reading.export, reading.traits, reading.claims,
-    comparing.compare, comparing.versus,
+    reading.report, reading.claims, comparing.versus, comparing.compare,
+    reading.traits, reading.export, reading.figures,
     machine.list_, machine.doctor,
 ):  # fmt: skip
     cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit; every error that a user can cause is one line on standard error."""
+    """Run a command and exit. An error that a user can cause is one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
-        # A name that is no text, or that the locale has no letters for, is shown by escapes.
+        # Escapes show a name that is no text, or that the locale has no letters for.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # Who cancels a job sends SIGTERM: it ends a run as Ctrl-C does, with what is kept.
-    # Only the main thread may set a handler; one that was not set from Python is none that can be put back.
+    # Job systems send SIGTERM to cancel: it ends a run as Ctrl-C does, and keeps the results.
+    # Only the main thread may set a handler. A handler that Python did not set cannot be put back.
     alone = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if alone else None
     try:
@@ -57,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _invoke(arguments: list[str]) -> int:
-    """Answer a shell that completes, or call the command; the exit code where nothing is raised."""
+    """Answer a shell's completion, or call the command; returns the exit code where nothing is raised."""
     completed = answer_shell(cli)
     if completed is None:
-        # Not click's own main: it answers an interrupt and a closed pipe with codes of its own.
+        # click's own main would answer an interrupt and a closed pipe with other exit codes.
         with cli.make_context("gradbench", arguments or ["--help"]) as context:
             cli.invoke(context)
     sys.stdout.flush()
@@ -68,7 +80,7 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def _exit_code(arguments: list[str]) -> int:
-    """What the command ends with; an error is told on the way."""
+    """The exit code of the command; prints its error."""
     try:
         return _invoke(arguments)
     except click.exceptions.Exit as asked:
@@ -83,7 +95,7 @@ def _exit_code(arguments: list[str]) -> int:
         say("stopped", "interrupted; nothing was written")
         return 3
     except BrokenPipeError:
-        # The reader has what it wanted. What is still buffered has nowhere to go.
+        # The reader has enough. The rest of the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -50,24 +50,26 @@ class ExpressionCommand(click.Command):
 @click.command(cls=ExpressionCommand, params=[each for each in run.params if each.name in SHARED])
 @preset_option("quick")
 @dtype_option()
-@click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda or cuda:1.")
-@click.option("--shape", default="1000", show_default=True, metavar="N,M", help="Lengths of x, as 32,1000.")
-@click.option("--setup", default="", metavar="CODE", help="Code that runs before, such as: w = torch.rand(9)")
+@click.option("--device", default="cpu", show_default=True, help="Put x on cpu, cuda or cuda:1.")
+@click.option(
+    "--shape", default="1000", show_default=True, metavar="N,M", help="Set the lengths of x, such as 32,1000."
+)
+@click.option("--setup", default="", metavar="CODE", help="Run this code before, such as: w = torch.rand(9)")
 @click.option(
     "--setup-file", type=click.Path(path_type=Path), metavar="FILE.py",
-    help="A file of such code; what it defines can be used.",
+    help="Run this file before; the expression can use its names.",
 )  # fmt: skip
-@click.option("--against", metavar="EXPRESSION", help="Hold this expression against the first, in turns.")
+@click.option("--against", metavar="EXPRESSION", help="Compare this expression with the first, in turns.")
 @click.argument("expression")
 @takes(OperationOptions)
 def op(asked: OperationOptions) -> None:
-    """Measure an expression of x under each method, or against another.
+    """Measure an expression of x under each method, or two of them.
 
     EXPRESSION is Python, such as "torch.softmax(x, -1)". `x` is tracked, and has random numbers from [0, 1);
-    the setup may make another x. Measured are its forward under every method, and its backward. With
-    --against two expressions take turns instead: recorded, unrecorded, and forward with backward; what
-    their results differ by is shown. A custom autograd Function goes into the setup. The code is kept in
-    the results.
+    the setup may make another x. gradbench measures the forward under every method, and the backward. With
+    --against two expressions take turns instead: recorded, unrecorded, and forward with backward. gradbench
+    also shows by how much their results differ. A custom autograd Function goes into the setup. The results
+    contain the code.
     """
     again = tuple(_again(asked))
     measure_own(asked, "op-", partial(_look, asked), lambda word, _: _without_folder(asked, word), again)

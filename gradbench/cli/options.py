@@ -114,21 +114,21 @@ def of_processes(command: Command) -> Command:
             type=click.IntRange(1, 4096),
             default=1,
             show_default=True,
-            help="Intra-op threads of torch.",
+            help="Set the number of torch's intra-op threads.",
         ),
         click.option(
             "--allocator",
             type=click.Choice(["keep", "system"]),
             default="keep",
             show_default=True,
-            help="Have the C library keep freed pages, or leave its defaults: fresh ones for large results.",
+            help="Keep freed pages in the C library, or use its defaults: fresh pages for large results.",
         ),
         click.option(
             "--seed",
             type=click.IntRange(0, 2**63 - 1),
             default=0,
             show_default=True,
-            help="Of every random order, and of the data.",
+            help="Seed for ordering and input data.",
         ),
         click.option(
             "--timeout",
@@ -137,7 +137,7 @@ def of_processes(command: Command) -> Command:
             default=120.0,
             show_default=True,
             metavar="SECONDS",
-            help="A visit that says nothing for so long beyond its slice counts as hung.",
+            help="Count a visit as hung after this silence beyond its time slice.",
         ),
     )
     for option in reversed(options):
@@ -175,7 +175,7 @@ def device_option(help: str) -> Callable[[Command], Command]:
 
 def dtype_option() -> Callable[[Command], Command]:
     return click.option(
-        "--dtype", default="float32", show_default=True, help="float32, float64, bfloat16 or float16.",
+        "--dtype", default="float32", show_default=True, help="Choose float32, float64, bfloat16 or float16.",
         shell_complete=offer(dtype_names),
     )  # fmt: skip
 
@@ -196,7 +196,7 @@ def report_option() -> Callable[[Command], Command]:
     )
 
 
-def json_option(help: str = "For programs.") -> Callable[[Command], Command]:
+def json_option(help: str = "Print JSON.") -> Callable[[Command], Command]:
     return click.option("--json", "as_json", is_flag=True, help=help)
 
 
@@ -205,4 +205,4 @@ def results_argument(name: str = "results", required: bool = False) -> Callable[
     return click.argument(name, type=click.Path(path_type=Path), required=required, shell_complete=offer_runs)
 
 
-DEVICES = "Where the tensors are: cpu, cuda, cuda:1, several with commas, or all."
+DEVICES = "Put the tensors on cpu, cuda, cuda:1, several with commas, or all."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def analysis_of(results: Path | None) -> Analysis:
-    """What a results file shows (default: the newest run's): a command reads and analyses it here, once."""
+    """The analysis of a results file (default: the newest run's)."""
     from gradbench.analyse.analysis import analyse
     from gradbench.record.results import read_results
 
@@ -28,7 +28,7 @@ def analysis_of(results: Path | None) -> Analysis:
 
 
 def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
-    """Write the page of a run, and say where it is."""
+    """Write the page of a run, and print its path."""
     from gradbench.measure.progress import doing
 
     with doing("building the report", quiet):
@@ -39,7 +39,7 @@ def build_report(analysis: Analysis, output: Path, quiet: bool = False) -> None:
 
 
 def build_trial_report(judged: Judged, output: Path | None = None, aside: bool = False) -> None:
-    """Write the page of a trial (default: beside its file); say where it is, `aside` on standard error."""
+    """Write the page of a trial (default: beside its file), and print its path; `aside` on standard error."""
     from gradbench.versus.page import write_versus
 
     page = output or judged.trial.path.with_name("report.html")
@@ -49,11 +49,11 @@ def build_trial_report(judged: Judged, output: Path | None = None, aside: bool =
 
 @click.command()
 @results_argument()
-@output_option("Where to write it.  [default: report.html beside the results]", "FILE")
+@output_option("Write the page to this file.  [default: report.html beside the results]", "FILE")
 def report(results: Path | None, output: Path | None) -> None:
-    """Build the HTML report of RESULTS again.
+    """Build the HTML report again.
 
-    RESULTS is what `run`, `model` or `versus` left (default: the newest in runs/).
+    RESULTS is the folder or file of a run or of a `versus` trial (default: the newest in runs/).
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.records import FILENAME, is_trial, read_trial
@@ -70,22 +70,23 @@ def report(results: Path | None, output: Path | None) -> None:
 
 @click.command()
 @results_argument()
-@output_option("A new or empty folder.  [default: figures/ beside the results]")
+@output_option("Write to this new or empty folder.  [default: figures/ beside the results]")
 @click.option(
     "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
-    help="svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
+    help="Choose svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
 )  # fmt: skip
-def figures(results: Path | None, output: Path | None, formats: str) -> None:
-    """Draw the tables and charts of RESULTS for a talk.
+@click.option("--all", "everything", is_flag=True, help="Draw every table and chart.")
+def figures(results: Path | None, output: Path | None, formats: str, everything: bool) -> None:
+    """Draw the ten most useful charts and tables of a run for a talk.
 
-    Each is a picture of its own. RESULTS is a run (default: the newest).
+    A picture has 1920 by 1080 pixels. RESULTS is a run (default: the newest in runs/).
     """
     from gradbench.report.slides import write_figures
 
     analysis = analysis_of(results)
     folder = output or analysis.results.path.parent / "figures"
-    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")])
-    click.echo(f"figures: {folder} ({len(written)} files)")
+    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")], everything)
+    click.echo(f"figures: {folder} ({len(written)} files{'' if everything else '; --all draws everything'})")
 
 
 @click.command()
@@ -97,13 +98,13 @@ def figures(results: Path | None, output: Path | None, formats: str) -> None:
     show_default=True,
     metavar="FORM",
     shell_complete=offer(form_names),
-    help="csv (a tidy table), markdown (for people), github-action, pyperf; `gradbench list` has all.",
+    help="Choose csv (a tidy table), markdown, github-action or pyperf; `gradbench list` has all forms.",
 )
-@output_option("Instead of the terminal.", "FILE")
+@output_option("Write to this new file.  [default: the terminal]", "FILE")
 def export(results: Path | None, name: str, output: Path | None) -> None:
-    """Write RESULTS in a form that other programs, or people, read.
+    """Write a run in a form that other programs or people read.
 
-    RESULTS is a run (default: the newest).
+    RESULTS is a run (default: the newest in runs/).
     """
     from gradbench.report.export import form
 
@@ -112,8 +113,8 @@ def export(results: Path | None, name: str, output: Path | None) -> None:
         text = wanted.write(analysis)
     except Exception as error:
         raise RequestError(
-            f"--to {name}: the form failed: {type(error).__name__}: {error}; choose another, or mend the "
-            "extension that it is from"
+            f"--to {name}: the form failed: {type(error).__name__}: {error}; choose another form, or correct "
+            "its extension"
         ) from None
     if output is None:
         click.echo(text, nl=False)
@@ -123,11 +124,12 @@ def export(results: Path | None, name: str, output: Path | None) -> None:
 
 @click.command()
 @results_argument()
-@json_option("For programs: what was observed, with the code that observed it.")
-def traits(results: Path | None, as_json: bool) -> None:
-    """Show what each method does to tensors, by observation.
+@click.option("--verbose", is_flag=True, help="Show the full words, and what concerns no single method.")
+@json_option("Print the observations as JSON, with the code that made them.")
+def traits(results: Path | None, verbose: bool, as_json: bool) -> None:
+    """Show what each method does to tensors.
 
-    It is observed here, or was in RESULTS, a run.
+    A run observed it where RESULTS names one; otherwise gradbench observes it here, which starts torch.
     """
     import msgspec
 
@@ -141,21 +143,37 @@ def traits(results: Path | None, as_json: bool) -> None:
         read = read_results(results)
         found, label = read.observations, read.header.label
     if not found:
-        raise RequestError(f"{results}: holds no observations; a run without --workload makes them")
-    click.echo(json.dumps(msgspec.to_builtins(found), indent=2) if as_json else as_text(found, label))
+        raise RequestError(
+            f"{results}: expected observations, got a run without them; `gradbench run --preset quick` makes "
+            "them, and `gradbench traits` alone observes here"
+        )
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+    else:
+        click.echo(as_text(found, label, columns(80, 100), verbose))
 
 
 @click.command()
 @results_argument()
-@names_option("--id", "ids", claim_names, "Only this claim.", "ID")
-@json_option("For programs: each verdict with its cases.")
-def claims(results: Path | None, ids: tuple[str, ...], as_json: bool) -> None:
-    """Judge claims about gradient control by RESULTS.
+@names_option("--id", "ids", claim_names, "Show this claim in full, with its evidence.", "ID")
+@click.option("--verbose", is_flag=True, help="Show every claim in full, with its evidence and its id.")
+@json_option("Print the verdicts and their cases as JSON.")
+def claims(results: Path | None, ids: tuple[str, ...], verbose: bool, as_json: bool) -> None:
+    """Check common claims about gradient control against a run.
 
-    RESULTS is a run (default: the newest).
+    RESULTS is a run of gradbench's workloads (default: the newest in runs/).
     """
     from gradbench.analyse.claims import verdicts
     from gradbench.report.terminal.claims import as_data, as_text
 
-    found = verdicts(analysis_of(results), ids)
-    click.echo(json.dumps(as_data(found), indent=2) if as_json else as_text(found, columns(80, 160)))
+    analysis = analysis_of(results)
+    found = verdicts(analysis, ids)
+    own = analysis.user_file is not None or analysis.version_files
+    if own and all(each.verdict == "not measured" for each in found):
+        raise RequestError(
+            f"{results or analysis.results.path.parent}: expected a run of gradbench's workloads, got a run "
+            "of your own code, which no claim is about; `gradbench run --preset quick` makes one"
+        )
+    in_full = verbose or bool(ids)
+    text = json.dumps(as_data(found), indent=2) if as_json else as_text(found, columns(80, 160), in_full)
+    click.echo(text)

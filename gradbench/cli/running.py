@@ -38,6 +38,7 @@ from gradbench.errors import EndedEarly, RequestError
 from gradbench.measure.goal import BUDGETS, Goal, make_goal
 
 if TYPE_CHECKING:
+    from gradbench.analyse.analysis import Analysis
     from gradbench.measure.steering import Steering
     from gradbench.measure.user_model import UserModel
     from gradbench.record.plan import Request
@@ -146,40 +147,47 @@ def preset_option(default: str) -> Callable[[Command], Command]:
         type=click.Choice(list(BUDGETS)),
         default=default,
         show_default=True,
-        help="How long to measure: within 45 s, 5 minutes, or 30 minutes.",
+        help="Choose how long to measure: 45 s, 5 minutes or 30 minutes at most.",
     )
 
 
 @click.command()
 @preset_option("standard")
-@workload_option("Only this workload; several times or with commas for more.")
-@method_option("Only this method; the baseline is always measured.")
-@size_option("small, medium, large, a number of elements (1e6), or a sweep (1:1e7).")
+@workload_option("Measure only this workload; for several repeat it, or use commas.")
+@method_option("Measure only this method, and the baseline.")
+@size_option("Choose small, medium, large, a number of elements (1e6), or a sweep (1:1e7).")
 @device_option(DEVICES)
 @click.option("--cold", is_flag=True, help="Flush the cache of a GPU before each call.")
 @dtype_option()
-@click.option("--passes", type=int, metavar="N", help="Fresh processes that each visit every comparison.")
-@click.option("--budget", type=float, metavar="SECONDS", help="Wall time in all, the report included.")
+@click.option(
+    "--passes", type=int, metavar="N", help="Run N passes: fresh processes that visit every comparison."
+)
+@click.option(
+    "--budget", type=float, metavar="SECONDS", help="Stop after this wall time, which includes the report."
+)
 @click.option(
     "--precision",
     type=float,
     metavar="PERCENT",
-    help="Stop once every interval is this narrow: ± per cent of its ratio.",
+    help="Stop once every interval is within ± this part of its ratio.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Passes side by side, each bound to a core.  [default: the cores that nobody uses, up to 4]",
+    help="Run N passes side by side, each bound to a core.  [default: the idle cores, up to 4]",
 )
 @of_processes
-@output_option("Folder of the run.  [default: runs/<time>]")
+@output_option("Write the run to this folder.  [default: runs/<time>]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output (default: the newest in runs/).")
 @report_option()
-@click.option("--quiet", is_flag=True, help="Say only what failed, and where the report is.")
+@click.option("--quiet", is_flag=True, help="Print only failures and the path of the report.")
 @takes(RunOptions)
 def run(asked: RunOptions) -> None:
-    """Measure every method, and build the report (the main job)."""
+    """Measure every method, and build the report.
+
+    Begin here: `gradbench run --preset quick` takes 45 s.
+    """
     from gradbench.cli.listing import check_extensions
     from gradbench.measure import run as runs
 
@@ -204,9 +212,11 @@ SHARED = {field.name for field in fields(Measuring)} - {"preset"}
     "--fit",
     metavar="SIZE",
     callback=size_in_bytes,
-    help="Mark what would make training fit into so many bytes, such as 8GB, and name the batch that does.",
+    help="Mark the changes that make training fit into this memory, such as 8GB, and name a batch that fits.",
 )
-@click.option("--modules", "every_module", is_flag=True, help="Say what each module keeps for the backward.")
+@click.option(
+    "--modules", "every_module", is_flag=True, help="Show the bytes that each module keeps for the backward."
+)
 @click.argument(
     "files", metavar="FILE.py [FILE.py ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -214,14 +224,15 @@ SHARED = {field.name for field in fields(Measuring)} - {"preset"}
 def model(asked: ModelOptions) -> None:
     """Measure your own model under each method, or its versions.
 
-    FILE.py defines `model`, a torch.nn.Module, and `x`, the tensor that goes into it. It may define
-    `call(model, x)`, which returns a tensor, where model(x) does not or more inputs are needed; and
-    `loss(y)`, which returns a scalar tensor: then training is measured as well, in the mode that the file
-    leaves the model in. The text of the file is kept in the results, and shown in the report.
+    FILE.py defines `model`, a torch.nn.Module, and `x`, its input tensor. It may define `call(model, x)`,
+    which returns a tensor, where model(x) does not or needs more inputs. It may define `loss(y)`, which
+    returns a scalar tensor: gradbench then measures training too, in the mode that the file leaves the model
+    in. The results and the report contain the text of the file.
 
-    Several files are held against each other, the first as the baseline, in time and bytes: evaluation, the
-    recorded forward, and a training step where all define `loss`. So are the entries of a dict `variants` at
-    the top level of one file, which are modules or functions of x: variants = {"plain": a, "fused": b}.
+    gradbench compares several files in time and bytes; the first is the baseline. It measures evaluation, the
+    recorded forward, and a training step where all files define `loss`. It compares the entries of a dict
+    `variants` in one file in the same way; they are modules or functions of x:
+    variants = {"plain": a, "fused": b}.
     """
     refuse_a_lonely_unit(asked.files, "--fit")
     file = asked.files[0]
@@ -373,7 +384,7 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def _finish(results: Path, asked: Measuring) -> None:
-    """Tell what a run that has ended found, and build its report or say where its results are.
+    """Print the answer of a run that has ended, build its report, and print how to go on.
 
     Raises EndedEarly where nothing could be measured.
     """
@@ -393,6 +404,8 @@ def _finish(results: Path, asked: Measuring) -> None:
                 text = brief(analysis, columns(60, 110))
         if text:
             click.echo(text)
+        if analysis.failed and analysis.passes:
+            say("note", analysis.failed)
         if asked.with_report:
             build_report(analysis, results.parent / "report.html", asked.quiet)
         else:
@@ -400,9 +413,18 @@ def _finish(results: Path, asked: Measuring) -> None:
     except KeyboardInterrupt:
         raise EndedEarly(
             f"interrupted while the report was built; the results are kept in {results}; "
-            "build it with `gradbench report`"
+            f"build it with `gradbench report {shlex.quote(str(results.parent))}`"
         ) from None
     if analysis.failed and not analysis.passes:
         raise EndedEarly(f"{analysis.failed} What is known is kept in {results}")
-    if analysis.failed:
-        say("note", analysis.failed)
+    if again := _command_to_go_on(analysis) if not asked.quiet else "":
+        click.echo(f"measure more: {again}")
+
+
+def _command_to_go_on(analysis: Analysis) -> str:
+    """The command that measures more of a run, to paste; empty where none can."""
+    results = analysis.results
+    more = (
+        f"--budget {results.twice_the_budget}" if results.looks else f"--passes {2 * max(1, analysis.passes)}"
+    )
+    return results.command_to_go_on(more, here=True)

@@ -112,13 +112,13 @@ def _facts(header: Header) -> list[str]:
 
 
 def _first_figure(analysis: Analysis) -> dict[str, str]:
-    """The figure of the first screen, for a wide window and for a phone; empty where the run has none."""
-    found = glance_of(analysis) if analysis.answer is not None else None
+    """The figure of the first screen, for a wide window and for a phone, and its words; empty without one."""
+    found = None if analysis.answer is None else glance_of(analysis)
     if found is None:
-        return {"glance_wide": "", "glance_narrow": "", "glance_words": ""}
+        return dict.fromkeys(("glance_words", "glance_wide", "glance_narrow"), "")
     return {
         "glance_words": in_words(found),
-        "glance_wide": figures.glance(analysis, narrow=False),
+        "glance_wide": figures.glance(analysis),
         "glance_narrow": figures.glance(analysis, narrow=True),
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gradbench import format
+from gradbench.analyse.failures import counted
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.warnings import device_warnings
@@ -126,5 +127,6 @@ def _parts(summary: RunSummary) -> list[Check]:
         why = "its clock, throttling and other programs cannot be read"
         checks.append(Check("device", "unknown", why, "pip install nvidia-ml-py"))
     elif not said:
-        checks.append(Check("device", "good", f"not held back and not shared in {len(known)} visits"))
+        found = f"not throttled and not shared in {counted(len(known), 'visit')}"
+        checks.append(Check("device", "good", found))
     return checks

@@ -1,41 +1,85 @@
-"""What was found, in the lines that a terminal has room for: the page's own sentences, the first of them."""
+"""The answer of a run on a terminal: the answer, how far to trust it, and the warnings a line each."""
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Sequence
 
 from gradbench.analyse.analysis import Analysis
+from gradbench.analyse.answer import RunAnswer
+from gradbench.analyse.warnings import beside_trust
 
-# Lines of all, and of the warnings among them.
-MOST = 12
-WARNINGS = 5
+# Lines in all, and warnings among them; the command adds lines for the report and for how to go on.
+MOST = 17
+WARNINGS = 3
+# Findings of a run that has no answer.
+FINDINGS = 4
 
 
 def brief(analysis: Analysis, width: int) -> str:
-    """The first warnings and findings in lines of this width; what failed is not among them.
+    """The answer first, then trust, then warnings; lines of this width. Failures are not among them.
 
-    What is wrong in a user's code comes first, in full.
+    Faults in the user's code come before all of it, in full.
     """
-    faults = [f"Watch out: {each.words}" for each in analysis.results.file_faults]
-    first, _ = _fitting(faults, width, len(faults) * MOST)
-    warnings = [each for each in analysis.warnings if each != analysis.failed]
-    lines, left_out = _fitting([f"Before you believe it: {each}" for each in warnings], width, WARNINGS)
-    more, further = _fitting([each.sentence for each in analysis.findings], width, MOST - 1 - len(lines))
-    lines += more
-    if left_out + further:
-        lines.append(f"{left_out + further} more in the report.")
-    return "\n".join([*first, *lines])
-
-
-def _fitting(sentences: Sequence[str], width: int, most: int) -> tuple[list[str], int]:
-    """The first sentences, wrapped, that fit into so many lines; and how many did not."""
     lines: list[str] = []
-    for place, each in enumerate(sentences):
-        wrapped = textwrap.wrap(
-            each, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
-        )
-        if len(lines) + len(wrapped) > most:
-            return lines, len(sentences) - place
-        lines += wrapped
-    return lines, 0
+    for each in analysis.results.file_faults:
+        lines += _wrapped(f"Watch out: {each.words}", width)
+    found = _answer(analysis.answer, width) if analysis.answer else _findings(analysis, width)
+    return "\n".join([*lines, *found, *_warnings(analysis, width, MOST - len(found))])
+
+
+def _answer(answer: RunAnswer, width: int) -> list[str]:
+    """The sentence, a line for each recommendation, and how far to trust them."""
+    on = f" (on {answer.device})" if answer.device else ""
+    lines = _wrapped(f"{answer.sentence}{on}", width)
+    purpose = max((len(each.purpose) for each in answer.recommendations), default=0) + 2
+    for each in answer.recommendations:
+        gain = f": {each.short}, against {each.against}" if each.short else ""
+        told = f"{each.use}{gain}"
+        lines += _wrapped(told, width, f"  {each.purpose + ':':<{purpose}}")
+    trust = answer.trust
+    advice = f" {trust.advice}" if trust.advice else ""
+    return [*lines, *_wrapped(f"Trust: {trust.grade}. {trust.sentence}{advice}", width)]
+
+
+def _findings(analysis: Analysis, width: int) -> list[str]:
+    """The first findings, and how many more the report has."""
+    lines: list[str] = []
+    for each in analysis.findings[:FINDINGS]:
+        lines += _wrapped(each.sentence, width, "- ")
+    more = len(analysis.findings) - FINDINGS
+    return lines + ([f"{more} more finding{_s(more)} in the report."] if more > 0 else [])
+
+
+def _warnings(analysis: Analysis, width: int, most: int) -> list[str]:
+    """The first sentence of each warning where it fits in a line, and how many more the report has."""
+    every = [each for each in analysis.warnings if each != analysis.failed]
+    # The sentence on trust says the rest of them.
+    shown = list(beside_trust(analysis)) if analysis.answer else every
+    lines = [line for each in shown if len(line := f"Warning: {first_sentence(each)}") <= width][
+        : max(0, min(WARNINGS, most - 1))
+    ]
+    more = len(every) - len(lines)
+    if more:
+        lines.append(f"{more} {'more ' if lines else ''}warning{_s(more)} in the report.")
+    return lines
+
+
+def first_sentence(text: str) -> str:
+    """A text up to the first full stop before a new sentence.
+
+    >>> first_sentence("The clock fell to 1.2 GHz. Let it cool.")
+    'The clock fell to 1.2 GHz.'
+    """
+    return re.split(r"(?<=\.) (?=[A-Z`])", text, maxsplit=1)[0]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _wrapped(text: str, width: int, first: str = "") -> list[str]:
+    """Lines of this width, the first behind `first`, the others in its column."""
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+    )
