@@ -30,7 +30,7 @@ def test_what_a_reader_chooses_is_in_the_address_which_shows_the_same_elsewhere(
     filters(page)
     steps = (
         lambda: page.locator('[data-preset="fine-tune"]').click(),
-        lambda: box(page, "medium").uncheck(),
+        lambda: box(page, "small").uncheck(),
         lambda: box(page, "refuted").uncheck(),
         lambda: page.locator("#claim-words").fill("is"),
         lambda: page.locator(".claim:visible summary").first.click(),
@@ -54,7 +54,6 @@ def test_what_a_reader_chooses_is_in_the_address_which_shows_the_same_elsewhere(
     fresh.goto(page.url)
     assert fresh.evaluate(VIEW) == page.evaluate(VIEW)
     assert fresh.evaluate("location.hash") == fragment(page)
-    assert fresh.complaints[:1] == [] or page.url in fresh.complaints[0]
 
 
 def test_a_part_that_is_open_from_the_first_is_in_the_address_once_it_is_closed(open_page):
@@ -87,7 +86,7 @@ def test_a_link_within_the_page_opens_its_target_and_keeps_the_view_in_the_addre
     page = open_page()
     filters(page)
     box(page, "large").uncheck()
-    page.locator(".claim:visible summary", has_text="no_grad").first.click()
+    page.locator(".claim[data-verdict]:visible summary", has_text="no_grad").first.click()
     link = page.locator(".claim a[href^='#']:visible").first
     target = link.get_attribute("href")
     assert not page.locator(f"{target} > .part").first.is_visible()
@@ -140,7 +139,7 @@ def test_an_address_that_says_nothing_of_this_page_does_no_harm(open_page, repor
     page.complaints.clear()
     page.goto(f"{report.as_uri()}#{fragment_}")
     assert page.locator("h1").is_visible()
-    assert page.complaints == [page.url]
+    assert page.complaints == [report.as_uri()]
     assert page.locator('[data-preset="everything"]').get_attribute("aria-current") == "true"
     page.locator('[data-preset="evaluate"]').click()
     assert fragment(page).startswith("#for=evaluate")

@@ -114,9 +114,10 @@ function reveal(target) {
 
 // An address of ours holds an equals sign; any other leads to an element.
 function restore() {
-  const hash = decodeURIComponent(location.hash.slice(1));
-  if (!hash.includes("=")) {
-    reveal(document.getElementById(hash));
+  // This decodes as decodeURIComponent does, and raises nothing.
+  const anchor = new URLSearchParams(`id=${location.hash.slice(1)}`).get("id");
+  if (!location.hash.includes("=")) {
+    reveal(document.getElementById(anchor));
     show();
     return;
   }
