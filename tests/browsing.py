@@ -112,4 +112,24 @@ def visible(page, selector):
 
 
 def open_all(page, selector="main details"):
-    page.evaluate("selector => document.querySelectorAll(selector).forEach(each => each.open = true)", selector)
+    page.evaluate(
+        "selector => document.querySelectorAll(selector).forEach(each => each.open = true)", selector
+    )
+
+
+CONTRAST = """places => places.map(place => {
+  const element = document.querySelector(place);
+  const light = colour => {
+    const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(each => each / 255)
+      .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  let behind = element;
+  while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+  return [place, light(getComputedStyle(element).color), light(getComputedStyle(behind).backgroundColor)];
+})"""
+
+
+def stands_out(text, paper):
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    return (max(text, paper) + 0.05) / (min(text, paper) + 0.05) >= 4.5

@@ -1,4 +1,4 @@
-"""The page of a published run in a browser: how long it is, what its first screen holds, what presets show."""
+"""The page of a published run in a browser: its length, its first screen, its presets."""
 
 from pathlib import Path
 
@@ -50,10 +50,17 @@ def test_the_page_of_a_standard_run_is_short(look_at, published):
     assert page.evaluate("document.documentElement.scrollHeight") <= 9000
 
 
-def test_the_first_screen_has_the_answer_its_figure_the_purposes_and_the_trust_in_few_words(look_at, published):
+def test_the_first_screen_has_the_answer_its_figure_the_purposes_and_the_trust_in_few_words(
+    look_at, published
+):
     page = look_at(1440, path=published)
     assert 50 < page.evaluate(WORDS_ABOVE, 900) <= 250
-    for part, count in (("h1", 1), (".glance-figure svg:visible", 1), (".purposes .use", 4), (".trust > summary", 1)):
+    for part, count in (
+        ("h1", 1),
+        (".glance-figure svg:visible", 1),
+        (".purposes .use", 4),
+        (".trust > summary", 1),
+    ):
         bottoms = page.locator(part).evaluate_all(BOTTOMS)
         assert len(bottoms) == count, part
         assert max(bottoms) <= 900, part
@@ -83,7 +90,9 @@ def test_a_preset_shows_its_topics_and_hides_the_others(open_page, published):
         page.locator(f'[data-preset="{preset.id}"]').click()
         assert page.locator(".presets [aria-current]").inner_text() == preset.label
         for part, count in every.items():
-            topics = page.locator(f"{part}:visible").evaluate_all("all => all.map(each => each.dataset.topic.split(' '))")
+            topics = page.locator(f"{part}:visible").evaluate_all(
+                "all => all.map(each => each.dataset.topic.split(' '))"
+            )
             if preset.topics:
                 assert 0 < len(topics) < count
                 assert all(set(of) & set(preset.topics) for of in topics)
@@ -91,7 +100,9 @@ def test_a_preset_shows_its_topics_and_hides_the_others(open_page, published):
                 assert len(topics) == count
         if preset.topics:
             # Of each topic that it asks for there is a claim.
-            shown = page.locator(f"{claims}:visible").evaluate_all("all => all.map(each => each.dataset.topic)")
+            shown = page.locator(f"{claims}:visible").evaluate_all(
+                "all => all.map(each => each.dataset.topic)"
+            )
             assert set(shown) <= set(preset.topics)
             assert f"{visible(page, '.claim[data-verdict]')} of" in page.locator("#shown").inner_text()
     assert page.locator("#shown").inner_text() == ""
@@ -99,7 +110,9 @@ def test_a_preset_shows_its_topics_and_hides_the_others(open_page, published):
 
 def test_a_run_with_little_has_no_room_for_what_it_lacks(open_page, tmp_path):
     path = tmp_path / "report.html"
-    path.write_text(render(analyse(results({"no_grad": 1.4}, request=Request(("elementwise",), (), ("small",))))))
+    path.write_text(
+        render(analyse(results({"no_grad": 1.4}, request=Request(("elementwise",), (), ("small",)))))
+    )
     page = open_page(1440, path=path)
     assert page.locator(".glance-figure").count() == 0
     assert visible(page, ".purposes .use") == 1

@@ -71,15 +71,21 @@ def test_a_part_that_is_open_from_the_first_is_in_the_address_once_it_is_closed(
     page.wait_for_function("location.hash === ''")
 
 
-@pytest.mark.parametrize("anchor", ["traits", "elementwise", "freeze-training", "claim-best.small", "measuring"])
+@pytest.mark.parametrize(
+    "anchor", ["traits", "elementwise", "freeze-training", "claim-best.small", "measuring"]
+)
 def test_an_anchor_opens_the_folds_around_its_target_and_leads_there(open_page, report, anchor):
     page = open_page()
     page.goto("about:blank")
     page.goto(f"{report.as_uri()}#{anchor}")
     target = page.locator(f"[id='{anchor}']")
-    assert target.evaluate("each => { for (let p = each.closest('details'); p; p = p.parentElement.closest('details')) if (!p.open) return false; return true }")
+    assert target.evaluate(
+        "each => { for (let p = each.closest('details'); p; p = p.parentElement.closest('details')) if (!p.open) return false; return true }"
+    )
     assert target.is_visible()
-    page.wait_for_function("id => Math.abs(document.getElementById(id).getBoundingClientRect().top) < 250", arg=anchor)
+    page.wait_for_function(
+        "id => Math.abs(document.getElementById(id).getBoundingClientRect().top) < 250", arg=anchor
+    )
 
 
 def test_a_link_within_the_page_opens_its_target_and_keeps_the_view_in_the_address(open_page):
@@ -131,7 +137,8 @@ def test_show_all_clears_the_view_and_the_address(open_page):
 
 
 @pytest.mark.parametrize(
-    "fragment_", ["for=nonsense", "open=nowhere,control.99", "size=huge&dtype=int8", "nowhere", "a%20b=%E0", "%E0"]
+    "fragment_",
+    ["for=nonsense", "open=nowhere,control.99", "size=huge&dtype=int8", "nowhere", "a%20b=%E0", "%E0"],
 )
 def test_an_address_that_says_nothing_of_this_page_does_no_harm(open_page, report, fragment_):
     page = open_page()
