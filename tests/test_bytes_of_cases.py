@@ -14,7 +14,7 @@ import pytest
 import torch
 from synthetic import memory, rendered, results
 
-from gradbench.analyse.findings import essentials
+from gradbench.analyse.findings import findings
 from gradbench.analyse.memory_difference import memory_differences
 from gradbench.analyse.metrics import known
 from gradbench.analyse.phrases import memory_notes
@@ -494,8 +494,8 @@ def test_what_is_not_seen_is_a_dash_for_every_reader():
     found = bars(each)
     assert found.highest == 800
     assert {row.name: row.values for row in found.rows}["tracked"] == (800, None, 800)
-    assert "not seen" in next(
-        found.sentence for found in essentials(summary) if "for backward" in found.sentence
+    assert "saved bytes are not seen" in next(
+        found.evidence for found in findings(summary) if "memory for the backward" in found.sentence
     )
     assert "What is saved by" in memory_notes(each)
 

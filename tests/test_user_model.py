@@ -467,7 +467,7 @@ def test_the_page_of_another_run_has_no_file():
     found = results({"tracked": 1.2})
     assert user_file(found) is None
     assert 'id="file"' not in rendered(found)
-    assert 'id="claims"' in rendered(found)
+    assert 'id="show"' in rendered(found)
 
 
 def test_a_variant_as_a_program_stands_with_the_imports_that_must_be_first():
