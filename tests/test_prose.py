@@ -150,7 +150,7 @@ def test_an_argument_and_its_sentences_are_one_passage(tmp_path):
         f'"""A module.\n\n    Args:\n        first: {LONG}\n'
         '        second: the bytes\n            are told.\n    """\n'
     )
-    assert lines(path) == {4: f"first: {LONG}", 6: "are told"}
+    assert lines(path) == {4: f"`_`: {LONG}", 6: "are told"}
 
 
 def test_an_example_in_a_docstring_is_no_prose(tmp_path):

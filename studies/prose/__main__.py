@@ -26,7 +26,7 @@ RULES = "studies/prose/rules.py"
 TO_CLEAN = (
     "README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "docs/extending.md", "docs/library.md", "examples",
     "gradbench/analyse", "gradbench/cli", "gradbench/guard",
-    "gradbench/library", "gradbench/measure", "gradbench/report",
+    "gradbench/library", "gradbench/report",
     "gradbench/versus",
     "studies/files.py", "studies/instrument", "studies/publish", "studies/regressions", "studies/releases",
 )  # fmt: skip
