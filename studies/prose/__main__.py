@@ -28,7 +28,8 @@ TO_CLEAN = (
     "gradbench/analyse", "gradbench/cli", "gradbench/guard",
     "gradbench/library", "gradbench/report",
     "gradbench/versus",
-    "studies/files.py", "studies/instrument", "studies/publish", "studies/regressions", "studies/releases",
+    "studies/instrument", "studies/publish", "studies/regressions/regressions.html",
+    "studies/regressions/versus_trials.py", "studies/releases/releases.html", "studies/releases/same.py",
 )  # fmt: skip
 
 
