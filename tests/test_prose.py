@@ -127,6 +127,9 @@ NAMES = {"dearer": "hence", "code": "with hence: dearer(1, 2)"}
 def dearer(hence):
     """It is told."""
     raise ValueError(f"expected a number for {hence}, fed with {dearer}; give one")
+
+
+CODE = f"import hence\\n{hence()}import dearer as anew\\n"
 '''
     )
     assert lines(path) == {
