@@ -53,8 +53,8 @@ class Cells:
 
 
 # A Function alone: sin and exp do not dilute a change in Square. Ratios are taken to another Function, whose
-# code is in the variant. Differences between processes are mostly common to both, and cancel. Processes differ
-# by 1.5 % in a ratio to torch's multiplication, and by a third of that in a ratio to a Function.
+# code is in the variant. Most differences between processes are common to both, and cancel.
+# A ratio to torch's multiplication differs by 1.5 %. A ratio to a Function differs by a third of that.
 SQUARE = Cells(Request(("square",), ("plain", "function"), ("100", "10000")), against="plain")
 CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"
