@@ -4,13 +4,15 @@
 PYTHON ?= python3
 PRESET ?= standard
 DEVICE ?= cpu
+# Where the pages of docs/ find the published reports; `..` for a site that has these pages in docs/.
+REPORTS ?= ../../../reports
 # What comes before the tests; `setup` leaves format, lint and types out.
 CHECK ?= check
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: report test test-cuda check browser setup instrument publish asv asv-site clean
+.PHONY: report test test-cuda check browser setup docs instrument publish asv asv-site clean
 
 report: $(READY)
 	$(BIN)/gradbench run --preset $(PRESET) --device $(DEVICE)
@@ -31,6 +33,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m studies.prose
 
 # The tests of the page want Chromium; where it cannot be installed they say that they were skipped.
 browser:
@@ -38,6 +41,12 @@ browser:
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null \
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes chromium > /dev/null; } \
 	|| echo "no Chromium here, and none installed: the tests of the page are skipped"
+
+# The documentation into docs/_build/html, from the pages in docs/, the docstrings and the published data. A warning
+# is an error.
+docs: $(READY)
+	REPORTS=$(REPORTS) $(BIN)/sphinx-build -q -W --keep-going -n -E -d docs/_build/doctrees docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # The study of the instrument itself: an hour, and reports/instrument/ is made anew.
 instrument: $(READY)

@@ -1,4 +1,4 @@
-"""The asv suite: gradbench's own cells and measurements, followed from commit to commit.
+"""The asv suite: cells and measurements of gradbench, followed from commit to commit.
 
-`interleaved` is what regressions are judged by; `alone` is asv's own timing, for a second look.
+`interleaved` has the figures that judge regressions; `alone` has asv's timing, for a second look.
 """

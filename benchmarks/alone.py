@@ -1,7 +1,8 @@
-"""asv's own timing, one process after another: for a second look, not to judge by.
+"""asv's timing, one process after another: for a second look, not to judge by.
 
-What is run is what gradbench runs: the variant's text, by `gradbench.measure.variant`. torch is imported in
-`setup`, since asv imports this file once for each cell of the suite.
+The benchmarks run the same
+code as gradbench: the variant's text, by `gradbench.measure.variant`. `setup` imports torch, since asv
+imports this file once for each cell of the suite.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class _Alone:
 class _Timed(_Alone):
     """Seconds per call.
 
-    The variant reads the clock itself, since the setup of a call is not part of it: `timer` adds up what the
-    variant has read. A process gives one sample, the median of a hundred batches, and asv's eight rounds are
-    eight fresh processes: samples of one process are no independent evidence, and asv's test would take them
-    for it. With fewer than seven its Mann-Whitney test, at p < 0.002, cannot find anything.
+    The variant reads the clock, since the setup of a call is not part of the time. `timer` adds up its
+    readings. A process gives one sample, the median of a hundred batches, and asv's eight rounds are eight
+    fresh processes. Samples of one process are not independent, and asv's test would take them as
+    independent. With fewer than seven samples its Mann-Whitney test, at p < 0.002, cannot find anything.
     """
 
     rounds, repeat, number, warmup_time = 8, 1, 1, 0
@@ -60,7 +61,7 @@ class Square(_Timed):
 
 
 class Controls(_Timed):
-    """torch's own ways to control gradients."""
+    """torch's methods to control gradients."""
 
     cells = CONTROLS
     params = (["chain/100"], ["tracked", "no_grad"])
@@ -77,10 +78,11 @@ class Large(_Alone):
 
 
 class Kept(_Alone):
-    """What one forward saves for its backward, counted by another hand than `track_saved`.
+    """Bytes that one forward saves for its backward, counted by another method than `track_saved`.
 
-    asv counts what it takes to copy a Python object, and sees nothing of a tensor's storage. So the storages
-    are packed in one array, whose own header (some 100 bytes) is in the figure.
+    asv counts
+    the bytes of a copied Python object, and does not see a tensor's storage. So this packs the storages in
+    one array, whose header (some 100 bytes) is in the figure.
     """
 
     cells = SQUARE

@@ -1,7 +1,8 @@
-"""Which cells of gradbench's plan asv follows.
+"""The cells of gradbench's plan that asv follows.
 
-asv hands a cell to a commit by its place in the list, so a request names its sizes and variants, and does not
-take whatever a preset holds at that commit. What extensions of the environment add comes after it.
+asv finds a cell of a commit by its place in the list. So a
+request names its sizes and variants, and does not depend on the content of a preset at that commit. Cells of
+extensions in the environment come last.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from gradbench.record.plan import Comparison, Request, Variant
 
 @dataclass(frozen=True)
 class Cells:
-    """Some comparisons of the plan, and the variants that are followed in each.
+    """Some comparisons of the plan, and the variants that asv follows in each comparison.
 
     Attributes:
-        request: as of `gradbench run`.
-        against: the variant that ratios are taken to, that holds no code of this project. The baseline of a
-            comparison may be this project's own code: where that gets slower, all other ratios get better.
-            Empty for the baseline of each comparison.
+        request: a request, as for `gradbench run`.
+        against: the variant that ratios are taken to, which holds no code of this project. The baseline of a
+            comparison may be code of this project. Where that gets slower, all other ratios get better. Empty
+            for the baseline of each comparison.
     """
 
     request: Request
@@ -34,12 +35,12 @@ class Cells:
 
     @property
     def variants(self) -> list[str]:
-        """The variants that are followed; a machine may lack what one of them needs, such as a compiler."""
+        """The followed variants. A machine may lack a need of one, such as a compiler."""
         return [name for name in self.request.methods if name != self.against]
 
     @property
     def params(self) -> tuple[list[str], list[str]]:
-        """As asv wants them."""
+        """The parameters in the form that asv expects."""
         return list(self.comparisons), self.variants
 
     def variant(self, cell: str, name: str) -> tuple[Comparison, Variant]:
@@ -51,14 +52,14 @@ class Cells:
         raise NotImplementedError(comparison.skipped.get(name, f"{cell} has no variant {name}"))
 
 
-# A Function alone: a change in Square is not diluted by sin and exp. What ratios are taken to is a Function,
-# too, stated in the variant itself: much of what differs between processes is common to both, and cancels.
-# Processes differ by 1.5 % in a ratio to torch's multiplication, and by a third of that in one to a Function.
+# A Function alone: sin and exp do not dilute a change in Square. Ratios are taken to another Function, whose
+# code is in the variant. Most differences between processes are common to both, and cancel.
+# A ratio to torch's multiplication differs by 1.5 %. A ratio to a Function differs by a third of that.
 SQUARE = Cells(Request(("square",), ("plain", "function"), ("100", "10000")), against="plain")
 CUSTOM = Cells(
     Request(("custom",), ("native", "composed", "fused", "fused_native"), ("100",)), against="native"
 )
-# No code of this project runs in these: they follow torch from release to release.
+# These variants run no code of this project: they follow torch from release to release.
 _ADDED_METHODS = tuple(row.name for each in extensions().values() for row in each.methods)
 _ADDED_WORKLOADS = [row for each in extensions().values() for row in each.workloads]
 CONTROLS = Cells(
@@ -69,9 +70,9 @@ CONTROLS = Cells(
     ),
     against="requires_grad_false",
 )
-# Tensors of 40 MB: they stand out from the 250 MB of a process that has imported torch.
+# Tensors of 40 MB are visible beside the 250 MB of a process that has imported torch.
 LARGE = Cells(Request(("chain",), ("tracked", "no_grad"), ("10000000",)), against="requires_grad_false")
-# Each workload of an extension under all methods, or in all its alternatives; none where there are none.
+# Each workload of an extension under all methods, or in all its alternatives; empty without extensions.
 ADDED = Cells(
     Request(
         tuple(dict.fromkeys(row.name for row in _ADDED_WORKLOADS)),

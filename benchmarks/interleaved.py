@@ -1,15 +1,15 @@
-"""What regressions are judged by: ratios from interleaved passes, and exact bytes.
+"""The figures that judge regressions: ratios from interleaved passes, and exact bytes.
 
-asv measures one benchmark, and one commit, after another, and the speed of a shared machine drifts by more
-than what is looked for. So the numbers come from a run of gradbench, by the installed command of the commit
-under test and its documented table. A variant and its baseline take turns there every 50 µs, in many
-fresh processes.
+asv measures one
+benchmark, and one commit, after another, and the speed of a shared machine drifts by more than a regression.
+So the numbers come from a run of gradbench, by the installed command of the commit under test and its
+documented table. A variant and its baseline take turns there every 50 µs, in many fresh processes.
 
-asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %), which is
-a standard deviation of half a per cent; the difference of two runs then has 0.7 %. So 3 % are four standard
+asv compares such numbers by a factor alone. A run ends once every interval is within ±1 % (at 95 %). That is
+a standard deviation of 0.5 %, and the difference of two runs then has 0.7 %. So 3 % are four standard
 deviations, which identical commits should not reach, and 5 % lie nearly three above that. So the command is
-`asv continuous --show-stderr --factor 1.03 --bench interleaved`: asv says nothing of a number that is not
-known, unless it is to show what benchmarks write to standard error.
+`asv continuous --show-stderr --factor 1.03 --bench interleaved`. Without `--show-stderr` asv does not mention
+a number that is unknown.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from gradbench.record.metric import Metric
 
 from .cells import ADDED, CONTROLS, CUSTOM, SQUARE, Cells
 
-# Half the width of an interval: what a run goes on for; and the widest that is good enough for a factor of
-# 1.03. A ratio that is known less well is given as not known.
+# Half the width of an interval: the goal of a run, and the widest that is good enough for a factor of 1.03. A
+# ratio with a wider interval is reported as unknown.
 WANTED, WIDEST = 0.01, 0.015
 BUDGET = os.environ.get("GRADBENCH_ASV_BUDGET", "75")
 
@@ -42,7 +42,7 @@ Table = dict[tuple[str, str, str], dict[str, str]]
 def measure(cells: Cells) -> Table:
     """The rows of `gradbench export` by cell, variant and metric, of one run of at most BUDGET seconds."""
     asked = cells.request
-    # That of the environment which asv has made for the commit.
+    # The command of the environment that asv has made for the commit.
     gradbench = Path(sysconfig.get_path("scripts")) / "gradbench"
     with tempfile.TemporaryDirectory() as folder:
         run, table = Path(folder, "run"), Path(folder, "table.csv")
@@ -70,7 +70,7 @@ def by_cell(text: str) -> Table:
 
 
 def _number(table: Table, cell: str, variant: str, metric: str, column: str = "value") -> float:
-    """What the table says; NaN, which asv shows as not known, where it says nothing."""
+    """The value in the table; NaN, which asv shows as unknown, where the table has none."""
     text = table.get((cell, variant, metric), {}).get(column, "")
     return float(text) if text else math.nan
 
@@ -88,11 +88,11 @@ class _Interleaved:
     cells: Cells
 
     def track_ratio(self, table: Table, cell: str, variant: str) -> float:
-        """Time relative to the baseline; NaN, which is told, where its interval is too wide to find 5 %."""
+        """Time relative to the baseline; NaN, with a message, where its interval is too wide to find 5 %."""
         ratio, width = _ratio(table, cell, variant)
-        # What is taken to the comparison's baseline is a ratio to that already.
+        # The table already has the ratio to the comparison's baseline.
         against, other = _ratio(table, cell, self.cells.against) if self.cells.against else (1.0, 0.0)
-        # Either may be the comparison's baseline, whose interval has no width.
+        # Either variant may be the comparison's baseline, whose interval has no width.
         reach = math.hypot(width, other)
         if not reach <= WIDEST:
             lacks = (
@@ -122,7 +122,7 @@ for _metric in metrics():
         setattr(_Interleaved, f"track_{_metric.name}", _tracked(_metric))
 
 
-# asv knows a setup_cache by its line, so each class has to have its own.
+# asv identifies a setup_cache by its line, so each class has to define one.
 class Square(_Interleaved):
     """x² as a Function of this project."""
 

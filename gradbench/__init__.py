@@ -5,10 +5,10 @@
     gradbench.model(module, x, loss)        a module's evaluation and training under each control
     gradbench.load("runs/...")              a results file, read
 
-Importing this package imports neither torch nor anything else: what it offers is loaded when it is asked for.
+Importing this package imports neither torch nor other modules. It loads a name when code first uses it.
 """
 
-# Type checkers know the name; the module `typing` would cost more than all of this.
+# Type checkers know this name. An import of `typing` would take more time than the whole package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gradbench.library.bytes import Bytes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where in `gradbench.library` each name is.
+# The module of `gradbench.library` for each name.
 _MODULES = {
     "Bytes": "bytes",
     "Comparison": "comparison",
@@ -37,7 +37,7 @@ _MODULES = {
     "model": "model",
 }
 
-# Without `bytes`, which `from gradbench import *` would put in the place of Python's.
+# `bytes` is left out, since `from gradbench import *` would replace Python's `bytes`.
 __all__ = [
     "Bytes",
     "Comparison",

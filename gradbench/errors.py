@@ -1,16 +1,18 @@
-"""The errors that a user can cause, each with the exit code it ends the command with.
+"""The errors that a user can cause, each with the exit code of the command.
 
-GradbenchError
-├── RequestError       exit 2: what was asked for cannot be done; nothing was changed
-├── ResultsFileError   exit 2: a results file cannot be used
-└── EndedEarly         exit 3: the run stopped before its end; what was measured is kept
+    GradbenchError
+    ├── RequestError       exit 2: the request cannot be met; nothing was changed.
+    ├── ResultsFileError   exit 2: a results file cannot be used.
+    └── EndedEarly         exit 3: the run stopped before its end; finished visits are kept.
+
+Every message is one line for the user: expected, got, and what to do.
 """
 
 from __future__ import annotations
 
 
 class GradbenchError(Exception):
-    """An error whose message is one line for the user: expected, got, and what to do."""
+    """An error that a user can cause."""
 
     exit_code = 1
 
@@ -22,7 +24,7 @@ class RequestError(GradbenchError):
 
 
 class ResultsFileError(GradbenchError):
-    """A results file is cut off, corrupt, or from elsewhere."""
+    """A results file is cut off, corrupt, or of another program."""
 
     exit_code = 2
 

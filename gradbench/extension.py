@@ -5,7 +5,7 @@ A package names an `Extension` in the group `gradbench.extensions`:
     [project.entry-points."gradbench.extensions"]
     mine = "mypackage.gradbench:EXTENSION"
 
-Nothing is loaded when gradbench is imported, and nothing for `--help`. The first command that needs a table
+Neither the import of gradbench nor `--help` loads an extension. The first command that needs a table
 loads the extensions of this environment, once. docs/extending.md has a complete example.
 """
 
@@ -30,17 +30,17 @@ _NAME, _CLAIM = re.compile(r"\w[\w-]*"), re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class Extension:
-    """What a package adds; every row is of the type that gradbench's own rows have.
+    """The rows that a package adds; they have the types of gradbench's rows.
 
     Attributes:
-        methods: each a `gradbench.define.methods.Method`.
-        workloads: each a `gradbench.define.workloads.Workload`.
-        claims: each a `gradbench.analyse.claims.Claim`.
-        metrics: each a `gradbench.define.metrics.Metric`, with its `measure`.
-        exports: forms of `gradbench export`, each a `gradbench.report.export.Form`.
+        methods: rows of type `gradbench.define.methods.Method`.
+        workloads: rows of type `gradbench.define.workloads.Workload`.
+        claims: rows of type `gradbench.analyse.claims.Claim`.
+        metrics: rows of type `gradbench.define.metrics.Metric`, with a `measure`.
+        exports: forms of `gradbench export`, of type `gradbench.report.export.Form`.
     """
 
-    # The types themselves are defined by modules that import this one.
+    # Modules that import this one define the types.
     methods: tuple[Any, ...] = ()
     workloads: tuple[Any, ...] = ()
     claims: tuple[Any, ...] = ()
@@ -50,11 +50,11 @@ class Extension:
 
 @functools.cache
 def extensions() -> dict[str, Extension]:
-    """The extensions of this environment, by the package that has them (and the entry point, where several).
+    """The extensions of this environment, by package (and by entry point, where a package has several).
 
     Raises RequestError, which names the package, for one that cannot be loaded or is no Extension.
     """
-    # A quarter of the time of a command that only lists names.
+    # This import takes a quarter of the time of a command that only lists names.
     from importlib.metadata import entry_points
 
     found: dict[str, Extension] = {}
@@ -75,8 +75,8 @@ def extended(
 ) -> tuple[Row, ...]:
     """Gradbench's rows of a table, and after them those of the extensions.
 
-    Rows of one package may share a name, as the parts of a workload do; the table itself says where not.
-    Raises RequestError for a row of another type, and for a name that somebody else has or that is reserved.
+    Rows of one package may share a name, as the parts of a workload do; the table itself may forbid that.
+    Raises RequestError for a row of another type, and for a name that is taken or reserved.
     """
     kind = type(own[0])
     taken = {**dict.fromkeys(map(name, own), "gradbench"), **dict.fromkeys(reserved, "gradbench")}
@@ -98,7 +98,7 @@ def extended(
 
 
 def distinct(table: str, rows: Sequence[Row], name: Callable[[Row], str]) -> tuple[Row, ...]:
-    """The rows, of which no two have one name. Raises RequestError."""
+    """The same rows. Raises RequestError where two have one name."""
     names = [name(row) for row in rows]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
@@ -113,9 +113,10 @@ def choose(
     name: Callable[[Row], str],
     fitting: Sequence[str] | None = None,
 ) -> list[Row]:
-    """The rows that are wanted, in the order of the table; all of them when none is named.
+    """The rows with these names, in the order of the table; all of them without names.
 
-    Raises RequestError for a name that no row has: with the one that was meant, or else with those that are
+    Raises RequestError
+    for a name that no row has. The message suggests the nearest name, or else lists the names that are
     `fitting` here.
     """
     known = {name(row): row for row in rows}

@@ -1,4 +1,4 @@
-"""Figures for readers: three significant digits, a unit, a dash for what is not known."""
+"""Figures for readers: three significant digits, a unit, a dash for an unknown value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNKNOWN = "–"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """The value with so many significant digits, without an exponent: 0.0912, 3.61, 1,230."""
+    """The value with this many significant digits, without an exponent: 0.0912, 3.61, 1,230."""
     if value == 0:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(value)))
@@ -107,7 +107,7 @@ def ratio(interval: Interval | None) -> str:
     if interval is None:
         return UNKNOWN
     shown = f"{interval.mean:,.{ratio_places(interval)}f}"
-    # No ratio is 0, however little is known of it.
+    # A ratio is never 0, so it is never shown as 0.
     return shown if float(shown.replace(",", "")) else significant(interval.mean, 1)
 
 
@@ -126,7 +126,7 @@ def ratio_with_ends(interval: Interval | None) -> str:
     return f"{ratio(interval)} ({ends(interval)})"
 
 
-# Beyond this a difference says no more than that it is not known.
+# A difference beyond this factor only shows that it is unknown.
 _MOST_FACTOR = 1_000
 
 
@@ -138,7 +138,7 @@ def difference(value: float | None) -> str:
     """
     if value is None or value < math.log(10):
         return percent(None if value is None else math.expm1(value))
-    # Few passes, or a machine that is busy, leave open more than any number.
+    # Few passes, or a busy machine, can leave open more than a float holds.
     if value > math.log(_MOST_FACTOR):
         return f"a factor of more than {_MOST_FACTOR:,}"
     return f"a factor of {significant(math.exp(value), 2)}"

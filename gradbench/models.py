@@ -104,19 +104,20 @@ class TransformerBlock(nn.Module):
 
 
 def share(model: Module) -> Module:
-    """A copy of a module whose parameters, buffers and other tensors are its own, on the same storages.
+    """A copy of a module with separate parameters, buffers and other tensors on the same storages.
 
-    Flags, gradients and modes of the two are independent; values are not: a write to one is seen in the
-    other. A parameter that the module has in two places stays one parameter.
+    Flags,
+    gradients and modes of the two are independent. Values are shared: a write to one shows in the other. A
+    parameter that the module has in two places stays one parameter.
     """
-    # deepcopy takes what stands in the memo in place of a copy.
+    # deepcopy takes an object from the memo in place of a copy.
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach()
-    # Tensors that are neither: deepcopy refuses those that were computed, as pruning and the older
-    # weight_norm leave them, to be computed anew by the next forward.
+    # Tensors that are neither parameters nor buffers. deepcopy refuses computed tensors, which pruning and
+    # the older weight_norm leave for the next forward to compute again.
     for module in model.modules():
         for value in vars(module).values():
             if isinstance(value, Tensor):
@@ -125,7 +126,7 @@ def share(model: Module) -> Module:
     memo |= {id(each): _recompiled(each) for each in scripted}
     copied = copy.deepcopy(model, memo)
     if scripted:
-        # What TorchScript loads has storages of its own.
+        # Modules that TorchScript loads have separate storages.
         for one, other in zip(_tensors(copied), _tensors(model), strict=True):
             one.data = other.data
             one.requires_grad_(other.requires_grad)
@@ -137,17 +138,18 @@ def _tensors(model: nn.Module) -> list[Tensor]:
 
 
 def _outermost_scripted(model: nn.Module) -> list[nn.Module]:
-    """The TorchScript modules that are in no other."""
+    """The TorchScript modules that are in no other TorchScript module."""
     if isinstance(model, torch.jit.ScriptModule):
         return [model]
     return [found for each in model.children() for found in _outermost_scripted(each)]
 
 
 def _recompiled(scripted: nn.Module) -> nn.Module:
-    """A TorchScript module once more, compiled for itself.
+    """A TorchScript module once more, compiled separately.
 
-    Copies share what was compiled. That is made for the flags and modes of the first calls, so that a copy
-    which was called under no_grad() after another was recorded would still record.
+    Copies share compiled code, which is made for the
+    flags and modes of the first calls. After one copy was recorded, a call of another copy under no_grad()
+    would therefore still record.
     """
     buffer = io.BytesIO()
     torch.jit.save(scripted, buffer)
@@ -157,7 +159,7 @@ def _recompiled(scripted: nn.Module) -> nn.Module:
 
 
 def leaves_of(result: Tensor) -> list[Tensor]:
-    """The tensors that a backward from a result gives gradients to, in the order in which they are met."""
+    """The tensors that a backward from a result gives gradients to, in the order of the graph."""
     found: dict[int, Tensor] = {}
     seen = {result.grad_fn}
     waiting = [result.grad_fn]
@@ -165,7 +167,7 @@ def leaves_of(result: Tensor) -> list[Tensor]:
         node = waiting.pop()
         if node is None:
             continue
-        # Only the node of a leaf has one.
+        # Only the node of a leaf has a variable.
         leaf = getattr(node, "variable", None)
         if leaf is not None:
             found[id(leaf)] = leaf

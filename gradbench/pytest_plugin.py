@@ -1,7 +1,7 @@
 """The pytest plugin: a fixture `gradbench` for the tests of any project.
 
-pytest loads it wherever gradbench is installed, so that it imports nothing of weight until a test uses the
-fixture; torch only for bytes. It changes nothing for tests that do not use it.
+pytest loads it wherever gradbench is installed. So it imports nothing expensive until a test uses the
+fixture, and torch only for bytes. It changes nothing for tests that do not use it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SENTENCE = "gradbench"
 
 
 class Guards:
-    """What the fixture offers; each keeps what it found, whether it passes or not."""
+    """The assertions of the fixture. Each assertion stores its finding, whether it passes or not."""
 
     def __init__(self, record: Callable[[str, object], None]) -> None:
         """`record` takes the name and the value of a property of the test."""
@@ -80,14 +80,14 @@ class Guards:
 
 @pytest.fixture
 def gradbench(request: pytest.FixtureRequest) -> Guards:
-    """Assert that code is not slower than other code, and keeps no more bytes than so many."""
-    # The fixture record_property does the same, and warns where --junitxml has its default format.
+    """Assert that code is not slower than other code, and keeps at most a number of bytes."""
+    # The fixture record_property stores the same, but warns where --junitxml has its default format.
     properties = request.node.user_properties
     return Guards(lambda name, value: properties.append((name, value)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the assertions found, those that passed too: from the reports, so that it works under xdist."""
+    """Print the findings of all assertions, also of passed ones, from the reports, so that xdist works."""
     lines = list(_lines(terminalreporter))
     if lines:
         terminalreporter.section(SENTENCE)

@@ -546,7 +546,7 @@ def test_of_a_model_that_grows_memory_it_is_told():
 def test_of_a_model_that_works_in_threads_it_is_told():
     told, page = findings_of(threads=2)
     (threads,) = (each for each in told if "other threads" in each.sentence)
-    assert "grad mode of its own" in threads.sentence
+    assert "separate grad mode" in threads.sentence
     assert "also work in other threads" in page
     assert not [each for each in findings_of(threads=1)[0] if "other threads" in each.sentence]
 

@@ -471,7 +471,7 @@ def test_what_is_in_the_place_of_a_run_is_told(refuse, tmp_path):
     (tmp_path / "trial" / "versus.jsonl").write_text("")
     assert "it is a file" in refuse("run", *SMALL, "--output", "../file")
     assert f"a folder without {FILENAME}" in refuse("export", "../empty")
-    assert "nothing of that name" in refuse("export", "../missing")
+    assert "nothing has that name" in refuse("export", "../missing")
     assert "gradbench versus" in refuse("compare", "../trial", "../trial")
 
 

@@ -1,4 +1,4 @@
-"""The notebooks run from first to last cell, hold no results and state none; the examples of the page run."""
+"""The notebooks run from first to last cell, hold no results and state none."""
 
 import json
 import os
@@ -14,8 +14,6 @@ from run_notebook import code_cells, run_cell
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
-PAGE = ROOT / "docs" / "library.md"
-CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def run_python(*arguments, cwd):
@@ -98,14 +96,3 @@ def test_the_backbone_is_taken_from_a_package_where_there_is_one(package, monkey
     ((_, named),) = asked
     assert named.get("pretrained", False) is False
     assert named.get("weights") is None
-
-
-def test_the_examples_of_the_page_run_in_their_order(tmp_path):
-    blocks = CODE.findall(PAGE.read_text())
-    assert len(blocks) >= 5
-    # As long as the page has them measure takes a while.
-    text, count = re.subn(r"\bseconds=[\d.]+", "seconds=0.4", "\n".join(blocks))
-    assert count >= 2
-    script = tmp_path / "page.py"
-    script.write_text(text)
-    run_python(script, cwd=ROOT)

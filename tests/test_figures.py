@@ -15,7 +15,7 @@ import pytest
 from conftest import GRADBENCH
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic import memory, results
+from synthetic import device_results, memory, results
 
 from gradbench.analyse.analysis import analyse
 from gradbench.errors import RequestError
@@ -24,10 +24,11 @@ from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.record.visits import Stretch, Timeline
-from gradbench.report.bars import bars
+from gradbench.report.bars import bars, draw_bars
 from gradbench.report.drawing import TALK
-from gradbench.report.figures import draw_timeline
-from gradbench.report.slides import lay_out, slides, source, write_figures
+from gradbench.report.figures import draw_curves, draw_timeline, draw_turn
+from gradbench.report.palette import LOOKS
+from gradbench.report.slides import PREFERRED, chosen, lay_out, slides, source, write_figures
 from gradbench.report.tables import draw_table
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
@@ -66,7 +67,7 @@ def written(made, path):
 def folder(tmp_path_factory):
     """The folder of a run, with its figures in `figures`."""
     path = written(a_run(), tmp_path_factory.mktemp("run"))
-    write_figures(known(path), path / "figures", ["svg", "png"])
+    write_figures(known(path), path / "figures", ["svg", "png"], everything=True)
     return path
 
 
@@ -110,7 +111,7 @@ def test_every_picture_of_a_whole_run_can_be_read():
     made = a_run(Request(preset="standard"))
     found = slides(analyse(made))
     kinds = {slide.name.partition("-")[0] for slide in found}
-    assert kinds == {"table", "ratios", "break", "memory", "timeline"}
+    assert kinds == {"glance", "table", "ratios", "break", "memory", "timeline"}
     assert len({slide.name for slide in found}) == len(found)
     # A processor with a long name.
     long = msgspec.structs.replace(made.header.environment, processor="A processor " * 12)
@@ -187,7 +188,7 @@ def test_the_files_are_what_their_names_say(folder):
 
 
 def test_pictures_have_real_colours_and_the_same_results_make_the_same_files(folder, tmp_path):
-    written = write_figures(known(folder), tmp_path / "again", ["svg"])
+    written = write_figures(known(folder), tmp_path / "again", ["svg"], everything=True)
     assert sorted(written) == sorted((tmp_path / "again").iterdir())
     assert {path.name: path.read_bytes() for path in written} == {
         path.name: path.read_bytes() for path in (folder / "figures").glob("*.svg")
@@ -211,6 +212,52 @@ def test_the_command_draws_once_and_refuses_a_folder_with_files(gradbench, call,
     assert (code, err.count("\n")) == (2, 1)
     assert "expected a new or empty folder" in err
     assert {path: path.read_bytes() for path in (fresh / "figures").iterdir()} == before
+
+
+def names(found):
+    return [slide.name for slide in found]
+
+
+def test_the_chosen_pictures_are_ten_that_begin_with_the_run_at_a_glance():
+    found = slides(analyse(a_run(Request(preset="standard"))))
+    picked = chosen(found)
+    assert names(picked)[:4] == ["01-glance", "02-table-speed", "03-break-even", "04-ratios-elementwise"]
+    assert names(picked)[-1] == "10-ratios-update"
+    assert len(picked) == len(PREFERRED) == 10
+    assert {name[3:] for name in names(picked)} <= {*names(found)}
+
+
+def test_a_run_that_lacks_preferred_pictures_has_its_other_charts_before_its_tables():
+    found = slides(analyse(a_run(Request(workloads=("elementwise", "chain"), sizes=("small",)))))
+    picked = names(chosen(found))
+    assert picked[:3] == ["01-glance", "02-table-speed", "03-ratios-elementwise"]
+    assert len(picked) == len(found) < 10
+    kinds = [name[3:9] == "table-" for name in picked[3:]]
+    assert kinds == sorted(kinds)
+    assert [name[:3] for name in picked] == [f"{number:02}-" for number in range(1, len(picked) + 1)]
+
+
+def test_of_several_devices_the_first_is_chosen():
+    made = device_results(Request(workloads=("elementwise", "inference"), device="cpu,cuda:0"))
+    found = slides(analyse(made))
+    assert {"glance-cpu", "glance-cuda-0", "ratios-inference-cuda-0-float32"} <= {*names(found)}
+    picked = names(chosen(found))
+    assert picked[0] == "01-glance-cpu"
+    assert picked[1] == "02-ratios-elementwise-cpu-float32"
+    assert len(set(picked)) == min(10, len(found))
+
+
+def test_the_command_draws_the_chosen_pictures_and_all_of_them_where_it_is_asked(call, fresh, monkeypatch):
+    monkeypatch.setattr("gradbench.report.slides.PREFERRED", (("memory-control",), ("glance",)))
+    code, out, _ = call("figures", fresh, "--format", "svg")
+    drawn = sorted(each.name for each in (fresh / "figures").iterdir())
+    assert (code, drawn) == (0, ["01-memory-control.svg", "02-ratios-control.svg"])
+    assert out == f"figures: {fresh / 'figures'} (2 files; --all draws everything)\n"
+    code, out, _ = call("figures", fresh, "--format", "svg", "--all", "--output", fresh / "all")
+    everything = sorted(each.name for each in (fresh / "all").iterdir())
+    assert everything == sorted(f"{name}.svg" for name in names(slides(known(fresh))))
+    assert (code, out) == (0, f"figures: {fresh / 'all'} ({len(everything)} files)\n")
+    assert len(everything) > 2
 
 
 @pytest.mark.parametrize("formats", [["gif"], ["svg", "gif"], [""], []])
@@ -352,19 +399,57 @@ def test_a_variant_with_more_lines_than_the_first_has_a_word_under_each():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["forward", "backward", "step"]
 
 
-def test_variants_that_keep_the_same_bytes_are_each_seen_in_a_timeline():
+def test_variants_with_equal_bytes_share_one_line_that_names_them():
     made = results({}, request=Request(workloads=("freeze",)))
     (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
-    variants = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
-    for name in variants:
+    one, *others = [variant.name for variant in planned.variants if variant.role in ("baseline", "method")]
+    for name in others:
         made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (9000, 5000)),)))
+    made.add(Timeline(planned.id, one, (Stretch("y = f(x)", (9000, 4999)),)))
     (comparison,) = [each for each in analyse(made).comparisons if each.timelines]
-    figure = Figure()
-    axes = figure.add_subplot()
+    axes = Figure().add_subplot()
     draw_timeline(axes, comparison, TALK)
-    lines = [line for line in axes.lines if line.get_label() in variants]
-    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == sorted(variants)
-    width = max(line.get_linewidth() for line in lines) * figure.dpi / 72
-    for one, other in itertools.combinations(lines, 2):
-        apart = one.get_transform().transform((0, 0)) - other.get_transform().transform((0, 0))
-        assert min(abs(apart)) > width
+    alone, together = one, f"{', '.join(others)}: equal"
+    lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert lines.keys() == {alone, together}
+    # In bytes, and where they are: nothing is moved aside.
+    assert list(lines[alone].get_ydata()) == [0, 9, 4.999, 4.999]
+    assert list(lines[together].get_ydata()) == [0, 9, 5, 5]
+    assert all(line.get_transform() == axes.transData for line in lines.values())
+    dashes = {tuple(line._unscaled_dash_pattern[1] or ()) for line in lines.values()}
+    assert len(dashes) == len({line.get_color() for line in lines.values()}) == 2
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == lines.keys()
+
+
+def test_bars_differ_without_colour():
+    comparison = analyse(
+        memory(memory(results({}, request=REQUEST), "no_grad", peak=400), "detach")
+    ).comparisons[0]
+    figure = Figure()
+    three = figure.subplots(1, 3)
+    draw_bars(three, bars(comparison), TALK)
+    assert len({axes.patches[0].get_hatch() for axes in three}) == 3
+
+
+@pytest.mark.parametrize("draw", ["curves", "timeline", "turn"])
+def test_a_method_looks_the_same_in_every_chart(draw):
+    axes = Figure().add_subplot()
+    if draw == "curves":
+        found = analyse(results({}, request=Request(workloads=("elementwise",)))).comparisons
+        draw_curves(axes, found, [1, 2, 3], "sizes", TALK)
+    elif draw == "turn":
+        request = Request(workloads=("elementwise",), device="cuda:0")
+        draw_turn(axes, analyse(device_results(request)).comparisons, TALK)
+    else:
+        made = results({}, request=Request(workloads=("freeze",)))
+        (planned,) = [each for each in made.header.plan.comparisons if each.timeline]
+        for number, name in enumerate(("detach", "no_grad", "tracked")):
+            made.add(Timeline(planned.id, name, (Stretch("y = f(x)", (number, 5000)),)))
+        draw_timeline(axes, next(each for each in analyse(made).comparisons if each.timelines), TALK)
+    lines = {line.get_label().partition(",")[0]: line for line in axes.lines}
+    for name in ("no_grad", "tracked"):
+        assert lines[name].get_color() == TALK[LOOKS[name].colour]
+        if draw != "timeline":
+            assert lines[name].get_marker() == LOOKS[name].marker
+        if draw != "turn":
+            assert tuple(lines[name]._unscaled_dash_pattern[1] or ()) == LOOKS[name].dash

@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 
+import msgspec
 import pytest
 from matplotlib.figure import Figure
 from synthetic import device_results, results
@@ -86,6 +87,22 @@ def test_the_price_of_an_empty_block_is_that_of_the_workload_without_work():
 def test_a_run_with_no_two_times_of_work_has_no_figure(request_):
     analysis = analyse(results({"no_grad": 1.5}, request=request_))
     assert (glance(analysis), glance(analysis, narrow=True)) == ("", "")
+
+
+def test_parts_and_alternatives_have_no_figure_however_many_there_are():
+    plan = a_run().header.plan
+    whole = [each for each in plan.comparisons if each.answer and not each.alternatives]
+    assert len(whole) > 2
+    for change in ({"part": "forward"}, {"alternatives": True}, {"answer": ""}):
+        changed = Plan(tuple(msgspec.structs.replace(each, **change) for each in whole))
+        assert glance(analyse(results({"no_grad": 1.5}, plan=changed))) == ""
+    assert glance(analyse(results({"no_grad": 1.5}, plan=Plan(tuple(whole)))))
+
+
+def test_of_several_devices_the_figure_shows_one():
+    analysis = analyse(device_results(Request(workloads=("chain",), device="cpu,cuda:0")))
+    for device, seen in (("cpu", analysis), ("cuda:0", analysis.on("cuda:0"))):
+        assert {each.comparison.device for each in glance_of(seen).comparisons} == {device}
 
 
 def test_runs_without_a_comparison_or_an_interval_have_no_figure():

@@ -129,8 +129,8 @@ def test_a_bank_that_each_call_copies_with_more_is_named(text):
     fault = grown(text)
     assert (fault.bytes, fault.line) == (5 * 4 * 4, "net.py:11")
     assert (
-        fault.sentence
-        == "each of 3 evaluations in a row leaves 80 B: `Net.bank` holds it; clear what is read no more"
+        fault.sentence == "each of 3 evaluations in a row leaves 80 B: `Net.bank` holds it; "
+        "clear entries that no code reads again"
     )
 
 

@@ -139,7 +139,7 @@ def test_a_comparison_that_does_not_fit_is_left_out_with_a_reason():
     plan = plan_run(Request(workloads=("accumulate", "chain"), sizes=("1e6",), preset="thorough"))
     assert {each.workload for each in plan.comparisons} == {"chain"}
     assert (
-        "1,000,000 elements are more than the 10,000"
+        "1,000,000 elements are more than its limit of 10,000"
         in plan.skipped["accumulate.evaluation/1000000/float32/cpu"]
     )
     plan = plan_run(Request(workloads=("placement", "chain"), dtype="bfloat16"))
@@ -459,7 +459,7 @@ def test_a_size_that_cannot_fit_what_is_free_is_left_out_with_both_figures():
     plan = plan_run(request)
     assert [each.numel for each in plan.comparisons] == [1000]
     assert plan.skipped == {
-        "elementwise/1000000/float32/cuda:0": "12,000,000 bytes are the least that it takes; 5,000,000 were "
+        "elementwise/1000000/float32/cuda:0": "it takes at least 12,000,000 bytes; 5,000,000 were "
         "free on cuda:0"
     }
     half = plan_run(msgspec.structs.replace(request, dtype="float16", room={"cuda:0": 6_000_000}))

@@ -7,6 +7,7 @@ import shutil
 
 import msgspec
 import pytest
+from PIL import Image
 from synthetic import memory, results
 
 from gradbench.analyse.claims import verdicts
@@ -16,7 +17,7 @@ from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Plan, Request
 from gradbench.record.results import FILENAME, read_results
-from studies.publish import site
+from studies.publish import pictures, site
 from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
 
 README = f"before\n{BEGIN}\nold table\n{END}\nafter\n"
@@ -87,12 +88,40 @@ def test_everything_is_made_again_from_the_stored_data_alone(run):
     folder = publish(source, reports, readme)
     before = everything(reports, readme)
     shutil.rmtree(source)
-    for page in (folder / "index.html", reports / "index.html"):
+    drawn = [reports / "glance.png", reports / "card.png"]
+    for page in (folder / "index.html", reports / "index.html", *drawn):
         page.unlink()
     readme.write_text(README)
     made = rebuild(reports, readme)
     assert everything(reports, readme) == before
-    assert made == [folder / "index.html", reports / "index.html"]
+    assert made == [folder / "index.html", reports / "index.html", *drawn]
+
+
+def test_the_pictures_show_the_newest_run_in_the_sizes_that_readers_need(run, tmp_path):
+    source, reports, readme = run
+    publish(source, reports, readme)
+    with Image.open(reports / "card.png") as card, Image.open(reports / "glance.png") as glance:
+        assert card.size == (1280, 640)
+        assert glance.size[0] == 1600
+        # Opaque and white: it can be read on a dark page as well.
+        assert glance.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+    assert "no_grad(): 40." in words(reports / "glance.png")
+    before = (reports / "glance.png").read_bytes()
+    request = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
+    newer = results({"no_grad": 1.6}, request=request)
+    newer.header = msgspec.structs.replace(newer.header, created="2027-01-02T03:04:05+00:00")
+    publish(write(newer, tmp_path / "runs" / "two"), reports, readme)
+    assert "no_grad(): 60." in words(reports / "glance.png")
+    assert (reports / "glance.png").read_bytes() != before
+
+
+def test_a_run_with_too_little_for_a_picture_leaves_none_of_an_older_run(run, tmp_path):
+    source, reports, readme = run
+    publish(source, reports, readme)
+    newer = results({}, request=Request(workloads=("elementwise",), sizes=("small",)))
+    newer.header = msgspec.structs.replace(newer.header, created="2027-01-02T03:04:05+00:00")
+    publish(write(newer, tmp_path / "runs" / "two"), reports, readme)
+    assert not list(reports.glob("*.png"))
 
 
 def test_what_is_not_there_cannot_be_made_again(tmp_path):
@@ -160,12 +189,6 @@ def test_no_published_page_takes_anything_from_elsewhere():
         assert not taken, page
 
 
-@pytest.mark.parametrize("name", ["README.md", "METHODOLOGY.md", "CONTRIBUTING.md"])
-def test_what_a_document_links_to_is_there(name):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), target
-
-
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 
 
@@ -200,7 +223,16 @@ def test_an_edited_page_is_not_the_one_that_is_made():
 
 def generated(reports):
     """What one command makes in reports/: all but the data, which are records."""
-    return {each for each in reports.rglob("*") if each.name in ("index.html", "figures.json")}
+    names = ("index.html", "figures.json", *(form.name for form in pictures.FORMS))
+    return {each for each in reports.rglob("*") if each.name in names}
+
+
+def words(path):
+    """The text of a page, or the words in a picture that name all its marks."""
+    if path.suffix != ".png":
+        return path.read_text()
+    with Image.open(path) as image:
+        return f"{image.size}: {image.text['Title']}: {image.text['Description']}"
 
 
 @pytest.mark.slow
@@ -215,7 +247,7 @@ def test_what_is_published_is_what_is_made_now(tmp_path):
     assert generated(reports) == published
     for page in (*sorted(published), readme):
         there = ROOT / page.relative_to(tmp_path)
-        why = off(page.read_text(), there.read_text())
+        why = off(words(page), words(there))
         assert why is None, f"{there}: run `make publish`: {why}"
 
 

@@ -1,37 +1,30 @@
 import html
 import math
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import msgspec
 import pytest
-from synthetic import ENVIRONMENT, header, memory, rendered, results
+from synthetic import ENVIRONMENT, device_results, header, memory, rendered, results
 
-from gradbench import format
 from gradbench.analyse.analysis import analyse
 from gradbench.analyse.claims import verdicts
-from gradbench.analyse.findings import findings
+from gradbench.analyse.claims.claim import SHOWN
 from gradbench.analyse.summary import summarise
-from gradbench.define.methods import METHODS
 from gradbench.errors import RequestError
-from gradbench.record.interval import Interval
 from gradbench.record.lines import Writer
 from gradbench.record.observation import Observation
-from gradbench.record.plan import Request
-from gradbench.record.results import Results, read_results
+from gradbench.record.plan import Plan, Request
+from gradbench.record.results import read_results
 from gradbench.record.visits import Failure, Stretch, Timeline
 from gradbench.report.figures import FromOne
-from gradbench.report.guide import tables
 from gradbench.report.page import write_report
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link
 
 REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
-
-
-def sentences(made):
-    return " ".join(f"{each.sentence} {each.evidence}" for each in findings(summarise(made)))
 
 
 VOID = {"meta", "br", "input"}
@@ -71,7 +64,7 @@ def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere():
     ]
     # The page's own filter, which stands in it.
     assert loaded == [("script", {})]
-    inside = {link[1:] for link in page.links if link.startswith("#")}
+    inside = {link[1:] for link in page.links if link.startswith("#") and not link.startswith("#for=")}
     assert inside <= set(page.ids)
     outside = {link for link in page.links if not link.startswith(("#", "https://"))}
     assert outside == {"results.jsonl"}
@@ -80,8 +73,9 @@ def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere():
 def test_every_figure_has_words_for_those_who_do_not_see_it():
     page = _Page(rendered(results({"no_grad": 1.4}, request=REQUEST)))
     labels = [attrs["aria-label"] for tag, attrs in page.tags if tag == "figure"]
-    assert len(labels) == 4
-    assert all("no_grad" in label for label in labels)
+    # One of each comparison, and the one on the first screen.
+    assert len(labels) == 4 + 1
+    assert all("no_grad" in label and re.search(r"\d", label) for label in labels)
 
 
 def test_every_variant_is_there_with_the_code_that_was_timed():
@@ -160,21 +154,10 @@ def test_what_a_filter_goes_by_stands_at_every_comparison(standard):
     page = _Page(text)
     plan = made.header.plan.comparisons
     placed = [attrs for tag, attrs in page.tags if tag == "details" and attrs.get("class") == "comparison"]
-    assert [(each["data-size"], each["data-device"], each["data-dtype"]) for each in placed] == [
-        (each.size, each.device, each.dtype) for each in plan
-    ]
+    assert Counter(each["data-size"] for each in placed) == Counter(each.size for each in plan)
+    assert {(each["data-device"], each["data-dtype"]) for each in placed} == {("cpu", "float32")}
     values = [attrs["value"] for tag, attrs in page.tags if attrs.get("data-facet") == "size"]
     assert values == ["small", "medium", "large"]
-
-
-def test_tables_of_the_guide_know_what_their_columns_and_rows_are_of():
-    made = results({"no_grad": 1.4}, request=Request(preset="standard"))
-    for table in tables(analyse(made)):
-        assert len(table.places) in (0, len(table.columns))
-        assert len(table.sizes) in (0, len(table.rows))
-        for head, place in zip(table.columns, table.places, strict=False):
-            assert (place is None) == (re.search(r"\d", head) is None)
-            assert place is None or f"{place.numel:,}" in head
 
 
 def test_memory_has_bars_where_methods_differ_and_the_figures_beside_them():
@@ -244,102 +227,28 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_findings_follow_the_figures_and_not_a_story():
-    dear = sentences(results({"no_grad": 1.5, "tracked": 1.2, "inference_mode": 1.6}, request=REQUEST))
-    cheap = sentences(results({"no_grad": 1.1, "tracked": 1.4, "inference_mode": 0.9}, request=REQUEST))
-    assert "no_grad() block is slower in 2 of 2 comparisons and faster in 0" in dear
-    assert "no_grad() block is slower in 0 of 2 comparisons and faster in 2" in cheap
-    assert "inference_mode() against no_grad(): faster in 0 of 4 comparisons, slower in 4" in dear
-    assert "inference_mode() against no_grad(): faster in 4 of 4 comparisons, slower in 0" in cheap
-
-
-def test_a_difference_is_never_claimed_without_a_noise_floor():
-    made = results({"inference_mode": 0.9}, request=REQUEST)
-    for visit in made.visits:
-        del visit.variants["twin"]
-    assert "faster in 0 of 4 comparisons, slower in 0, not shown to differ in 4" in sentences(made)
-
-
-def test_growth_is_told_with_its_figures_and_not_called_the_same():
-    made = results({}, request=REQUEST)
-    for visit in made.visits:
-        if visit.comparison.startswith("control/1000000"):
-            for name, times in (("detach", 2.5), ("detach_clone", 40.0)):
-                variant = visit.variants[name]
-                log = variant.log_ratio + math.log(times)
-                visit.variants[name] = msgspec.structs.replace(
-                    variant, seconds=times * variant.seconds, log_ratio=log
-                )
-    told = sentences(made)
-    assert "detach().clone() before (40 times) grows" in told
-    others = sum(method.alone is not None for method in METHODS) - 1
-    assert re.search(rf"that of the {others} others is [0-9.]+ to 2\.5\d? times", told)
-
-
-def test_what_keeps_memory_is_named_from_the_records():
-    made = memory(results({}, request=REQUEST), "detach_clone", saved=1200, graph=800, peak=1600)
-    made = memory(made, "tracked", peak=400)
-    assert "Only detach().clone() before keeps memory for backward: 1,200 B" in sentences(made)
-    assert "No method keeps memory" in sentences(memory(results({}, request=REQUEST), "tracked", peak=400))
-    assert "memory" not in sentences(results({}, request=REQUEST))
-
-
-def test_findings_leave_out_what_was_not_measured():
-    made = results({}, request=Request(("elementwise",), ("detach",), ("small",)))
-    assert [each.sentence[:11] for each in findings(summarise(made))] == ["How far to "]
-    empty = Results(made.path, made.header)
-    assert findings(summarise(empty)) == []
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, "–"), (0.0, "0 ns"), (3.614e-7, "361 ns"), (9.996e-8, "100 ns"), (1.0e-6, "1.00 µs"),
-        (9.9951e-4, "1.00 ms"), (0.9996, "1.00 s"), (1234.5, "1,230 s"),
-    ],
-)  # fmt: skip
-def test_a_time_has_three_digits_and_the_unit_that_suits_it(value, shown):
-    assert format.seconds(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(None, "–"), (0, "0 B"), (9_999, "9,999 B"), (12_345, "12.3 kB"), (4_000_000, "4.00 MB"),
-     (999_600, "1.00 MB"), (25 * 10**9, "25.0 GB")],
-)  # fmt: skip
-def test_bytes_are_exact_while_short(value, shown):
-    assert format.size(value) == shown
-
-
-def test_a_ratio_has_the_digits_that_its_interval_supports():
-    assert format.ratio_with_ends(Interval(3.6123, 3.5723, 3.6523, 9)) == "3.612 (3.572 to 3.652)"
-    assert format.ratio_with_ends(Interval(1.00004, 1.00001, 1.00007, 9)) == "1.0000 (1.0000 to 1.0001)"
-    assert format.ratio_with_ends(Interval(1029.3, 977.1, 1084.2, 9)) == "1,029 (977 to 1,084)"
-    assert format.ratio(Interval(0.34, 1e-6, 3e6, 2)) == "0.3"
-    assert format.ratio(None) == "–"
-    assert format.ratio(Interval(2.0, None, None, 1)) == "2.00"
-
-
-def test_a_difference_is_per_cent_while_that_says_something_and_a_factor_beyond():
-    shown = {None: "–", 0.0: "0 %", 0.02: "2.0 %", 2.0: "640 %", 3.0: "a factor of 20"}
-    assert {value: format.difference(value) for value in shown} == shown
-    for value in (70.0, 710.0, math.inf):
-        assert format.difference(value) == "a factor of more than 1,000"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(64, "64"), (10_000, "10k"), (10**6, "1M"), (123_456, "123,456"), (1_500, "1,500")]
-)
-def test_a_number_of_elements_is_short_where_that_loses_nothing(value, shown):
-    assert format.count(value) == shown
-
-
 def test_every_claim_stands_on_the_page_with_its_verdict_and_its_words():
     made = results({"no_grad": 1.4}, request=REQUEST)
     text = rendered(made)
-    for each in verdicts(summarise(made)):
-        assert f'data-verdict="{each.verdict.split(" ")[0]}"' in text
-        assert html.escape(each.claim.says, quote=False) in text.replace("&#39;", "'").replace("&#34;", '"')
+    judged = verdicts(summarise(made))
+    item = r'<li class="claim [^>]*id="claim-([^"]+)" (.*?)</details></li>'
+    claims = dict(re.findall(item, text, re.DOTALL))
+    assert set(claims) == {each.claim.id for each in judged if each.verdict != "not measured"}
+    for each in judged:
+        if each.verdict == "not measured":
+            continue
+        claim = html.unescape(claims[each.claim.id])
+        assert f'data-verdict="{each.verdict.split(" ")[0]}"' in claim
+        assert f'data-topic="{each.claim.topic}"' in claim
+        assert f'<span class="verdict">{" ".join(SHOWN[each.verdict])}</span>' in claim
+        assert f'<span class="says">{each.claim.says}' in claim
+        assert f'<span class="deciding">{each.deciding}</span>' in claim
+        assert all(case.says in claim for case in each.cases)
+    open_ = [each for each in judged if each.verdict == "not measured"]
+    assert f"{len(open_)} claims that this run did not measure" in text
+    fold = html.unescape(text.partition('<details class="unmeasured">')[2].partition("</details>")[0])
+    assert fold.count("<li>") == len(open_)
+    assert all(each.claim.says in fold and each.takes in fold for each in open_)
 
 
 def test_a_timeline_is_drawn_and_its_bytes_are_in_a_table():
@@ -367,27 +276,44 @@ def test_what_was_observed_is_on_the_page():
     assert "What each method does" not in "".join(_Page(rendered(results({}))).text)
 
 
-def test_parts_of_a_workload_stand_in_one_section_each_under_its_name():
+def test_parts_of_a_workload_stand_in_one_fold_each_under_its_name():
     made = results({}, request=Request(workloads=("freeze",), sizes=("small",)))
     text = rendered(made)
-    assert text.count('<section id="freeze">') == 1
+    assert text.count('<details class="workload" id="freeze"') == 1
+    fold = text.partition('<details class="workload" id="freeze"')[2]
     for part in ("Forward", "Backward", "The optimizer", "A whole step"):
-        assert f">{part}" in text
+        assert re.search(rf'<h3 id="freeze-[^"]+">{part}', fold)
 
 
-def test_from_which_number_of_operations_a_block_pays_is_told_from_the_figures():
-    made = results({}, request=Request(workloads=("break_even",), sizes=("small",), preset="thorough"))
-    for visit in made.visits:
-        operations = int(visit.comparison.partition("/")[0].partition(".")[2])
-        # A block costs what recording three operations does.
-        for variant, cost in (("no_grad", 1 + 0.3 / operations), ("tracked", 1.1)):
-            before = visit.variants[variant]
-            gross = 1e-6 * cost + 1e-8
-            visit.variants[variant] = msgspec.structs.replace(
-                before, seconds=gross, log_ratio=math.log(gross / 1.01e-6) + before.log_ratio
-            )
-    said = sentences(made)
-    assert "dearer than recording them at up to 2 operations and cheaper from 5 operations on" in said
+def test_a_section_is_a_question_with_its_workloads_and_those_of_no_section_have_their_own():
+    request = Request(workloads=("control", "view", "custom"), sizes=("small",))
+    page = rendered(results({}, request=request))
+    assert "<h2>What does a control cost by itself?</h2>" in page
+    cost, functions = page.index('<section id="cost"'), page.index('<section id="functions"')
+    for workload, after in (("control", cost), ("view", cost), ("custom", functions)):
+        assert page.rindex("<section", 0, page.index(f'class="workload" id="{workload}"')) == after
+    # What the run lacks has no section.
+    for absent in ("evaluate", "fine-tune", "write", "memory", "placement"):
+        assert f'<section id="{absent}"' not in page
+    (comparison,) = results(
+        {}, request=Request(workloads=("view",), sizes=("small",))
+    ).header.plan.comparisons
+    new = msgspec.structs.replace(comparison, id="new", workload="new", title="new work: it is done")
+    page = rendered(results({}, plan=Plan((new,))))
+    assert '<section id="of-new"' in page
+    assert "<h2>New work</h2>" in page
+
+
+def test_a_figure_stands_once_on_the_page(standard):
+    labels = [attrs["aria-label"] for tag, attrs in _Page(standard[1]).tags if tag == "figure"]
+    timed = [label for label in labels if label.startswith("Time relative to")]
+    assert len(timed) == len(set(timed)) > 10
+
+
+def test_a_first_figure_is_of_the_device_that_the_page_answers_for():
+    page = rendered(device_results(Request(workloads=("control", "matmul"), device="cpu,cuda:0")))
+    for row in re.findall(r'<div class="row">(.*?)<div class="folds">', page, re.DOTALL):
+        assert set(re.findall(r'data-device="([^"]*)"', row)) == {"cuda:0"}
 
 
 def test_two_passes_that_leave_everything_open_make_a_page():
@@ -436,13 +362,15 @@ def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_t
     assert "In 1 of 4 comparisons identical code on memory of its own takes another time" in text
     assert re.search(r"elementwise/1000000/float32/cpu, 1\.2\d+ \(1\.2\d+ to 1\.2\d+\) times\.", text)
     assert text.count("the buffer, not the method</td>") == 1
-    assert re.search(r"the same code takes 1\.2\d+ .* at the farthest", sentences(made))
+    assert re.search(
+        r"which is cold, identical code takes 1\.2\d+ \(.*\) times as long in elementwise/1000000/", text
+    )
     assert "that is cold data" in text
     # Cold data make nothing faster.
     made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 0.9)
     faster = html.unescape(rendered(made))
     assert "memory of its own takes another time" in faster
-    assert "cold" not in faster.partition("What should I use")[0].partition("Before you believe it")[2]
+    assert "cold" not in faster.partition('<details class="trust')[2].partition("</details>")[0]
     none = rendered(results({}, request=REQUEST))
     assert "memory of its own takes" not in none
     assert "the buffer, not the method</td>" not in none

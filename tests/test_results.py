@@ -277,7 +277,7 @@ def test_a_first_line_that_cannot_be_decoded_is_refused(tmp_path, content):
 
 def test_a_folder_without_results_and_a_missing_file_are_refused(tmp_path):
     assert "it is a folder without results.jsonl" in refusal(tmp_path)
-    assert "there is nothing of that name" in refusal(tmp_path / "missing.jsonl")
+    assert "nothing has that name" in refusal(tmp_path / "missing.jsonl")
 
 
 def test_a_compressed_file_reads_like_the_file_itself(whole, tmp_path):

@@ -476,14 +476,21 @@ def test_a_variant_as_a_program_stands_with_the_imports_that_must_be_first():
             compile(snippet(each, variant), variant.name, "exec")
 
 
-def test_the_file_in_the_readme_can_be_measured():
-    readme = Path(__file__).parent.parent / "README.md"
-    text = (
-        readme.read_text().partition("## Your own model")[2].partition("```python\n")[2].partition("```")[0]
-    )
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.mark.parametrize(("page", "trains"), [("tutorial.md", True), ("model.md", False)])
+def test_the_file_in_the_documentation_can_be_measured(page, trains):
+    text = re.search(r"```python\n(import torch.*?)```", (DOCS / page).read_text(), re.DOTALL)[1]
     seen = inspect_user_file(text, "net.py", 0, torch.get_num_threads())
     assert isinstance(seen, FileFacts)
-    assert seen.trains
+    assert seen.trains is trains
+
+
+def test_the_screen_in_the_tutorial_is_of_the_file_that_it_shows():
+    (shown,) = re.findall(r"```python\n(.*?)```", (DOCS / "tutorial.md").read_text(), re.DOTALL)
+    # The stored text begins with the seed.
+    assert user_file(read_results(DOCS / "samples" / "net")).text.endswith(f"\n{shown.rstrip()}")
 
 
 def test_the_first_pass_over_a_model_begins_with_what_matters_most(workers, measure_into, tmp_path):

@@ -148,7 +148,7 @@ def test_what_cannot_be_evaluated_unrecorded_is_left_out_with_the_reason(tmp_pat
     plan = plan_of({}, {"unevaluated": "under torch.no_grad() it raises"})
     assert list(parts(plan)) == ["recorded", "step"]
     assert plan.skipped == {"versions.evaluation": "b.py: under torch.no_grad() it raises"}
-    with pytest.raises(RequestError, match=r"nothing to hold against each other: versions.evaluation: b.py"):
+    with pytest.raises(RequestError, match=r"nothing to compare: versions.evaluation: b.py"):
         plan_of({}, {"unevaluated": "it raises", "records": False})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from gradbench.analyse.advice import Advice, advice
 from gradbench.analyse.answer import RunAnswer, answer
 from gradbench.analyse.claims import Judgement, verdicts
 from gradbench.analyse.failures import failed
@@ -77,11 +76,6 @@ class Analysis(RunSummary):
     def judgements(self) -> tuple[Judgement, ...]:
         """The verdicts on all claims, on each device."""
         return tuple(verdicts(self))
-
-    @cached_property
-    def advice(self) -> tuple[Advice, ...]:
-        """What to use, by purpose and size."""
-        return tuple(advice(self))
 
     @cached_property
     def characteristics(self) -> tuple[Characteristics, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.analyse.findings import alone_and_in_place, findings_of_methods
+from gradbench.analyse.findings import findings_of_methods
 from gradbench.analyse.model import ComparisonSummary, RunSummary, VariantSummary
 from gradbench.analyse.phrases import seconds
 from gradbench.analyse.purposes import FIRST_SCREEN, MATTERS, NO_GRAD_METHODS, PURPOSES, Purpose
@@ -53,7 +52,6 @@ class RunAnswer:
 
     Attributes:
         sentence: the answer; one or two short sentences.
-        detail: the figures behind it; empty where they are not known.
         device: whose figures these are, where a run has several devices; empty otherwise.
         recommendations: those of the first screen, at most four.
         others: the recommendations for all purposes and sizes.
@@ -61,7 +59,6 @@ class RunAnswer:
     """
 
     sentence: str
-    detail: str
     device: str
     recommendations: tuple[Recommendation, ...]
     others: tuple[Recommendation, ...]
@@ -82,7 +79,6 @@ def answer(summary: RunSummary) -> RunAnswer | None:
     on_device = [each for each in every if each.comparison.device == device]
     return RunAnswer(
         sentence=sentence,
-        detail=_detail(there),
         device=device if summary.by_device else "",
         recommendations=tuple(_first_screen(on_device)),
         others=every,
@@ -91,14 +87,15 @@ def answer(summary: RunSummary) -> RunAnswer | None:
 
 
 def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """A recommendation for each of the first purposes, at the most elements; others where a run has none."""
+    """A recommendation for each of the first purposes, at the most elements; others fill what is missing."""
     largest: dict[str, Recommendation] = {}
     for each in found:
         known = largest.get(each.purpose)
         if known is None or each.comparison.numel > known.comparison.numel:
             largest[each.purpose] = each
     first = [largest[asks] for name in FIRST_SCREEN if (asks := PURPOSES[name].asks) in largest]
-    return first or list(largest.values())[: len(FIRST_SCREEN)]
+    others = [each for each in largest.values() if each not in first]
+    return [*first, *others][: len(FIRST_SCREEN)]
 
 
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
@@ -200,7 +197,7 @@ def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: Variant
     if (chosen.name, against.name) in each.above:
         return f"{format.significant(1 / ratio.mean)} times as long as {words}"
     if ratio.low >= 1 / (1 + _ABOUT) and ratio.high <= 1 + _ABOUT:
-        return f"as fast as {words} ({ends})"
+        return f"about as fast as {words} ({ends})"
     return f"time against {words} not decided ({ends})"
 
 
@@ -251,13 +248,16 @@ def _choice(
         reason = purpose.prefer.get(chosen.name)
         tie = f"Time does not decide ({first.label}{ends}{more})"
         return f"{tie}: {reason}." if reason else f"{tie}."
+    heavier = min((variant for variant in tied if variant is not chosen), key=seconds, default=None)
+    if heavier is not None and heavier.memory is not None:
+        return f"Time does not decide; {heavier.label} peaks at {format.size(heavier.memory.peak)}."
     following = min((variant for variant in candidates if variant is not chosen), key=seconds)
     ratio = _ratio(each, following, chosen)
     return f"Next: {following.label}, {format.multiple(ratio)} times as long." if ratio else ""
 
 
 def _sentence(summary: RunSummary) -> str:
-    """What matters in evaluating a model; without one, the first finding."""
+    """What matters in evaluating a model; without a model, the price of a block, or the first finding."""
     models = _largest_models(summary)
     apart = [found for each in models if (found := _apart(each)) is not None]
     recording = [
@@ -267,7 +267,7 @@ def _sentence(summary: RunSummary) -> str:
     ]
     if not apart or not recording:
         findings = findings_of_methods(summary)
-        return findings[0].sentence if findings else ""
+        return _price(summary) or (findings[0].sentence if findings else "")
     most = max(apart)
     if most <= MATTERS:
         first = (
@@ -277,6 +277,28 @@ def _sentence(summary: RunSummary) -> str:
     else:
         first = f"Around a real model the no-grad methods differ by up to {format.percent(most)} in time."
     return f"{first} {_recording(recording)}"
+
+
+def _price(summary: RunSummary) -> str:
+    """What a no_grad() block adds to the shortest and to the longest work; empty where neither is known."""
+    known = sorted(
+        (each.baseline.time.mean, variant.ratio.mean - 1, variant.verdict == "slower")
+        for each in summary.comparisons
+        if not each.comparison.part
+        and not each.comparison.alternatives
+        and each.comparison.workload != "control"
+        and (variant := each.variant("no_grad")) is not None
+        and variant.ratio is not None
+        and variant.ratio.low is not None
+        and each.baseline.time is not None
+    )
+    if len(known) < 2:
+        return ""
+    parts = [
+        f"{format.percent(share) if shown else 'nothing measurable'} to {format.seconds(work)} of work"
+        for work, share, shown in (known[0], known[-1])
+    ]
+    return f"A no_grad() block adds {' and '.join(parts)}."
 
 
 def _largest_models(summary: RunSummary) -> list[ComparisonSummary]:
@@ -325,28 +347,3 @@ def _recording(found: Sequence[tuple[Interval, ComparisonSummary]]) -> str:
 def _span(values: Sequence[float]) -> str:
     low, high = (format.significant(100 * value, 2) for value in (min(values), max(values)))
     return f"{low} %" if low == high else f"{low} to {high} %"
-
-
-def _detail(summary: RunSummary) -> str:
-    """The price of a block: empty, around the smallest operation and around a model."""
-    alone, in_place = alone_and_in_place(
-        [each for each in summary.comparisons if not each.comparison.alternatives]
-    )
-    empty = [
-        variant.time.mean
-        for each in alone
-        if (variant := each.variant("no_grad")) is not None and variant.time is not None
-    ]
-    added = [
-        variant.extra.mean
-        for each in in_place
-        if (variant := each.variant("no_grad")) is not None
-        and variant.extra is not None
-        and variant.verdict == "slower"
-    ]
-    parts = []
-    if empty:
-        parts.append(f"An empty no_grad() block costs {format.seconds(statistics.median(empty))}.")
-    if added:
-        parts.append(f"Around work it adds {format.seconds(min(added))} to {format.seconds(max(added))}.")
-    return " ".join(parts)

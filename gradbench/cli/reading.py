@@ -75,17 +75,18 @@ def report(results: Path | None, output: Path | None) -> None:
     "--format", "formats", default="svg,png", show_default=True, metavar="NAMES",
     help="Choose svg, png, or both with a comma.", shell_complete=offer(lambda: ("svg", "png")),
 )  # fmt: skip
-def figures(results: Path | None, output: Path | None, formats: str) -> None:
-    """Draw the tables and charts of a run for a talk.
+@click.option("--all", "everything", is_flag=True, help="Draw every table and chart.")
+def figures(results: Path | None, output: Path | None, formats: str, everything: bool) -> None:
+    """Draw the ten most useful charts and tables of a run for a talk.
 
-    Each table and chart is one picture. RESULTS is a run (default: the newest in runs/).
+    A picture has 1920 by 1080 pixels. RESULTS is a run (default: the newest in runs/).
     """
     from gradbench.report.slides import write_figures
 
     analysis = analysis_of(results)
     folder = output or analysis.results.path.parent / "figures"
-    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")])
-    click.echo(f"figures: {folder} ({len(written)} files)")
+    written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")], everything)
+    click.echo(f"figures: {folder} ({len(written)} files{'' if everything else '; --all draws everything'})")
 
 
 @click.command()

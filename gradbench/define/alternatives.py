@@ -1,4 +1,4 @@
-"""The alternatives of a workload: which of them a request measures, and as which code."""
+"""The alternatives of a workload: which ones a request measures, and their code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradbench.record.plan import Expectation, Request, Variant
 
 
 def why_not(alternative: Alternative, workload: Workload, request: Request, numel: int) -> str:
-    """Why an alternative is left out at a number of elements; empty where it is measured."""
+    """Why a run leaves out an alternative at a number of elements; empty where it measures it."""
     device = kind_of(request.device)
     if alternative.devices and device not in alternative.devices:
         return f"it works on {' and '.join(alternative.devices)}, not on {request.device}"
@@ -24,7 +24,7 @@ def why_not(alternative: Alternative, workload: Workload, request: Request, nume
     if wanting := lacks(alternative.needs.get(device, ())):
         return wanting
     if numel < alternative.least:
-        return f"it differs from the others only from {alternative.least:,} elements on"
+        return f"it differs from the other variants only from {alternative.least:,} elements on"
     if alternative.dtypes and request.dtype not in alternative.dtypes:
         return f"it works in {' and '.join(alternative.dtypes)}, not in {request.dtype}"
     return ""

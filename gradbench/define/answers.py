@@ -52,13 +52,13 @@ def conv_net(x: Array, parameters: Parameters) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """Over the last dimension."""
+    """The softmax over the last dimension."""
     powers = numpy.exp(x - x.max(-1, keepdims=True))
     result: Array = powers / powers.sum(-1, keepdims=True)
     return result
 
 
-# Neither NumPy nor the environments that are only compared have it for arrays.
+# NumPy has no erf for arrays, and an environment that `versus` compares may have no SciPy.
 _erf = numpy.vectorize(math.erf, otypes=[numpy.float64])
 
 

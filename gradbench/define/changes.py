@@ -16,13 +16,13 @@ def span(modules: Sequence[str]) -> str:
     >>> span(["conv1"]), span(["conv1", "bn1", "layer1"]), span(["0", "1"])
     ('conv1', 'conv1 to layer1', 'modules 0 to 1')
     """
-    # A number alone says nothing.
+    # A number alone does not say that it names a module.
     words = f"module{'s' if len(modules) > 1 else ''} " if modules[0].isdecimal() else ""
     return words + (modules[0] if len(modules) == 1 else f"{modules[0]} to {modules[-1]}")
 
 
 def freeze(modules: Sequence[str], trained: Sequence[str]) -> Change:
-    """Train only these modules, which come last; `modules` are those before, in the order of their calls."""
+    """Train only the modules `trained`, which come last; `modules` are those before, by order of calls."""
     return Change(
         name=f"freeze_to_{_identifier(modules[-1])}",
         label=f"freeze {span(modules)}",
@@ -41,7 +41,7 @@ def freeze(modules: Sequence[str], trained: Sequence[str]) -> Change:
 
 
 def without_recording(modules: Sequence[str], trained: Sequence[str]) -> Change:
-    """Run these modules, the first that are called, under no_grad(); `trained` are those after them."""
+    """Run `modules`, the first that are called, under no_grad(); `trained` are the modules after them."""
     return Change(
         name=f"no_grad_to_{_identifier(modules[-1])}",
         label=f"no_grad() around {span(modules)}",
@@ -57,7 +57,7 @@ def without_recording(modules: Sequence[str], trained: Sequence[str]) -> Change:
 
 
 def recompute(modules: Sequence[str], every: bool) -> Change:
-    """Checkpoint these modules: their activations are computed again in the backward.
+    """Checkpoint these modules: the backward computes their activations again.
 
     Source: https://docs.pytorch.org/docs/stable/checkpoint.html
     """
@@ -77,7 +77,7 @@ def recompute(modules: Sequence[str], every: bool) -> Change:
 
 
 def recompute_segments(container: str, segments: int) -> Change:
-    """Checkpoint an nn.Sequential in so many segments; an empty name is the model itself."""
+    """Checkpoint an nn.Sequential in this many segments; an empty name is the model itself."""
     return Change(
         name=f"checkpoint_{_identifier(container) or 'model'}_in_{segments}",
         label=f"checkpoint {container or 'the model'} in {segments} segments",
@@ -92,7 +92,7 @@ def recompute_segments(container: str, segments: int) -> Change:
 
 
 def fewer_samples(samples: int, of: int, tracked: bool = False) -> Change:
-    """A step on the first samples of x, which is `tracked` or not."""
+    """A step on the first samples of x; `tracked` says whether x requires gradients."""
     return Change(
         name=f"batch_{samples}",
         label=f"{samples:,} of the {of:,} samples in a step",

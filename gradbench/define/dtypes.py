@@ -1,4 +1,4 @@
-"""The dtypes that can be measured, with their sizes and their precision."""
+"""The dtypes that gradbench can measure, with their sizes and their precision."""
 
 from __future__ import annotations
 

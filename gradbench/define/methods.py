@@ -1,10 +1,10 @@
 """The gradient-control methods: one row each.
 
-A method is Python text, so that the plan can be made, stored and shown without torch, and so that a
-reader can paste what was timed. In a statement `WORK(arg)` stands for the work of a workload done on
-the tensor `arg`; `x` is a leaf tensor that requires gradients until a method's setup says otherwise.
+A method is Python text, so that gradbench can make, store and show the plan without torch. A reader can paste
+the timed code. In a statement `WORK(arg)` stands for the work of a workload on the tensor `arg`. `x` is a
+leaf tensor that requires gradients until a method's setup changes that.
 
-To add a method, add a row to `METHODS`; everything else takes it from `methods()`.
+To add a method, add a row to `METHODS`; all other code takes it from `methods()`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Method:
     Attributes:
         name: stable identifier, used on the command line and in results.
         label: the method as a user names it.
-        scope: what it acts on.
-        effect: what it does, in a sentence.
-        source: the documentation that says so.
+        scope: the tensors or operations that it acts on.
+        effect: its effect, in a sentence.
+        source: the documentation of the effect.
         since: the torch release in which this form became available.
         within: statement around a workload's work; must assign the result to `y`.
         alone: statement with no work in it, for the workload `control`; None where there is nothing to time.
@@ -35,15 +35,15 @@ class Method:
         setup_alone: as `setup`, for `alone`; None means the same lines.
         setup_model: as `setup`, where the work goes through a `model` whose parameters are tracked; None
             means the same lines.
-        on_input: it acts on the tensor that the work is done on; a model's parameters are out of its reach.
+        on_input: it acts on the tensor that the work is done on, and not on a model's parameters.
         tracks: whether the result of work under it requires gradients.
-        records: whether the work under it is recorded, whatever its result says.
-        inference: whether that result is an inference tensor.
+        records: whether autograd records the work under it, with any flags on the result.
+        inference: whether the result is an inference tensor.
         shares: whether the `y` of `alone` shares its storage with `x`; None where there is no `y`.
         disables: whether grad mode is off inside its scope.
-        recommendable: it is an answer to the question what to use.
-        entered_as: the method that it is, but for how the control is entered; what is executed under both is
-            the same. Empty for none.
+        recommendable: the advice on which method to use may name it.
+        entered_as: the method that executes the same, and differs only in how code enters the control. Empty
+            for none.
     """
 
     name: str
@@ -132,7 +132,7 @@ METHODS: tuple[Method, ...] = (
         name="no_grad_decorator",
         label="@torch.no_grad()",
         scope="operations in the function",
-        effect="The same as a decorator; the time includes the call of the function.",
+        effect="Applies no_grad() as a decorator; the time includes the call of the function.",
         source=_TORCH + "no_grad.html",
         since="0.4.1",
         setup="@torch.no_grad()\ndef work(x):\n    return WORK(x)",
@@ -146,7 +146,7 @@ METHODS: tuple[Method, ...] = (
         name="no_grad_prebuilt",
         label="torch.no_grad(), object made once",
         scope="operations in the block",
-        effect="The same with the context manager made once, outside: the bare price of entry and exit.",
+        effect="Enters a no_grad() object that was made once, outside: the bare price of entry and exit.",
         source=_TORCH + "no_grad.html",
         since="0.4",
         setup="guard = torch.no_grad()",
@@ -159,7 +159,7 @@ METHODS: tuple[Method, ...] = (
         name="inference_mode",
         label="torch.inference_mode()",
         scope="operations in the block",
-        effect="As no_grad, and the results are inference tensors, without version counter or view tracking.",
+        effect="As no_grad(), but results are inference tensors, without version counter or view tracking.",
         source=_TORCH + "autograd.grad_mode.inference_mode.html",
         since="1.9",
         within="with torch.inference_mode():\n    y = WORK(x)",
@@ -195,7 +195,7 @@ METHODS: tuple[Method, ...] = (
         name="detach_clone",
         label="detach().clone() before",
         scope="the new tensor",
-        effect="Copies the values into a storage of its own, without history, and works on that.",
+        effect="Copies the values into a new storage, without history, and works on that.",
         source=_TENSOR + "clone.html",
         since="0.1",
         within="y = WORK(x.detach().clone())",
@@ -207,7 +207,7 @@ METHODS: tuple[Method, ...] = (
 
 BASELINE = "requires_grad_false"
 
-# What a comparison holds beside its methods, by name.
+# The variants that a comparison has beside its methods, by name.
 INSTRUMENTS = ("twin", "twin_own_buffer", "empty", "calibration_task")
 
 

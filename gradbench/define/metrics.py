@@ -1,4 +1,4 @@
-"""The metrics of gradbench, and those that extensions add."""
+"""The metrics of gradbench and of extensions."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def metrics() -> tuple[Metric, ...]:
 
 
 def measured_metrics() -> tuple[Metric, ...]:
-    """The metrics that a plan carries to the workers: those with a function of an extension."""
+    """The metrics that a plan carries to the workers: metrics with a function of an extension."""
     return tuple(metric for metric in metrics() if metric.measure)

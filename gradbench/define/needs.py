@@ -1,4 +1,4 @@
-"""What an alternative may need of the machine beside torch."""
+"""Programs and packages that an alternative may need beside torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import shutil
 from collections.abc import Sequence
 
-# The programs of which any one provides it; a package, of its own name, needs none.
+# Any one of these programs provides the need. A need with the name of a package has no programs.
 NEEDS = {
     "c compiler": ("cc", "gcc", "clang"),
     "c++ compiler": ("c++", "g++", "clang++"),
@@ -15,7 +15,7 @@ NEEDS = {
 
 
 def lacks(needs: Sequence[str]) -> str:
-    """What of these is not on the machine; empty where nothing is wanting."""
+    """The clause that names what the machine lacks; empty where it has everything."""
     for each in needs:
         programs = NEEDS[each]
         if programs and not any(map(shutil.which, programs)):

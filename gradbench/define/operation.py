@@ -15,7 +15,7 @@ from gradbench.errors import RequestError
 from gradbench.record.plan import Plan, Request
 from gradbench.record.user_file import Fault, OperationFacts
 
-# A title has room for so many characters of an expression.
+# A title has room for this many characters of an expression.
 _TITLE = 48
 
 
@@ -36,7 +36,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def parse_expression(option: str, text: str) -> str:
-    """An expression of x, in one line. Raises RequestError where it is none."""
+    """An expression of x, in one line. Raises RequestError for other text."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -57,13 +57,13 @@ def x_of(shape: tuple[int, ...], dtype: str, device: str) -> str:
 def plan_operation(
     expressions: tuple[str, ...], x: str, text: str, seen: OperationFacts, request: Request
 ) -> Plan:
-    """What is measured of one expression, or of two that are held against each other.
+    """The plan for one expression, or for two that a run compares.
 
     Args:
-        x, text: code that makes x, and what else the expressions need.
-        seen: what they do.
-        request: with the dtype of x. With methods, only what has one of them is measured; raises RequestError
-            where nothing has.
+        x, text: code that makes x, and code that the expressions need beside it.
+        seen: facts about the expressions.
+        request: with the dtype of x. With methods, the plan holds only comparisons that have one of them.
+            Raises RequestError where none has.
     """
     facts = seen.each[0]
     coarsest = max((each.coarsest for each in seen.each), key=lambda name: ALLOWED[name])
@@ -90,19 +90,19 @@ def plan_operation(
         )
         raise RequestError(
             f"--method {','.join(request.methods)}: nothing to measure"
-            + (f"; {reasons}" if reasons else "; none of that is measured of this expression")
+            + (f"; {reasons}" if reasons else "; this expression has no such variant")
         )
     return Plan(tuple(wanted), metrics=measured_metrics())
 
 
 def title_of(expressions: tuple[str, ...]) -> str:
-    """How the expressions are called in titles, of which a colon parts what is timed."""
+    """The name of the expressions in titles, where a colon separates it from the timed part."""
     title = " against ".join(expressions)
     return title if ":" not in title and len(title) <= _TITLE else "the expression"
 
 
 def faults_of(expressions: tuple[str, ...], seen: OperationFacts) -> tuple[Fault, ...]:
-    """What is wrong with the expressions, each once."""
+    """The faults of the expressions, every fault once."""
     found = [fault for each in seen.each for fault in each.faults]
     if seen.apart:
         clauses = f"of their results, {seen.results}"

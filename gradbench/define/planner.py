@@ -1,4 +1,4 @@
-"""From a request to a plan: which comparisons a run makes, and what is left out and why."""
+"""From a request to a plan: which comparisons a run makes, and which it leaves out and why."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from gradbench.extension import choose
 from gradbench.record.plan import FLUSH, Comparison, Expectation, Plan, Request, Variant, full_name
 from gradbench.record.user_file import Under
 
-# More than the last cache of any device so far: written between calls it leaves nothing of theirs there.
+# More than the last cache of any device so far. A write of it between calls evicts all their data.
 FLUSHED = 256 * 2**20
 
 
 def plan_run(request: Request) -> Plan:
     """The plan for a request.
 
-    Without sizes, each workload is measured at those of the preset; a workload asked for by name is
-    measured at least as a deeper preset would. The baseline is always measured, asked for or not: ratios
-    are taken to it. Raises RequestError for a name that does not exist, or where nothing is left.
+    Without sizes, a run measures each workload at the sizes of the preset. A workload that the request names
+    gets at least the sizes of a deeper preset. The baseline is always in the plan, since ratios are taken to
+    it. Raises RequestError for a name that does not exist, or where nothing is left.
     """
     choose("--dtype", (request.dtype,), DTYPES, str)
     choose("--preset", (request.preset,), PRESETS, str)
@@ -57,7 +57,7 @@ def plan_run(request: Request) -> Plan:
                     skipped[_id(workload, math.prod(shape), own)] = reason
                     continue
                 comparison = comparison_at(workload, shape, own)
-                # A method that this workload has no alternative for does not bring it into the plan.
+                # A workload without an alternative for the requested methods stays out of the plan.
                 if not (workload.alternatives and request.methods and not request.workloads) or any(
                     variant.role == "method" for variant in comparison.variants
                 ):
@@ -76,7 +76,7 @@ def _names(names: Iterable[str]) -> list[str]:
 
 
 def variant_names(workloads: Sequence[Workload]) -> Iterator[str]:
-    """What `--method` may name in these workloads: methods, and alternatives; some more than once."""
+    """The names for `--method` in these workloads: methods and alternatives; some more than once."""
     if any(not workload.alternatives for workload in workloads):
         yield from (method.name for method in methods())
     yield from (alternative.name for workload in workloads for alternative in workload.alternatives)
@@ -87,7 +87,7 @@ def _id(workload: Workload, numel: int, request: Request) -> str:
 
 
 def comparison_at(workload: Workload, shape: tuple[int, ...], request: Request) -> Comparison:
-    """The comparison of a workload of gradbench's own, with an x of this shape."""
+    """The comparison of a built-in workload, with an x of this shape."""
     options = tensor_options(request.dtype, request.device)
     inputs = {"base": "torch.rand({shape}, {options})", **workload.inputs}
     prepare = joined(
@@ -105,7 +105,7 @@ def tensor_options(dtype: str, device: str) -> str:
 
 
 def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepare: str) -> Comparison:
-    """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and what it needs."""
+    """The comparison of a workload whose inputs `prepare` makes: an x of this shape, and further names."""
     numel = math.prod(shape)
     variants, skipped = _variants_of(workload, request, numel)
     per_call = any(variant.setup_per_call for variant in variants)
@@ -128,7 +128,7 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         device=request.device,
         prepare=prepare,
         answer=workload.answer or "",
-        # torch adds up in float32 at least, whatever the dtype of the result.
+        # torch adds up in float32 at least, for any dtype of the result.
         tolerance=workload.roundings * EPSILON[request.dtype]
         + workload.terms(shape) * min(EPSILON[request.dtype], EPSILON["float32"]),
         variants=tuple(variants),
@@ -138,7 +138,7 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
         normwise=workload.normwise,
         timeline=workload.timeline,
         pointwise=workload.pointwise,
-        # Ten quick passes are few enough, and who names a workload wants it to be measured.
+        # Every pass of the quick preset visits a workload that the request names: ten passes are few.
         every=1 if request.workloads or request.preset == "quick" else workload.every,
         headline=workload.headline,
         purpose=workload.purpose,
@@ -146,7 +146,7 @@ def compose(workload: Workload, shape: tuple[int, ...], request: Request, prepar
 
 
 def _variants_of(workload: Workload, request: Request, numel: int) -> tuple[list[Variant], dict[str, str]]:
-    """The variants that a request wants of a workload, and by name why others are left out."""
+    """The variants of a workload that a request asks for, and by name why others are left out."""
     variants: list[Variant] = []
     skipped: dict[str, str] = {}
     for row in workload.alternatives or methods():
@@ -169,7 +169,7 @@ def _variants_of(workload: Workload, request: Request, numel: int) -> tuple[list
 
 
 def _why_not_under(method: Method, workload: Workload) -> str:
-    """Why a workload is not measured under a method; empty where it is."""
+    """Why the plan leaves out a method for a workload; empty where it has it."""
     if workload.work is None and method.alone is None:
         return "there is no statement without work: it acts on, or through, an operation"
     if workload.on_model and method.on_input:
@@ -184,7 +184,7 @@ def _why_not_under(method: Method, workload: Workload) -> str:
 
 
 def _seen(method: Method, workload: Workload) -> Under | None:
-    """What the work was seen to do under a method, or under one that is the same to it."""
+    """The observed behaviour of the work under a method, or under an equivalent method."""
     if method.name == "detach_after":
         return None
     same = BASELINE if method.on_input else method.entered_as
@@ -232,14 +232,14 @@ def _under(method: Method, workload: Workload) -> Variant:
 
 
 def _twins(baseline: Variant, own_buffer: str) -> list[Variant]:
-    """The A/A controls: the baseline once more, on the same storage and on one of its own."""
+    """The A/A controls: the baseline once more, on the same storage and on a separate one."""
     replace = msgspec.structs.replace
     return [
         replace(baseline, name="twin", label="twin: the baseline again", role="twin"),
         replace(
             baseline,
             name="twin_own_buffer",
-            label="twin on a buffer of its own",
+            label="twin on a separate buffer",
             role="twin_own_buffer",
             setup=joined(own_buffer, baseline.setup),
         ),
@@ -247,7 +247,7 @@ def _twins(baseline: Variant, own_buffer: str) -> list[Variant]:
 
 
 def _empty_loop(per_call: bool) -> Variant:
-    """The loop with nothing in it; `per_call` where the calls of its comparison are set up one by one."""
+    """The empty loop; `per_call` where the comparison has a setup per call."""
     return Variant(
         name="empty",
         label="empty loop",
@@ -262,7 +262,7 @@ def _empty_loop(per_call: bool) -> Variant:
 
 
 def _flushed(variant: Variant) -> Variant:
-    """The variant with the cache flushed before each call; the empty loop has that and nothing else there."""
+    """The variant with the cache flushed before each call; the empty loop does nothing but flush."""
     before = "" if variant.role == "empty" else variant.setup_per_call
     return msgspec.structs.replace(variant, setup_per_call=joined(before, FLUSH))
 

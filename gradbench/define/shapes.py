@@ -1,4 +1,4 @@
-"""From a request to the shapes of x that a workload is measured at, and why one does not fit."""
+"""From a request to the shapes of x for a workload, and why a shape does not fit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gradbench.define.workloads.workload import PRESETS, Workload
 from gradbench.record.devices import kind_of
 from gradbench.record.plan import Request
 
-# A comparison holds three tensors of the size of x at the least: x, its copy for the twin, and a result.
+# A comparison holds at least three tensors of the size of x: x, its copy for the twin, and a result.
 LEAST_TENSORS = 3
 
 
 def shapes_of(workload: Workload, request: Request) -> list[tuple[int, ...]]:
-    """The shapes of x that are asked for, in order of size."""
+    """The requested shapes of x, in order of size."""
     depths = PRESETS[PRESETS.index(request.preset) :] if request.workloads else (request.preset,)
     usual = next((classes for each in depths if (classes := workload.presets[each])), ())
     if request.sizes:
@@ -31,7 +31,7 @@ def shapes_of(workload: Workload, request: Request) -> list[tuple[int, ...]]:
 
 
 def _filling(workload: Workload, request: Request) -> list[int]:
-    """The size at which a call keeps an accelerator busy; where there is no room, a tenth of it, or less."""
+    """The size at which a call keeps an accelerator busy; without room for it, a tenth of it, or less."""
     most = request.room.get(request.device, math.inf) / workload.tensors / BYTES[request.dtype]
     numel = workload.filling
     while numel is not None and numel > most:
@@ -40,13 +40,13 @@ def _filling(workload: Workload, request: Request) -> list[int]:
 
 
 def unfit(workload: Workload, numel: int, request: Request) -> str:
-    """Why a workload is not measured at a size, dtype or device; empty where it is."""
+    """Why a workload does not fit a size, dtype or device; empty where it does."""
     dtype, device = request.dtype, request.device
     if workload.largest is not None and numel > workload.largest:
-        return f"{numel:,} elements are more than the {workload.largest:,} that it is fit for"
+        return f"{numel:,} elements are more than its limit of {workload.largest:,}"
     if workload.dtypes and dtype not in workload.dtypes:
         return f"it is measured in {' and '.join(workload.dtypes)}, not in {dtype}"
     least = LEAST_TENSORS * numel * BYTES[dtype]
     if least > request.room.get(device, least):
-        return f"{least:,} bytes are the least that it takes; {request.room[device]:,} were free on {device}"
+        return f"it takes at least {least:,} bytes; {request.room[device]:,} were free on {device}"
     return ""

@@ -8,7 +8,7 @@ from gradbench.errors import RequestError
 
 CLASSES = ("small", "medium", "large")
 
-# Beyond this a float32 tensor alone is 40 GB; a larger request is a slip more often than a wish.
+# A float32 tensor of this many elements is 40 GB; a larger request is more often a slip than a wish.
 LARGEST = 10**10
 
 
@@ -20,7 +20,7 @@ def size_class(numel: int) -> str:
 
 
 def parse_size(text: str) -> list[str | int]:
-    """What `--size` asks for: class names as they are, numbers of elements as integers.
+    """The sizes that `--size` requests: class names as they are, numbers of elements as integers.
 
     `1:1e7` is a sweep with one size per power of ten; `1:1e7:15` has 15 sizes, evenly spaced in the
     logarithm. Raises RequestError for anything else.

@@ -26,7 +26,7 @@ def insert(template: str, code: str) -> str:
 
 
 def fill(template: str, work: str) -> str:
-    """The template with each `WORK(arg)` replaced by the work done on arg, its meaning kept.
+    """The template with each `WORK(arg)` replaced by the work on arg, with the same meaning.
 
     >>> fill("y = WORK(x.detach())", "{x} * 2.0")
     'y = x.detach() * 2.0'
@@ -37,7 +37,7 @@ def fill(template: str, work: str) -> str:
 
 
 class _Fill(ast.NodeTransformer):
-    """Replaces calls of WORK in a syntax tree, so that parentheses come by themselves."""
+    """Replaces calls of WORK in a syntax tree, so that ast.unparse() adds the parentheses."""
 
     def __init__(self, work: str) -> None:
         self._work = work

@@ -1,4 +1,4 @@
-"""From a file with a model of the user's to a plan."""
+"""From a user's file with a model to a plan."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.user_file import FileFacts
 from gradbench.record.versions import VersionFacts
 
-# By the coarsest dtype that is computed in, the relative error of the whole result that is allowed. Variants
-# mostly run the same kernels and agree to the bit; where torch takes another path without recording, as its
-# fused attention does, errors add up layer by layer. A result that is wrong is off by more.
+# By the coarsest dtype of the computation, the allowed relative error of the whole result. Variants mostly
+# run the same kernels and agree to the bit. Where torch takes another path without recording, as its fused
+# attention does, errors add up layer by layer. A wrong result differs by more.
 ALLOWED = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 0.1, "float16": 0.02}
 
-# Of a model whose forward takes longer, in seconds, what a control adds is below what can be seen: it is
-# measured on other work.
+# Seconds of a forward. In a longer one the added time of a control is too small to see, so gradbench measures
+# it on other work.
 PRICED_FROM = 5e-3
 
 
 def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: bool | None = None) -> Plan:
-    """What is measured of a file: evaluation, and training where it defines a loss; what matters most first.
+    """The plan for a file: evaluation, and training where it defines a loss; the most important part first.
 
-    Of a long model the price of the controls on other work is second: against the model that is quick.
+    For a long model the price of the controls on other work is second, since it takes little time.
 
-    `priced` says whether that is planned, as of a run that goes on; None is by the seconds of a forward. With
-    methods in the request, only what has one of them. Raises RequestError where nothing has.
+    `priced` says whether the plan holds this price, for a run that goes on; None decides by the seconds of a
+    forward. With methods in the request, the plan holds only comparisons that have one of them. Raises
+    RequestError where none has.
     """
-    # A colon parts the title of a workload from that of its part.
+    # A colon separates the title of a workload from that of its part.
     title = name.replace(":", "_")
     roundings = ALLOWED[seen.coarsest] / EPSILON[request.dtype]
     facts = f"{model_in_words(seen)}; {x_in_words(seen)}"
@@ -45,7 +46,7 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
     rows: list[Workload] = [own.evaluation(title, facts, roundings, seen)]
     if seen.trains:
         forward, backward, step = own.training(title, roundings, seen)
-        # A step is about the gradients of parameters.
+        # A step needs parameters that get gradients.
         rows += [step, forward, backward] if seen.tracks_model else [forward, backward]
     prepare = seeded(text, request.seed)
     comparisons = [_scripted(compose(row, seen.shape, request, prepare), seen) for row in rows]
@@ -68,7 +69,7 @@ def plan_file(name: str, text: str, seen: FileFacts, request: Request, priced: b
 
 
 def model_in_words(seen: FileFacts | VersionFacts) -> str:
-    """How many parameters a model has, and how many of them are trained."""
+    """How many parameters a model has, and how many are trained."""
     trained = "" if seen.trained == seen.parameters else f", {seen.trained:,} of them trained"
     return f"{seen.parameters:,} parameters{trained}"
 
@@ -80,7 +81,7 @@ def x_in_words(seen: FileFacts | VersionFacts) -> str:
 
 
 def wanted_of(comparisons: Iterable[Comparison], request: Request) -> list[Comparison]:
-    """Those with a method that the request names, or with an alternative where it names none of the methods.
+    """The comparisons with a method that the request names, or with an alternative where it names no method.
 
     Without methods in the request, all.
     """
@@ -96,7 +97,7 @@ def wanted_of(comparisons: Iterable[Comparison], request: Request) -> list[Compa
 
 
 def _scripted(comparison: Comparison, seen: FileFacts) -> Comparison:
-    """The comparison with flags set parameter by parameter, as TorchScript modules want it."""
+    """The comparison with flags set parameter by parameter, as TorchScript modules need it."""
     if not seen.scripted:
         return comparison
     variants = list(comparison.variants)
@@ -117,8 +118,8 @@ def _price(request: Request) -> Comparison:
 def seeded(text: str, seed: int, then: str = "") -> str:
     """The text with torch seeded before its first statement, so that all processes draw the same numbers.
 
-    `then` are lines that follow the seed. What must stand first in a program stays there: its docstring, and
-    imports from __future__.
+    `then` are lines that follow the seed. The docstring of a program and imports from __future__ stay before
+    the seed.
     """
     body = ast.parse(text).body
     first = 0

@@ -1,4 +1,4 @@
-"""From versions of the user's to a plan that holds them against each other."""
+"""From a user's versions to a plan that compares them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TAKEN = ("twin", "twin_own_buffer", "empty")
 
 
 def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Request) -> Plan:
-    """What is measured of versions, what matters most first: evaluation, recorded forward, training step.
+    """The plan for versions, the most important part first: evaluation, recorded forward, training step.
 
-    Of several files each is a version. Of one, each entry of its `variants` is. A part that not every version
-    has is left out, with the reason. Raises RequestError where that leaves nothing.
+    With several files every file is a version. With one file every entry of its `variants` is one. The plan
+    leaves out a part that not every version has, with the reason. Raises RequestError where no part is left.
     """
     several = len(files) > 1
     versions = [_version(each, several) for each in facts.versions]
-    # A colon parts the title of a workload from that of its part.
+    # A colon separates the title of a workload from that of its part.
     title = " and ".join(each.name for each in files).replace(":", "_")
     coarsest = max((each.coarsest for each in facts.versions), key=lambda name: EPSILON[name])
     evaluation, recorded, step = own.rows(
@@ -56,9 +56,9 @@ def plan_versions(files: Sequence[FileText], facts: VersionsFacts, request: Requ
             comparisons.append(_comparison(row, texts, shape, request))
     if not comparisons:
         reasons = "; ".join(f"{part}: {why}" for part, why in skipped.items())
-        raise RequestError(f"nothing to hold against each other: {reasons}")
+        raise RequestError(f"nothing to compare: {reasons}")
     if not any(each.trains for each in facts.versions):
-        # Nobody asked for training.
+        # The file defines no loss: the user did not ask for training.
         skipped.pop(full_name(step.name, step.part), None)
     return Plan(tuple(comparisons), skipped, metrics=measured_metrics())
 

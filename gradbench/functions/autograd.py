@@ -1,4 +1,4 @@
-"""exp(sin(x²)) from three custom autograd Functions, one after another; `fused` has it from one.
+"""exp(sin(x²)) from three custom autograd Functions, one after another; `fused` computes it in one.
 
 The guide's examples, under its names:
 
@@ -19,14 +19,14 @@ The guide's examples, under its names:
 >>> [math.isclose(d, e) for d, e in zip(x.grad.tolist(), expected)]
 [True, True]
 
-The guide's own classes do not run: its AutogradFunction is a plain class, and has no `apply`.
+The guide's classes do not run: their base AutogradFunction is a plain class, and has no `apply`.
 
-The Functions take dense tensors of any floating dtype, shape, stride and device; they save nothing for an
-input that needs no gradient, and can be differentiated again, to any order. With a separate `setup_context`
-they would work under torch.func, but Function.apply then costs three times as much. So `apply` itself takes
-PyTorch's own operations where a transform of torch.func is active (vmap, grad, jvp, jacfwd, ...), or where x
-is complex or of integers, and otherwise goes straight to the Function. What is left out is
-torch.autograd.forward_ad by itself, without torch.func.jvp.
+The Functions take dense tensors of any floating dtype, shape, stride and device. They save nothing for an
+input that needs no gradient. They can be differentiated again, to any order. With a separate `setup_context`
+they would work under torch.func, but Function.apply then costs three times as much. So `apply` takes
+PyTorch's operations where a transform of torch.func is active (vmap, grad, jvp, jacfwd), or where x is
+complex or of integers. Otherwise it calls the Function directly. The Functions do not support
+torch.autograd.forward_ad without torch.func.jvp.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from typing import Any
 
 import torch
 
-# As names of a module, since attributes cost where there are few elements.
+# Names of this module, since a look-up of attributes costs time where there are few elements.
 compiling: Callable[[], bool] = torch.compiler.is_compiling
 recording: Callable[[], bool] = torch.is_grad_enabled
-# What a transform wraps, such as a batch of gradients in vmap over backward, has none.
+# A tensor that a transform wraps, such as a batch of gradients in vmap over backward, has no storage.
 has_storage: Callable[[torch.Tensor], bool] = torch._C._has_storage
-# What torch.autograd.Function.apply asks, too.
+# torch.autograd.Function.apply makes the same check.
 transformed: Callable[[], bool] = torch._C._are_functorch_transforms_active
 
 
@@ -50,7 +50,7 @@ class Pointwise(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def plain(x: torch.Tensor) -> torch.Tensor:
-        """The same by PyTorch's own operations."""
+        """The same function by PyTorch's operations."""
         raise NotImplementedError
 
     @classmethod
@@ -58,7 +58,7 @@ class Pointwise(torch.autograd.Function):  # type: ignore[misc]
         """The function of each element: a new tensor of the shape of x."""
         if transformed() or not x.is_floating_point():
             return cls.plain(x)
-        # Function.apply would go on to what only other signatures need.
+        # Function.apply would go on to steps that only other signatures need.
         return super(torch.autograd.Function, cls).apply(x)
 
 

@@ -21,17 +21,18 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
     """exp(sin(x²)) of each element by one fused Function: a new tensor of the shape of x.
 
     For backward the graph keeps x, the result and at most one tensor more. Results differ from those of
-    `composed` by a few roundings: in the value relative to it; in the derivative relative to
-    2|x|·exp(sin(x²)), which is the derivative without its factor cos(x²).
+    `composed` by a few roundings. In the value they are relative to the value. In the derivative they are
+    relative to 2|x|·exp(sin(x²)), which is the derivative without its factor cos(x²).
 
     Args:
         x: a dense tensor of any floating dtype, shape, stride and device.
         form: "eager" is PyTorch's operations, one after another. "native" is C, one pass forward and one
-            backward, for contiguous float32 and float64 on the CPU; the first call in a process looks for
-            the build in the user's cache, or builds it, which takes a second. "compiled" is torch.compile's,
-            on any device and from some 30,000 elements on; the first call takes some ten seconds. "triton"
-            is one kernel forward and one backward, for contiguous tensors of any floating dtype on a CUDA
-            device; arithmetic is in float32 at least. Where a form is impossible, "eager" takes its place.
+            backward, for contiguous float32 and float64 on the CPU. Its first call in a process looks for the
+            build in the user's cache, or builds it, which takes a second. "compiled" is the result of
+            torch.compile, on any device and from some 30,000 elements on. Its first call takes some ten
+            seconds. "triton" is one kernel forward and one backward, for contiguous tensors of any floating
+            dtype on a CUDA device. Its arithmetic is in float32 at least. Where a form is impossible, "eager"
+            takes its place.
 
     Raises:
         ValueError: there is no such form.
@@ -47,18 +48,18 @@ def exp_sin_square(x: torch.Tensor, form: Form = "eager") -> torch.Tensor:
             return _Compiled.apply(x)
     elif form != "eager":
         raise ValueError(f"form: expected one of {', '.join(get_args(Form))}; got {form!r}")
-    # A compilation around this fuses the operations by itself, and does best with them as they are.
+    # A compilation around this call fuses the plain operations, and does that best without our kernels.
     if compiling() or transformed() or not x.is_floating_point():
         return ExpSinSquare.plain(x)
     if not recording():
-        # Nothing is kept for a backward.
+        # The graph keeps nothing for a backward.
         (u,) = in_pieces(value, 1, x)
         return u
     return fused(x)
 
 
 def native_available() -> bool:
-    """Whether the form "native" is possible: with a C compiler, and fused multiply-add. Builds it at need."""
+    """Whether the form "native" is possible: with a C compiler and fused multiply-add. Builds it at need."""
     return native.kernels() is not None
 
 
@@ -68,12 +69,12 @@ def triton_available(device: torch.device | str = "cuda") -> bool:
 
 
 def compiled_available(device: torch.device | str = "cpu") -> bool:
-    """Whether the form "compiled" is possible: torch.compile compiles there. At need it does, for seconds."""
+    """Whether torch.compile compiles for the device. At need this compiles once, which takes seconds."""
     return _compiled(torch.device(device).type) is not None
 
 
 def _bare(x: torch.Tensor) -> bool:
-    """Whether a kernel may read the elements of x in order, unseen by what watches operations."""
+    """Whether a kernel may read the elements of x in order, and no tracer or mode would miss that."""
     return (
         not compiling()
         and type(x) in (torch.Tensor, torch.nn.Parameter)
@@ -102,21 +103,21 @@ def _suits_triton(x: torch.Tensor) -> bool:
 
 
 def _threads(x: torch.Tensor) -> int:
-    """As many threads as ATen would take, each with no less than ATen's grain."""
+    """The number of threads that ATen would take, each thread with at least ATen's grain."""
     grains: int = x.numel() // 32768
     return min(grains, torch.get_num_threads()) if grains > 1 else 1
 
 
 def _in_order(x: torch.Tensor, u: torch.Tensor, g: torch.Tensor, kind: str) -> bool:
-    """Whether a kernel for this kind of device may read what was saved, and g once it is contiguous."""
-    # Hooks on saved tensors may have put others in their place.
+    """Whether a kernel for this kind of device may read the saved tensors, and g once it is contiguous."""
+    # Hooks on saved tensors may have put other tensors in their place.
     alike = x.dtype is u.dtype is g.dtype and x.device == u.device == g.device and x.device.type == kind
     ordered = x.is_contiguous() and u.is_contiguous()
     return alike and ordered and not recording() and has_storage(g) and not g.is_neg()
 
 
 class _Native(ExpSinSquare):
-    """By the kernels of native.c. Keeps x and u."""
+    """The Function by the kernels of native.c. Keeps x and u."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -142,29 +143,29 @@ class _Native(ExpSinSquare):
         return d
 
 
-# Triton's interpreter takes tensors on the CPU, which is how tests come by results without a GPU.
+# Triton's interpreter takes tensors on the CPU, so that tests get results without a GPU.
 _TRITON_KIND = "cuda"
 
 
 @functools.cache
 def _triton(index: int | None) -> types.ModuleType | None:
-    """The kernels in Triton; None where it is not installed, or compiles nothing for this device."""
+    """The kernels in Triton; None where Triton is not installed, or does not compile for this device."""
     try:
         from gradbench.functions import triton_kernels
 
         trial = torch.ones(4, device=torch.device(_TRITON_KIND, index))
         triton_kernels.gradient(trial, triton_kernels.value(trial), trial)
-    # That says nothing of Triton, and is not kept.
+    # Such an error does not come from Triton, so the answer is not cached.
     except torch.OutOfMemoryError:
         raise
-    # Without Triton, a C compiler, a device that it compiles for, or with one too new, each has its error.
+    # A missing Triton, a missing C compiler, an unsupported device or one too new raise different errors.
     except Exception:
         return None
     return triton_kernels
 
 
 class _Triton(ExpSinSquare):
-    """By the kernels in Triton. Keeps x and u."""
+    """The Function by the kernels in Triton. Keeps x and u."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -191,11 +192,11 @@ _WORTH_COMPILING = 2**15
 
 
 def _suits_compiled(x: torch.Tensor) -> bool:
-    """Whether there is something to gain, and torch.compile compiles and is not compiling already."""
+    """Whether compiled code is faster here, and torch.compile works and is not compiling already."""
     return (
         not compiling()
         and x.numel() >= _WORTH_COMPILING
-        # In half precision a compiler leaves the steps between unrounded, and the results would be others.
+        # In half precision a compiler does not round intermediate steps, and the results would differ.
         and x.dtype in (torch.float32, torch.float64)
         and x.is_contiguous()
         and has_storage(x)
@@ -205,9 +206,10 @@ def _suits_compiled(x: torch.Tensor) -> bool:
 
 @functools.cache
 def _compiled(device: str) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]] | None:
-    """The value, of x, and the gradient, of x, u and g, compiled; None where that is impossible there.
+    """The compiled value, of x, and the compiled gradient, of x, u and g; None where that is impossible.
 
-    Two functions, and not one that the compiler differentiates: its result could not be differentiated again.
+    These are two functions, and not one that the compiler differentiates. The gradient of that one could not
+    be differentiated again.
     """
 
     def value(x: torch.Tensor) -> torch.Tensor:
@@ -217,22 +219,23 @@ def _compiled(device: str) -> tuple[Callable[..., torch.Tensor], Callable[..., t
         return (x + x) * (x * x).cos() * u * g
 
     try:
-        # As it is imported, the compiler warns of what torch itself deprecates.
+        # At its import the compiler warns of names that torch itself deprecates.
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = torch.compile(value, dynamic=True), torch.compile(gradient, dynamic=True)
             trial = torch.ones(4, device=device)
             found[1](trial, found[0](trial), trial)
-    # Without a compiler, or on a Python too new for it, each part of torch.compile has an error of its own.
+    # Without a compiler, or on a Python too new for it, every part of torch.compile raises a different error.
     except Exception:
         return None
     return found
 
 
 class _Compiled(ExpSinSquare):
-    """By what torch.compile makes of the value and the gradient. Keeps x and u.
+    """The Function by the compiled value and gradient. Keeps x and u.
 
-    Of one dimension and detached, so that it is compiled once for a dtype, and not once for each shape.
+    The arguments have one dimension and
+    are detached, so that torch.compile compiles once for a dtype, and not once for each shape.
     """
 
     @staticmethod

@@ -20,13 +20,12 @@ def derivative(x: torch.Tensor) -> torch.Tensor:
 class ExpSinSquare(Pointwise):
     """u = exp(sin(x²)), du/dx = 2x·cos(x²)·u, in one Function.
 
-    It splits its work in one of three ways, each for what costs most:
+    It splits its work by the most expensive part:
 
-    - few elements, so calls cost most: forward multiplies the derivative out, as long as its factors are at
-      hand, and backward is one product. Keeps x and the derivative.
-    - many in float32 on a CPU, so sin, cos and exp cost most: one tangent for both. With t = tan(x²/2) and
-      w = 1 + t², sin(x²) = 2t/w and cos(x²) = 2/w - 1. Keeps x, u and w.
-    - whatever else: backward computes cos(x²) from x. Keeps x and u.
+    - few elements, so calls cost most: forward also computes the derivative from factors that it has, and
+    backward is one product. Keeps x and the derivative. - many in float32 on a CPU, so sin, cos and exp cost
+    most: one tangent for both. With t = tan(x²/2) and w = 1 + t², sin(x²) = 2t/w and cos(x²) = 2/w - 1. Keeps
+    x, u and w. - all other cases: backward computes cos(x²) from x. Keeps x and u.
     """
 
     @staticmethod
@@ -58,7 +57,7 @@ class ExpSinSquare(Pointwise):
     def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
         saved = ctx.saved_tensors
         x = saved[0]
-        # One is saved where the compiler traces.
+        # Where the compiler traces, forward saves only x.
         if recording() or len(saved) == 1:
             return derivative(x) * g
         if x.numel() <= _FEW:
@@ -70,12 +69,12 @@ class ExpSinSquare(Pointwise):
         return d
 
 
-# What ExpSinSquare.apply comes to once it has asked: a call less, where there are few elements.
+# The last step of ExpSinSquare.apply. Calling it directly saves a call, which counts for few elements.
 fused: Callable[[torch.Tensor], torch.Tensor] = super(torch.autograd.Function, ExpSinSquare).apply
 
-# Up to so many elements the calls cost more than the arithmetic.
+# Up to this many elements the calls cost more than the arithmetic.
 _FEW = 1024
-# For each thread, as many elements of a few tensors stay in the last cache; smaller pieces mean more calls.
+# Elements for each thread: this many of a few tensors stay in the last cache. Smaller pieces mean more calls.
 _PIECE = 2**19
 
 _Tensors = tuple[torch.Tensor, ...]
@@ -84,7 +83,7 @@ _LOG2_E = math.log2(math.e)
 
 
 def in_pieces(step: Callable[..., _Tensors], results: int, *given: torch.Tensor) -> _Tensors:
-    """The results of a step; of many elements on a CPU piece by piece, so that they stay in the caches."""
+    """The results of a step. Many elements on a CPU go through piece by piece, to stay in the caches."""
     x = given[0]
     piece = _PIECE * torch.get_num_threads()
     if x.numel() <= 2 * piece or not x.is_cpu or not all(each.is_contiguous() for each in given):
@@ -96,9 +95,9 @@ def in_pieces(step: Callable[..., _Tensors], results: int, *given: torch.Tensor)
 
 
 def value(x: torch.Tensor, u: torch.Tensor | None = None) -> _Tensors:
-    """u, of x."""
+    """The value u of x."""
     sine = torch.mul(x, x, out=u).sin_()
-    # ATen's exp2 is its own vector code, and quicker than exp, which is left to MKL; one product more pays.
+    # ATen has vector code for exp2, which is faster than exp by MKL, even with one more product.
     if x.numel() > _FEW and x.is_cpu and x.dtype in (torch.float32, torch.float64):
         return (sine.mul_(_LOG2_E).exp2_(),)
     return (sine.exp_(),)

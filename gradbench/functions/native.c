@@ -22,10 +22,10 @@ static inline float real_f32(int32_t bits) { float value; memcpy(&value, &bits, 
 static inline int64_t bits_f64(double value) { int64_t bits; memcpy(&bits, &value, sizeof bits); return bits; }
 static inline double real_f64(int64_t bits) { double value; memcpy(&value, &bits, sizeof value); return value; }
 
-/* Adding it rounds to an integer, which is then in the low bits. */
+/* Adding this number rounds to an integer, which is then in the low bits. */
 #define SHIFT_F32 0x1.8p23f
 #define SHIFT_F64 0x1.8p52
-/* So far s·2/π is rounded to the nearest integer, but for a hair. */
+/* Up to this limit s·2/π is rounded to the nearest integer, except very close to a half. */
 #define LIMIT_F32 0x1p16f
 #define LIMIT_F64 0x1p40
 
@@ -89,7 +89,7 @@ static inline double exp_f64(double t)
     return real_f64(bits_f64(p) + (int64_t)((uint64_t)bits_f64(shifted) << 52));
 }
 
-/* The results of a block are in the first cache still when it is known that some of them need libm. */
+/* The results of a block are still in the first cache when the code finds that some need libm. */
 #define BLOCK 1024
 #define IN_BLOCK(i) (n - (i) < BLOCK ? n - (i) : BLOCK)
 
@@ -136,7 +136,7 @@ static inline double exp_f64(double t)
     { \
         EACH_BLOCK value_block_##kind(x + i, y + i, IN_BLOCK(i)); \
     } \
-    /* d = g·y·cos(x²)·2x, of y as it was computed */ \
+    /* d = g·y·cos(x²)·2x, from the computed y */ \
     void gradient_##kind(const real *x, const real *y, const real *g, real *d, int64_t n, int threads) \
     { \
         EACH_BLOCK gradient_block_##kind(x + i, y + i, g + i, d + i, IN_BLOCK(i)); \

@@ -1,7 +1,8 @@
-"""The kernels of native.c: built on demand by the system's compiler, kept in the user's cache.
+"""The kernels of native.c: the system's compiler builds them on demand, and the user's cache keeps them.
 
-A build is found by what it was made from and for (source, command, compiler, processor), and is loaded only
-where its bytes are those that its name promises. Whatever goes wrong, there are no kernels, and no error.
+The
+key of a build is its source, command, compiler and processor. It is loaded only where its bytes match the
+hash in its name. Any failure means that there are no kernels, and raises no error.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _SOURCE = Path(__file__).with_name("native.c")
 _COMPILERS = ("cc", "gcc", "clang")
 # Without errno and traps the loops become vector loops; neither changes a result.
 _FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-# Not every compiler knows OpenMP, and some take the processor by another name.
+# Not every compiler knows OpenMP, and some take the processor by another option.
 _ATTEMPTS = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
-# In seconds. It takes less than one; what hangs must not hang its caller for ever.
+# Seconds for a build, which takes less than one. A compiler that hangs must not hang its caller.
 _PATIENCE = 60.0
 
 
@@ -77,7 +78,7 @@ def kernels() -> Kernels | None:
 
 
 def _build(compiler: str, key: str) -> Kernels | None:
-    """Build, load, and leave in the cache where that can be written."""
+    """Build, load, and put the build into the cache where the cache is writable."""
     with tempfile.TemporaryDirectory(prefix="gradbench-") as folder:
         built = Path(folder, "native.so")
         for attempt in _ATTEMPTS:
@@ -93,7 +94,7 @@ def _build(compiler: str, key: str) -> Kernels | None:
 
 
 def _key(compiler: str) -> str:
-    """What a build depends on, in 32 hexadecimal digits."""
+    """The hash of everything that a build depends on, in 32 hexadecimal digits."""
     actual = Path(compiler).resolve()
     status = actual.stat()
     made_by = (str(actual), status.st_size, status.st_mtime_ns, _FLAGS, _ATTEMPTS)
@@ -102,7 +103,7 @@ def _key(compiler: str) -> str:
 
 
 def _processor() -> list[str]:
-    """The processor by name and by the instructions that it has, as far as the system says."""
+    """The name of the processor and its instructions, as far as the system reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
@@ -118,7 +119,7 @@ def _folder() -> Path:
 
 
 def _cached(key: str) -> Iterator[Path]:
-    """The builds of this key that are whole. To load one that is cut off may end the process."""
+    """The complete builds of this key. Loading a build that is cut off may end the process."""
     for path in _folder().glob(f"native-{key}-*.so"):
         try:
             whole = path.name == _name(key, path)
@@ -129,7 +130,7 @@ def _cached(key: str) -> Iterator[Path]:
 
 
 def _keep(built: Path, key: str) -> None:
-    """Put a build into the cache, where others see it whole or not at all; failing that, they build again."""
+    """Put a build into the cache atomically. Where that fails, other processes build again."""
     folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 """The fused kernels in Triton, for accelerators that it compiles for: exp(sin(x²)), and its gradient.
 
-Each reads and writes every element once. Arithmetic is in float32, of float64 in float64, and is rounded
-at the end; x² is rounded to the dtype of x, as in torch's own chain: else sin(x²) would be another number.
+Each kernel reads and writes every element once. Arithmetic is in float32, for float64 in float64, and rounds
+at the end. x² is rounded to the dtype of x, as in torch's chain, since sin(x²) would otherwise be another
+number.
 
-Importing this needs the package triton, and the first call of each kernel a C compiler, by which Triton
-builds what launches it. Their pattern is Triton's tutorial on the addition of vectors.
+Importing this module needs the package triton. The first call of a kernel needs a C compiler, with which
+Triton builds the launcher. The kernels follow Triton's tutorial on the addition of vectors.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import torch
 import triton
 import triton.language as tl
 
-# A program computes so many elements, by so many warps: 16 bytes of each tensor for a thread at a time.
+# Elements and warps of a program: a thread takes 16 bytes of each tensor at a time.
 _BLOCK = 1024
 _WARPS = 4
-# From here on a place does not fit 32 bits, and narrower ones cost less.
+# From this many elements on an index does not fit 32 bits. Narrower indices cost less.
 _WIDE = 2**31 - _BLOCK
 
 
@@ -45,15 +46,15 @@ def _gradient_at(x, y, g, d, place, inside, WITHIN: tl.constexpr):
 
 @triton.jit
 def _first(BLOCK: tl.constexpr, WIDE: tl.constexpr):
-    """The place of this program's first element."""
+    """The index of this program's first element."""
     program = tl.program_id(0)
     if WIDE:
         program = program.to(tl.int64)
     return program * BLOCK
 
 
-# A mask splits a load of 16 bytes, unless the number of elements is known to be a multiple of theirs: so
-# only the last program has one.
+# A mask splits a load of 16 bytes, unless the compiler knows that the number of elements is a multiple of
+# theirs. So only the last program has a mask.
 @triton.jit
 def _value(x, y, elements, BLOCK: tl.constexpr, WIDE: tl.constexpr, WITHIN: tl.constexpr):
     first = _first(BLOCK, WIDE)
@@ -92,7 +93,7 @@ def _launch(kernel: Any, *tensors: torch.Tensor) -> None:
     elements = tensors[0].numel()
     if not elements:
         return
-    # Triton launches on the current device, wherever the tensors are.
+    # Triton launches on the current device, and ignores where the tensors are.
     with torch.cuda.device_of(tensors[0]):
         kernel[(triton.cdiv(elements, _BLOCK),)](
             *tensors, elements, **_constants(tensors[0].dtype, elements), num_warps=_WARPS
@@ -100,6 +101,6 @@ def _launch(kernel: Any, *tensors: torch.Tensor) -> None:
 
 
 def _constants(dtype: torch.dtype, elements: int) -> dict[str, Any]:
-    """What a kernel is compiled for."""
+    """The constants that a kernel is compiled for."""
     within = tl.float64 if dtype is torch.float64 else tl.float32
     return {"BLOCK": _BLOCK, "WIDE": elements > _WIDE, "WITHIN": within}

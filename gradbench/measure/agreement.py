@@ -8,7 +8,7 @@ import torch
 def alike(one: torch.Tensor, other: torch.Tensor, allowed: float = 1e-3) -> bool:
     """Whether two results are the same, but for sums in another order: by the norm of their difference.
 
-    NaN and infinities have to stand at the same elements. The norms are those of the finite elements.
+    NaN and infinities have to be at the same elements. The norms are those of the finite elements.
     """
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
@@ -24,7 +24,7 @@ def alike(one: torch.Tensor, other: torch.Tensor, allowed: float = 1e-3) -> bool
 def distance(one: torch.Tensor, other: torch.Tensor) -> tuple[float | None, float | None]:
     """The largest difference of two results, and its norm relative to the first; None where there is none.
 
-    Infinities that stand at the same elements differ by nothing.
+    Infinities at the same elements count as equal.
     """
     if one.shape != other.shape or not one.numel():
         return None, None
@@ -66,19 +66,19 @@ def in_float64(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _infinite_otherwise(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Where one of two is infinite, and the other is not the same infinity."""
+    """Where one of the two is infinite, and the other is not the same infinity."""
     return (a.isinf() | b.isinf()) & (a != b)
 
 
 def _finite(values: torch.Tensor) -> torch.Tensor:
-    """The same with 0 for what is not finite."""
+    """The values, with 0 in place of infinities and NaN."""
     return values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _norms(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float]:
-    """The norms of a difference, and of the first, over finite elements; both in units of the largest."""
+    """The norms of a difference and of the first tensor, over finite elements, in units of the largest."""
     a, b = _finite(a), _finite(b)
-    # Squares of numbers as large as float64 can hold would be infinite.
+    # Squares of the largest numbers in float64 would be infinite.
     largest = max(float(a.abs().max()), float(b.abs().max())) or 1.0
     a, b = a / largest, b / largest
     return float((a - b).norm()), float(a.norm())

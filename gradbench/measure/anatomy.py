@@ -1,6 +1,6 @@
-"""What each module keeps for the backward, seen while a forward of the user's model runs once.
+"""The storages that each module keeps for the backward, seen while a forward of the user's model runs once.
 
-Hooks on the modules tell which of them is at work. A mode tells which function of torch is called. A hook on
+Hooks on the modules show which module is at work. A mode shows which function of torch is called. A hook on
 saved tensors notes both, with the line of the user's code.
 """
 
@@ -32,7 +32,7 @@ class Watched:
     """
 
     def __init__(self, model: torch.nn.Module, x: torch.Tensor, file: str) -> None:
-        """Watch a model, and what is called with x, for the author of a file."""
+        """Watch a model and its calls with x, for the author of a file."""
         self._model, self._x, self._file = model, x, file
         # By thread, the modules that are at work in it, the innermost last.
         self._working: dict[int, list[str]] = {}
@@ -42,7 +42,7 @@ class Watched:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note what is saved within."""
+        """Note the tensors that are saved within."""
         handles = []
         for name, module in self._model.named_modules():
             with contextlib.suppress(Exception):
@@ -58,7 +58,7 @@ class Watched:
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        """Modes and hooks belong to a thread: within this one they are on."""
+        """Switch modes and hooks on in this thread: they belong to a thread."""
         here, functions = threading.get_ident(), _Functions()
         self._functions[here] = functions
         with functions, torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack):
@@ -96,7 +96,7 @@ class Watched:
         return saved
 
     def forget(self) -> None:
-        """Nothing was watched."""
+        """Drop all that was watched."""
         self._notes.clear()
         self.called.clear()
 
@@ -125,7 +125,7 @@ class Watched:
         return tuple(replace(each, also=tuple(also.get(address, ()))) for address, each in found.items())
 
     def _roles(self) -> dict[int, Literal["parameter", "buffer", "input"]]:
-        """By the address of its storage, what is there without a graph."""
+        """The role of storages that are alive without a graph, by their address."""
         roles: dict[int, Literal["parameter", "buffer", "input"]] = dict.fromkeys(
             _addresses(self._x), "input"
         )
@@ -169,12 +169,12 @@ def _name(func: Any) -> str:
 
 
 def _line(file: str) -> str:
-    """The innermost line of the user's file that is being executed, or of any that is not torch's."""
+    """The innermost executing line of the user's file, or of any file that is not torch's."""
     elsewhere = ""
     for name, line in callers(file):
         if name == file:
             return f"{Path(file).name}:{line}"
-        # Code that was made of text lies in no file.
+        # Code from a string is in no file.
         if not elsewhere and not name.startswith("<"):
             elsewhere = f"{Path(name).parent.name}/{Path(name).name}:{line}"
     return elsewhere

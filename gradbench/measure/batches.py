@@ -12,21 +12,21 @@ from gradbench.measure.training import Training
 from gradbench.models import share
 from gradbench.record.anatomy import BatchPeak
 
-# A peak takes so many executions, and two more where a step leaves something.
+# A peak takes this many executions, and two more where a step leaves bytes behind.
 PEAK_EXECUTIONS = 6
-# To find a batch that fits so many are executed, each at most twice as large as the one before, and one that
-# fills this part of the room is enough.
+# The search for a batch that fits executes this many, each at most twice as large as the one before. It ends
+# with a batch that fills this part of the room.
 _TRIALS, _GROWTH, _FULL = 6, 2, 0.9
-# A line through the peaks holds where the middle one is off by less than this part of it.
+# The peaks are on a line where the middle one is off by less than this part of it.
 _STRAIGHT = 0.02
 
 
 def batch_peaks(
     training: Training, samples: Sequence[int], in_time: Callable[[int], bool]
 ) -> tuple[BatchPeak, ...]:
-    """The peaks of a step, gradients among them, on so many samples.
+    """The peaks of a step, gradients among them, on these numbers of samples.
 
-    Those that do not work, or for which there is no time, are left out.
+    Numbers for which the step fails, or for which there is no time, are left out.
     """
     found = []
     for count in samples:
@@ -37,7 +37,7 @@ def batch_peaks(
 
 
 def _peak(training: Training, samples: int) -> int:
-    """Most bytes live at once in a step on so many samples: its gradients are let go of at its end."""
+    """Most bytes live at once in a step on this many samples, which releases its gradients at its end."""
     model = share(training.model)
     x = _samples(training.x, samples).detach().requires_grad_(training.x.requires_grad)
 
@@ -60,7 +60,7 @@ def _samples(x: torch.Tensor, samples: int) -> torch.Tensor:
 def most_samples(peaks: Sequence[BatchPeak], room: int) -> int | None:
     """The samples whose step fits into `room` bytes, by the line through the peaks.
 
-    None where there are fewer than two sizes, where they are on no line, or where nothing fits.
+    None where there are fewer than two sizes, where the peaks are on no line, or where no sample fits.
     """
     ordered = sorted(peaks, key=lambda each: each.samples)
     if len(ordered) < 2:
@@ -88,9 +88,9 @@ def largest(
     """The largest batch that was executed and fits, and the smallest that does not; None where none was.
 
     Args:
-        guess: samples that may fit; what is executed grows towards them.
+        guess: samples that may fit; the executed batches grow towards them.
         known: the largest batch that was executed before.
-        total: a peak with all that stands.
+        total: a peak with all bytes that are live before the step.
         in_time: whether there is time for a step on so many samples.
     """
     best, over = (known, None) if total(known).peak <= fit else (None, known)
@@ -116,7 +116,7 @@ def largest(
 def _between(
     best: BatchPeak | None, over: BatchPeak, fit: int, total: Callable[[BatchPeak], BatchPeak]
 ) -> int:
-    """Samples on the line from what fits, or from nothing, to what does not."""
+    """Samples on the line from a batch that fits, or from nothing, to one that does not."""
     low = (best.samples, total(best).peak) if best is not None else (0, 0)
     slope = (total(over).peak - low[1]) / (over.samples - low[0])
     return low[0] + int((fit - low[1]) / slope)

@@ -1,17 +1,17 @@
-"""How many calls a batch holds."""
+"""The number of calls in a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-# Runs something so many times by the clock; returns nanoseconds.
+# Runs the calls of a batch by the clock; returns nanoseconds.
 Batch = Callable[[int], int]
 
 
 def level(calls: Sequence[int], roles: Sequence[str]) -> list[int]:
-    """The same number of calls for variants of like length, and for the baseline's twins whatever it is.
+    """The same number of calls for variants of similar length, and always for the baseline and its twins.
 
-    Identical variants that were given 11 and 18 calls differ by 1 %; a disturbed calibration gave them that.
+    Identical variants with 11 and 18 calls differ by 1 %; a disturbed calibration gave these numbers.
     """
     base = calls[roles.index("baseline")]
     return [
@@ -23,7 +23,7 @@ def level(calls: Sequence[int], roles: Sequence[str]) -> list[int]:
 def calibrate(batch: Batch, wanted: float) -> int:
     """Calls for a batch of about `wanted` seconds, at least 1: from the least of three short batches."""
     n = 1
-    # However cold it was, one call is enough where it takes this long twice.
+    # One call is enough where it takes this long twice, even if the first was cold.
     if min(batch(n), batch(n)) >= 2 * wanted * 1e9:
         return 1
     while True:

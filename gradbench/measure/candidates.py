@@ -1,4 +1,4 @@
-"""Which changes of a user's training may save memory: found in its modules, and in what these keep."""
+"""Changes of a user's training that may save memory, from its modules and the storages that they keep."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gradbench.define import changes
 from gradbench.measure.training import Training
 from gradbench.record.anatomy import Change, Kept
 
-# A module with more than this part of what is kept is looked into.
+# The search enters a module with more than this part of all kept bytes.
 _MAIN = 0.8
-# A segment of a sequence is worth to be computed again from so many layers on.
+# To compute a segment of a sequence again pays from this many layers on.
 _FEWEST_LAYERS = 4
 
 
 def blocks_of(model: torch.nn.Module, kept: Sequence[Kept], called: Sequence[str]) -> list[str]:
-    """The blocks of a model in the order of their calls: its children, and those of whichever holds most."""
+    """The blocks of a model in the order of their calls: its children, and the children of the largest."""
     activations = [each for each in kept if each.role == "activation"]
     inside = ""
     found = _children(model, inside)
@@ -53,10 +53,10 @@ def within(module: str, name: str) -> bool:
 def candidates(
     training: Training, kept: Sequence[Kept], called: Sequence[str], weight: int, few: bool
 ) -> list[Change]:
-    """Changes that may save memory, what matters most first; none is checked yet.
+    """Changes that may save memory, the largest first; none is checked yet.
 
     Args:
-        kept, called: what the modules keep, and their order.
+        kept, called: storages that the modules keep, and the order of the modules.
         weight: copies of a trained parameter that training holds beside it: its gradient, and moments.
         few: only the most important ones.
     """
@@ -72,7 +72,7 @@ def candidates(
         bytes_ + weight * sum(each.numel() * each.element_size() for each in own if each.requires_grad)
         for bytes_, own in zip(held, parameters, strict=True)
     ]
-    # Where nothing in between is trained, to freeze more is the same.
+    # Freezing more modules has the same effect where no module in between is trained.
     last = max((place for place, trained in enumerate(trains) if trained), default=0)
     half = next((place for place in range(last) if sum(frees[: place + 1]) >= sum(frees) / 2), last) + 1
     first: list[Change] = []

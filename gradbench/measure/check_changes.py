@@ -1,7 +1,7 @@
-"""Whether a change leaves a user's training what it is: executed once, and held against training without it.
+"""Check of a change of a user's training: it runs once, and is compared with training without it.
 
-A change is kept only where the result of the model stays the same, and so does the gradient of whatever the
-change leaves trained. What else it moves is said with it.
+A change is kept only where the result of the model stays the same. The gradients of all parameters that the
+change leaves trained must stay the same, too. The effect of the change names other values that it moves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gradbench.record.anatomy import Change
 
 # Samples that show whether a change leaves the gradients as they are, where the model takes a part of x.
 FEW = 2
-# So many changes are checked however long that takes.
+# This many changes are checked, no matter how long that takes.
 _IN_ANY_CASE = 3
 
 
@@ -49,12 +49,12 @@ class Checked:
 def checked(
     training: Training, found: Sequence[Change], seconds: float, samples: int = FEW, repeat: bool = True
 ) -> tuple[list[Checked], dict[str, str]]:
-    """Those of the changes that leave the result and the gradients as they must be; and why others do not.
+    """The changes that leave the result and the gradients as they must be; and why others do not.
 
     Args:
         seconds: after which no further change is executed.
-        samples: on which it is executed, where the model takes a part of x.
-        repeat: the model is first held against itself.
+        samples: number of samples that it is executed on, where the model takes a part of x.
+        repeat: first compare two runs of the unchanged model.
     """
     until = time.perf_counter() + seconds
     few = _few(training, samples)
@@ -79,12 +79,12 @@ def checked(
 
 
 class _Differs(Exception):
-    """A change does not leave what it must leave."""
+    """A change moves a value that it must leave alone."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a step gives: the result, gradients, and buffers afterwards, which are then put back."""
+    """The outcome of a step: the result, gradients, and buffers afterwards, which are then put back."""
 
     y: torch.Tensor
     gradients: Gradients
@@ -92,7 +92,7 @@ class _Outcome:
 
 
 class _Expected:
-    """What training gives without a change, by whether it is in evaluation mode; computed when asked for."""
+    """The outcome of training without a change, in evaluation mode or not; computed at the first request."""
 
     def __init__(self, training: Training) -> None:
         self._training = training
@@ -107,7 +107,7 @@ class _Expected:
         return _outcome(self._training, share(self._training.model), self._training.input(), evaluated)
 
     def differs_by_itself(self) -> str:
-        """Why nothing can be held against it, though generators are seeded alike; empty where that can."""
+        """Why it cannot serve for comparison, though generators get the same seed; empty where it can."""
         first, second = self.of(False), self._again(False)
         if alike(first.y, second.y, ALLOWED) and not how_gradients_differ(first.gradients, second.gradients):
             return ""
@@ -115,7 +115,7 @@ class _Expected:
 
 
 def _few(training: Training, samples: int) -> Training:
-    """The training with so many samples, where its forward takes them; else as it is."""
+    """The training with this many samples, where its forward takes them; otherwise unchanged."""
     if training.x.dim() == 0 or training.x.shape[0] <= samples:
         return training
     few = replace(training, x=training.x[:samples].detach().requires_grad_(training.x.requires_grad))
@@ -129,8 +129,8 @@ def _few(training: Training, samples: int) -> Training:
 def _outcome(training: Training, model: torch.nn.Module, x: torch.Tensor, evaluated: bool) -> _Outcome:
     """A step in evaluation mode, or in the file's.
 
-    The gradients are those of a weighted sum of the result: a loss may have gradients that are nothing but
-    rounding, as the mean square of what was normalised has.
+    The gradients are those of a weighted sum of the result. A loss may have gradients that are only rounding,
+    such as the mean square of a normalised tensor.
     """
     with buffers_kept(model):
         seed_all()
@@ -143,9 +143,10 @@ def _outcome(training: Training, model: torch.nn.Module, x: torch.Tensor, evalua
 
 
 def _expect_same(training: Training, change: Change, expected: _Expected) -> Checked:
-    """What the change leaves trained. Raises _Differs where it moves the result, or a gradient it must leave.
+    """The parameters that the change leaves trained. Raises _Differs where it moves the result or their
+    gradients.
 
-    Kernels that need no gradient may draw other random numbers: then evaluation mode decides.
+    Kernels that need no gradient may draw other random numbers. Then evaluation mode decides.
     """
     try:
         return _hold(training, change, expected.of(False), evaluated=False)
@@ -175,7 +176,7 @@ def _hold(training: Training, change: Change, expected: _Outcome, evaluated: boo
 
 
 def _with_what_else(change: Change, expected: _Outcome, got: _Outcome) -> Change:
-    """The change, and in its effect what beside the modules it names is moved by it."""
+    """The change, with all further parameters and buffers that it moves named in its effect."""
     also = [
         name
         for name, each in expected.gradients.items()
@@ -195,7 +196,7 @@ def _with_what_else(change: Change, expected: _Outcome, got: _Outcome) -> Change
     moved = [
         name
         for name, each in expected.buffers.items()
-        # Other kernels may round otherwise.
+        # Other kernels may round differently.
         if name in got.buffers and not alike(each, got.buffers[name], ALLOWED)
     ]
     if moved:
@@ -208,12 +209,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _expect_samples(training: Training, change: Change) -> Checked:
-    """Raise _Differs where the first dimension of x does not hold samples that go their own way."""
+    """Raise _Differs where the first dimension of x does not hold independent samples."""
     model, x = training.changed(change)
     evaluated, samples = share(training.model).eval(), x[: min(FEW, len(x))]
     with torch.no_grad():
         more = training.forward(evaluated, samples)
-        # One by one: of a sequence the first element goes its own way, and the others do not.
+        # Try sample by sample: in a sequence the first element is independent, and the others are not.
         alone = [training.forward(evaluated, samples[place : place + 1]) for place in range(len(samples))]
     if more.dim() == 0 or more.shape[0] != len(samples) or any(each.shape[:1] != (1,) for each in alone):
         raise _Differs("the first dimension of x is not that of the result: a smaller x is no smaller batch")

@@ -1,4 +1,4 @@
-"""What a variant must show before it may be timed: that it does what its method promises."""
+"""The checks before a variant may be timed: it must keep the promise of its method."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gradbench.record.versions import Agreement
 
 
 class CheckFailed(Exception):
-    """A variant does not do what its method promises; the message says what was expected and got."""
+    """A variant breaks the promise of its method; the message says what was expected and got."""
 
 
 def check_variant(ready: ReadyVariant, comparison: Comparison, values: bool = True) -> torch.Tensor | None:
-    """Run a variant once and hold it against its expectation; return its result, None where it has none.
+    """Run a variant once and compare it with its expectation; return its result, None where it has none.
 
-    Without `values` what it writes to x is not looked at, and not put back.
-    Raises CheckFailed at the first thing that is not as expected.
+    Without `values` the check does not look at writes to x, and does not undo them. Raises CheckFailed at the
+    first property that is not as expected.
     """
     expect, x = ready.variant.expect, ready.x
     before = x.detach().clone() if x is not None and values else None
@@ -30,7 +30,8 @@ def check_variant(ready: ReadyVariant, comparison: Comparison, values: bool = Tr
         y, holds = ready.run_and_hold()
     finally:
         left = _restore_modes()
-        # By value too, since a write through .data is in no version counter. All variants read this storage.
+        # Compare the values too, since no version counter sees a write through .data. All variants read this
+        # storage.
         written = False
         if x is not None and before is not None:
             written = x._version != version or not torch.equal(x.detach(), before)
@@ -61,12 +62,12 @@ def check_variant(ready: ReadyVariant, comparison: Comparison, values: bool = Tr
     return y
 
 
-# Guards that put a mode back hold until they are destroyed.
+# A guard of a mode has an effect until it is destroyed, so this list keeps them.
 _guards: list[Any] = []
 
 
 def _restore_modes() -> str:
-    """Put back the modes that a statement must not leave changed; return their names, "" for none."""
+    """Restore the modes that a statement must not leave changed; return their names, "" for none."""
     left = []
     if torch.is_inference_mode_enabled():
         left.append("inference mode")
@@ -80,13 +81,14 @@ def _restore_modes() -> str:
 
 
 def check_answer(y: torch.Tensor, answer: torch.Tensor, comparison: Comparison) -> None:
-    """Hold a result against its expected answer in float64, of `sampled` elements; raises CheckFailed."""
+    """Compare a result with its expected answer in float64, of `sampled` elements; raises CheckFailed."""
     _close(sampled(y, comparison), answer, comparison)
 
 
 def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison, nans: bool = False) -> None:
     """Hold a variant's result against another's; raises CheckFailed. With `nans` NaN equals NaN."""
-    # Equal to the bit is the rule and quick to see; the tolerance is for what reorders its sums.
+    # Results are mostly equal to the bit, which is quick to check. The tolerance is for sums in another
+    # order.
     if y.dtype == reference.dtype and torch.equal(y, reference):
         return
     if nans and y.shape == reference.shape and torch.equal(y.isnan(), reference.isnan()):
@@ -97,23 +99,23 @@ def check_same(y: torch.Tensor, reference: torch.Tensor, comparison: Comparison,
 def agreement_of(
     comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor
 ) -> Agreement:
-    """How far the result of a variant is from the baseline's, where the two need not be alike."""
+    """How far the result of a variant is from the baseline's, where the two need not agree."""
     if y.shape != baseline.shape:
         return Agreement(comparison.id, variant.name, None, (tuple(y.shape), tuple(baseline.shape)))
     if y.dtype == baseline.dtype and torch.equal(y, baseline):
         return Agreement(comparison.id, variant.name, 0.0)
     error, _ = _errors(y, baseline)
-    # NaN and infinity are no figures that a file can hold.
+    # A results file cannot hold NaN and infinity.
     return Agreement(comparison.id, variant.name, error if math.isfinite(error) else None)
 
 
 def _same(what: str, expected: object, got: object) -> None:
-    """Raise CheckFailed where they differ; an expectation of None is not asked."""
+    """Raise CheckFailed where the two differ; an expectation of None allows any value."""
     if expected is not None and expected != got:
         raise CheckFailed(f"{what}: expected {expected}, got {got}")
 
 
-# Elements at a time: of a result that fills a device there is no room for copies in float64.
+# Number of elements at a time: a result that fills a device leaves no room for copies in float64.
 _PIECE = 2**24
 
 
@@ -144,8 +146,8 @@ def _errors(y: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
 
 
 def _of_piece(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The sums of squares of the error and of what is wanted, and the largest relative error; NaN is kept."""
-    # Infinities that stand at the same elements are no error, and in no norm.
+    """The sums of squares of the error and of the expected values, and the largest relative error, or NaN."""
+    # Infinities at the same elements are no error, and count in no norm.
     error = (got - wanted).masked_fill((got == wanted) & wanted.isinf(), 0.0)
     wanted = wanted.masked_fill(wanted.isinf(), 0.0)
     # Near zero an absolute error of a thousandth of the tolerance is allowed.

@@ -1,8 +1,7 @@
 """The clock of an accelerator, whose work is issued by the host and done later by the device.
 
-Three times are taken of a call, by two kinds of batches. Both begin with an empty queue, and use the current
-stream; a backward runs on a thread of autograd's own and on the stream of its forward, and the host waits
-for that thread.
+A call has three times, from two kinds of batches. Both begin with an empty queue, and use the current stream.
+A backward runs on a thread of autograd and on the stream of its forward, and the host waits for that thread.
 
     wall batch:    synchronize | clock | n calls | clock | synchronize | clock
                    the host time to issue, and the wall time with one synchronisation
@@ -10,11 +9,11 @@ for that thread.
                    the device time between the events: the device spins until all calls are issued, so that it
                    never waits for the host between them
 
-That the device was still spinning when the last call was issued is asked of the first event. Where it was
-not, the spin is made longer; where that does not help (a statement that waits for the device, or one that
-launches more than the queue holds), there is no device time, since what was measured would be the host's.
+The first event shows whether the device was still spinning when the last call was issued. Where it was not,
+the clock makes the spin longer. That does not help a statement that waits for the device, or one that
+launches more than the queue holds. Then there is no device time, since the clock would measure the host's.
 
-The queue holds about 1,000 launches, and a launch takes the host 2 µs at the least: a batch that is issued
+The queue holds about 1,000 launches, and a launch takes the host at least 2 µs. So a batch that is issued
 within a millisecond cannot fill it. A single call may take longer, and launch more.
 """
 
@@ -35,24 +34,24 @@ from gradbench.record.devices import KINDS
 
 # Long against one synchronisation (some 10 µs), short enough that its launches fit the queue.
 BATCH_SECONDS = 1e-3
-# Calls of each variant before anything is timed: kernels are loaded and workspaces made when first used.
+# Calls of each variant before the timing: the first use of a kernel loads it, and makes workspaces.
 WARM_CALLS = 3
-# The spin is so many times as long as the calls and the pair of events take to issue, at first.
+# At first the spin is this many times as long as the calls and the pair of events take to issue.
 SPIN_MARGIN = 2.0
-# So many pairs of events are issued to know what one takes the host.
+# This many pairs of events show the host's time for one pair.
 _TRIAL_PAIRS = 5
-# Where that was too short it is doubled, up to this, in so many attempts at one batch. Once the host may have
-# been held up; a variant of which so many batches in a row were given up is taken to wait for the device
-# itself.
+# A spin that was too short is doubled, up to this factor, in this many attempts at one batch. A single
+# failure may come from a delay of the host. After this many batches in a row that were given up, the variant
+# counts as one that waits for the device.
 MOST_MARGIN = 16.0
 ATTEMPTS = 5
-# After a spin of this length there is no longer one: a call that takes the host so long to issue fills the
-# queue behind it, and then waits for the spin, however long that is.
+# The longest spin. A call that takes the host longer to issue fills the queue behind the spin, and then waits
+# for any spin to end.
 LONGEST_SPIN_SECONDS = 0.05
 GIVEN_UP = 2
-# Events are told apart from half a microsecond on (the documentation of cudaEventElapsedTime).
+# Events have a resolution of half a microsecond (the documentation of cudaEventElapsedTime).
 RESOLUTION_SECONDS = 0.5e-6
-# The spin whose length says how fast the device counts.
+# The length of this spin shows how fast the device counts.
 _TRIAL_CYCLES = 1_000_000
 
 
@@ -67,16 +66,16 @@ class Event(Protocol):
 
 
 class Accelerator:
-    """What is asked of one accelerator, and nothing else: a simulated one stands in for tests.
+    """All calls to one accelerator, so that tests can replace it by a simulated one.
 
     Attributes:
         device: as torch names it, such as `cuda:0`.
     """
 
     def __init__(self, device: str, module: Any = None, current: bool = True) -> None:
-        """Make it the current device, unless that is not wanted.
+        """Make it the current device, unless `current` is False.
 
-        `module` is torch.cuda, or what has its names.
+        `module` is torch.cuda, or an object with the same names.
         """
         self.device = device
         self._module = torch.get_device_module(device) if module is None else module
@@ -84,24 +83,24 @@ class Accelerator:
             self._module.set_device(device)
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that was issued."""
+        """Wait until the device has finished all issued work."""
         self._module.synchronize(self.device)
 
     def event(self) -> Event:
-        """An event that takes the time."""
+        """An event that records the time."""
         event: Event = self._module.Event(enable_timing=True)
         return event
 
     def spin(self, cycles: int) -> None:
-        """Keep the device busy for so many of its cycles, without the host."""
+        """Keep the device busy for this many of its cycles, without the host."""
         self._module._sleep(cycles)
 
     def give_back(self) -> None:
-        """Return to the device what torch keeps of its memory for later."""
+        """Return to the device the memory that torch caches."""
         self._module.empty_cache()
 
     def uuid(self) -> str | None:
-        """What tells it from all other devices; None where this release of torch does not say."""
+        """The unique identifier of the device; None where this release of torch does not report it."""
         found = getattr(self._module.get_device_properties(self.device), "uuid", None)
         return None if found is None else str(found)
 
@@ -120,10 +119,11 @@ class Accelerator:
 
 
 def in_use(device: str | None = None) -> list[Accelerator]:
-    """The accelerators whose work this process may have to wait for; none is made the current one.
+    """The accelerators whose work this process may have to wait for; the current device stays unchanged.
 
     Args:
-        device: the one that is meant; `cpu` is none. None is each that torch has taken memory of.
+        device: the only device to return; `cpu` returns none. None returns each device on which torch has
+            taken memory.
 
     Raises ValueError for a device that torch cannot use here, or that there is no clock for.
     """
@@ -136,7 +136,7 @@ def in_use(device: str | None = None) -> list[Accelerator]:
         return []
     module = torch.get_device_module(kind)
     if device is None:
-        # Before its first use there is nothing to wait for, and asking must not be that use.
+        # Before its first use a device has no work, and this check must not be the first use.
         if not module.is_initialized():
             return []
         held = [each for each in range(module.device_count()) if module.memory_reserved(each)]
@@ -152,7 +152,7 @@ def in_use(device: str | None = None) -> list[Accelerator]:
 
 
 def wait_for(device: str | None = None) -> Callable[[], None] | None:
-    """Waits until those of `in_use` have done all that was issued; None where there is none."""
+    """A function that waits until all devices `in_use` have finished their work; None without devices."""
     accelerators = in_use(device)
     if not accelerators:
         return None
@@ -187,7 +187,7 @@ class _Wall:
 
 
 class _Device:
-    """Device time between begin and end, in nanoseconds, added up; whether it was covered by the spin."""
+    """Device time between begin and end, in nanoseconds, added up; whether the spin covered it."""
 
     def __init__(self, accelerator: Accelerator, cycles: int) -> None:
         self._accelerator = accelerator
@@ -203,7 +203,7 @@ class _Device:
 
     def end(self) -> None:
         self._stop.record()
-        # Where the device has reached the first event already, it has waited for the host since.
+        # A device that has already reached the first event has waited for the host since then.
         if self._start.query():
             self.covered = False
         self._accelerator.synchronize()
@@ -211,7 +211,7 @@ class _Device:
 
 
 class DeviceClock:
-    """Times the variants of a comparison on an accelerator. Whatever a variant raises passes through."""
+    """Times the variants of a comparison on an accelerator. Errors of a variant pass through."""
 
     def __init__(self, accelerator: Accelerator, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         """`clock` is the host's, in nanoseconds."""
@@ -219,11 +219,10 @@ class DeviceClock:
         self._clock = clock
         self._cycles_per_ns = self._count()
         self._pair = self._events()
-        # By variant: what the host took for one interval in the last wall batch, and the spin's margin over
-        # it.
+        # By variant: the host's time for one interval in the last wall batch, and the spin's margin over it.
         self._issue: dict[int, float] = {}
         self._margin: dict[int, float] = {}
-        # How many of its batches in a row were given up.
+        # By variant, how many batches in a row were given up.
         self._given_up: dict[int, int] = {}
 
     def _count(self) -> float:
@@ -245,9 +244,9 @@ class DeviceClock:
         return _TRIAL_CYCLES / measured
 
     def _events(self) -> float:
-        """What a pair of events, and the question to the first, take the host: the spin covers that as well.
+        """The host's time for a pair of events and the query of the first, which the spin covers as well.
 
-        Of a call that takes less than they do it is most of what must be covered.
+        For a call that takes less time, this is most of the time to cover.
         """
         taken = []
         for _ in range(_TRIAL_PAIRS):
@@ -284,8 +283,8 @@ class DeviceClock:
     def device(self, ready: ReadyVariant, n: int) -> float:
         """A device batch, after a wall batch of the variant: nanoseconds of the device for n calls.
 
-        NaN where the device waited for the host however long the spin was, which is what a statement that
-        waits for the device, or that fills its queue, looks like; such a variant is soon not asked any more.
+        NaN where the device waited for the host, no matter how long the spin was. That shows a statement that
+        waits for the device, or that fills its queue. The clock soon stops trying with such a variant.
         """
         key = id(ready)
         if self._given_up.get(key, 0) >= GIVEN_UP:

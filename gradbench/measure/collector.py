@@ -1,4 +1,4 @@
-"""What Python's collector is spared: it would walk all of torch each time, which takes 0.1 s and more."""
+"""Hides modules from Python's collector, which would walk all of torch each time, in 0.1 s or more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _modules = 0
 
 
 def freeze_imported() -> None:
-    """Keep the collector from what is there now: modules, and files of the user's, which a process keeps.
+    """Hide all present objects from the collector: modules and the user's files, which a process keeps.
 
-    Where nothing was imported since the last call, nothing is done.
+    It does nothing where no module was imported since the last call.
     """
     global _modules
     if len(sys.modules) != _modules:

@@ -1,4 +1,4 @@
-"""The bytes of a comparison: of each variant or, where calls are long, once for each distinct execution."""
+"""The bytes of a comparison: of each variant, or once for each distinct execution where calls are long."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from gradbench.measure.variant import ReadyVariant
 from gradbench.record.plan import USER_MODEL, Comparison
 from gradbench.record.visits import Execution, Memory, Timeline
 
-# Of calls that are longer, in seconds, it is worth an execution to know what they execute.
+# For longer calls, in seconds, an extra execution to observe them is worth its time.
 OBSERVED_FROM = 1e-3
-# Of calls that are longer, in seconds, bytes are counted once for what executes the same.
+# For longer calls, in seconds, variants that execute the same share one count of bytes.
 COUNTED_ONCE_FROM = 20e-3
 
 
 class Counting:
-    """Tells of the variants of one comparison what they execute, and what that does to memory.
+    """Reports for the variants of one comparison what they execute, and their memory.
 
     Attributes:
-        variants: those that have bytes to count, in the order in which they are to be asked for.
+        variants: variants that have bytes to count, in the order in which `of` must get them.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Counting:
         self._alike = _Alike(comparison)
         self._memory: dict[str, Memory] = {}
         self.variants = [each for each in variants if each.variant.role != "empty" and each.variant.counted]
-        # What a model of the user's does at the baseline, the others do as well, or more.
+        # Other variants of a user's model do at least the same work as the baseline.
         self._call = 0.0
         if comparison.workload == USER_MODEL:
             self._call = next((_took(each) for each in variants if each.variant.role == "baseline"), 0.0)
@@ -58,7 +58,7 @@ class Counting:
             yield from self._of_long(ready)
 
     def _is_known(self, execution: Execution) -> bool:
-        """Whether the bytes of another variant stand for those of this execution."""
+        """Whether the bytes of another variant are those of this execution."""
         return execution.same_as in self._memory
 
     def _of_long(self, ready: ReadyVariant) -> Iterator[Execution | Memory | Timeline]:
@@ -83,7 +83,7 @@ class Counting:
                 ready, self._comparison.id, known, repeats=self._call <= LONG, by_line=self._followed(ready)
             )
         finally:
-            # What was seen is told, whatever else fails.
+            # Report the observation even where the count fails.
             yield from made
         if counted is None:
             yield self._copied(made[0])
@@ -95,11 +95,11 @@ class Counting:
             yield timeline
 
     def _once(self, ready: ReadyVariant) -> list[Execution | Memory | Timeline] | None:
-        """The records of one execution, whose operators nobody watches; None where that raises."""
+        """The records of one execution without a watch on its operators; None where that raises."""
         try:
             observed, memory, timeline = measure_once(ready, self._comparison.id, self._followed(ready))
         except RuntimeError:
-            # Some work is refused by torch only where it is watched: then it is counted as a shorter call is.
+            # torch refuses some work only under a watch. Then the count goes as for a shorter call.
             return None
         ready.took = ready.took or observed.seconds
         self._memory[ready.variant.name] = memory
@@ -107,9 +107,10 @@ class Counting:
         return [execution, memory, *([timeline] if timeline is not None else [])]
 
     def _is_alone(self, ready: ReadyVariant) -> bool:
-        """Whether no other variant executes the same: an alternative, what records, an inference mode.
+        """Whether no other variant executes the same: an alternative, a variant that records, an inference
+        mode.
 
-        To watch its operators would take an execution, since under that mode others are allocated.
+        A watch on its operators would take a separate execution, since the mode changes the allocations.
         """
         expected = ready.variant.expect
         return self._comparison.alternatives or bool(
@@ -132,7 +133,7 @@ class Counting:
 
 
 def _took(ready: ReadyVariant) -> float:
-    """Seconds of one execution: of its check, or of one more where it was not checked."""
+    """Seconds of one execution: of its check, or of one more without a check."""
     if not ready.took:
         per_call = ready.set_up_call()
         started = time.perf_counter()
@@ -142,7 +143,7 @@ def _took(ready: ReadyVariant) -> float:
 
 
 class _Alike:
-    """Which variants of a comparison execute the same, of those that have been asked for so far."""
+    """The variants of a comparison that execute the same, among those reported so far."""
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
@@ -151,16 +152,17 @@ class _Alike:
         self._found: dict[str, Execution] = {}
 
     def place(self, ready: ReadyVariant) -> tuple[bool, int]:
-        """To sort by: the baseline is before the others, and these are in the order of the plan."""
+        """The sort key: the baseline first, and then the order of the plan."""
         return ready.variant.role != "baseline", self._places[ready.variant.name]
 
     def observed(self, ready: ReadyVariant, observed: Observed) -> Execution:
-        """What a variant executes, as it was observed."""
+        """The execution of a variant, as it was observed."""
         name = ready.variant.name
         first = name
         if observed.signature is not None:
             first = self._first.setdefault(observed.signature, name)
-        # The check may have been the first call of its kind, and watching takes time: the lesser is nearer.
+        # The check may have been the first call of its kind, and a watch takes time. So the smaller is
+        # closer.
         return self._keep(
             Execution(
                 comparison=self._comparison.id,
@@ -172,7 +174,7 @@ class _Alike:
         )
 
     def declared(self, ready: ReadyVariant) -> Execution | None:
-        """What a variant executes by its code, or by the table of methods; None where neither says it."""
+        """The execution of a variant by its code or by the table of methods; None where neither shows it."""
         variant, comparison = ready.variant, self._comparison
         found = self._found.get(declared_as(variant, comparison))
         if found is None:

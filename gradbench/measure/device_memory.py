@@ -14,7 +14,7 @@ from gradbench.measure.threads import other_threads
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Stretch
 
-# What is asked of the counters: bytes asked for since the start, their number, live now, and most live.
+# From the counters: requested bytes since the start, number of requests, bytes live now, and most live.
 _ALLOCATED = "requested_bytes.all.allocated"
 _ALLOCATIONS = "allocation.all.allocated"
 _LIVE = "requested_bytes.all.current"
@@ -26,7 +26,7 @@ _Counters = dict[str, int]
 
 
 def _counters(accelerator: Accelerator) -> _Counters:
-    """The counters once all that was issued is done. Raises Uncounted."""
+    """The counters after all issued work is done. Raises Uncounted."""
     accelerator.synchronize()
     counters = accelerator.statistics()
     if _PEAK not in counters or (counters[_BLOCKS] and not counters[_LIVE]):
@@ -38,9 +38,9 @@ def _counters(accelerator: Accelerator) -> _Counters:
 
 
 def count_on_device(ready: Executable, accelerator: Accelerator, hooks: bool) -> Counted:
-    """Of two executions that agree; raises Unrepeatable where they do not, and Uncounted.
+    """The bytes of two executions that agree; raises Unrepeatable where they do not, and Uncounted.
 
-    The counters are of all threads. `hooks`: the statement works under saved-tensor hooks.
+    The counters cover all threads. `hooks`: the statement works under saved-tensor hooks.
     """
     execution = MarkedExecution(ready, accelerator.device)
     with other_threads(contextlib.nullcontext) as elsewhere:
@@ -51,7 +51,7 @@ def count_on_device(ready: Executable, accelerator: Accelerator, hooks: bool) ->
             accelerator.reset_peaks()
             return counters
 
-        # Not the first: libraries make their workspaces in it.
+        # The first execution does not count, since libraries make their workspaces in it.
         _, first, second = (_between(execution.execute(mark)) for _ in range(3))
         threads = 1 + len(elsewhere.threads)
         if _comparable(first, threads) != _comparable(second, threads):
@@ -70,7 +70,7 @@ def count_on_device(ready: Executable, accelerator: Accelerator, hooks: bool) ->
 
 
 def _between(marked: Marked[_Counters]) -> Counted:
-    """The figures of one execution by its counters; all that stays in the end is `left`."""
+    """The figures of one execution by its counters; all bytes that stay in the end are `left`."""
     begin, done = marked.begin, marked.done
     return Counted(
         allocated=done[_ALLOCATED] - begin[_ALLOCATED],
@@ -85,13 +85,13 @@ def _between(marked: Marked[_Counters]) -> Counted:
 
 
 def _comparable(counted: Counted, threads: int) -> Counted:
-    """What must be the same in two executions."""
-    # What blocks the allocator gives depends on those that it has left, and threads may meet otherwise.
+    """The figures that must be the same in two executions."""
+    # The allocator's blocks depend on those that it has left, and the timing of threads may differ.
     return counted._replace(peak_blocks=0, peak=0 if threads > 1 else counted.peak)
 
 
 def follow_on_device(ready: ReadyVariant, accelerator: Accelerator) -> tuple[Stretch, ...]:
-    """By line the most bytes that are live in it, and those at its end; what the lines name is held."""
+    """By line the most live bytes in it, and those at its end; all names of the lines stay alive."""
     seen: list[tuple[int, int]] = []
 
     @contextmanager

@@ -51,13 +51,13 @@ def with_parts(
 
     Args:
         variants: as `visit_times` returns them.
-        host, device: nanoseconds of each batch, rounds x variants; the device's is NaN where it is not known.
+        host, device: nanoseconds of each batch, rounds x variants; the device's is NaN where it is unknown.
         per_call: each call was timed by itself.
     """
     calls = numpy.array([variant.calls for variant in variants])
     baseline = roles.index("baseline")
-    # A pair of events takes time with nothing between them: once a batch, or once a call where calls are
-    # per_call.
+    # A pair of events takes time even without work between them: once a batch, or once a call with a setup
+    # per call.
     pairs = calls if per_call else numpy.ones_like(calls)
     if "empty" in roles:
         empty = roles.index("empty")
@@ -74,9 +74,9 @@ def with_parts(
 def _parts(
     per_call: numpy.ndarray[Any, Any], baseline: int, least: numpy.ndarray[Any, Any]
 ) -> list[PartTime | None]:
-    """By variant the part that these seconds per call are, rounds x variants.
+    """By variant the part of its time with these seconds per call, rounds x variants.
 
-    Of the rounds that have one, where those are most of them; None otherwise.
+    It comes from the rounds that have a value, where most rounds have one; None otherwise.
     """
     parts: list[PartTime | None] = []
     known = ~numpy.isnan(per_call)

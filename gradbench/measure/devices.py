@@ -1,4 +1,4 @@
-"""The devices that a request names, asked of a process with torch."""
+"""The devices that a request names, resolved by a process with torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gradbench.record.plan import Request
 
 
 def resolve_devices(request: Request, python: str = sys.executable) -> Request:
-    """The request with its devices by name, and what was free on each; asks a process with torch.
+    """The request with its devices by name, and the free bytes on each; asks a process with torch.
 
     Args:
         python: the interpreter of that process.
 
-    Raises RequestError, in one line, for a device that is not here, or that there is no clock for.
+    Raises RequestError, in one line, for a device that is not here, or that gradbench has no clock for.
     """
     with WorkerProcess(WorkerSettings(0, "devices", 0, 1), 0, 0, "system", python) as worker:
         ready = worker.ready()

@@ -1,4 +1,4 @@
-"""How often a call enters a control of gradients, by line of the user's code, and what that costs."""
+"""How often a call enters a control of gradients, by line of the user's code, and the price of that."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gradbench import format
 from gradbench.measure.user_code import calling_line
 from gradbench.record.user_file import Fault
 
-# Below this part of a call the entries are not worth a word.
+# Below this part of a call the entries are not worth a fault.
 _WORTH_SAYING = 0.02
-# To price an entry, this often in a row, and the shortest of a few times.
+# The price of an entry comes from this many in a row, and from the shortest of a few such times.
 _ENTRIES, _TIMES = 1_000, 5
 
 _CONTROLS: tuple[type[Any], ...] = (torch.no_grad, torch.inference_mode, torch.enable_grad)
 
 
 def entered_often(call: Callable[[], object], file: str) -> list[Fault]:
-    """Controls that a call enters again and again, where that takes a part of its time worth saying."""
+    """Controls that a call enters again and again, where that takes a relevant part of its time."""
     with _counting(file) as counts:
         call()
     if not counts:
@@ -48,7 +48,7 @@ def entered_often(call: Callable[[], object], file: str) -> list[Fault]:
 
 @contextmanager
 def _counting(file: str) -> Iterator[Counter[tuple[type[Any], str]]]:
-    """Count what is entered on lines of the file, within."""
+    """Count the controls that lines of the file enter, within."""
     counts: Counter[tuple[type[Any], str]] = Counter()
     before = {control: control.__enter__ for control in _CONTROLS}
 

@@ -19,7 +19,7 @@ def observe(accelerators: bool = False) -> Environment:
     """The environment of this process.
 
     Args:
-        accelerators: look at those as well, which starts their driver.
+        accelerators: look at accelerators as well, which starts their driver.
     """
     return Environment(
         python=platform.python_version(),
@@ -42,7 +42,7 @@ def observe(accelerators: bool = False) -> Environment:
 
 def _accelerators() -> list[str]:
     """The devices that torch finds beside the CPU, as it names them."""
-    # Where the driver is too old torch counts devices that it cannot use, and warns.
+    # With a driver that is too old, torch counts devices that it cannot use, and warns.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not torch.accelerator.is_available():
@@ -64,7 +64,7 @@ def _facts(device: str) -> AcceleratorFacts:
 
 
 def why_no_cuda() -> str:
-    """What torch says of CUDA where it finds no device, in a line."""
+    """The reason why torch finds no CUDA device, in a line."""
     try:
         torch.cuda.init()
     except (AssertionError, RuntimeError) as error:
@@ -73,15 +73,15 @@ def why_no_cuda() -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in a line: of those of CUDA the rest is advice on debugging."""
+    """The first line of an error; in CUDA errors the rest is advice on debugging."""
     return " ".join(str(error).strip().partition("\n")[0].split())[:300]
 
 
 def _processor() -> str:
-    """Its name, and on x86 the numbers that tell it from others of that name.
+    """The name of the processor, and on x86 the numbers that distinguish processors of one name.
 
-    A virtual machine may call all of them alike: an `AMD EPYC` of one host took 100 ns for what another took
-    66 ns for, and ratios differed by up to a third.
+    A virtual machine may give different processors one name. An `AMD EPYC` of one host took 100 ns for work
+    that another did in 66 ns, and ratios differed by up to a third.
     """
     known: dict[str, str] = {}
     try:

@@ -1,6 +1,6 @@
-"""How the forward of a user's work works recorded and under each method, each executed once or twice.
+"""Checks whether the user's forward works recorded and under each method, in one or two executions each.
 
-Work that takes long is executed as seldom as can be.
+Long work is executed as seldom as possible.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from gradbench.measure.threads import other_threads
 from gradbench.measure.user_code import Mistake, Raised, hearing_of_a_cut
 from gradbench.record.user_file import Differs, Fault, Under
 
-# By which torch takes its fused forward of a transformer, which has a switch.
+# The operator of torch's fused forward of a transformer, which has a switch.
 _FUSED = {"aten._transformer_encoder_layer_fwd", "aten._native_multi_head_attention"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One execution: its result, or what it raised; its operators, where they were watched.
+    """One execution: its result or its error, and its operators, where they were watched.
 
     Attributes:
         elsewhere: other threads worked for it.
@@ -42,12 +42,12 @@ class Outcome:
 
 @dataclass
 class Evaluated:
-    """What was seen of the forward.
+    """The observations of the forward.
 
     Attributes:
         result: dtype of the recorded result.
-        seconds: of a recorded forward.
-        long: it takes so long that it is executed as seldom as can be.
+        seconds: seconds of a recorded forward.
+        long: it takes so long that it is executed as seldom as possible.
         under, differs, faults: as in `FileFacts`.
     """
 
@@ -60,9 +60,9 @@ class Evaluated:
 
 
 def evaluate(subject: Subject) -> Evaluated:
-    """How the forward works recorded and under each method. Raises Mistake.
+    """Whether the forward works recorded and under each method. Raises Mistake.
 
-    Work that takes long is executed twice, unless something in it is strange.
+    Long work is executed twice, unless an observation needs more executions.
     """
     model, x = subject.variant()
     cut: list[bool] = []
@@ -74,7 +74,7 @@ def evaluate(subject: Subject) -> Evaluated:
     outcomes = {BASELINE: _under(subject, BASELINE)}
     frozen = outcomes[BASELINE]
     if frozen.y is not None:
-        # The first call of a process takes longer than those that follow.
+        # The first call of a process takes longer than later calls.
         seconds = min(seconds, frozen.seconds)
     long = seconds > leave_out.LONG
     if not long:
@@ -118,7 +118,7 @@ def _under(subject: Subject, name: str) -> Outcome:
 
 
 def _executed(subject: Subject, model: torch.nn.Module | None, x: torch.Tensor, called: bool) -> Outcome:
-    """One execution, watched where that can be; raises Raised with what it raises unwatched."""
+    """One execution, watched where possible; raises Raised with the error of the unwatched execution."""
     with other_threads(contextlib.nullcontext) as elsewhere:
         if can_watch(called):
             operators = Operators()
@@ -133,7 +133,7 @@ def _executed(subject: Subject, model: torch.nn.Module | None, x: torch.Tensor, 
 
 
 def _differentiates(subject: Subject) -> bool:
-    """Whether a backward runs inside the forward: what was saved for it is asked for again."""
+    """Whether a backward runs inside the forward: then autograd reads its saved tensors."""
     asked: list[bool] = []
 
     def unpack(saved: SavedTensor) -> torch.Tensor:
@@ -144,13 +144,13 @@ def _differentiates(subject: Subject) -> bool:
         with torch.autograd.graph.saved_tensors_hooks(SavedTensor.of, unpack):
             subject.forward(*subject.variant())
     except Raised as raised:
-        # torch.func, which differentiates, refuses them.
+        # torch.func, which differentiates, refuses these hooks.
         return bool(asked) or "saved tensor hooks" in raised.says
     return bool(asked)
 
 
 def _refuse(subject: Subject, first: torch.Tensor, frozen: Outcome, inside: bool, cut: bool) -> None:
-    """Raise Mistake where recorded and frozen do not differ as they must, and nothing explains it."""
+    """Raise Mistake where recorded and frozen forwards do not differ as they must, without an explanation."""
     if not first.requires_grad and not inside and not subject.forward_only:
         what = "x does" if not subject.tracks_model else "parameters do"
         if cut:
@@ -161,7 +161,7 @@ def _refuse(subject: Subject, first: torch.Tensor, frozen: Outcome, inside: bool
             )
         raise Mistake(
             f"the result of {subject.named} does not require gradients, though {what}: it is "
-            "computed under no_grad() or detached; take that out, since what it gains is what is measured"
+            "computed under no_grad() or detached; take that out, since the run measures its gain"
         )
     if inside:
         return
@@ -181,7 +181,7 @@ def _refuse(subject: Subject, first: torch.Tensor, frozen: Outcome, inside: bool
 
 
 def _tell(subject: Subject, seen: Evaluated, name: str, outcome: Outcome, inside: bool) -> None:
-    """Note what is not as the method promises."""
+    """Note behaviour that differs from the promise of the method."""
     label = subject.label(name)
     if outcome.raised is not None:
         seen.under[name], fault = subject.does_not_work(outcome.raised, name, inside)
@@ -189,9 +189,9 @@ def _tell(subject: Subject, seen: Evaluated, name: str, outcome: Outcome, inside
     elif outcome.y is not None and outcome.y.requires_grad:
         seen.under[name] = flags_of(outcome.y)
         why = "differentiates inside its forward" if inside else "switches recording on inside"
-        advice = "detach() that result where nobody differentiates it"
+        advice = "detach() that result where no code differentiates it"
         if outcome.elsewhere and name != BASELINE:
-            why = "works in another thread, and a thread has a grad mode of its own"
+            why = "works in another thread, and every thread has a separate grad mode"
             advice = f"enter {label} inside that thread"
         seen.faults.append(
             Fault(
@@ -204,7 +204,7 @@ def _tell(subject: Subject, seen: Evaluated, name: str, outcome: Outcome, inside
 
 
 def _compare(subject: Subject, seen: Evaluated, recorded: Outcome, outcomes: dict[str, Outcome]) -> None:
-    """Hold the recorded result against one that is not recorded. Raises Mistake where both hold NaN."""
+    """Compare the recorded result with an unrecorded one. Raises Mistake where both hold NaN."""
     first = recorded.y
     assert first is not None
     usable = [
@@ -214,7 +214,7 @@ def _compare(subject: Subject, seen: Evaluated, recorded: Outcome, outcomes: dic
     other = None if unrecorded is None else unrecorded.y
     if first.isnan().any() and (other is None or other.isnan().any()):
         raise Mistake(
-            f"the result of {subject.named} holds NaN, which no check can tell from another: "
+            f"the result of {subject.named} holds NaN, which no check can compare: "
             "give x values that it is made for"
         )
     if unrecorded is None or other is None or not first.requires_grad:
@@ -226,7 +226,7 @@ def _compare(subject: Subject, seen: Evaluated, recorded: Outcome, outcomes: dic
     if None in names and can_watch(called=True) and not (same and seen.long):
         again = _executed(subject, *subject.variant(), called=True), _under(subject, usable[0][0])
         names = [each.operators for each in again]
-    # In inference mode operators are dispatched before they are taken apart.
+    # In inference mode the mode sees operators before torch decomposes them.
     if usable[0][0] == "inference_mode":
         names = [None, None]
     one, two = (frozenset() if None in names else each or frozenset() for each in names)

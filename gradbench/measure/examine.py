@@ -1,7 +1,8 @@
-"""A longer look at a user's file before the clock: where its memory goes, what would save, what is wrong.
+"""A longer look at a user's file before the timing: where its memory goes, changes that save memory, and
+faults.
 
-All of it is executed: nothing is concluded from the code alone. What a long model leaves no time for is left
-out, the least important first.
+The look executes everything, and concludes nothing from the code alone. With a long model it leaves out
+checks for which there is no time, the least important first.
 """
 
 from __future__ import annotations
@@ -34,32 +35,32 @@ from gradbench.models import share
 from gradbench.record.anatomy import Anatomy, BatchPeak, Change
 from gradbench.record.user_file import Fault
 
-# Seconds that the look may take, beside the one step that it takes in any case.
+# Seconds that the look may take, beside one step, which it always takes.
 _SECONDS = 9.0
-# Of these, seconds in which changes are checked.
+# Part of these seconds for the check of changes.
 _CHECKING = 4.0
-# Seconds in which other batches are executed, where a size to fit into was given.
+# Seconds for the execution of other batches, where the request gives a size to fit into.
 _FITTING = 20.0
-# Executions that it takes to see what a call leaves, and to try an order of methods.
+# Number of executions to find the tensors that a call leaves, and to try an order of methods.
 _GROWTH_CALLS, _ORDER_CALLS = 11, 4
-# Models that are alive at a time where orders are tried, gradients among them.
+# Number of models that are alive at a time in the trial of orders; gradients count as a model.
 _MODELS = 6
-# Steps of an optimizer of which the shortest is its time.
+# Number of steps of an optimizer. The shortest is its time.
 _STEPS = 3
 
 
 @dataclass(frozen=True)
 class UserCode:
-    """A file of the user's that was run.
+    """A user's file after its run.
 
     Attributes:
-        names: what it defines.
-        file, text: where it stands, and what it says.
-        training: its model, x and how they are called; the loss raises where the file has none.
+        names: the names that it defines.
+        file, text: its path and its text.
+        training: its model, x and the call of them; the loss raises where the file has none.
         trains: it has a loss.
-        run_again: runs it anew; the same for that.
-        load, forward: seconds of running the file, and of an evaluation; rough.
-        trained: what was seen of its training so far.
+        run_again: runs the file again, and returns its training.
+        load, forward: rough seconds of running the file, and of an evaluation.
+        trained: the observations of its training so far.
     """
 
     names: Mapping[str, Any]
@@ -74,17 +75,17 @@ class UserCode:
 
     @property
     def step(self) -> float:
-        """Seconds of a training step; rough."""
+        """Rough seconds of a training step."""
         return self.trained.seconds
 
 
 @dataclass
 class Examined:
-    """What the look shows.
+    """The findings of the look.
 
     Attributes:
         anatomy: None where the forward cannot be watched.
-        changes: those that save memory and leave training what it is.
+        changes: changes that save memory and keep the result of training.
     """
 
     anatomy: Anatomy | None = None
@@ -94,11 +95,11 @@ class Examined:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a look.
+    """The request for a look.
 
     Attributes:
-        fit: bytes that training should fit into; None where that was not asked.
-        changes: by name those that are wanted, unchecked, with their effect, as a run that goes on has them;
+        fit: bytes that training should fit into; None where the request names none.
+        changes: wanted changes by name, with their effect, which are not checked, for a run that goes on;
             None for all.
     """
 
@@ -110,7 +111,7 @@ IN_FULL = Asked()
 
 
 def examine(code: UserCode, asked: Asked) -> Examined:
-    """Look at a file. What cannot be looked at is said in the anatomy, and does not end the measuring."""
+    """Look at a file. The anatomy lists the parts that fail, and a failure does not end the run."""
     found = Examined()
     until = time.perf_counter() + _SECONDS
     failed: dict[str, str] = {}
@@ -132,7 +133,7 @@ def examine(code: UserCode, asked: Asked) -> Examined:
 
 @contextlib.contextmanager
 def _looking(name: str, failed: dict[str, str], training: Training) -> Iterator[None]:
-    """Leave model and x as they are, and note what ends a look, its author's SystemExit as well."""
+    """Leave model and x as they are, and note any error that ends a look, also a SystemExit."""
     try:
         with modes_kept(training.model):
             yield
@@ -166,7 +167,7 @@ def _anatomy(code: UserCode, fit: int | None) -> Anatomy:
 
 
 def _changes(anatomy: Anatomy, code: UserCode, asked: Asked) -> tuple[Anatomy, list[Change]]:
-    """The changes that would save, and what of parameters and optimizer they leave."""
+    """The changes that would save memory, and the memory of parameters and optimizer after them."""
     training, long = code.training, code.step > LONG
     optimizer, copied, why = code.names.get("optimizer"), None, ""
     if isinstance(optimizer, torch.optim.Optimizer):
@@ -181,7 +182,7 @@ def _changes(anatomy: Anatomy, code: UserCode, asked: Asked) -> tuple[Anatomy, l
     maybe = candidates(training, anatomy.kept, called, weight, few=long and asked.changes is None)
     left_out: dict[str, str] = {}
     if asked.changes is None:
-        # A long model is executed on one sample, and not held against itself before.
+        # A long model runs on one sample, without a first comparison with itself.
         found, left_out = checked(training, maybe, _CHECKING, 1 if long else FEW, repeat=not long)
         changes = [each.change for each in found]
         changed = {
@@ -200,7 +201,7 @@ def _changes(anatomy: Anatomy, code: UserCode, asked: Asked) -> tuple[Anatomy, l
 
 
 def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
-    """The same with the peaks of a few sizes, and the largest batch that was executed and fits."""
+    """The anatomy with the peaks of a few sizes, and the largest executed batch that fits."""
     whole = max(1, len(code.training.x)) if code.training.x.dim() else 1
     until = time.perf_counter() + _FITTING
 
@@ -208,7 +209,7 @@ def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
         return time.perf_counter() + code.step * PEAK_EXECUTIONS * samples / whole < until
 
     def total(found: BatchPeak) -> BatchPeak:
-        # A sample more is also more of x, and the optimizer may need more than the step.
+        # One more sample also makes x larger, and the optimizer may need more than the step.
         return replace(found, peak=anatomy.highest(found.peak, samples=found.samples / whole))
 
     def of_step(found: BatchPeak) -> BatchPeak:
@@ -218,7 +219,7 @@ def _fitted(anatomy: Anatomy, code: UserCode, fit: int) -> Anatomy:
     predicted = most_samples([of_step(each) for each in peaks], fit)
     if predicted is None or anatomy.stepping(samples=predicted / whole) > fit:
         return replace(anatomy, batches=peaks)
-    # Where gradients are most of a small batch, activations take over in a large one.
+    # Gradients may be most of the memory of a small batch, and activations most of a large one.
     most = (fit - anatomy.stands(samples=0.0)) * whole // max(1, anatomy.activations + anatomy.batch)
     predicted = max(1, min(predicted, most))
     verified = over = None
@@ -249,7 +250,7 @@ def _growth(code: UserCode, until: float) -> list[Fault]:
         found.append(growth(training.whole_step, "training step", names, code.file, code.text))
         found.append(running_graph(training.whole_step, "training step", names, code.file, code.text))
     faults = [each for each in found if each is not None]
-    # What evaluation leaves, a step leaves as well.
+    # A step leaves the same tensors as an evaluation.
     return list({(each.kind, each.line or each.sentence): each for each in reversed(faults)}.values())
 
 
@@ -268,14 +269,14 @@ def _globals(code: UserCode) -> dict[str, Any]:
 
 
 def _orders(code: UserCode, until: float) -> list[Fault]:
-    # Each order is tried on a model that the file makes anew.
+    # Each trial of an order needs a fresh model from the file.
     if _MODELS * storage_bytes(code.training.model.parameters()) > psutil.virtual_memory().available / 2:
-        raise MemoryError("too little for models that are made anew")
+        raise MemoryError("too little for fresh models")
     again = 5 * code.load + 4 * _ORDER_CALLS * max(code.step, 2 * code.forward)
     return orders(code.run_again, code.trains) if time.perf_counter() + again < until else []
 
 
-# What is looked for in a user's code beside what its training keeps.
+# The checks of a user's code beside the memory of its training.
 _LOOKS: dict[str, Callable[[UserCode, float], list[Fault]]] = {
     "controls that are entered": _entries,
     "what calls leave": _growth,

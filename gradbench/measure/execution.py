@@ -1,8 +1,8 @@
-"""What a variant really executes, as torch's dispatcher and its graph show it.
+"""The real execution of a variant, as torch's dispatcher and its graph show it.
 
-Variants that dispatch the same operators on the same kinds of tensors, keep the same for a backward and leave
-the same kind of result are one execution, but for the control itself. What a dispatch mode cannot see, as
-compiled code, is an execution of its own.
+Variants are one execution, apart from the control itself, under three conditions. They dispatch the same
+operators on the same kinds of tensors. They keep the same storages for a backward. They leave the same kind
+of result. Code that a dispatch mode cannot see, such as compiled code, is a separate execution.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradbench.measure.threads import Elsewhere, other_threads
 
 
 class Executable(Protocol):
-    """What can be executed again and again: a variant, or a call."""
+    """Code that can be executed again and again: a variant, or a call."""
 
     @property
     def x(self) -> torch.Tensor | None: ...
@@ -39,9 +39,9 @@ class Observed:
     """One execution, as it was observed.
 
     Attributes:
-        signature: equal for what is the same execution; None where the dispatcher could not be watched.
-        operators: how many were dispatched; None as there.
-        seconds: that it took, the watching included.
+        signature: equal for the same execution; None where the dispatcher could not be watched.
+        operators: number of dispatched operators; None as for `signature`.
+        seconds: its seconds, with the watch included.
         saved: bytes of the unique storages that graphs keep afterwards, the result held; None where the
             statement works under no hook, as torch.func does.
         resident: growth of the process's resident set over it, the result held.
@@ -55,15 +55,16 @@ class Observed:
 
 
 def observe(execution: Executable) -> Observed:
-    """Execute once and watch what is dispatched and saved; what is made for the call is made unwatched.
+    """Execute once and watch dispatched operators and saved tensors; the setup of the call is unwatched.
 
-    Where one of the two cannot be watched it is executed without. Raises what the statement raises then.
+    Where one of the two cannot be watched, the execution goes without. Then errors of the statement pass
+    through.
     """
     if not compiles():
         with contextlib.suppress(Exception):
             operators = DispatchedOperators()
             observed = _observed(execution, operators)
-            # What took its time without any operator worked where no mode sees it, as a CUDA graph does.
+            # An execution that took time without any operator is invisible to a mode, such as a CUDA graph.
             if operators.seen:
                 return observed
     with contextlib.suppress(Exception):
@@ -74,7 +75,7 @@ def observe(execution: Executable) -> Observed:
 
 
 class DispatchedOperators(DispatchMode):
-    """Notes each operator that is dispatched, with the kinds of its arguments; holds none of them."""
+    """Notes each dispatched operator, with the kinds of its arguments; holds no argument."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class DispatchedOperators(DispatchMode):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is dispatched within is ours, and not the statement's."""
+        """Pause the notes: operators within are gradbench's, and not the statement's."""
         self._paused = True
         try:
             yield
@@ -97,7 +98,7 @@ class DispatchedOperators(DispatchMode):
 
 
 def _kind(value: Any) -> Hashable:
-    """What an operator may decide by: of a tensor all but its values and its flag, of a number its value."""
+    """The properties that an operator decides by: all but values and flag of tensors, the value of numbers."""
     if isinstance(value, torch.Tensor):
         strides = value.stride() if value.layout == torch.strided else ()
         return tuple(value.shape), strides, value.dtype, value.device, value.layout
@@ -113,10 +114,10 @@ def _kind(value: Any) -> Hashable:
 
 
 class Saved:
-    """What graphs keep for a backward of what was executed while it was watched.
+    """The tensors that graphs of the watched execution keep for a backward.
 
     Attributes:
-        elsewhere: the work in other threads, where it is watched as well.
+        elsewhere: the work in other threads, where the watch includes it.
     """
 
     def __init__(self) -> None:
@@ -129,11 +130,11 @@ class Saved:
             self._held.add(saved)
 
     def bytes(self) -> int:
-        """Bytes of the unique storages among what graphs keep."""
+        """Bytes of the unique storages that graphs keep."""
         return _bytes_of(storage for each in self._held for storage in each.storages)
 
     def bytes_of_graph_alone(self, device: str) -> int:
-        """As `bytes`, of the storages of this kind of device that nothing else holds."""
+        """As `bytes`, for storages of this kind of device that no other object holds."""
         count = getattr(torch._C, "_storage_Use_Count", None)
         if count is None:
             return 0
@@ -144,18 +145,19 @@ class Saved:
             for storage in each.storages
             if storage.device.type == kind
         }
-        # One object of Python stands for a storage, however many hold it.
+        # Python has one object for a storage, no matter how many tensors hold it.
         return sum(each.nbytes() for address, each in storages.items() if count(address) == 1)
 
 
 class SavedTensor:
-    """Stands in the graph for a saved tensor, so that it can be seen when the graph lets go of it.
+    """Replaces a saved tensor in the graph, so that a release by the graph can be seen.
 
-    It holds the storages, so that no other takes their addresses, and not the tensor: an operation that saves
-    its own result would then hold itself, through the result's history, and never be released.
+    It holds the storages, so that no new storage takes their addresses. It does not hold the tensor. An
+    operation that saves its result would otherwise hold itself, through the result's history, and never be
+    released.
 
     Attributes:
-        storages: that the tensor lies on.
+        storages: the storages of the tensor.
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
@@ -170,9 +172,9 @@ class SavedTensor:
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> SavedTensor:
-        """What stands for a tensor, one and the same for the tensor that is saved again.
+        """The replacement for a tensor; the same object for a tensor that is saved again.
 
-        Attention that a checkpoint computes again takes another way where its query and key are no longer
+        Attention that a checkpoint computes again takes another path where its query and key are no longer
         one tensor.
         """
         found = _standing_for.get(id(tensor))
@@ -181,13 +183,13 @@ class SavedTensor:
         return found
 
     def unpack(self) -> torch.Tensor:
-        """The tensor again, for a statement that runs backward; one and the same each time."""
+        """The tensor again, for a statement that runs backward; the same object each time."""
         if self._again is None:
             assert self._place is not None
             offset, shape, stride, conjugate, negative = self._place
             (storage,) = self.storages
             self._again = self._like.set_(storage, offset, shape, stride)
-            # What is stored is not what is meant: z.conj() lies on the storage of z.
+            # The stored values are not those of the tensor: z.conj() uses the storage of z.
             if conjugate:
                 self._again = torch._conj(self._again)
             if negative:
@@ -195,7 +197,7 @@ class SavedTensor:
         return self._again
 
 
-# By the number of a tensor.
+# Replacements by the number of a tensor.
 _standing_for: weakref.WeakValueDictionary[int, SavedTensor] = weakref.WeakValueDictionary()
 
 
@@ -203,13 +205,13 @@ _Place = tuple[int, torch.Size, tuple[int, ...], bool, bool]
 
 
 def _place(tensor: torch.Tensor) -> _Place | None:
-    """Where in its storage a tensor lies, and how it is read there; None where it is more than a storage."""
+    """The place and layout of a tensor in its storage; None for a tensor that is more than a storage."""
     if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized:
         return None
     return tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
 
 
-# By layout, what gives the parts that a sparse tensor is made of.
+# By layout, the functions that return the parts of a sparse tensor.
 _PARTS: dict[torch.layout, tuple[str, ...]] = {
     torch.sparse_coo: ("_indices", "_values"),
     torch.sparse_csr: ("crow_indices", "col_indices", "values"),
@@ -220,7 +222,7 @@ _PARTS: dict[torch.layout, tuple[str, ...]] = {
 
 
 def storages_of(tensor: torch.Tensor) -> tuple[torch.UntypedStorage, ...]:
-    """The storages that a tensor lies on, or the parts of a sparse one; none where torch shows none."""
+    """The storages of a tensor, or of the parts of a sparse one; empty where torch shows none."""
     parts = [getattr(tensor, name)() for name in _PARTS.get(tensor.layout, ())] or [tensor]
     try:
         return tuple(each.untyped_storage() for each in parts)
@@ -229,7 +231,7 @@ def storages_of(tensor: torch.Tensor) -> tuple[torch.UntypedStorage, ...]:
 
 
 def storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
-    """Bytes of the unique storages of tensors; of sparse ones, those of their parts."""
+    """Bytes of the unique storages of tensors; for sparse tensors, of their parts."""
     return _bytes_of(storage for each in tensors for storage in storages_of(each))
 
 
@@ -242,11 +244,11 @@ def saving(
     noted: Callable[[torch.Tensor], object] = lambda _: None,
     unwatched: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> Iterator[Saved]:
-    """See what is saved for a backward, and what of it graphs still keep.
+    """Watch the tensors that are saved for a backward, and those that graphs still keep.
 
     Args:
-        noted: hears each tensor that is saved.
-        unwatched: a context for what is done here to save and to restore it.
+        noted: called with each saved tensor.
+        unwatched: a context for the work of this function at saving and restoring.
     """
     held = Saved()
 
@@ -284,7 +286,7 @@ class Observer:
     """Observes an execution, within `observing`.
 
     Attributes:
-        observed: what was seen of the latest.
+        observed: the observation of the latest execution.
     """
 
     observed: Observed
@@ -296,23 +298,23 @@ class Observer:
         packed: list[Hashable],
         held: Saved,
     ) -> None:
-        """`packed` and `held` are filled with what is saved."""
+        """Saved tensors fill `packed` and `held`."""
         self._execution, self._operators = execution, operators
         self._packed, self._held = packed, held
 
     def run(self, run: Callable[[dict[str, Any]], list[Any]]) -> Callable[[dict[str, Any]], list[Any]]:
-        """As `run`, which executes the statement on what was made for a call, and observed."""
+        """A function like `run`, which executes the statement on the setup of a call, but observed."""
 
         def observed(per_call: dict[str, Any]) -> list[Any]:
             kept, seconds, resident = _executed(run, per_call, self._operators or contextlib.nullcontext())
             elsewhere, saved = self._held.elsewhere, self._held.bytes()
             signature, count = None, None
-            # The dispatcher is watched in this thread alone.
+            # The mode watches the dispatcher only in this thread.
             if self._operators is not None and not (
                 elsewhere and (elsewhere.threads or elsewhere.suspects())
             ):
-                # A backward that retains its graph dispatches and saves as one that does not: what is still
-                # kept tells them apart.
+                # A backward that retains its graph dispatches and saves the same as one that does not. Only
+                # the tensors that are still kept distinguish them.
                 results = tuple(_kind_of_result(each, self._execution.x) for each in tensors_in(kept))
                 signature = tuple(self._operators.seen), tuple(self._packed), saved, results
                 count = len(self._operators.seen)
@@ -324,9 +326,9 @@ class Observer:
 
 @contextmanager
 def observing(execution: Executable, operators: DispatchedOperators | None) -> Iterator[Observer]:
-    """Observe what is executed within; its operators, where a mode for them is given.
+    """Observe executions within; their operators, where a mode for them is given.
 
-    What is saved is seen also of what is made for a call.
+    The observation includes tensors that the setup of a call saves.
     """
     packed: list[Hashable] = []
     unwatched = contextlib.nullcontext if operators is None else operators.paused
@@ -339,7 +341,7 @@ def _executed(
     per_call: dict[str, Any],
     watched: contextlib.AbstractContextManager[Any],
 ) -> tuple[list[Any], float, int]:
-    """What is kept of one execution, its seconds, and the growth of the resident set, that held."""
+    """The kept objects of one execution, its seconds, and the growth of the resident set with them held."""
     process = psutil.Process()
     before = process.memory_info().rss
     started = time.perf_counter()
@@ -350,7 +352,7 @@ def _executed(
 
 
 def _kind_of_result(tensor: torch.Tensor, x: torch.Tensor | None) -> Hashable:
-    """What holding a result means: its history, and whose storage it is on."""
+    """The effect of holding a result: its history, and the owner of its storage."""
     addresses = {each.data_ptr() for each in storages_of(tensor)}
     on_x = x is not None and x.untyped_storage().data_ptr() in addresses
     flags = tensor.requires_grad, tensor.is_leaf, tensor.is_inference(), tensor.grad_fn is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gradbench.errors import RequestError
 
-# Intervals of fewer passes are narrow by luck too often: a run that stopped at the first of them would
+# Intervals of fewer passes are narrow by luck too often. A run that stopped at the first narrow one would
 # hold the truth in half of the cases.
 FEWEST_FOR_PRECISION = 10
 
@@ -16,8 +16,8 @@ class Budget:
     """How much a preset measures.
 
     Attributes:
-        visits: of each comparison, at most.
-        slice: seconds of a visit in a run of so many passes.
+        visits: number of visits of each comparison, at most.
+        slice: seconds of a visit in a run with a number of passes.
         longest: seconds of a visit at most, where the run chooses them.
         budget: seconds of wall time in all.
     """
@@ -40,12 +40,12 @@ class Goal:
     """When a run is done.
 
     Attributes:
-        passes: timing passes in all, those of an earlier run included, which visit all that is due. None: the
-            run chooses what a pass visits, and for how long.
+        passes: timing passes in all, with those of an earlier run, which visit all comparisons that are due.
+            None: the run chooses the visits of a pass, and their length.
         budget: seconds of wall time for this run, the report included; None: no limit.
-        precision: half width of every interval on a ratio, as a fraction, that is enough; None: not asked.
+        precision: half width of every interval on a ratio, as a fraction, that is enough; None: no goal.
         slice: seconds per visit; at most, where the run chooses.
-        visits: of each comparison that are enough; None: no limit.
+        visits: number of visits of each comparison that are enough; None: no limit.
     """
 
     passes: int | None
@@ -55,7 +55,7 @@ class Goal:
     visits: int | None = None
 
     def options(self, preset: str) -> list[str]:
-        """The options that ask for this goal again, where the preset of the run does not."""
+        """The options for this goal, where the preset of the run has another."""
         if preset in BUDGETS and self == make_goal(preset, None, None, None):
             return []
         percent = None if self.precision is None else 100 * self.precision
@@ -64,10 +64,10 @@ class Goal:
 
 
 def make_goal(preset: str, passes: int | None, budget: float | None, precision: float | None) -> Goal:
-    """The goal of a request: the preset, with what was asked for in its place.
+    """The goal of a request: the preset, with the requested values in place of its values.
 
-    A budget without passes is filled; passes without a budget have no limit of time; a precision alone has
-    the preset's budget.
+    A run uses up a budget without passes. Passes without a budget have no limit of time. A precision alone
+    has the preset's budget.
     """
     base = BUDGETS[preset]
     if passes is not None and passes < 1:

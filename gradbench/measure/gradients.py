@@ -1,4 +1,4 @@
-"""Gradients that stand from call to call: those that a call finds, and clears, replaces or adds to."""
+"""Gradients that stay from call to call, which a call finds, and clears, replaces or adds to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-# What is looked at to find tensors that may have gradients: so many objects, and so many of one container.
+# The search for tensors that may have gradients looks at this many objects, and this many of one container.
 _MOST, _MOST_IN_ONE = 100_000, 10_000
 _NO_HOLDERS = (str, bytes, int, float, complex, type, ModuleType, torch.dtype, torch.device)
 
@@ -35,11 +35,11 @@ class Gradients:
         self._leaves: list[weakref.ref[torch.Tensor]] = []
 
     def find(self, roots: Iterable[Any]) -> None:
-        """Look for the tensors that may have gradients; until then none is known."""
+        """Look for the tensors that may have gradients. Before this call there are none."""
         self._leaves = [weakref.ref(each) for each in _leaves(roots)]
 
     def now(self) -> Storages:
-        """The storages of the gradients; they are not held."""
+        """The storages of the gradients, by weak references."""
         found: Storages = {}
         for each in self._leaves:
             leaf = each()
@@ -56,12 +56,13 @@ class Gradients:
 
 
 def standing(before: Storages, begin: Storages, done: Storages) -> int:
-    """Bytes of the gradients that a call before has left to this one.
+    """Bytes of the gradients that an earlier call has left to this one.
 
     Args:
-        before: what there was before anything was made for the call; what is made for it is no gradient of a
-            call before.
-        begin, done: when the call began, and when it was done. What it only read is an input.
+        before: gradients before the setup of the call; gradients of the setup do not come from an earlier
+            call.
+        begin, done: gradients when the call began, and when it was done. Gradients that it only read are
+            inputs.
     """
     return sum(
         begin[key].bytes
@@ -71,7 +72,7 @@ def standing(before: Storages, begin: Storages, done: Storages) -> int:
 
 
 def _leaves(roots: Iterable[Any]) -> Iterator[torch.Tensor]:
-    """The leaf tensors within reach of objects: in containers, in attributes, and named by functions."""
+    """The leaf tensors that objects reach: in containers, in attributes, and by names in functions."""
     seen: dict[int, Any] = {}
     stack = list(roots)
     while stack and len(seen) < _MOST:
@@ -104,7 +105,7 @@ def _held_by(value: Any) -> Iterable[Any]:
 
 
 def _named(function: FunctionType) -> Iterator[Any]:
-    """What a function reads: its closure, its defaults and the globals that it names."""
+    """The objects that a function reads: its closure, its defaults and the globals that it names."""
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents

@@ -1,4 +1,4 @@
-"""What calls of a user's code leave behind, one after the other: how much, what holds it, and where."""
+"""Tensors that calls of a user's code leave behind: how many bytes, their holder, and the line."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from gradbench.measure.execution import storage_bytes
 from gradbench.measure.memory import Unrepeatable, measure_call
 from gradbench.record.user_file import Fault
 
-# From the tensor that is left to the name that holds it, there are at most so many containers.
+# At most this many containers lie between a tensor that is left and the name that holds it.
 _DEPTH = 5
-# Of a call, `measure_call` counts so many that have to be equal.
+# `measure_call` counts this many executions of a call, which have to be equal.
 _COUNTED = 2
-# Where they are not equal, so many are seen to leave something.
+# Where they are not equal, this many calls must leave bytes.
 _CALLS = 3
-# What holds no more elements than these, such as the latest losses, is meant to.
+# A container with a limit of at most this many elements, such as the latest losses, is intended.
 _FEW = 100
-# Calls that change one of these hold what they are given.
+# Calls of these methods store their argument in the object.
 _HOLDING = frozenset({"append", "add", "extend", "insert", "setdefault", "update", "appendleft", "put"})
 
 
 def growth(
     call: Callable[[], object], what: str, names: dict[str, Any], file: str, text: str
 ) -> Fault | None:
-    """What a call leaves live when its result is let go of; None where it leaves nothing.
+    """The fault of bytes that a call leaves live after its result is released; None where it leaves none.
 
     Args:
         call: executed some times; it has been called before.
         what: the call in a sentence, such as "evaluation".
-        names: what the file defines.
-        file, text: of the user.
+        names: the names that the file defines.
+        file, text: path and text of the user's file.
     """
 
     def unheld() -> None:
@@ -50,14 +50,15 @@ def growth(
     try:
         counted, _ = measure_call(unheld)
     except Unrepeatable:
-        # Where each call copies what it has held so far, no two calls do the same to memory.
+        # A call that copies everything that it has held so far differs from call to call.
         return _more_each_time(unheld, what, names, file, text)
     left = counted.left
     if counted.cycles > 0 and left <= 0:
         return Fault(
             "cycle",
-            f"each {what} leaves {format.size(counted.cycles)} in what holds itself until Python's collector "
-            "runs: look for a result that its own graph holds, such as `ctx.y = y`; use "
+            f"each {what} leaves {format.size(counted.cycles)} in objects that refer to "
+            "themselves, until Python's collector runs; look for a result that its own graph holds, "
+            "such as `ctx.y = y`; use "
             "ctx.save_for_backward(y)",
             bytes=counted.cycles,
         )
@@ -65,11 +66,11 @@ def growth(
         return None
     tensors = _left_by(unheld)
     if not tensors:
-        # Reachable by nothing of Python's: in a graph that holds itself, as by `ctx.y = y`.
+        # No Python object reaches it: it is in a graph that holds itself, as by `ctx.y = y`.
         return Fault(
             "grows",
             f"each of {_COUNTED} {what}s in a row leaves {format.size(left)}, and no name of Python "
-            "holds it: look for a graph that holds its own result, such as `ctx.y = y`; use "
+            "holds it; look for a graph that holds its own result, such as `ctx.y = y`; use "
             "ctx.save_for_backward(y)",
             bytes=left,
         )
@@ -79,7 +80,7 @@ def growth(
 def _more_each_time(
     call: Callable[[], None], what: str, names: dict[str, Any], file: str, text: str
 ) -> Fault | None:
-    """What is live in more bytes after each of a few calls; None where one of them adds nothing."""
+    """The fault where live bytes grow with each of a few calls; None where one call adds nothing."""
     live = [_live_bytes()]
     for _ in range(_CALLS):
         call()
@@ -96,17 +97,17 @@ def _more_each_time(
 def _held(
     tensors: list[torch.Tensor], left: int, words: str, names: dict[str, Any], file: str, text: str
 ) -> Fault | None:
-    """The fault of tensors that are left, `words` before their bytes; None where few are ever held."""
+    """The fault of tensors that stay, with `words` before the bytes; None where a limit keeps them few."""
     name, owner, most = _holder(tensors, names)
     if most is not None and most <= _FEW:
         return None
     line = _line_that_fills(text, name, file)
     recorded = any(each.grad_fn is not None for each in tensors)
-    held = f"`{owner}` holds it" if owner else "something beside the file holds it"
+    held = f"`{owner}` holds it" if owner else "an object outside the file holds it"
     if most is not None:
         held += f", {most:,} at most"
     advice = "keep value.item() or value.detach(), since the graph is held with it, and " if recorded else ""
-    advice += "clear what is read no more"
+    advice += "clear entries that no code reads again"
     return Fault("grows", f"{words} {format.size(left)}: {held}; {advice}", line, left)
 
 
@@ -117,16 +118,16 @@ def _live_bytes() -> int:
 
 
 def _left_by(call: Callable[[], None]) -> list[torch.Tensor]:
-    """The tensors that were not there before a call, and are after it and after another one.
+    """The tensors that are new after a call, and still there after another call.
 
-    Where none is, as of a bank that each call copies, those of the first call.
+    Where there are none, such as in a bank that every call copies, the new tensors of the first call.
     """
     gc.collect()
     before = {id(each) for each in _tensors()}
     call()
     gc.collect()
     made = [weakref.ref(each) for each in _tensors() if id(each) not in before]
-    # What the next call puts another in the place of, as a running loss, was no growth.
+    # A tensor that the next call replaces, such as a running loss, is no growth.
     call()
     gc.collect()
     stayed = [each for reference in made if (each := reference()) is not None]
@@ -140,9 +141,10 @@ def _left_by(call: Callable[[], None]) -> list[torch.Tensor]:
 def running_graph(
     call: Callable[[], object], what: str, names: dict[str, Any], file: str, text: str
 ) -> Fault | None:
-    """A name of the file whose graph is longer after each call, as a running loss has it; None without one.
+    """The fault of a name of the file whose graph grows with each call, such as a running loss; None without
+    one.
 
-    The arguments are those of `growth`. A backward frees what the graph has saved, and not the graph.
+    The arguments are those of `growth`. A backward frees the saved tensors of the graph, and not the graph.
     """
     lengths = []
     for _ in range(2):
@@ -164,7 +166,7 @@ def _recorded(value: object) -> bool:
     return isinstance(value, torch.Tensor) and value.grad_fn is not None
 
 
-# A graph is not walked any further.
+# The walk of a graph ends after this many nodes.
 _MOST_NODES = 100_000
 
 
@@ -190,15 +192,15 @@ _Object = TypeVar("_Object")
 def _objects(kind: type[_Object]) -> Iterator[_Object]:
     """All live objects of a type that the collector knows."""
     for each in gc.get_objects():
-        # Not isinstance: a proxy would be made to work for its answer.
+        # isinstance would make a proxy compute its answer.
         if issubclass(type(each), kind):
             yield each
 
 
 def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, str, int | None]:
-    """The name that holds the tensors, and the same with what it belongs to; empty where none is found.
+    """The name that holds the tensors, and the same name with its owner; empty where none is found.
 
-    With it how many elements it holds at most, where it is a deque of a `maxlen`.
+    The third value is the largest number of its elements, where it is a deque with a `maxlen`.
     """
     modules = {
         id(part): each for each in _objects(torch.nn.Module) for part in (vars(each), vars(each)["_buffers"])
@@ -232,7 +234,7 @@ def _holder(tensors: list[torch.Tensor], names: dict[str, Any]) -> tuple[str, st
 
 
 def _line_that_fills(text: str, name: str, file: str) -> str:
-    """The first line inside a function that adds to what has this name; empty where none is found."""
+    """The first line inside a function that adds to the object of this name; empty where none is found."""
     if not name:
         return ""
     lines: list[int] = []
@@ -241,7 +243,8 @@ def _line_that_fills(text: str, name: str, file: str) -> str:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             filling = [node for node in ast.walk(function) if _fills(node, name)]
             found = [node.lineno for node in filling if isinstance(node, ast.expr | ast.stmt)]
-            # A constructor makes what later calls fill; functions inside it are met by themselves.
+            # A constructor makes objects that later calls fill. The walk visits functions inside it
+            # separately.
             begins = isinstance(function, ast.FunctionDef) and function.name == "__init__"
             (first if begins else lines).extend(found)
     return f"{Path(file).name}:{min(lines or first)}" if lines or first else ""

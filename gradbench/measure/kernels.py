@@ -1,6 +1,6 @@
-"""What a device was seen to do for a call of each variant: by the profiler, in calls that are not timed.
+"""The work of a device for a call of each variant, from the profiler, in calls without timing.
 
-The times of its clock by events can be held against these: see `gradbench.analyse.trust`.
+`gradbench.analyse.trust` compares the times of its clock by events with these.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from gradbench.measure.profiled import started
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Kernels
 
-# Calls of each variant that are watched, after one in which what is made once is made.
+# Watched calls of each variant, after a call that does the one-time setup.
 CALLS = 5
-# The profiler sets the device's clock against the host's, to some microseconds: between two calls there is
-# more than that.
+# The profiler aligns the device's clock with the host's to some microseconds. The gap between two calls is
+# longer.
 _APART = 50e-6
-# Cycles of the one kernel that there must be: some 60 µs, which no difference of the clocks hides.
+# Cycles of the one kernel that must appear: some 60 µs, more than any difference of the clocks.
 _SPIN = 100_000
-# What the ranges of the calls are called.
+# The name of the ranges of the calls.
 _CALL = "gradbench call"
 
-# Begin and duration, in nanoseconds.
+# Begin and duration of work, in nanoseconds.
 Span = tuple[int, int]
 
 
 def watch_kernels(
     variants: Sequence[ReadyVariant], comparison_id: str, accelerator: Accelerator
 ) -> list[Kernels]:
-    """For each variant the number and time of the kernels of a call, copies and fills of memory among them.
+    """For each variant the number and time of the kernels of a call, with copies and fills of memory.
 
-    None at all where the profiler does not see this device.
+    Empty where the profiler does not see this device.
     """
     with started(profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])) as profiler:
-        # Whatever the variants do: without it, what the profiler does not see could not be told from nothing.
+        # This kernel shows whether the profiler sees the device at all, for variants that launch no kernel.
         with record_function(_CALL):
             accelerator.spin(_SPIN)
             accelerator.synchronize()
@@ -59,7 +59,8 @@ def watch_kernels(
     expected = 1 + len(variants) * (1 + CALLS)
     if len(calls) != expected:
         raise RuntimeError(f"the profiler saw {len(calls)} calls; expected {expected}")
-    # Ranges of the host (ours, an optimizer's, a model's own) are repeated among what the device does.
+    # The profiler repeats ranges of the host (gradbench's, an optimizer's, a model's) among the work of the
+    # device.
     ranges = {each.name() for each in on_host}
     work = [
         (each.start_ns(), each.duration_ns())

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from gradbench.measure.process import WorkerProcess
 
-# How long the main thread sleeps between looks at its lanes; a signal wakes it at once.
+# Seconds that the main thread sleeps between looks at its lanes; a signal wakes it at once.
 _LOOK_SECONDS = 0.2
 
 
 class Stopped(Exception):
-    """The run ends: what this lane does is of no more use."""
+    """The run ends, and no longer needs the work of this lane."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Lane:
     """A place for one pass at a time.
 
     Attributes:
-        processor: that its processes are bound to; None for none.
+        processor: the processor that its processes are bound to; None for none.
         worker: the process that works for it now.
     """
 
@@ -31,7 +31,7 @@ class Lane:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def works_with(self, worker: WorkerProcess) -> WorkerProcess:
-        """Take over a process, which ends with the lane. Raises Stopped where that has ended."""
+        """Take over a process, which ends with the lane. Raises Stopped where the lane has ended."""
         with self._lock:
             self.worker = worker
             if self.stop.is_set():
@@ -40,16 +40,16 @@ class Lane:
         return worker
 
     def end(self) -> None:
-        """End the process of this lane: whoever waits for its answer hears that it died."""
+        """End the process of this lane. A thread that waits for its answer gets the error that it died."""
         with self._lock:
             if self.worker is not None:
                 self.worker.kill()
 
 
 def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) -> None:
-    """Have `work` done for a lane on each processor, at the same time, and wait for all of them.
+    """Run `work` for a lane on each processor, at the same time, and wait for all lanes.
 
-    Raises what the first of them raises, or KeyboardInterrupt, once all have ended.
+    Raises the error of the first lane that fails, or KeyboardInterrupt, once all have ended.
     """
     stop = threading.Event()
     lanes = [Lane(processor, stop) for processor in processors]
@@ -59,7 +59,7 @@ def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) ->
         try:
             work(lane)
         except BaseException as error:
-            # The processes of a run that ends die in the middle of things: only the cause counts.
+            # The processes of a run that ends die during their work. Only the first cause counts.
             if not stop.is_set():
                 raised.append(error)
                 stop.set()
@@ -72,14 +72,14 @@ def run_lanes(processors: Sequence[int | None], work: Callable[[Lane], None]) ->
             while thread.is_alive() and not stop.is_set():
                 thread.join(_LOOK_SECONDS)
     finally:
-        # After a signal as after an error: nothing is left behind.
+        # After a signal or an error no process is left behind.
         was_stopped = stop.is_set() or any(thread.is_alive() for thread in threads)
         stop.set()
         if was_stopped:
             for lane in lanes:
                 lane.end()
         for thread in threads:
-            # One that a signal kept from starting cannot be waited for.
+            # A thread that a signal kept from starting cannot be joined.
             if thread.ident is not None:
                 thread.join()
     if raised:

@@ -1,4 +1,4 @@
-"""Which variants of a model of the user's need no timing: another is the same execution, or time is short."""
+"""Variants of a user's model that need no timing: another is the same execution, or time is short."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from gradbench.define.methods import methods
 from gradbench.record.plan import PRICE, USER_MODEL, Comparison, Variant
 from gradbench.record.results import Results
 
-# Of calls that are longer, in seconds, what a control adds in place is far below what is called the same.
+# Seconds of a call. For longer calls the time of a control in place is far below the limit of "the same".
 LEFT_OUT_FROM = 5e-3
-# Calls that are longer, in seconds, are executed as seldom as the figures allow.
+# Seconds of a call. Longer calls are executed as seldom as the figures allow.
 LONG = 0.3
 
 
 def left_out(comparison: Comparison, results: Results) -> frozenset[str]:
-    """The variants of a comparison that need no timing: each executes the same as one that is timed.
+    """The variants of a comparison that need no timing: each executes the same as a timed variant.
 
-    Of methods those whose price in place the plan measures, and of calls beyond LONG all. The twin is timed
-    always. Of runs that observed no executions, and of other workloads, none.
+    Among them are methods whose price in place the plan measures and, for calls beyond LONG, all methods. The
+    twin is always timed. Empty for runs that observed no executions, and for other workloads.
     """
     if comparison.workload != USER_MODEL:
         return frozenset()
     seen = {each.variant: each for each in results.executions if each.comparison == comparison.id}
     roles = {each.name: each.role for each in comparison.variants}
-    # One that fell out cannot stand for others.
+    # A variant that fell out cannot represent others.
     fallen = {each.variant for each in results.failures if each.comparison == comparison.id and each.number}
     # The methods whose price in place the plan measures.
     priced = {
@@ -47,13 +47,13 @@ def left_out(comparison: Comparison, results: Results) -> frozenset[str]:
 
 
 def left_out_unseen(comparison: Comparison, call: float) -> frozenset[str]:
-    """As `left_out`, of a comparison whose executions were not observed yet: what the table of methods says.
+    """As `left_out`, for a comparison without observed executions yet: by the table of methods.
 
-    `call` is seconds of a call, as far as it is known beforehand; of calls up to LONG none.
+    `call` is seconds of a call, as far as it is known beforehand. Empty for calls up to LONG.
     """
     if comparison.workload != USER_MODEL or call <= LONG:
         return frozenset()
-    # Whatever stands for a method must be timed itself.
+    # A variant that represents a method must itself be timed.
     timed = {each.name for each in comparison.variants}
     return frozenset(
         each.name
@@ -72,7 +72,7 @@ def declared_as(variant: Variant, comparison: Comparison) -> str:
 
 
 def not_executed(comparison: Comparison, call: float) -> frozenset[str]:
-    """The variants whose bytes need no execution: of a long call, twins and what the table declares."""
+    """The variants whose bytes need no execution: in a long call, twins and variants of the table."""
     twins = {each.name for each in comparison.variants if each.role.startswith("twin")}
     return left_out_unseen(comparison, call) | twins
 
@@ -81,8 +81,8 @@ def affordable(comparison: Comparison, executions: float, free: frozenset[str]) 
     """The comparison with the variants for which there is time, the baseline before all.
 
     Args:
-        executions: how many there is time for, of two for each variant.
-        free: variants that need none.
+        executions: number of executions for which there is time, of two for each variant.
+        free: variants that need no execution.
     """
     kept, left = set(free), int(executions / 2) - 1
     for each in comparison.variants:

@@ -1,6 +1,6 @@
-"""One execution of a statement with marks between its parts, and the figures that bytes at marks make.
+"""One execution of a statement with marks between its parts, and the figures from the bytes at marks.
 
-An execution is marked until its result is let go of, so that what stays then can be told from what the
+The marks go on until the result is released. So the figures separate bytes that stay from bytes that the
 result and its graph held.
 """
 
@@ -30,15 +30,15 @@ from gradbench.record.visits import Memory
 
 
 class Unrepeatable(Exception):
-    """Two executions of the same statement did not allocate the same."""
+    """Two executions of the same statement made different allocations."""
 
 
 class Uncounted(Exception):
-    """The allocator of an accelerator does not count the bytes that it is asked for."""
+    """The allocator of an accelerator does not count requested bytes."""
 
 
 class Counted(NamedTuple):
-    """What one execution does to memory: figures of `gradbench.record.visits.Memory`, by their names."""
+    """The memory of one execution: figures of `gradbench.record.visits.Memory`, by their names."""
 
     allocated: int
     allocations: int
@@ -88,21 +88,21 @@ class Call:
         return [self.function(*per_call.values())]
 
 
-# What a mark is: of the profiler its number, of an accelerator its counters.
+# The type of a mark: its number for the profiler, counters for an accelerator.
 Mark = TypeVar("Mark")
 
 
 @dataclass(frozen=True)
 class Marked(Generic[Mark]):
-    """The marks of one execution, and what was seen of it beside the bytes that are live at each.
+    """The marks of one execution, and observations beside the bytes that are live at each mark.
 
     Attributes:
-        start: before anything was made for the call.
-        begin, done: of the call; at the latter its result is held.
-        released: the result has been let go of.
-        over: what was made for the call as well.
-        collected: the collector has run as well; as `over` where it was not asked to.
-        own: bytes of the result's storages that nothing else holds.
+        start: before the setup of the call.
+        begin, done: begin and end of the call; at the end its result is held.
+        released: after the release of the result.
+        over: after the release of the call's setup as well.
+        collected: after a run of the collector as well; as `over` where it did not run.
+        own: bytes of the result's storages that no other object holds.
         standing: bytes of the gradients that the call found, and cleared, replaced or added to.
     """
 
@@ -120,24 +120,24 @@ class ByLine:
     """Executes a statement line by line.
 
     Attributes:
-        lines: of the statement; a block is one.
-        holds: all that the lines name is held for as long as this is.
+        lines: lines of the statement; a block is one line.
+        holds: all objects that the lines name, which live as long as this object.
     """
 
     def __init__(
         self, ready: ReadyVariant, within: Callable[[int], AbstractContextManager[Any]], holds: bool
     ) -> None:
-        """Each line runs `within` a context of its own."""
+        """Each line runs `within` a separate context."""
         self.lines: list[str] = []
         self.holds = holds
         self._ready, self._within = ready, within
         self._held: dict[str, Any] = {}
 
     def run(self, per_call: dict[str, Any]) -> list[Any]:
-        """Execute it on what was made for a call."""
+        """Execute it on the setup of a call."""
         self.lines, names = self._ready.run_by_line(self._within, dict(per_call))
         if not self.holds:
-            # What else the statement names is released when this returns, as where it is one piece.
+            # Other names of the statement are released when this returns, as in an execution in one piece.
             return self._ready.result_of(names)
         self._held = names
         return []
@@ -160,7 +160,7 @@ class MarkedExecution:
         """One execution.
 
         Args:
-            run: in the place of the one that keeps the result and nothing else.
+            run: a function in place of the one that keeps only the result.
             collects: the collector runs at the end.
         """
         before = self._gradients.now()
@@ -171,7 +171,7 @@ class MarkedExecution:
         kept = (run or self._ready.run_and_keep)(per_call)
         done = mark()
         found = standing(before, at_begin, self._gradients.now())
-        # The first execution may have made the tensors that have gradients.
+        # The first execution may have made tensors that have gradients.
         self._gradients.find(_roots(self._ready))
         results = storages_made(kept, self._ready.x)
         kept = []
@@ -186,14 +186,14 @@ class MarkedExecution:
 
 
 def _roots(ready: Executable) -> Iterable[Any]:
-    """What an execution reads, in which tensors with gradients may be."""
+    """The objects that an execution reads, which may hold tensors with gradients."""
     if isinstance(ready, ReadyVariant):
         return ready.names.values()
     return (ready.function,) if isinstance(ready, Call) else ()
 
 
 def storages_made(kept: Any, x: torch.Tensor | None) -> dict[StorageWeakRef, int]:
-    """The storages of a result other than that of x, which are not held, and their bytes."""
+    """The storages of a result other than that of x, by weak references, and their bytes."""
     storages = {storage.data_ptr(): storage for each in tensors_in(kept) for storage in storages_of(each)}
     if x is not None:
         storages.pop(x.untyped_storage().data_ptr(), None)
@@ -201,7 +201,7 @@ def storages_made(kept: Any, x: torch.Tensor | None) -> dict[StorageWeakRef, int
 
 
 class Kept(NamedTuple):
-    """What stays when a result has been let go of, and what the graph held."""
+    """Bytes that stay after the release of a result, and bytes that the graph held."""
 
     graph: int
     left: int
@@ -209,8 +209,8 @@ class Kept(NamedTuple):
 
 
 def let_go(marked: Marked[Mark], live: Callable[[Mark], int], saved: Saved | None, device: str) -> Kept:
-    """Of an execution after which the collector ran; `saved` is what it saved; None where not seen."""
-    # A list may hold a tensor with its history: what that saved, and nothing else holds, is the graph's.
+    """The kept bytes of an execution, after the collector ran; `saved` is None where no hook saw tensors."""
+    # A list may hold a tensor with its history. Saved tensors that no other object holds are the graph's.
     alone = 0 if saved is None else saved.bytes_of_graph_alone(device)
     return Kept(
         graph=live(marked.done) - live(marked.released) - marked.own + alone,
@@ -222,8 +222,10 @@ def let_go(marked: Marked[Mark], live: Callable[[Mark], int], saved: Saved | Non
 def saved_bytes(ready: Executable, accelerator: Accelerator | None = None) -> int | None:
     """Bytes of the unique storages that graphs keep after the statement, its result still held.
 
-    None where they are not seen: the statement works under no hook, as torch.func does, or on an accelerator
-    while a thread runs that cannot be entered. On the CPU that is refused, with all other bytes.
+    None where hooks do not see them: the statement works under no hook, as torch.func does. None also on an
+        accelerator
+    while a thread runs that cannot be entered. On the CPU such a thread raises Unseen, as for all other
+    bytes.
     """
     try:
         with saving() as held:

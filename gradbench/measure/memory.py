@@ -1,8 +1,8 @@
 """Exact bytes of one execution of a variant, in an execution that is not timed.
 
-On the CPU there is no allocator statistic; the profiler's memory events are one per allocation and
-release and carry the size in bytes. On an accelerator torch's allocator counts the bytes that it was asked
-for, and gives them in blocks that are larger. What the graph keeps is seen through saved-tensor hooks.
+On the CPU there is no allocator statistic. The profiler has a memory event for every allocation and release,
+with the size in bytes. On an accelerator torch's allocator counts requested bytes, and gives larger blocks.
+Saved-tensor hooks show the tensors that the graph keeps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gradbench.measure.threads import Unseen
 from gradbench.measure.variant import ReadyVariant
 from gradbench.record.visits import Memory, Stretch, Timeline
 
-# Who measures asks here, also for the errors.
+# Other modules import these names from here, also the errors.
 __all__ = [
     "Counted",
     "Uncounted",
@@ -47,15 +47,16 @@ __all__ = [
 ]
 
 SOURCE = "torch.profiler memory events"
-# By what the counters are called; its other form, cudaMallocAsync, has none of requested bytes.
+# The name of the counters. The allocator cudaMallocAsync has no counter of requested bytes.
 DEVICE_SOURCE = "torch.{kind}.memory_stats, requested bytes"
 
 
 def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Memory:
-    """What one execution does to memory, in bytes (see `gradbench.record.visits.Memory`).
+    """The memory of one execution, in bytes (see `gradbench.record.visits.Memory`).
 
-    With an accelerator, to its memory. Each figure is taken twice; raises Unrepeatable when the two differ,
-    Uncounted where they cannot be had, and Unseen where work was done in threads that cannot be watched.
+    With an accelerator the figures are of its memory. Each figure is taken twice. Raises Unrepeatable when
+    the two differ, Uncounted where the allocator does not count, and Unseen for work in threads that cannot
+    be watched.
     """
     saved = saved_bytes(ready, accelerator)
     if accelerator is None:
@@ -67,10 +68,10 @@ def measure_memory(ready: ReadyVariant, comparison_id: str, accelerator: Acceler
 
 
 def _kept_on_cpu(ready: Executable, hooks: bool) -> Kept:
-    """What stays after an execution; with `hooks` what graphs keep is told from what else is held."""
+    """The bytes that stay after an execution; with `hooks`, those of graphs are separate from the rest."""
     execution = MarkedExecution(ready, "cpu")
     with profiled() as profile:
-        # What was executed without a profiler has left what this one releases, and garbage.
+        # Earlier executions without a profiler have left tensors that this one releases, and garbage.
         execution.execute(profile.mark, collects=True)
         with saving() if hooks else contextlib.nullcontext() as saved:
             marked = execution.execute(profile.mark, collects=True)
@@ -82,12 +83,12 @@ def _total(events: list[Event]) -> int:
 
 
 def _on_cpu(ready: Executable, hooks: bool) -> Counted:
-    """Of two executions that agree; raises Unrepeatable where they do not, and Unseen.
+    """The bytes of two executions that agree; raises Unrepeatable where they do not, and Unseen.
 
     `hooks`: the statement works under saved-tensor hooks.
     """
     execution = MarkedExecution(ready, "cpu")
-    # Not the first: what it releases of earlier executions was made before there was a profiler to see it.
+    # The first execution does not count: it releases tensors from before the profiler began.
     _, first, second = (_taken(execution) for _ in range(3))
     if first.suspects or second.suspects:
         _expect_seen(ready)
@@ -99,11 +100,11 @@ class _Taken(NamedTuple):
     """One execution in a profile.
 
     Attributes:
-        events: of the call, its result held.
-        own, standing: as of `Marked`.
-        over: bytes live in the end, that were not before.
-        threads: that worked, the caller's among them.
-        suspects: threads ran that could not be entered.
+        events: events of the call, its result held.
+        own, standing: as in `Marked`.
+        over: bytes live in the end that were not live before.
+        threads: number of threads that worked, the caller's among them.
+        suspects: whether threads ran that could not be entered.
     """
 
     events: list[Event]
@@ -115,13 +116,13 @@ class _Taken(NamedTuple):
 
     @property
     def sizes(self) -> list[int]:
-        """Of allocations, and of releases below 0; in order where one thread worked."""
+        """Sizes of allocations, and of releases below 0; in order where one thread worked."""
         sizes = [each.size for each in self.events]
         return sizes if self.threads == 1 else sorted(sizes)
 
     @property
     def levels(self) -> tuple[int, int]:
-        """Most bytes live at once, and those live when the call was done, above its begin."""
+        """Most bytes live at once, and bytes live at the end of the call, both above its begin."""
         live = peak = 0
         for _, size in self.events:
             live += size
@@ -147,7 +148,7 @@ def _read(profile: Profiled, marked: Marked[int]) -> _Taken:
 
 
 def _expect_same(first: _Taken, second: _Taken) -> None:
-    """Raise Unrepeatable where two executions differ; threads may meet otherwise each time."""
+    """Raise Unrepeatable where two executions differ; the timing of threads may differ each time."""
     if Counter(first.sizes) != Counter(second.sizes) or (
         first.threads == second.threads == 1 and first.sizes != second.sizes
     ):
@@ -164,7 +165,7 @@ def _expect_same(first: _Taken, second: _Taken) -> None:
 
 
 def _expect_seen(ready: Executable) -> None:
-    """Raise Unseen where an execution has others work in threads that were not entered."""
+    """Raise Unseen where an execution has work done in threads that were not entered."""
     if worked_unseen(lambda: ready.run_and_keep(ready.set_up_call())):
         raise Unseen(
             "expected work in the caller's thread, in an executor of concurrent.futures or in threads that "
@@ -173,14 +174,14 @@ def _expect_seen(ready: Executable) -> None:
 
 
 def _figures(taken: tuple[_Taken, ...], let_go: Callable[[], Kept]) -> Counted:
-    """The figures of executions that agree; `let_go` is asked where something stays."""
+    """The figures of executions that agree; calls `let_go` where bytes stay."""
     last = taken[-1]
     _, live = last.levels
     kept = Kept(live - last.own, 0, 0) if last.over == 0 else let_go()
     return Counted(
         allocated=sum(size for size in last.sizes if size > 0),
         allocations=sum(1 for size in last.sizes if size > 0),
-        # How threads meet decides how much is live at once.
+        # The timing of threads decides how many bytes are live at once.
         peak=last.standing + max(each.levels[0] for each in taken),
         retained=last.standing + live,
         graph=kept.graph,
@@ -198,17 +199,18 @@ def measure_long(
     repeats: bool,
     by_line: bool,
 ) -> tuple[Memory, Timeline | None] | None:
-    """The bytes of a long execution, in as few executions as can be; None where they are `known`.
+    """The bytes of a long execution, in as few executions as possible; None where they are `known`.
 
-    The first is observed, and is not counted: it is under the same profiler, so that what the next releases
-    of it is seen. One is counted, or two that `repeats` asks for; where something stays, two more are.
-    With `by_line` they are followed as well. Raises Unrepeatable where the two differ, and Unseen.
+    The first execution is observed and does not count. It runs under the same profiler, so that the profiler
+    sees releases of its tensors by the next. One execution counts, or two with `repeats`; where bytes stay,
+    two more follow. With `by_line` the live bytes are followed by line. Raises Unrepeatable where the two
+    differ, and Unseen.
     """
     with profiled() as profile:
         observed = observe(ready)
         if known(observed):
             return None
-        # Where it could not be seen, that is said as of a short call.
+        # Where it could not be seen, report that as for a short call.
         saved = saved_bytes(ready) if observed.saved is None else observed.saved
         execution, statement = MarkedExecution(ready, "cpu"), ByLine(ready, profile.line, holds=False)
         marked = [execution.execute(profile.mark, statement.run) for _ in range(1 + repeats)]
@@ -232,7 +234,7 @@ def _timeline(
 ) -> Timeline:
     """The bytes of an execution whose lines the profile has marked."""
     ends = profile.ends_of_lines(marked.begin, len(statement.lines))
-    # What the lines name is still held where the last of them ends.
+    # The names of the lines are still held at the end of the last line.
     events = [each for each in taken.events if statement.holds or each.time <= ends[-1]]
     return Timeline(
         comparison_id, ready.variant.name, _stretches(statement.lines, events, ends, taken.standing)
@@ -242,13 +244,14 @@ def _timeline(
 def measure_once(
     ready: ReadyVariant, comparison_id: str, by_line: bool
 ) -> tuple[Observed, Memory, Timeline | None]:
-    """The bytes of an execution that takes too long for a second one, and what was observed of that same one.
+    """The bytes of an execution that takes too long for a second one, and the observation of the same
+    execution.
 
-    Where it leaves something, as gradients that stand, a second one is counted, which finds that. With
-    `by_line` the bytes that are live are followed. The operators are not watched: under a mode of dispatch
-    others are allocated.
+    Where it leaves bytes, such as gradients that stay, a second execution counts, which finds them. With
+    `by_line` the live bytes are followed by line. The operators are not watched, since a mode of dispatch
+    changes the allocations.
 
-    Raises Unseen; and what the statement raises, also where it raises only because it is watched.
+    Raises Unseen, and errors of the statement, also errors that only come from the watch.
     """
     execution = MarkedExecution(ready, "cpu")
 
@@ -279,10 +282,10 @@ def measure_call(
     setup: Callable[[], object] | None = None,
     accelerator: Accelerator | None = None,
 ) -> tuple[Counted, int | None]:
-    """What one call of a function does to memory, and the bytes that it saves; None where no hook sees them.
+    """The memory of one call of a function, and the bytes that it saves; None where no hook sees them.
 
-    With `setup` it is called before, and what it returns is passed. With an accelerator they are those of its
-    memory. Raises Unrepeatable, Uncounted and Unseen as `measure_memory`.
+    `setup` is called before, and its result is the argument of the call. With an accelerator the bytes are of
+    its memory. Raises Unrepeatable, Uncounted and Unseen as `measure_memory`.
     """
     call = Call(function, setup)
     saved = saved_bytes(call, accelerator)
@@ -293,15 +296,15 @@ def measure_call(
 
 
 def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | None = None) -> Timeline:
-    """The bytes that are live through one execution, line by line; what the lines name is held to the end.
+    """The live bytes through one execution, line by line; objects that the lines name are held to the end.
 
-    Of an accelerator, the most in each line, and those at its end.
+    For an accelerator, the most in each line, and those at its end.
     """
     if accelerator is not None:
         return Timeline(comparison_id, ready.variant.name, follow_on_device(ready, accelerator))
     with profiled() as profile:
         execution, statement = MarkedExecution(ready, "cpu"), ByLine(ready, profile.line, holds=True)
-        # What it leaves the next releases, which is seen of what was made under this profiler.
+        # The next execution releases tensors of this one. The profiler sees that for tensors made under it.
         execution.execute(profile.mark)
         marked = execution.execute(profile.mark, statement.run)
     taken = _read(profile, marked)
@@ -309,7 +312,7 @@ def follow(ready: ReadyVariant, comparison_id: str, accelerator: Accelerator | N
 
 
 def _stretches(lines: list[str], events: list[Event], ends: list[int], standing: int) -> tuple[Stretch, ...]:
-    """The bytes that are live after each event, by the line that it is in; the last has all that is left."""
+    """The live bytes after each event, by its line; the last line has all remaining events."""
     live, stretches, at = standing, [], 0
     for number, line in enumerate(lines):
         reached = []

@@ -1,4 +1,4 @@
-"""The figures that extensions measure: a function of theirs, called with a variant that stands ready."""
+"""The figures that extensions measure: their function, called with a variant that is set up."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gradbench.record.visits import Figure
 
 
 def measure_figure(metric: Metric, ready: ReadyVariant, comparison: str) -> Figure:
-    """What the metric's function returns for a variant, as a record.
+    """The result of the metric's function for a variant, as a record.
 
-    Raises what the function raises, and TypeError or ValueError where it returns no finite number.
+    Errors of the function pass through. Raises TypeError or ValueError where it returns no finite number.
     """
     value = _function(metric.measure)(ready)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -29,6 +29,6 @@ def measure_figure(metric: Metric, ready: ReadyVariant, comparison: str) -> Figu
 
 @functools.cache
 def _function(path: str) -> Callable[[ReadyVariant], Any]:
-    """The function of `module:function`. Raises ImportError or AttributeError where there is none."""
+    """The function of `module:function`. Raises ImportError or AttributeError without such a function."""
     found: Callable[[ReadyVariant], Any] = pkgutil.resolve_name(path)
     return found

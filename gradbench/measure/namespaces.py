@@ -1,8 +1,8 @@
-"""Several files of the user's in one process, each with the names, modules and settings that it has alone.
+"""Several files of the user in one process, each with the names, modules and settings that it has alone.
 
-Two files may each import a module `parts` from beside them, and mean two modules. Python keeps one module by
-a name, so the modules of a file are put in place before anything of the file runs, and taken away before
-anything of another one runs. What is installed is shared.
+Two files may both import a module `parts` from beside them, and mean two modules. Python keeps one module by
+a name. So a namespace puts the modules of a file in place before its code runs, and takes them away before
+code of another file runs. Installed modules are shared.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 
 from gradbench.measure.variant import READ_OF_FILE, execute
 
-# Folders of what pip and the system install, wherever they lie.
+# Names of the folders in which pip and the system install.
 _INSTALLED = ("site-packages", "dist-packages")
 
 
 def _set_device(device: torch.device) -> None:
-    # None takes away what a device other than the CPU costs each call.
+    # None removes the price per call of a default device other than the CPU.
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -45,7 +45,7 @@ class _Setting(NamedTuple):
     set: Callable[[Any], object]
 
     def now(self) -> Any:
-        """Its value; None where torch has none, as where two of its interfaces were mixed."""
+        """Its value; None where torch has none, as after a mix of its two interfaces."""
         try:
             return self.read()
         except (AttributeError, RuntimeError):
@@ -53,7 +53,7 @@ class _Setting(NamedTuple):
 
 
 def _attribute(owner: str, name: str) -> _Setting:
-    """A setting that is an attribute of something in `torch.backends`."""
+    """A setting that is an attribute of an object in `torch.backends`."""
     find = attrgetter(f"{owner}.{name}" if owner else name)
 
     def set_(value: Any) -> None:
@@ -63,15 +63,15 @@ def _attribute(owner: str, name: str) -> _Setting:
 
 
 def _switch(read: str, set_: str) -> _Setting:
-    """A setting of two functions in `torch.backends.cuda`."""
+    """A setting with two functions in `torch.backends.cuda`."""
     return _Setting(
         lambda: getattr(torch.backends.cuda, read)(),
         lambda value: getattr(torch.backends.cuda, set_)(value),
     )
 
 
-# Settings of torch that a file may make for itself, all that releases have. Those of the precision of float32
-# are read and set by two interfaces: the older sets more than it names, so it comes first.
+# Settings of torch that a file may change, as far as the release has them. Two interfaces read and set the
+# precision of float32. The older one also changes other settings, so it comes first.
 _ALL = (
     _Setting(torch.get_default_dtype, torch.set_default_dtype),
     _Setting(torch.get_default_device, _set_device),
@@ -112,10 +112,10 @@ _SETTINGS = tuple(each for each in _ALL if each.now() is not None)
 
 
 class Namespace:
-    """One file: what it defines, and what must be in place while anything of it runs.
+    """One file: its names, and the modules and settings that its code needs.
 
     Attributes:
-        names: what it defines for gradbench to read.
+        names: the names that it defines for gradbench to read.
     """
 
     def __init__(self, owner: Namespaces, place: str) -> None:
@@ -127,7 +127,7 @@ class Namespace:
         self._owner = owner
 
     def enter(self) -> None:
-        """Put its modules and settings in place; quick where they are."""
+        """Put its modules and settings in place; quick where they are in place already."""
         self._owner.enter(self)
 
 
@@ -135,12 +135,12 @@ class Namespaces:
     """The files of one process.
 
     Attributes:
-        path: `sys.path` without any of them.
-        settings: of torch, without any of them.
+        path: `sys.path` without any file.
+        settings: settings of torch without any file.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:
-        """Take note of the process as it is before any file; `places` says by name where each file stands."""
+        """Note the state of the process before any file; `places` has the path of each file by name."""
         self.path = list(sys.path)
         self.settings = [each.now() for each in _SETTINGS]
         self._places = places
@@ -150,13 +150,13 @@ class Namespaces:
         self._count = 0
 
     def make(self, name: str) -> Namespace:
-        """The namespace of a file that has not run yet; it is entered."""
+        """Make and enter the namespace of a file that has not run yet."""
         made = Namespace(self, self._places[name])
         made.enter()
         return made
 
     def load(self, name: str, text: str) -> Namespace:
-        """Run a file. Raises what it raises."""
+        """Run a file. Its errors pass through."""
         made = self.make(name)
         names = execute(text, made.place, made.place)
         made.names = {name: value for name, value in names.items() if name in READ_OF_FILE}
@@ -173,7 +173,7 @@ class Namespaces:
         self._inside, self._count = namespace, len(sys.modules)
 
     def leave(self) -> None:
-        """Put the process back as it was before any file, but for what is installed and was imported."""
+        """Restore the process to the state before any file, except for installed modules."""
         if self._inside is not None:
             self._take_away(self._inside)
             self._set(self.path, self.settings)
@@ -188,7 +188,7 @@ class Namespaces:
     def _take_away(self, namespace: Namespace) -> None:
         namespace.path = list(sys.path)
         namespace.settings = [each.now() for each in _SETTINGS]
-        # It is slow to look at all modules, and rare that there are new ones.
+        # A look at all modules is slow, and new modules are rare.
         if len(sys.modules) != self._count:
             tops = {name.partition(".")[0] for name in sys.modules} - self._before
             beside = {name for name in tops if name in sys.modules and self._is_beside(sys.modules[name])}
@@ -199,7 +199,7 @@ class Namespaces:
             sys.modules.pop(name, None)
 
     def _is_beside(self, module: ModuleType) -> bool:
-        """Whether a module is found from where a file stands, or where it leads, and is not installed."""
+        """Whether a module comes from the folder of a file, or where a link leads, and is not installed."""
         spec = getattr(module, "__spec__", None)
         if spec is None:
             return False

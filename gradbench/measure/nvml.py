@@ -1,6 +1,6 @@
-"""What NVIDIA's management library tells of a device, where `nvidia-ml-py` is installed; otherwise little.
+"""Readings of a device by NVIDIA's management library, where `nvidia-ml-py` is installed; otherwise few.
 
-The package is the optional extra `cuda`. Whatever it does not say, or refuses to, is None.
+The package is the optional extra `cuda`. A value that it does not report is None.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from gradbench.record.telemetry import DeviceReading
 
-# What slows a device down, by the bit of NVML's mask (nvmlClocksEventReasons). An idle device, and one whose
-# clock a person has set, are not held back.
+# Causes that slow a device down, by the bit of NVML's mask (nvmlClocksEventReasons). An idle device is not
+# throttled, nor is one whose clock a person has set.
 _REASONS = {
     0x04: "power cap",
     0x08: "hardware slowdown",
@@ -24,17 +24,17 @@ _REASONS = {
 }
 
 
-# Where the kernel's module says what it is.
+# The file in which the kernel's module reports its version.
 _MODULE = Path("/proc/driver/nvidia/version")
 
 
 def _library() -> Any:
-    """The library, started; None where there is none."""
+    """The started library; None where it is missing."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-    # Without the package an ImportError, without the driver an error of its own.
+    # A missing package raises ImportError, and a missing driver an error of the library.
     except Exception:
         return None
     return pynvml
@@ -43,8 +43,8 @@ def _library() -> Any:
 def driver() -> str | None:
     """The version of the driver.
 
-    Without the library that of the kernel's module, which is the same: so a run can be resumed, and two be
-    compared, of which one was measured without it.
+    Without the library it is the version of the kernel's module, which is the same. So a run with the library
+    and one without it can be resumed and compared.
     """
     library = _library()
     if library is None:
@@ -83,14 +83,14 @@ def read(uuid: str) -> DeviceReading | None:
         clock=None if megahertz is None else megahertz * 1e6,
         power=None if milliwatts is None else milliwatts / 1e3,
         temperature=None if celsius is None else float(celsius),
-        # A container knows this process by another number than NVML does, but it is among them.
+        # A container gives this process another number than NVML has, but the process is among them.
         others=None if running is None else max(0, len(running) - 1),
         throttled=None if mask is None else tuple(name for bit, name in _REASONS.items() if mask & bit),
     )
 
 
 def _asked(ask: Callable[[], Any]) -> Any:
-    """An answer; None where the library has none: it raises a class of its own for each reason."""
+    """An answer; None where the library has none. It raises a different class for each reason."""
     with contextlib.suppress(Exception):
         return ask()
     return None

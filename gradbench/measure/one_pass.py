@@ -1,4 +1,4 @@
-"""One pass: its process, its visits, and what becomes of them."""
+"""One pass: its process, its visits, and their results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gradbench.measure.visitor import visit_each
 from gradbench.record.plan import Comparison
 from gradbench.record.visits import Failure, PassEnd, PassStart, Visit
 
-# A comparison that lost this many visits in a row is not tried again in this run.
+# After this many lost visits in a row a comparison gets no further visit in this run.
 GIVE_UP_AFTER = 3
-# In so many visits of a comparison results are held against each other, and in the first against NumPy's.
+# This many visits of a comparison compare results with each other, and the first also with NumPy's.
 CHECKED_VISITS = 3
 
 
@@ -26,7 +26,7 @@ class OnePass:
     """The visits of one pass.
 
     Attributes:
-        lane: where it is made.
+        lane: the lane of the pass.
         until: seconds since the start of the run after which no visit begins; None for those of the budget.
     """
 
@@ -50,7 +50,7 @@ class OnePass:
         self._started = 0.0
 
     def shuffled(self, comparisons: list[Comparison]) -> list[Comparison]:
-        """The comparisons in a random order, the same whenever this pass is made."""
+        """The comparisons in a random order, which is the same whenever this pass runs."""
         order = list(comparisons)
         self._dice.shuffle(order)
         return order
@@ -104,7 +104,7 @@ class OnePass:
         )
 
     def task(self, comparison: Comparison) -> tuple[Task, float] | None:
-        """What is to be done for a comparison; None where it is given up, or its time has run out."""
+        """The task for a comparison; None where it is given up, or its time has run out."""
         if self.lane.stop.is_set():
             raise Stopped
         if self._run.lost.get(comparison.id, 0) >= GIVE_UP_AFTER:
@@ -126,7 +126,7 @@ class OnePass:
             return Task(self._in_time(comparison, call, left, free), 0.0, check=check), timeout
         timed = self._in_time(self._without_what_is_known(comparison, call), call, left)
         if known and not _methods(timed) and not self._has_methods(comparison, call, left):
-            # The seconds of the baseline are known: alone it shows nothing more.
+            # The seconds of the baseline are known, so a visit of it alone shows nothing new.
             self._run.missed(comparison, self._kind)
             return None
         task = Task(
@@ -161,7 +161,7 @@ class OnePass:
         return affordable(comparison, until / call, free)
 
     def _without_what_is_known(self, comparison: Comparison, call: float) -> Comparison:
-        """The comparison without the variants that execute the same as others of its, and need no clock."""
+        """The comparison without variants that execute the same as others, and need no timing."""
         known: frozenset[str] = frozenset()
         if self._run.results is not None:
             known = left_out(comparison, self._run.results)
@@ -170,8 +170,8 @@ class OnePass:
         return msgspec.structs.replace(comparison, variants=kept) if known else comparison
 
     def _fits(self, comparison: Comparison, left: float) -> bool:
-        """Whether a visit ends in time; without any there is nothing to report."""
-        # Its baseline at least is executed twice.
+        """Whether a visit ends in time; always true before the first visit, which a report needs."""
+        # At least its baseline is executed twice.
         least = 2 * self._run.measured.calls.get(comparison.id, 0.0)
         if self._kind == "memory":
             return self.until is None or self._run.pace.elapsed() + least < self.until
@@ -183,7 +183,7 @@ class OnePass:
         return [] if self._run.results is None else self._run.results.visits
 
     def hear(self, comparison: Comparison, message: Message) -> None:
-        """Keep what the process says."""
+        """Keep a message of the process."""
         if isinstance(message, Visit):
             self._run.lost.pop(comparison.id, None)
         self._run.write(message)  # type: ignore[arg-type]

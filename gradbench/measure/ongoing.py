@@ -1,4 +1,4 @@
-"""A run that goes on, as its passes see it: what they measure, its clock, its schedule and its results."""
+"""A run in progress, as its passes see it: the plan, the clock, the schedule and the results."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Open = Callable[[Environment], tuple[Results, Writer]]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run measures: its plan, as these options say.
+    """The plan of a run, with its options.
 
     Attributes:
-        file: of the user's, that the plan is made of.
-        files: where it is made of several, by name where each stands; `file` is the first of them.
+        file: the user's file of the plan.
+        files: for several files, the path of each by name; `file` is the first of them.
         calls: by comparison id seconds of a call, where that is known beforehand.
-        again: the words that begin a command which goes on with it; empty for those of `file`.
+        again: the first words of the command that goes on with it; empty for those of `file`.
     """
 
     plan: Plan
@@ -45,15 +45,15 @@ class Measured:
 
 
 class Ongoing:
-    """What the passes of a run share.
+    """The state that the passes of a run share.
 
     Attributes:
         results: None before the first process has shown its machine.
-        places: by pass that may run at the same time, the processor that it is bound to.
-        lost: by comparison id the visits that were lost in a row.
-        lock: held by the lane that writes, or decides what is next.
+        places: by concurrent pass, the processor that it is bound to.
+        lost: by comparison id the number of visits lost in a row.
+        lock: held by the lane that writes, or chooses the next work.
         reason: why the run ends.
-        ready_to_time: ids of the comparisons of which bytes are counted, or need not be.
+        ready_to_time: ids of comparisons whose bytes are counted, or need no count.
     """
 
     def __init__(self, measured: Measured, steering: Steering, open_: Open, old: Results | None) -> None:
@@ -89,7 +89,7 @@ class Ongoing:
                 self.schedule.heard(record)
 
     def missed(self, comparison: Comparison, kind: Kind) -> None:
-        """A visit is left out, for want of time."""
+        """Leave out a visit for which there is no time."""
         with self.lock:
             self.reason = "budget"
             if kind == "time":

@@ -1,4 +1,4 @@
-"""The results file of a run, opened: a new one, or that of a run which is gone on with."""
+"""Opens the results file of a run: a new file, or that of a resumed run."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def create_results(
 
 
 def read_unfinished(output: Path, planned: bool) -> Results:
-    """The results of the run in a folder, where it can be gone on with; raises RequestError where it cannot.
+    """The results of the run in a folder, where it can be resumed; raises RequestError where it cannot.
 
-    `planned`: the plan was made of the user's code as it is now.
+    `planned`: the plan comes from the user's current code.
     """
     old = read_results(locate(output))
     if old.schema != SCHEMA:
@@ -63,13 +63,13 @@ def read_unfinished(output: Path, planned: bool) -> Results:
         )
         raise RequestError(
             f"{old.path}: cannot go on: it measures {what} of yours, and code is never run from a results "
-            f"file; expected its own: gradbench {command} --resume --output " + shlex.quote(str(output))
+            f"file; expected its command: gradbench {command} --resume --output " + shlex.quote(str(output))
         )
     return old
 
 
 def expect_same_plan(old: Results, measured: Measured) -> None:
-    """Raise RequestError where the plan of what is measured now is not that of the old results."""
+    """Raise RequestError where the current plan is not that of the old results."""
     if measured.plan == old.header.plan:
         return
     file = measured.file

@@ -1,4 +1,4 @@
-"""Looking at expressions of x, in a worker: what they do, and every mistake in them in one line."""
+"""The look at expressions of x in a worker: their behaviour, and every mistake in one line."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gradbench.record.user_file import FileFacts, OperationFacts
 def inspect_operation(
     expressions: tuple[str, ...], x: str, text: str, file: str, seed: int
 ) -> OperationFacts | FileRejected:
-    """What expressions do under each method; FileRejected where one cannot be measured.
+    """The behaviour of expressions under each method; FileRejected where one cannot be measured.
 
     Args:
-        expressions: of x; one, or two that are held against each other.
+        expressions: one expression of x, or two to compare.
         x: code that makes x.
-        text: of what they need, which follows it and may make another x.
-        file: where that text stands, or a part of it; empty where it stands in no file.
-        seed: of the random numbers that are drawn.
+        text: code that the expressions need. It runs after `x` and may make another x.
+        file: the file with this text, or with a part of it; empty without a file.
+        seed: seed of the random numbers.
     """
     try:
         return _inspect(expressions, x, text, file, seed)
@@ -76,7 +76,7 @@ def _inspect(expressions: tuple[str, ...], x: str, text: str, file: str, seed: i
 def _look(
     expression: str, names: dict[str, Any], x: torch.Tensor, file: str, load: float
 ) -> tuple[FileFacts, torch.Tensor, torch.Tensor | None]:
-    """What is seen of one expression, its result, and the gradient of x; None where it has no backward."""
+    """The facts of one expression, its result, and the gradient of x; None where it has no backward."""
     work, where = work_of(expression, names), file or "<setup>"
     hint = "choose one of what it returns, as by [0]"
     subject = Subject(None, x, lambda _, x: work(x), expression, where, hint)

@@ -1,4 +1,4 @@
-"""What a piece of work has torch dispatch, and whether that may be watched."""
+"""The operators that a piece of work dispatches, and whether they may be watched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def compiles() -> bool:
 def can_watch(called: bool) -> bool:
     """Whether work may be watched under a mode.
 
-    Before it was `called` nothing shows whether it compiles, so that the compiler must not be there at all.
+    Before the work was `called` it is unknown whether it compiles, so the compiler must not be imported at
+    all.
     """
     return "torch._dynamo" not in sys.modules or (called and not compiles())
 
@@ -27,7 +28,7 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[misc]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: to keep the compiler out of it torch would import all of it, which takes a second."""
+        """No. To keep the compiler out torch would import the whole compiler, which takes a second."""
         return False
 
 

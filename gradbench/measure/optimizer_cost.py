@@ -1,4 +1,4 @@
-"""What a user's optimizer keeps and takes, on a copy of the model, for all that is trained or for a part."""
+"""Memory and time of a user's optimizer, on a copy of the model, for all trained parameters or for a part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradbench.measure.memory import measure_call
 from gradbench.measure.training import Training
 from gradbench.record.anatomy import OptimizerCost, Trained
 
-# Copies of the parameters that the look holds at most: of the model, gradients, two moments, and of a step.
+# Copies of the parameters that the look holds at most: the model, gradients, two moments, and a step.
 _COPIES = 6
 
 
@@ -26,7 +26,7 @@ class CopiedOptimizer:
     """The user's optimizer, and a copy of the model that it steps, by gradients of zeros.
 
     Attributes:
-        cost: of a step for all that is trained.
+        cost: cost of a step for all trained parameters.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class CopiedOptimizer:
         steps: int,
         names: Collection[str] | None = None,
     ) -> None:
-        """Step it so often: the shortest is its time. Raises NotCounted.
+        """Step it this often; the shortest step is its time. Raises NotCounted.
 
-        `names` are those of the parameters that get a gradient in training; None for all that are trained.
+        `names` are the parameters that get a gradient in training; None for all trained ones.
         """
         held = {each for group in optimizer.param_groups for each in group["params"]}
         parameters = list(training.model.parameters())
@@ -80,9 +80,9 @@ class CopiedOptimizer:
         return counted.peak - counted.standing
 
     def of(self, names: Collection[str], counts_peak: bool) -> Trained:
-        """What is needed where only the parameters of these names are trained.
+        """The memory of training only the parameters of these names.
 
-        Without `counts_peak` the peak of a step is that for all, which it cannot exceed.
+        Without `counts_peak` the peak of a step is that for all parameters, which is an upper bound.
         """
         self._make_gradients(names)
         kept = [each for each in self._model.parameters() if each.grad is not None]
@@ -95,6 +95,6 @@ class CopiedOptimizer:
 
 
 def without_optimizer(training: Training, names: Collection[str]) -> Trained:
-    """What the parameters of these names need, without any optimizer."""
+    """The memory of the parameters of these names, without an optimizer."""
     named = training.model.named_parameters(remove_duplicate=False)
     return Trained(storage_bytes(each for name, each in named if name in names), 0, 0)

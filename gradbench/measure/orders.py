@@ -1,4 +1,4 @@
-"""Whether evaluating under a method breaks what comes after, as a cache filled in inference mode does."""
+"""Checks whether evaluation under a method breaks later work, as a cache filled in inference mode does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradbench.measure.training import (
 )
 from gradbench.record.user_file import Fault
 
-# The ways of evaluating, as they are written.
+# The methods of evaluation, as code names them.
 _WAYS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "torch.inference_mode()": torch.inference_mode,
     "torch.no_grad()": torch.no_grad,
@@ -28,15 +28,16 @@ _WAYS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 
 
 def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
-    """What fails, or changes, after an evaluation under a method and not without it; once for each method.
+    """Work that fails or changes after an evaluation under a method, and not without it; once for each
+    method.
 
     Args:
-        fresh: runs the user's file anew, so that nothing that an evaluation has left is there.
-        trains: there is a loss, and a training step is among what may break.
+        fresh: runs the user's file again, so that no state of an earlier evaluation is left.
+        trains: the file has a loss, so a training step is also tried.
     """
     expected, again = _outcomes(fresh(), trains), _outcomes(fresh(), trains)
     if any(_differs(one, other) for (_, one), (_, other) in zip(expected, again, strict=True)):
-        # What differs by itself, as by random numbers that nothing seeds, shows nothing.
+        # An outcome that differs without a method, as by unseeded random numbers, shows nothing.
         return []
     faults = []
     for way, context in _WAYS.items():
@@ -44,7 +45,7 @@ def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
         try:
             _evaluate(training, context)
         except Exception:
-            # That it does not work at all is said of it elsewhere.
+            # Another check reports a method that does not work at all.
             continue
         for (what, wanted), (_, got) in zip(expected, _outcomes(training, trains), strict=True):
             broken = _differs(wanted, got)
@@ -53,7 +54,8 @@ def orders(fresh: Callable[[], Training], trains: bool) -> list[Fault]:
                     Fault(
                         "state poisoned",
                         f"an evaluation under {way} breaks {what} after it: {broken}; the model "
-                        "keeps something from its first call: make that anew, or outside of the method",
+                        "keeps a tensor from its first call: make that tensor again, or outside of the "
+                        "method",
                     )
                 )
                 break
@@ -64,7 +66,7 @@ _Outcome = Gradients | str
 
 
 def _outcomes(training: Training, trains: bool) -> list[tuple[str, _Outcome]]:
-    """What comes of training, or of a recorded evaluation: gradients by name, or the error as text."""
+    """The outcome of training, or of a recorded evaluation: gradients by name, or the error as text."""
     found: list[tuple[str, _Outcome]] = []
     for what, step in (("training", training.step), ("recording", partial(_record, training))):
         if what == "training" and not trains:
@@ -86,7 +88,7 @@ def _record(training: Training, model: torch.nn.Module, x: torch.Tensor) -> None
 
 
 def _evaluate(training: Training, context: Callable[[], AbstractContextManager[Any]]) -> None:
-    """Users evaluate and train one model, so that what it keeps is kept from one to the other."""
+    """Evaluate the model itself, as users do, so that its state carries over to the training."""
     with modes_kept(training.model), context():
         training.forward(training.model.eval(), training.x)
 

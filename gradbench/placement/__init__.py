@@ -1,7 +1,7 @@
 """One neuron that predicts placement from CGPA, by gradient descent: in NumPy by hand, and twice in PyTorch.
 
-The three predictors have one interface and take the same steps; torch is imported when one that needs it is
-first asked for.
+The three predictors have one interface and take the same steps. The package imports torch when code first
+uses a predictor that needs it.
 
 >>> predictor = NumpyPlacementPredictor().fit(CGPA, PLACED)
 >>> low, high = predictor.predict([5.0, 7.5])
@@ -47,6 +47,6 @@ def __getattr__(name: str) -> Any:
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module("gradbench.placement.tensors"), name)
-    # The next look finds it without coming here.
+    # The next access finds the name without this function.
     globals()[name] = value
     return value

@@ -1,4 +1,4 @@
-"""What a person sees of a long fit: a bar on a terminal, or what a callback makes of it."""
+"""Progress of a long fit: a bar on a terminal, or calls of a callback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import rich.progress
 
-# What is called with the number of an epoch, from 1, and its loss.
+# A callback that takes the number of an epoch, from 1, and its loss.
 Progress = Callable[[int, float], object]
 
 # Seconds until a fit counts as long, and from one drawing of its bar to the next.
@@ -22,7 +22,7 @@ INTERVAL = 0.1
 
 @contextmanager
 def watching(epochs: int, progress: Progress | None) -> Iterator[Progress]:
-    """What to call after each epoch: `progress` if given, else a bar if standard error is a terminal."""
+    """The callback after each epoch: `progress` if given, else a bar if standard error is a terminal."""
     if progress is not None:
         yield progress
     elif sys.stderr is None or not sys.stderr.isatty():
@@ -40,7 +40,7 @@ class Bar:
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
-        # An epoch may take microseconds: between two drawings it costs no more than a look at the clock.
+        # An epoch may take microseconds. Between two drawings the bar only reads the clock.
         self._due = time.monotonic() + PATIENCE
         self._last = (0, math.nan)
         self._shown: rich.progress.Progress | None = None
@@ -56,7 +56,7 @@ class Bar:
         self._draw(self._shown)
 
     def close(self) -> None:
-        """Draw the last epoch, and leave the terminal to others."""
+        """Draw the last epoch, and release the terminal."""
         if self._shown is not None:
             self._draw(self._shown)
             self._shown.stop()

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 # The five samples of the guide.
 CGPA = numpy.array([9.11, 8.9, 7.0, 6.56, 4.56])
 PLACED = numpy.array([1.0, 1.0, 0.0, 1.0, 0.0])
-# They are shared by whoever imports them.
+# All importers share these arrays.
 CGPA.flags.writeable = False
 PLACED.flags.writeable = False
 
-# The logistic model that a cohort is drawn from: even odds at 6.5, and e^1.5 times the odds for each point.
+# A cohort is drawn from this logistic model: even odds at 6.5, and e^1.5 times the odds for each point.
 COHORT_WEIGHT = 1.5
 COHORT_BIAS = -9.75
 

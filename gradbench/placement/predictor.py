@@ -1,4 +1,4 @@
-"""What the three predictors have in common: settings, samples, and the loop of a fit."""
+"""The common base of the three predictors: settings, samples, and the loop of a fit."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PlacementPredictor(ABC, Generic[Vector]):
 
     learning_rate: the step per gradient, above 0.
     epochs: the most steps that `fit` takes, 1 or more.
-    tolerance: `fit` stops after the first epoch whose loss is not at least this much below the one before;
-        None: never.
-    seed: None starts from a weight and a bias of 0; a whole number of 0 or more from two standard normal
-        ones, the same in every implementation.
-    dtype: "float32" or "float64", of the data, the parameters and the arithmetic.
+    tolerance: `fit` stops after the first epoch whose loss is not at least this much below the loss before.
+        None means never.
+    seed: None starts from a weight and a bias of 0. A whole number of 0 or more starts from two standard
+        normal numbers, the same in every implementation.
+    dtype: "float32" or "float64", for the data, the parameters and the arithmetic.
 
-    The implementations take the same steps and round them differently: `rounding_bound` says how far apart
-    that may set them. Raises ValueError for a setting outside what is said here.
+    The implementations take the same steps and round them differently. `rounding_bound` says how far apart
+    rounding may set them. Raises ValueError for a setting outside these ranges.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class PlacementPredictor(ABC, Generic[Vector]):
         if dtype not in ("float32", "float64"):
             raise ValueError(f"expected dtype 'float32' or 'float64'; got {dtype!r}; give one of the two")
         limits = numpy.finfo(dtype)
-        # Below the least normal number it would lose its digits, and at last be 0.
+        # Below the least normal number a learning rate would lose digits, and at last be 0.
         if not _between(learning_rate, float(limits.tiny), float(limits.max)):
             raise ValueError(
                 f"expected a finite learning_rate above 0; got {learning_rate!r}; give a number such as 0.1"
@@ -70,17 +70,17 @@ class PlacementPredictor(ABC, Generic[Vector]):
         self.restart()
 
     def restart(self) -> None:
-        """Go back to the start that `seed` stands for."""
-        # Steps since the start, by `fit` or by `epoch`.
+        """Go back to the start that `seed` defines."""
+        # Number of steps since the start, by `fit` or by `epoch`.
         self.epochs_run = 0
-        # The loss of each epoch of the last fit, as it was before its step: (epochs_run,).
+        # The loss of each epoch of the last fit, before the step of the epoch: (epochs_run,).
         self.losses: NDArray[numpy.float64] = numpy.empty(0)
         self._set(*self._start())
 
     def prepare(self, x: ArrayLike, placed: ArrayLike) -> tuple[Vector, Vector]:
         """A copy of the samples in the form that `epoch` takes.
 
-        x: (samples,), finite. placed: (samples,), each 0 or 1. Raises ValueError where they are not so.
+        x: (samples,), finite. placed: (samples,), only 0 and 1. Raises ValueError for other samples.
         """
         features = _samples("x", x, self.dtype)
         targets = _samples("placed", placed, self.dtype)
@@ -96,10 +96,10 @@ class PlacementPredictor(ABC, Generic[Vector]):
 
     @abstractmethod
     def epoch(self, data: tuple[Vector, Vector]) -> SupportsFloat:
-        """One step of gradient descent on prepared data, from where the parameters are.
+        """One step of gradient descent on prepared data, from the current parameters.
 
-        Returns the mean loss before the step, in the implementation's own form. Nothing is checked or
-        converted: this is what a benchmark times.
+        Returns the mean loss before the step, in the implementation's array type. It checks and converts
+        nothing, since a benchmark times it.
         """
 
     def fit(self: Self, x: ArrayLike, placed: ArrayLike, progress: Progress | None = None) -> Self:
@@ -108,14 +108,15 @@ class PlacementPredictor(ABC, Generic[Vector]):
         progress: called after each epoch with its number, from 1, and its loss. Without one, a bar appears
         on a terminal when the fit takes longer than two seconds.
 
-        Each loss becomes a Python number here. Raises ValueError for samples that `prepare` refuses, and
-        where the loss or a parameter becomes infinite or NaN; the predictor is then back at its start.
+        Each loss becomes a Python number here. Raises ValueError for samples that `prepare` refuses. Raises
+        ValueError also where the loss or a parameter becomes infinite or NaN; the predictor is then back at
+        its start.
         """
         data = self.prepare(x, placed)
         self.restart()
         losses = array("d")
         loss = previous = math.inf
-        # A fit that diverges overflows, and is told by its loss.
+        # A fit that diverges overflows, and its loss shows that.
         with watching(self.epochs, progress) as report, numpy.errstate(over="ignore", invalid="ignore"):
             for number in range(1, self.epochs + 1):
                 loss = float(self.epoch(data))
@@ -145,7 +146,7 @@ class PlacementPredictor(ABC, Generic[Vector]):
             raise ValueError("expected a trained predictor; got one without an epoch; call fit first")
         numbers = _numbers("x", x)
         values = _samples("x", numbers.reshape(1) if numbers.ndim == 0 else numbers, self.dtype)
-        # A logit that overflows is a certain one.
+        # A logit that overflows has the probability 0 or 1.
         with numpy.errstate(over="ignore"):
             probabilities = self._probabilities(self._adopt(values))
         return probabilities[0] if numbers.ndim == 0 else probabilities
@@ -153,13 +154,13 @@ class PlacementPredictor(ABC, Generic[Vector]):
     def rounding_bound(self, x: ArrayLike) -> float:
         """How far rounding may set two implementations' weights or biases apart after the same epochs on x.
 
-        In exact arithmetic a step brings no two sets of parameters further apart where
-        learning_rate * mean(x² + 1) <= 8, since the loss curves by at most mean(x² + 1) / 4. So the
-        roundings of the epochs add up, and no more. An epoch's are half an epsilon of the parameters and, by
-        way of the learning rate, that of the logits (a quarter of which reaches p), of p itself, and of the
-        sums, which round as a random walk does, with the root of the number of samples; two implementations
-        make twice as much. Parameters are taken at the larger of the start and the end. Infinite for a
-        longer step, by which differences can grow.
+        The loss curves by at most mean(x² + 1) / 4. So in exact arithmetic a step brings no two sets of
+        parameters further apart where learning_rate * mean(x² + 1) <= 8. Then the roundings of the epochs add
+        up, and no more. The roundings of an epoch are half an epsilon of several values. The first are the
+        parameters. By way of the learning rate come the logits (a quarter of which reaches p), p itself, and
+        the sums. Sums round as a random walk does, with the root of the number of samples. Two
+        implementations make twice as much. Parameters are taken at the larger of the start and the end. The
+        bound is infinite for a longer step, since it lets differences grow.
         """
         values = _samples("x", x, "float64")
         length = float((values**2 + 1).mean())
@@ -197,18 +198,19 @@ class PlacementPredictor(ABC, Generic[Vector]):
 
     @abstractmethod
     def _adopt(self, values: NDArray[Any]) -> Vector:
-        """An array (samples,) of the predictor's dtype in the implementation's own form, without a copy."""
+        """An array (samples,) of the predictor's dtype as the implementation's array type, without a copy."""
 
     @abstractmethod
     def _probabilities(self, x: Vector) -> NDArray[Any]:
-        """The probabilities (samples,) for values in the implementation's own form."""
+        """The probabilities (samples,) for values of the implementation's array type."""
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     """The values as an array of real numbers, of any shape."""
     try:
         given = numpy.asarray(values)
-    # A list of lists of unlike lengths, or a tensor that NumPy cannot take: it requires a gradient, say.
+    # A list of lists of unequal lengths, or a tensor that NumPy cannot take, such as one that requires
+    # gradients.
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"expected numbers in {name}; got a {type(values).__name__} that NumPy cannot read; "

@@ -37,7 +37,7 @@ class NumpyPlacementPredictor(PlacementPredictor[Array]):
         samples = self._scalar(len(x))
         logits = self._weight * x + self._bias
         decay = numpy.exp(-numpy.abs(logits))
-        # sum() and @ where mean() would do: on five samples they halve the time of an epoch.
+        # sum() and @ in place of mean() halve the time of an epoch on five samples.
         loss: numpy.floating[Any] = _terms(logits, placed, decay).sum() / samples
         errors = _sigmoid(logits, decay) - placed
         self._weight -= self._rate * ((errors @ x) / samples)
@@ -78,7 +78,7 @@ def _sigmoid(logits: Array, decay: Array) -> Array:
 def _terms(logits: Array, placed: Array, decay: Array) -> Array:
     """The loss of each sample: max(z, 0) - z y + log(1 + e^-|z|), from e^-|z|.
 
-    1 - p is not computed: beside 1 the digits of a small p would be lost.
+    It does not compute 1 - p, which would lose the digits of a small p.
     """
     result: Array = numpy.maximum(logits, 0) - logits * placed + numpy.log1p(decay)
     return result

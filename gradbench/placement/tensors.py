@@ -16,10 +16,10 @@ from gradbench.placement.predictor import PlacementPredictor
 def clamped_loss(logits: Tensor, placed: Tensor) -> Tensor:
     """The mean binary cross-entropy as the guide writes it: sigmoid, clamp by 1e-15, logarithm.
 
-    To show what is wrong with it, not to be trained on: in float32 1 - 1e-15 is 1, so that nothing keeps
-    the probability from 1. From a logit of about 17 the loss is infinite where y is 0 and, by 0 times
-    infinity, NaN where y is 1, which is the right answer. Below a logit of -34.5, in float64 on both sides,
-    it stands still, and its gradient is 0; from -89, in float64 -710, e^-z overflows: the gradient is NaN.
+    It shows the faults of this form, and is not for training. In float32 1 - 1e-15 is 1, so that the clamp
+    lets the probability reach 1. From a logit of about 17 the loss is infinite where y is 0. Where y is 1,
+    the right answer, it is NaN, by 0 times infinity. Below a logit of -34.5, in float64 on both sides, the
+    loss is constant and its gradient is 0. From -89, in float64 -710, e^-z overflows: the gradient is NaN.
 
     >>> clamped_loss(torch.tensor([20.0]), torch.tensor([0.0]))
     tensor(inf)
@@ -47,7 +47,7 @@ class _OnDevice(PlacementPredictor[Tensor]):
         """
         try:
             self._device = torch.empty(0, device=device).device
-        # Of a CPU build torch says it by an assertion.
+        # A CPU build of torch raises AssertionError.
         except (AssertionError, RuntimeError) as error:
             raise ValueError(
                 f"expected a device that torch can use; got {device!r}; give one such as 'cpu'"
@@ -98,7 +98,7 @@ class TensorPlacementPredictor(_OnDevice):
 
 
 class ModulePlacementPredictor(_OnDevice):
-    """`SimpleNN`, its logit before the sigmoid held against the samples, and torch.optim.SGD."""
+    """`SimpleNN`, with a loss on its logit before the sigmoid, and torch.optim.SGD."""
 
     def epoch(self, data: tuple[Tensor, Tensor]) -> Tensor:
         """One step; the loss before it, a tensor of shape () off the graph."""
@@ -121,7 +121,7 @@ class ModulePlacementPredictor(_OnDevice):
         return float(self.model.linear.bias.item())
 
     def _set(self, weight: float, bias: float) -> None:
-        # The module draws its first parameters, which are not used: the caller's random numbers stay theirs.
+        # The module draws first parameters, which are unused. The caller's random state stays unchanged.
         with torch.random.fork_rng(devices=[]):
             self.model = SimpleNN().to(self._device, getattr(torch, self.dtype))
         torch.nn.init.constant_(self.model.linear.weight, weight)

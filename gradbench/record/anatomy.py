@@ -12,12 +12,13 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         module: qualified name of the innermost module that saved it first; empty outside of all modules.
-        bytes: of the storage.
+        bytes: bytes of the storage.
         role: an `activation`, which only the graph keeps alive; or a `parameter`, a `buffer` or the `input`,
-            which are there anyway.
-        operator: the function of torch that saved it; empty where that could not be seen.
-        shape, dtype: of the tensor that was saved.
-        line: where the user's code called it, such as `net.py:18`; empty where no line of Python did.
+            which stay alive anyway.
+        operator: the function of torch that saved it; empty where no hook saw the function.
+        shape, dtype: shape and dtype of the saved tensor.
+        line: the line of the user's code that called it, such as `net.py:18`; empty where no line of Python
+            did.
         also: further modules that save the same storage, which costs nothing more.
         passes_on: nothing in the module is trained; it keeps this to pass a gradient on.
     """
@@ -34,13 +35,13 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OptimizerCost(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the file's optimizer keeps and takes.
+    """Memory and time of the file's optimizer.
 
     Attributes:
-        name: its class.
+        name: class of the optimizer.
         state: bytes of its state after one step.
-        peak: most bytes live at once in a later step, above what stands before it.
-        seconds: of a step, rough: the shortest of a few.
+        peak: most bytes live at once in a later step, above those live before the step.
+        seconds: rough seconds of a step: the shortest of a few.
     """
 
     name: str
@@ -50,11 +51,11 @@ class OptimizerCost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """What the parameters need that are trained.
+    """Memory that the trained parameters need.
 
     Attributes:
         gradients, state: bytes of their gradients, and of their state in the optimizer.
-        peak: most bytes live at once in a step of the optimizer, beside these.
+        peak: most bytes live at once in a step of the optimizer, beside gradients and state.
     """
 
     gradients: int
@@ -70,23 +71,24 @@ class BatchPeak(msgspec.Struct, frozen=True):
 
 
 class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
-    """Where the memory of a user's training goes, in bytes; of evaluation, where the file defines no loss.
+    """Where the memory of a user's training goes, in bytes; without a loss in the file, that of evaluation.
 
     Attributes:
-        trains: it is of forward and loss, and not of an evaluation.
-        kept: what the graph keeps before the backward, in the order in which it was saved.
+        trains: the figures are of forward and loss, and not of an evaluation.
+        kept: storages that the graph keeps before the backward, in the order in which they were saved.
         parameters, buffers: unique storages of the model.
-        input: the storage of x, which may hold more than x.
-        batch: of x alone.
+        input: bytes of the storage of x, which may hold more than x.
+        batch: bytes of x alone.
         gradients: unique storages of all gradients after one backward; None without a loss.
-        optimizer: None where the file defines none, or where it could not be stepped.
-        optimizer_unknown: why it could not; empty where it could, and where there is none.
-        changed: by the name of a change, what the parameters need that are still trained.
-        batches: peaks on parts of x, where a smaller x works; the whole of it is the last.
-        fit: bytes that training should fit into, as asked; None where that was not.
+        optimizer: memory and time of the optimizer; None where the file defines none, or where its step
+            failed.
+        optimizer_unknown: why its step failed; empty where it worked, and where there is no optimizer.
+        changed: by the name of a change, memory that the parameters still trained need.
+        batches: peaks on parts of x, where a smaller x works; the last one is on all of x.
+        fit: bytes that training should fit into; None where the request names none.
         predicted: the samples that fit, by the line through `batches`; None where there is no line.
         verified: the largest batch that was executed and fits; None where none was.
-        over: the smallest one that was executed and does not fit.
+        over: the smallest batch that was executed and does not fit.
         left_out: changes that would save, with the reason why they are not measured.
     """
 
@@ -109,7 +111,7 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
 
     @property
     def saved(self) -> int:
-        """Bytes of all that is kept: the sum of the rows."""
+        """Bytes of all storages that the graph keeps: the sum of the rows."""
         return sum(each.bytes for each in self.kept)
 
     @property
@@ -119,18 +121,18 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
 
     @property
     def trained(self) -> Trained:
-        """What the parameters need that are trained."""
+        """Memory that the trained parameters need."""
         optimizer = self.optimizer
         if optimizer is None:
             return Trained(self.gradients or 0, 0)
         return Trained(self.gradients or 0, optimizer.state, optimizer.peak)
 
     def stands(self, change: str = "", samples: float = 1.0) -> int:
-        """Bytes that stand before each step: parameters, buffers, x, and the state of the optimizer.
+        """Bytes that are live before each step: parameters, buffers, x, and the state of the optimizer.
 
         Args:
             change: the name of a change, after which less may be trained.
-            samples: of x, as a part of the whole.
+            samples: samples, as a part of all in x.
         """
         trained = self.changed.get(change, self.trained)
         others = self.input - self.batch
@@ -143,7 +145,7 @@ class Anatomy(msgspec.Struct, frozen=True, tag="anatomy", omit_defaults=True):
         return self.stands(change, samples) + more
 
     def highest(self, peak: int, change: str = "", samples: float = 1.0) -> int:
-        """The most bytes live at once while training; `peak` is that of a step, above what stands."""
+        """The most bytes live at once while training; `peak` is of a step, above the bytes live before it."""
         return max(self.stands(change, samples) + peak, self.stepping(change, samples))
 
 
@@ -152,11 +154,11 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: unique in its comparison.
-        label: in a few words.
-        effect: what it changes in training, in a sentence.
-        code: lines that make it, on a `model` and an `x` of the variant's own.
-        same_loss: it leaves the loss as it is.
-        modules: those that it is made on; empty where it is made on x.
+        label: the change in a few words.
+        effect: its effect on training, in a sentence.
+        code: lines that make it, on the variant's copies of `model` and `x`.
+        same_loss: the change leaves the loss as it is.
+        modules: modules that the lines change; empty where they change x.
         trained: modules that get the same gradients as without it; empty for all that are trained.
     """
 

@@ -1,19 +1,19 @@
-"""What of the command that began a run is needed to go on with it."""
+"""The command that goes on with a run, made from the command that began it."""
 
 from __future__ import annotations
 
 import shlex
 
-# Without a value. Every other option has one, behind it or behind an equals sign.
+# Options without a value. Every other option has one, behind it or behind an equals sign.
 _FLAGS = ("--resume", "--report", "--no-report", "--quiet", "--modules", "--cold")
-# What decides what an expression is, and is looked at anew when a run of it goes on.
+# These options decide what an expression is. A run that goes on reads them again.
 _OF_AN_EXPRESSION = ("--shape", "--dtype", "--device", "--setup", "--setup-file", "--against")
 
 
 def resuming(command: str, options: str) -> str:
     """The command that goes on with the run that `command` began, with --resume and these options.
 
-    Empty where that cannot be known: where `command` is none of ours.
+    Empty where `command` is not a command of gradbench.
     """
     try:
         words = shlex.split(command)
@@ -26,13 +26,13 @@ def resuming(command: str, options: str) -> str:
     kept = kept if name == "op" else []
     given = [] if name == "run" else given
     if any(each.startswith("-") for each in given):
-        # Behind `--` nothing is taken for an option.
+        # Behind `--` no word is an option.
         return " ".join([shlex.join(["gradbench", name, *kept]), options, shlex.join(["--", *given])])
     return f"{shlex.join(['gradbench', name, *given, *kept])} {options}"
 
 
 def _parts(words: list[str]) -> tuple[list[str], list[str]]:
-    """The options of an expression, with their values; and what is no option."""
+    """The options of an expression, with their values; and the other words."""
     kept: list[str] = []
     given: list[str] = []
     rest = iter(words)

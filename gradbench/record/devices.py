@@ -1,10 +1,10 @@
-"""The kinds of device that there is a clock for."""
+"""The kinds of device that gradbench has a clock for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# The kinds of device that there is a clock for.
+# The kinds of device that gradbench has a clock for.
 KINDS = ("cpu", "cuda")
 
 
@@ -14,5 +14,5 @@ def kind_of(device: str) -> str:
 
 
 def all_of(here: Iterable[str]) -> str:
-    """What `--device all` stands for where these devices are: the CPU, and those with a clock."""
+    """The devices that `--device all` means, of the devices here: the CPU, and those with a clock."""
     return ",".join(["cpu", *(each for each in here if kind_of(each) in KINDS[1:])])

@@ -1,4 +1,4 @@
-"""The machine and the software that a run was measured on."""
+"""The machine and the software that a run used."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import msgspec
 
 
 class AcceleratorFacts(msgspec.Struct, frozen=True):
-    """A device that was measured on or could be.
+    """A device that a run measured on or could measure on.
 
     Attributes:
         device: as torch names it, such as `cuda:0`.
-        capability: of its instructions, such as 9.0.
-        driver: its version; None where neither NVML nor the system says.
+        capability: version of its instructions, such as 9.0.
+        driver: version of the driver; None where neither NVML nor the system reports it.
         memory: bytes in all.
     """
 
@@ -32,14 +32,14 @@ class AcceleratorFacts(msgspec.Struct, frozen=True):
 
 
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What may change a result and is not in the plan. No name of the machine or of its user is kept.
+    """Facts that may change a result and are not in the plan. It keeps no name of the machine or of its user.
 
     Attributes:
         cpus: logical processors that the process may use.
         memory: bytes of main memory.
         torch_config: the build, as `torch.__config__.show()` prints it.
         devices: the devices that torch can use here, `cpu` first.
-        accelerators: those of them that are none; empty where a run does not measure on any.
+        accelerators: the accelerators among them; empty where a run measures on none.
     """
 
     python: str
@@ -60,12 +60,12 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Fact(NamedTuple):
-    """A fact of a run, and where it has to be the same; where it need not, a difference may be what is asked.
+    """A fact of a run, and where it has to be the same. Elsewhere the difference may be the question.
 
     Attributes:
-        name: of a field of the header, of its options or of its environment.
-        resumed: to put the passes of one run together.
-        compared: to compare the ratios of two runs.
+        name: name of a field of the header, of its options or of its environment.
+        resumed: it must be the same to put passes into one run.
+        compared: it must be the same to compare the ratios of two runs.
     """
 
     name: str
@@ -95,7 +95,7 @@ FACTS = (
 
 
 def differences(one: Environment, other: Environment) -> list[str]:
-    """What keeps two environments from being the same for a measurement, in words."""
+    """The differences that make two environments unequal for a measurement, in words."""
     return [
         f"{fact.name} {words(getattr(one, fact.name))} and {words(getattr(other, fact.name))}"
         for fact in FACTS

@@ -20,13 +20,13 @@ except ImportError:  # Windows
 from gradbench.errors import RequestError, ResultsFileError
 from gradbench.record import schema1
 
-# Of the records that this version writes.
+# The schema of the records that this version writes.
 SCHEMA = 2
 
 _GZIP = b"\x1f\x8b"
 
 
-# What decoding bytes of any kind may raise.
+# Errors that decoding of arbitrary bytes may raise.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError)
 
 
@@ -38,7 +38,7 @@ class Lines:
 
     Attributes:
         cut_off, length, compressed: as in `Results`.
-        schema: of the records, as the first line says.
+        schema: schema of the records, as the first line says.
     """
 
     def __init__(self, path: Path, content: bytes, compressed: bool) -> None:
@@ -69,7 +69,7 @@ def _decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
 def read_lines(path: Path, format: str) -> Lines:
     """The lines of a file of records whose first names this format, of any schema; compressed by gzip or not.
 
-    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not of the format.
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or of another format.
     """
     try:
         content = path.read_bytes()
@@ -106,12 +106,12 @@ class Writer:
     def __init__(self, path: Path, length: int | None = None, cut_off: int = 0) -> None:
         """Create the file, which must not exist; or go on after its first `length` bytes.
 
-        What comes after these may be the `cut_off` bytes of an unfinished line, and nothing else.
+        After them the file may hold the `cut_off` bytes of an unfinished line, and nothing else.
 
         Raises OSError, with nothing changed, where it cannot be written or another process writes to it.
         """
         self.path = path
-        # Without a buffer: bytes that a full disk has refused would be tried again, and fail again, at close.
+        # No buffer: close would write bytes again that a full disk has refused, and fail again.
         self._file = path.open("xb" if length is None else "r+b", buffering=0)
         if fcntl is not None:
             try:
@@ -127,14 +127,14 @@ class Writer:
             self._file.seek(0, os.SEEK_END)
 
     def write(self, record: msgspec.Struct) -> None:
-        """Append one record; it survives a kill of this process from here on.
+        """Append one record. From then on it survives a kill of this process.
 
-        Raises OSError where the disk refuses it; the file then ends with the record before.
+        Raises OSError where the disk refuses it. The file then ends with the record before.
         """
         begin = self._file.tell()
         rest = memoryview(_encoder.encode(record) + b"\n")
         try:
-            # A disk that is nearly full takes a part.
+            # A disk that is nearly full takes only a part.
             while rest:
                 rest = rest[self._file.write(rest) :]
         except BaseException:
@@ -144,14 +144,14 @@ class Writer:
             raise
 
     def close(self) -> None:
-        """Close the file. Raises OSError where a disk behind a network tells only now that it is full."""
+        """Close the file. Raises OSError where a disk behind a network reports only now that it is full."""
         self._file.close()
 
 
 def create(path: Path, header: msgspec.Struct) -> Writer:
-    """Create a file of records with its first line, and the folder that it lies in.
+    """Create a file of records with its first line, and the folder of the file.
 
-    Raises RequestError where that cannot be done; what was made of it is removed again.
+    Raises RequestError where that fails, and then removes the parts that it made.
     """
     folder = path.parent
     existed = folder.exists()

@@ -1,7 +1,7 @@
-"""The figures that are known of a variant: one row each.
+"""The figures of a variant: one row for each figure.
 
-Exports, the tables of a report, asv's cells and pytest's are made from these rows. Those of extensions travel
-in the plan, and are read like these.
+Exports, the tables of a report, asv's cells and pytest's are made from these rows. The rows of extensions
+travel in the plan, and gradbench reads them like these.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import msgspec
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A figure that is known of a variant; less of it is better.
+    """A figure of a variant; less is better.
 
     Attributes:
-        name: as exports, asv and pytest name it.
+        name: name in exports, asv and pytest.
         unit: `s`, `B`, or `1` for a number of something.
-        label: as a column of a report names it.
-        meaning: what it is, in a sentence.
-        exact: it is counted, and the same each time; a time has an interval over passes instead.
-        measure: `module:function`, of an extension: the worker calls it with the `ReadyVariant` in the pass
-            that counts memory, and it returns a number. Empty for gradbench's own.
-        followed: asv keeps it from commit to commit.
-        accelerator: it is only asked of an accelerator.
+        label: title of its column in a report.
+        meaning: the figure in a sentence.
+        exact: the figure is counted, and the same in every pass; a time has an interval over passes instead.
+        measure: `module:function` of an extension. In the pass that counts memory, the worker calls it with
+            the `ReadyVariant`, and it returns a number. Empty for the metrics of gradbench.
+        followed: asv keeps the figure from commit to commit.
+        accelerator: only an accelerator has the figure.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Metric(msgspec.Struct, frozen=True):
     accelerator: bool = False
 
 
-# The figures that gradbench's own records hold.
+# The figures in the records of gradbench.
 METRICS: tuple[Metric, ...] = (
     Metric(
         name="time",
         unit="s",
         label="time",
-        meaning="Seconds per call, net of the empty loop; on an accelerator until the device has done it.",
+        meaning="Seconds per call, net of the empty loop; on an accelerator until the device has finished.",
         exact=False,
     ),
     Metric(
@@ -63,60 +63,61 @@ METRICS: tuple[Metric, ...] = (
         name="kernels",
         unit="1",
         label="kernels",
-        meaning="Kernels, copies and fills of a call, as the profiler sees them.",
+        meaning="Kernels, copies and fills of one call, as the profiler sees them.",
         accelerator=True,
     ),
     Metric(
         name="kernel_time",
         unit="s",
         label="in kernels",
-        meaning="The durations of those, added up.",
+        meaning="Sum of the durations of these kernels, copies and fills.",
         accelerator=True,
     ),
     Metric(
         name="peak_blocks",
         unit="B",
         label="peak in blocks",
-        meaning="As peak, in the blocks that the device's allocator gave.",
+        meaning="Most bytes live at once, in the blocks that the device's allocator gave.",
         accelerator=True,
     ),
     Metric(
         name="allocated",
         unit="B",
         label="allocated",
-        meaning="Bytes allocated in all by one call.",
+        meaning="Bytes that one call allocates in all.",
         followed=True,
     ),
     Metric(
         name="peak",
         unit="B",
         label="peak",
-        meaning="Most bytes live at once during one call, above what was live before, with what stood.",
+        meaning="Most bytes live at once during one call, above those live before it; gradients that were "
+        "there count.",
         followed=True,
     ),
     Metric(
         name="retained",
         unit="B",
         label="retained",
-        meaning="Bytes live after one call, its result held, with what stood.",
+        meaning="Bytes live after one call, its result held; gradients that were there count.",
     ),
     Metric(
         name="standing",
         unit="B",
         label="standing",
-        meaning="Bytes of gradients that the call before left, and that this one clears or adds to.",
+        meaning="Bytes of gradients that the call before left, and that this call clears or adds to.",
     ),
     Metric(
         name="left",
         unit="B",
         label="left",
-        meaning="Bytes that each call adds to what stays when its result is let go of, as in a list.",
+        meaning="Bytes that every call adds to what stays after its result is released, as in a list.",
     ),
     Metric(
         name="graph",
         unit="B",
         label="graph",
-        meaning="Bytes that the graph holds after one call, beside its result; not known of a backward.",
+        meaning="Bytes that the graph holds after one call, beside its result; unknown for a backward.",
         followed=True,
     ),
     Metric(
@@ -136,7 +137,7 @@ METRICS: tuple[Metric, ...] = (
         name="resident",
         unit="B",
         label="resident",
-        meaning="Bytes that the process's resident set grew by: whole pages, and noisy.",
+        meaning="Growth of the process's resident set in bytes: whole pages, and noisy.",
         exact=False,
     ),
 )

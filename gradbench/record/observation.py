@@ -1,4 +1,4 @@
-"""What a probe saw: the record, and the values that it may hold."""
+"""The record of a probe's observation, and the values that it may hold."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ Value = bool | int | float | str | None
 
 
 class Observation(msgspec.Struct, frozen=True, tag="observation"):
-    """What one probe saw.
+    """The observation of one probe.
 
     Attributes:
         trait: id of the probe.
-        question: what was asked.
-        code: what was run, whole.
+        question: the question of the probe.
+        code: the whole code of the probe.
         method: name of the method; empty for a question about no method.
         observed: observed values by name; sizes are in bytes.
-        error: why nothing was observed, in a line; empty where the probe came to its end.
+        error: why the probe observed nothing, in a line; empty where it finished.
     """
 
     trait: str

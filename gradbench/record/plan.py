@@ -1,6 +1,6 @@
 """The plan of a run as plain data: it travels to the workers, and into the results file.
 
-A report finds in it everything that it shows about a variant: label, code, source.
+A report finds everything about a variant in it: label, code, source.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from gradbench.record.devices import KINDS
 from gradbench.record.metric import Metric
 from gradbench.record.versions import FileText
 
-# The workload of a statement of the user's; what it uses is known when it has run.
+# The workload of a user's statement. Only its run shows which names it uses.
 STATEMENT = "statement"
-# The workload of a model of the user's, in parts.
+# The workload of a user's model, in parts.
 USER_MODEL = "model"
-# Versions of the user's, held against each other in parts.
+# The user's versions, compared with each other in parts.
 VERSIONS = "versions"
-# What the controls cost on other work, measured beside a model of the user's.
+# The costs of the controls on other work, measured beside a user's model.
 PRICE = "price"
 
 
@@ -30,16 +30,16 @@ Role = Literal["baseline", "method", "twin", "twin_own_buffer", "empty", "calibr
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """What a variant must show before it may be timed; None is not asked.
+    """Conditions that a variant must meet before it may be timed; None is no condition.
 
     Attributes:
         input_requires_grad: `x.requires_grad` once the variant is set up and has run.
         result_requires_grad: `y.requires_grad`.
         result_is_leaf: `y.is_leaf`.
         result_inference: `y.is_inference()`.
-        shares_storage: whether y stands on the storage of x.
-        grad_enabled_inside: grad mode where the work is done.
-        result_dtype: of y, where it is not the comparison's.
+        shares_storage: whether y uses the storage of x.
+        grad_enabled_inside: grad mode during the work.
+        result_dtype: dtype of y, where it is not the comparison's.
     """
 
     input_requires_grad: bool | None = None
@@ -56,24 +56,25 @@ class Variant(msgspec.Struct, frozen=True):
 
     Attributes:
         name: unique in its comparison; for methods the method's name.
-        label: how a report names it.
-        role: what it is there for.
+        label: its name in a report.
+        role: its part in the comparison.
         setup: lines run once, before the statement is timed.
-        statement: what is timed.
-        probe: code that leaves in `y` the grad mode that work under the method would see; empty where none.
-        expect: what must hold before it is timed.
-        source: the documentation of the method; empty for the instrument's own variants.
-        effect: what it does, in a sentence.
+        statement: the code that is timed.
+        probe: code that leaves in `y` the grad mode that work under the method would see; empty without a
+            probe.
+        expect: conditions that must hold before it is timed.
+        source: the documentation of the method; empty for variants that serve the instrument.
+        effect: its effect, in a sentence.
         setup_per_call: lines run before each call of the statement, outside the clock.
-        result: expression for what the statement leaves; empty where it leaves nothing to compare.
+        result: expression for the result of the statement; empty where there is none to compare.
         answer: NumPy expression of the expected result; None is the comparison's.
-        holds: expression that must be true once the statement has run; empty where none.
+        holds: expression that must be true after the statement has run; empty without a condition.
         writes: the statement is meant to write to x.
-        counted: whether the source of the memory figures sees what it allocates.
-        recommendable: it is an answer to the question what to use.
-        limit: it moves the bytes that the others must move at least, and does no more: a measure, no answer.
-        file: the name of the user's file that its names come from; empty where all variants share theirs.
-        group: results are held against each other within a group, where not all of a comparison must agree.
+        counted: whether the source of the memory figures sees its allocations.
+        recommendable: the advice on which variant to use may name it.
+        limit: it only moves the bytes that the others must move at least. It is a yardstick and no advice.
+        file: name of the user's file that defines its names; empty where all variants share their names.
+        group: the checks compare results within a group, where not all variants of a comparison must agree.
     """
 
     name: str
@@ -98,35 +99,35 @@ class Variant(msgspec.Struct, frozen=True):
 
     @property
     def keeps_graph(self) -> bool:
-        """Whether what its statement leaves beside its result is the graph's, and no gradient's."""
+        """Whether the bytes that its statement leaves beside its result are the graph's, not gradients'."""
         return self.setup_per_call in ("", FLUSH) and not any(
             part in self.statement for part in (".backward(", ".step(")
         )
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One workload at one size, dtype and device, under all methods that fit it, or in its own alternatives.
+    """One workload at one size, dtype and device, under all methods that fit it, or in its alternatives.
 
     Attributes:
         id: unique in the plan.
         size: class of the size, by `numel`.
         numel: elements of x.
         prepare: lines run once, making the storage `base` that every variant reads, and other inputs.
-        answer: NumPy expression of the expected result; empty where nothing is computed.
+        answer: NumPy expression of the expected result; empty where the workload computes nothing.
         tolerance: relative error allowed.
         skipped: methods or alternatives left out, with the reason.
-        part: the part of the workload that is timed; empty where it is not in parts.
+        part: the part of the workload that is timed; empty for a workload without parts.
         alternatives: the variants are alternatives of this workload, and not the methods.
         normwise: the tolerance is for the error of the whole result, in the Euclidean norm.
-        timeline: the bytes that are live are followed through the statement.
-        pointwise: each element of a result is made of the elements of the inputs in its place alone.
-        every: it is visited in every so many passes.
-        headline: a report sums it up in a sentence at its top.
-        purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
-        files: of the user's, each with names of its own, which variants read in the place of `prepare`'s.
-        alike: all variants must have the same result; where they need not, an Agreement tells how far apart
-            they are.
-        whole: its variants may read all that a file of the user's defines.
+        timeline: the memory pass follows the live bytes through the statement.
+        pointwise: each element of a result depends only on the elements of the inputs in its place.
+        every: one pass in this many visits it.
+        headline: a sentence at the top of a report sums it up.
+        purpose: the task of a user that this comparison shows. The advice has an answer by purpose. Empty for
+            none.
+        files: the user's files; every file has separate names, which variants read in place of `prepare`'s.
+        alike: all variants must have the same result; otherwise an Agreement records how far apart they are.
+        whole: its variants may read every name that a user's file defines.
     """
 
     id: str
@@ -162,23 +163,23 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The workload, and the part of it."""
+        """The workload, and its part."""
         return full_name(self.workload, self.part)
 
     def inputs(self, variant: Variant) -> str:
-        """The lines that make what a variant starts from: `prepare`, or the text of its file."""
+        """The lines that make the inputs of a variant: `prepare`, or the text of its file."""
         return next((each.text for each in self.files if each.name == variant.file), self.prepare)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is to be measured; empty tuples ask for all that the preset holds.
+    """The request for a run; empty tuples ask for everything in the preset.
 
     The same request makes the same plan on the same machine: an alternative may need a compiler.
 
     Attributes:
         device: one, or several with commas between them.
-        cold: the cache of the device is flushed before each call; not on the CPU.
-        room: bytes that were free, by device: what cannot fit there is left out.
+        cold: flush the cache of the device before each call; not on the CPU.
+        room: free bytes by device. The plan leaves out comparisons that cannot fit there.
     """
 
     workloads: tuple[str, ...] = ()
@@ -206,8 +207,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The comparisons of a run, in the order in which a report shows them.
 
     Attributes:
-        skipped: comparisons that were asked for and left out, by id, with the reason.
-        metrics: what extensions measure of each variant.
+        skipped: requested comparisons that the plan leaves out, by id, with the reason.
+        metrics: figures that extensions measure for each variant.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -215,7 +216,7 @@ class Plan(msgspec.Struct, frozen=True):
     metrics: tuple[Metric, ...] = ()
 
     def due(self, number: int) -> list[Comparison]:
-        """The comparisons that pass `number` visits; in turn, those that are not visited in all."""
+        """The comparisons that pass `number` visits. Comparisons that not every pass visits take turns."""
         return [each for place, each in enumerate(self.comparisons) if (place + number) % each.every == 0]
 
 

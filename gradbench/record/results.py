@@ -1,9 +1,10 @@
 """The records of a run, and their file of JSON Lines.
 
-The first line is the Header; the Anatomy and the Faults of a file of the user's follow it. Then come, in the
-order in which they happened, PassStart, Visit, Execution, Memory, Timeline, Kernels, Figure, Observation,
-Agreement, Failure, Look and PassEnd records, and a RunEnd for each time a run came to its end. A file without
-RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never scaled.
+The first line is the Header; the Anatomy and the Faults of a file of the user's follow it. Then come the
+other records, in the order in which they happened. They are PassStart, Visit, Execution, Memory, Timeline,
+Kernels, Figure, Observation, Agreement, Failure, Look and PassEnd. A RunEnd follows each time a run came to
+its end. A file without RunEnd was interrupted, and is valid. Times are in seconds, memory in bytes, never
+scaled.
 """
 
 from __future__ import annotations
@@ -52,15 +53,15 @@ BATCH_SECONDS = 50e-6
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What was asked of a run, as far as it decides what is measured.
+    """The options of a run that decide what it measures.
 
     Attributes:
         threads: intra-op threads of torch.
         allocator: `keep` has glibc keep freed pages, `system` leaves its defaults.
         timeout: seconds after which a silent worker counts as hung.
-        memory: whether bytes are counted, in a pass of their own.
-        batch_seconds: what a batch should take.
-        fit: bytes that the training of a user's model should fit into; None where that was not asked.
+        memory: whether a separate pass counts bytes.
+        batch_seconds: seconds that a batch should take.
+        fit: bytes that the training of a user's model should fit into; None where the request names none.
     """
 
     preset: str
@@ -73,10 +74,10 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):
-    """The first line: what the file is, what was asked, and where it was measured.
+    """The first line: the format of the file, the request, and the machine.
 
     Attributes:
-        labels: how reports name the methods, by name; also of methods that were observed and not timed.
+        labels: by method its name in reports; also for methods that a run observed and did not time.
     """
 
     format: str
@@ -91,7 +92,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     labels: dict[str, str] = {}
 
     def label(self, method: str) -> str:
-        """How a report names a method, measured or observed; files before schema 2 name those measured."""
+        """The name of a method in a report; files of schema 1 name only methods that the run measured."""
         if method in self.labels:
             return self.labels[method]
         variants = (each for comparison in self.plan.comparisons if not comparison.alternatives
@@ -100,7 +101,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
     @property
     def measured_on(self) -> str:
-        """What the figures are of, by name: accelerators, and the processor that they or it were run by."""
+        """The hardware of the figures, by name: accelerators, and the processor, which may be their host."""
         devices = {each.device for each in self.plan.comparisons}
         processor = self.environment.processor
         names = [
@@ -123,12 +124,12 @@ class Results:
     """A results file, read.
 
     Attributes:
-        cut_off: bytes of an unfinished last line that were left out; 0 for a whole file.
+        cut_off: bytes of an unfinished last line, which is left out; 0 for a whole file.
         length: bytes of the finished lines.
         compressed: the file is compressed; nothing can be appended to it.
-        file_faults: what is wrong in the file of a run of `gradbench model`.
+        file_faults: faults in the file of a run of `gradbench model`.
         anatomy: where the memory of that file's model goes; None for any other run.
-        schema: of the records in the file; to those of another schema nothing can be appended.
+        schema: schema of the records in the file. Nothing can be appended to a file of an older schema.
     """
 
     path: Path
@@ -156,11 +157,11 @@ class Results:
 
     @property
     def resumable(self) -> bool:
-        """Whether passes can be added to the file."""
+        """Whether a run can add passes to the file."""
         return self.schema == SCHEMA and not self.compressed
 
     def go_on_longer(self, passes: int) -> str:
-        """Advice on how to measure more: so many passes, or twice the budget where the run chooses them."""
+        """Advice on how to measure more: this many passes, or twice the budget where the run chooses them."""
         if not self.looks or not self.runs:
             return self.go_on(f"--passes {passes}")
         return self.go_on(f"--budget {self.twice_the_budget}")
@@ -171,7 +172,7 @@ class Results:
         return 2 * int(round(self.runs[-1].seconds + 5, -1)) if self.runs else 600
 
     def go_on(self, options: str = "") -> str:
-        """Advice on how to add passes with these options of a command, as a sentence."""
+        """A sentence on how to add passes with these options of a command."""
         command = self.command_to_go_on(options)
         if not command:
             return "A new run with more passes would narrow that."
@@ -190,8 +191,8 @@ class Results:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last thing that was begun did not come to its end."""
-        # A run that came to its end has left behind what was cut off before.
+        """Whether the last pass or run in the file did not come to its end."""
+        # Once a run came to its end, passes that were cut off before it do not count.
         ended = {end.number for end in self.ends} | self._over
         return not self.runs or any(begun.number not in ended for begun in self.passes)
 
@@ -228,7 +229,7 @@ _KEPT_IN: dict[type[msgspec.Struct], str] = {
 
 
 def sessions(results: Results) -> int:
-    """How often a run was begun or gone on with, as far as its looks and its ends tell."""
+    """How often a run was begun or resumed, by its looks and its ends."""
     return max(len(results.runs), *(each.session + 1 for each in results.looks), 0)
 
 
@@ -255,9 +256,9 @@ def locate(path: Path) -> Path:
 
 
 def _is_no_run(path: Path) -> str:
-    """What is there in place of a run."""
+    """The clause that says what the path holds in place of a run."""
     if not path.exists():
-        return "there is nothing of that name"
+        return "nothing has that name"
     if any(path.glob("versus.jsonl*")):
         return "it is the trial of `gradbench versus`, which `gradbench report` reads"
     return f"it is a folder without {FILENAME}"
@@ -266,8 +267,8 @@ def _is_no_run(path: Path) -> str:
 def read_results(path: Path) -> Results:
     """Read a results file, compressed by gzip or not (or the one in a run's folder).
 
-    An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted.
-    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours.
+    An unfinished last line, as a kill in the middle of a write leaves it, is left out and counted. Raises
+    ResultsFileError, in one line, for a file that is empty, corrupt, newer, or of another program.
     """
     lines = read_lines(locate(path), FORMAT)
     results = Results(lines.path, lines.decode(1, Header), cut_off=lines.cut_off, length=lines.length)

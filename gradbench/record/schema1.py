@@ -1,8 +1,8 @@
 """Reading files of schema 1, which used other names for the same things.
 
-Schema 1 was written until November 2026. Its records differ from those of schema 2 in names. They
-also say less: what is a field of a row now, the tables of a version knew by name. So a line is changed as
-plain data, and then read as any other.
+Schema 1 was written until November 2026. Its records differ from those of schema 2 in names. They also say
+less: the tables of a version knew by name what is now a field of a row. So `upgrade` changes a line as plain
+data, and the reader then decodes it as any other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Plain = dict[str, Any]
 
-# What files of schema 1 left to the tables of the version that read them, by workload.
+# Values, by workload, that files of schema 1 left to the tables of the version that read them.
 _HEADLINES = (
     "mixed", "batch", "freeze.training", "target", "update", "zero_grad.step", "accumulate.evaluation",
     "retain", "custom.both", "placement",

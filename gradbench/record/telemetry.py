@@ -1,4 +1,4 @@
-"""What else the machine did while a visit was timed: the record."""
+"""The record of the machine's other activity during a visit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class DeviceReading(msgspec.Struct, frozen=True):
-    """A device at the end of a visit; None where NVML does not say.
+    """A device at the end of a visit; None where NVML does not report a value.
 
     Attributes:
         clock: of its processors, in Hz.
         power: in watts.
         temperature: in degrees Celsius.
-        throttled: what held it back; empty for nothing.
-        others: processes that have work for it, beside the one that asks.
+        throttled: reasons for throttling; empty for none.
+        others: other processes that have work for the device.
     """
 
     clock: float | None = None
@@ -24,14 +24,15 @@ class DeviceReading(msgspec.Struct, frozen=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True):
-    """Readings over the rounds of a visit; None where the system does not say.
+    """Readings over the rounds of a visit; None where the system does not report a value.
 
     Attributes:
-        others: share of the time of the processors it may use that other processes had, 0 to 1.
-        steal: share of it that the host of a virtual machine kept, 0 to 1.
+        others: share of the processors' time that other processes had, 0 to 1; of the processors that it may
+            use.
+        steal: share of the same time that the host of a virtual machine kept, 0 to 1.
         switches: involuntary context switches of the worker.
         frequency: of the processor at the end, in Hz.
-        device: the accelerator that was measured on, at the end.
+        device: the accelerator of the visit, at the end.
     """
 
     others: float | None = None

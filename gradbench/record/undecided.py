@@ -1,4 +1,4 @@
-"""What a run leaves open while it goes on."""
+"""The questions that a run leaves open while it goes on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Question:
     """Something that more visits should decide.
 
     Attributes:
-        worth: against other questions; 1 for a claim.
-        takes: by comparison id, how many more visits.
-        variants: by comparison id, the names of those that must be timed for it, beside the baseline and what
-            comes with that; a comparison that is missing needs all of its variants.
+        worth: weight against other questions; 1 for a claim.
+        takes: by comparison id, the number of further visits.
+        variants: by comparison id, names of the variants that the question needs, beside the baseline and its
+            companions. A comparison that is missing here needs all of its variants.
     """
 
     worth: float
@@ -24,12 +24,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Undecided:
-    """What a run leaves open so far.
+    """The questions that are open so far in a run.
 
     Attributes:
         open: by comparison id, from 0 for nothing to 1.
-        says: the same in a few words, for who watches.
-        questions: what more visits should decide; None where that is not known, and everything is open.
+        says: the open questions in a few words, for a person who watches.
+        questions: questions that more visits should decide; None where they are unknown, and everything is
+            open.
     """
 
     open: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a file with a model of the user's defines, as far as a plan needs to know; and what is wrong in it."""
+"""Facts about a user's file with a model that a plan needs, and the faults in the file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from gradbench.record.anatomy import Anatomy, Change
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
-    """Something in a file of the user's that its author wants to know, though the file can be measured.
+    """A problem in a user's file that its author wants to know, though gradbench can measure the file.
 
     Attributes:
-        kind: in a few words: "values differ", "does not work under".
-        sentence: what is wrong, for a reader.
-        line: where: "net.py:18"; empty where no line is at fault.
-        bytes: what it costs in memory; None where that is not known.
-        seconds: what it costs in time, per call; None where that is not known.
+        kind: the problem in a few words: "values differ", "does not work under".
+        sentence: the problem, for a reader.
+        line: the line at fault: "net.py:18"; empty where there is none.
+        bytes: its price in memory; None where it is unknown.
+        seconds: its price in time, per call; None where it is unknown.
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
 
     @property
     def clause(self) -> str:
-        """The sentence without a full stop; with a capital where no line stands before it."""
+        """The sentence without a full stop; with a capital where no line comes before it."""
         return self.sentence if self.line else f"{self.sentence[:1].upper()}{self.sentence[1:]}"
 
     @property
@@ -36,11 +36,11 @@ class Fault(msgspec.Struct, frozen=True, tag="fault", omit_defaults=True):
 
 
 class Under(msgspec.Struct, frozen=True):
-    """What a model does under a method, where that is not what the method promises.
+    """Behaviour of a model under a method that differs from the promise of the method.
 
     Attributes:
-        raises: why it cannot be measured there, as a clause; empty where it can.
-        requires_grad, is_leaf, inference: of its result; None where it raises.
+        raises: why gradbench cannot measure it there, as a clause; empty where it can.
+        requires_grad, is_leaf, inference: attributes of its result; None where it raises.
     """
 
     raises: str = ""
@@ -49,7 +49,7 @@ class Under(msgspec.Struct, frozen=True):
     inference: bool | None = None
 
 
-# Operators that a sentence names.
+# The number of operators that a sentence names.
 _NAMED = 3
 
 
@@ -63,12 +63,12 @@ class Differs(msgspec.Struct, frozen=True):
     """How a recorded forward differs from one that is not recorded.
 
     Attributes:
-        most: the largest difference between elements of the two results; None where it cannot be had, since
-            their shapes differ or only one holds NaN.
-        relative: the norm of that difference, as a part of the norm of the recorded result; None as there.
+        most: the largest difference between elements of the two results; None where it cannot be computed,
+            since their shapes differ or only one holds NaN.
+        relative: the norm of that difference, as a part of the norm of the recorded result; None as for
+            `most`.
         apart: the results differ by more than rounding.
-        recorded_only, unrecorded_only: operators that one of the two dispatches, and the other does not;
-            views are not among them.
+        recorded_only, unrecorded_only: operators that only one of the two dispatches; views do not count.
     """
 
     most: float | None
@@ -79,7 +79,7 @@ class Differs(msgspec.Struct, frozen=True):
 
     @property
     def operators(self) -> str:
-        """Which operators take the place of which, as a clause that names a few; empty where none do."""
+        """A clause that names a few operators that replace others; empty where none do."""
         one, other = _listed(self.recorded_only), _listed(self.unrecorded_only)
         if not one and not other:
             return ""
@@ -89,17 +89,17 @@ class Differs(msgspec.Struct, frozen=True):
 
 
 class Measurable(msgspec.Struct, frozen=True):
-    """A model or a function of the user's, as a worker saw it with its x.
+    """A user's model or function, as a worker saw it with its x.
 
     Attributes:
-        shape, dtype, device: of x.
+        shape, dtype, device: shape, dtype and device of x.
         result: dtype of its result.
-        coarsest: of the dtypes of the parameters and of the result, the one with the fewest digits.
-        parameters: their elements; a tied parameter counts once.
-        trained: of these, the elements that require gradients.
+        coarsest: the dtype with the fewest digits among those of the parameters and of the result.
+        parameters: number of their elements; a tied parameter counts once.
+        trained: number of elements that require gradients.
         calls: whether its file defines `call`.
-        trains: whether its file defines `loss`; of a version, whether the loss also reaches something that
-            requires gradients.
+        trains: whether its file defines `loss`. For a version the loss must also reach a tensor that requires
+            gradients.
         repeats: whether the loss is the same from call to call.
     """
 
@@ -116,20 +116,21 @@ class Measurable(msgspec.Struct, frozen=True):
 
 
 class FileFacts(Measurable, frozen=True, tag="file_facts"):
-    """What a file of the user's defines, as far as a plan needs to know.
+    """Facts about a user's file that a plan needs.
 
     Attributes:
-        load, forward, step: seconds that it took to run the file, one tracked evaluation, and one training
-            step: rough, from one execution.
-        faults: that were seen in it.
-        anatomy: where its memory goes; None where that could not be seen.
-        changes: of its training, that save memory.
+        load, forward, step: seconds to run the file, of one tracked evaluation, and of one training step.
+            They are rough, from one execution.
+        faults: faults that the worker saw in the file.
+        anatomy: where its memory goes; None where the worker could not see it.
+        changes: changes of its training that save memory.
         tracks_model, tracks_x: whether parameters are tracked, and whether x is.
-        scripted: the model is, or holds, a TorchScript module.
-        under: by method what the model does in evaluation, where that is not what the method promises; and
-            `tracked` where the recorded result does not require gradients.
-        training: the same for alternatives of the forward in training.
-        differs: how recorded and unrecorded evaluation differ; None where they do not, or it is not known.
+        scripted: the model is or holds a TorchScript module.
+        under: by method the behaviour of the model in evaluation, where it differs from the promise of the
+            method. `tracked` is among them where the recorded result does not require gradients.
+        training: the same as `under`, for alternatives of the forward in training.
+        differs: how recorded and unrecorded evaluation differ; None where they do not, or where that is
+            unknown.
         training_apart: the unrecorded loss in training differs by more than rounding.
     """
 
@@ -149,13 +150,13 @@ class FileFacts(Measurable, frozen=True, tag="file_facts"):
 
 
 class OperationFacts(msgspec.Struct, frozen=True, tag="operation_facts"):
-    """What expressions of x do, as far as a plan needs to know.
+    """Facts about expressions of x that a plan needs.
 
     Attributes:
-        each: of the expressions, one or two; `step` is seconds of a forward and a backward.
+        each: facts of the expressions, one or two; `step` is the seconds of a forward and a backward.
         backward: by expression, whether it has one.
-        results, gradients: of two expressions how these differ, as a clause; empty where there are not two.
-        apart: of two expressions the results, or the gradients of x, differ by more than rounding.
+        results, gradients: clauses on how those of two expressions differ; empty where there are not two.
+        apart: the results of two expressions, or the gradients of x, differ by more than rounding.
     """
 
     each: tuple[FileFacts, ...]

@@ -1,4 +1,4 @@
-"""Versions of the user's that are held against each other, as far as a plan and a report need to know them.
+"""Facts about the user's versions, which a run compares, for the plan and the report.
 
 A version is a file, or an entry of the dict `variants` in a file.
 """
@@ -11,11 +11,11 @@ from gradbench.record.user_file import Measurable
 
 
 class FileText(msgspec.Struct, frozen=True):
-    """A file of the user's.
+    """A user's file.
 
     Attributes:
-        name: the end of its path that tells it from the other files of the run.
-        text: as it is run, with torch seeded before its first statement.
+        name: the end of its path that differs from those of the other files of the run.
+        text: the text that runs, with torch seeded before its first statement.
     """
 
     name: str
@@ -26,11 +26,11 @@ class VersionFacts(Measurable, frozen=True):
     """One version, as a worker saw it.
 
     Attributes:
-        name: of its file, or its key in `variants`.
-        module: it is a torch.nn.Module, and no other callable.
+        name: name of its file, or its key in `variants`.
+        module: the version is a torch.nn.Module, and no other callable.
         records: its recorded result requires gradients.
         forward, step: seconds of one forward and of one training step; rough, from one execution.
-        unevaluated: why it cannot be evaluated under torch.no_grad(), as a clause; empty where it can.
+        unevaluated: a clause on why evaluation under torch.no_grad() fails; empty where it works.
     """
 
     name: str
@@ -42,11 +42,12 @@ class VersionFacts(Measurable, frozen=True):
 
 
 class VersionsFacts(msgspec.Struct, frozen=True, tag="versions_facts"):
-    """All versions of a run, the baseline first; none of a file with a `model` and no dict `variants`.
+    """All versions of a run, the baseline first; empty for a file with a `model` and no dict `variants`.
 
     Attributes:
-        load: seconds that it took to run the files.
-        x_requires_grad: x is made to require gradients, since a version is a function without parameters.
+        load: seconds to run the files.
+        x_requires_grad: gradbench makes x require gradients, since a version is a function without
+            parameters.
     """
 
     versions: tuple[VersionFacts, ...]
@@ -58,10 +59,10 @@ class Agreement(msgspec.Struct, frozen=True, tag="agreement", omit_defaults=True
     """How far the result of one version is from the baseline's.
 
     Attributes:
-        error: norm of the difference, relative to the norm of the baseline's result; 0.0 where they are equal
-            to the bit. None where the two cannot be subtracted.
-        shapes: of the result and of the baseline's, where they differ.
-        same_x: both were computed from the same values.
+        error: norm of the difference, relative to the norm of the baseline's result. It is 0.0 where the two
+            are equal to the bit, and None where they cannot be subtracted.
+        shapes: shapes of the result and of the baseline's, where they differ.
+        same_x: both results come from the same values of x.
     """
 
     comparison: str

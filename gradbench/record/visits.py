@@ -1,4 +1,4 @@
-"""The records of what was measured. Times are in seconds, memory in bytes, never scaled."""
+"""The records of measured figures. Times are in seconds, memory in bytes, never scaled."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class PassStart(msgspec.Struct, frozen=True, tag="pass_start", omit_defaults=Tru
     """A fresh process began.
 
     Attributes:
-        number: of the pass; the pass that measures memory is 0.
+        number: number of the pass; the pass that measures memory is 0.
         import_seconds: the worker's start and its import of torch.
-        processor: that its process was bound to; None where it was not.
-        beside: passes that may run at the same time, this one among them.
+        processor: the processor that its process was bound to; None where it was not bound.
+        beside: number of passes that may run at the same time, this one among them.
     """
 
     number: int
@@ -32,10 +32,10 @@ class PartTime(msgspec.Struct, frozen=True):
     """The host's or the device's part of a variant's time on an accelerator, in one visit.
 
     Attributes:
-        seconds: median time per call: the host's with the loop included, the device's net of its events.
-        q1, q3: quartiles of the same.
-        log_ratio: as of a variant's time; None where the part of one is not above `least`.
-        least: what is not longer cannot be told from nothing.
+        seconds: median time per call. The host's includes the loop; the device's is net of its events.
+        q1, q3: quartiles of the time per call.
+        log_ratio: as for a variant's time; None where this part of either variant is not above `least`.
+        least: a time that is not longer is indistinguishable from zero.
     """
 
     seconds: float
@@ -50,12 +50,12 @@ class VariantTime(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         calls: calls in a batch.
-        seconds: median time per call, the loop included; on an accelerator until the device has done it.
-        q1, q3: quartiles of the same.
+        seconds: median time per call, the loop included; on an accelerator until the device has finished.
+        q1, q3: quartiles of the time per call.
         log_ratio: median over rounds of log(time / time of the baseline in the same round).
         host: on an accelerator, the host's time to issue the call.
-        device: on an accelerator, what the device takes for it when it need not wait for the host; None
-            where that cannot be measured, since the statement itself waits for the device.
+        device: on an accelerator, the device's time for the call when it need not wait for the host. None
+            where gradbench cannot measure it, since the statement itself waits for the device.
     """
 
     calls: int
@@ -74,8 +74,8 @@ class Visit(msgspec.Struct, frozen=True, tag="visit", omit_defaults=True):
         timed_seconds: wall time of the rounds.
         other_seconds: wall time of everything else in the visit: building, checks, calibration.
         error: estimated standard error of the twin's log-ratio within this visit.
-        telemetry: what else the machine did during the rounds.
-        clock: what the batches were timed by: the `wall` clock, or the processor time of their `thread`.
+        telemetry: the machine's other activity during the rounds.
+        clock: the clock of the batches: the `wall` clock, or the processor time of their `thread`.
     """
 
     number: int
@@ -90,28 +90,32 @@ class Visit(msgspec.Struct, frozen=True, tag="visit", omit_defaults=True):
 
 
 class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
-    """What one execution of a variant does to memory, in bytes; the input is not counted.
+    """The memory of one execution of a variant, in bytes; the input does not count.
 
     Attributes:
         allocated: sum of all allocations.
-        allocations: their number.
-        peak: most live at once above the start, and what stood there then.
-        retained: live afterwards, the result held; what stood at the start is counted in.
-        graph: what is let go of with the result, less the result itself, or what only a graph keeps.
-        saved: unique storages that the graph keeps for backward, input and result among them; a Python
-            number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this count.
-            None where no hook sees them, as under torch.func.
+        allocations: number of allocations.
+        peak: most bytes live at once above those at the start; gradients from the call before count.
+        retained: bytes live afterwards, the result held; gradients from the call before count.
+        graph: bytes released with the result, less the result itself; or bytes that only a graph keeps.
+        saved: bytes of the unique storages that the graph keeps for backward, input and result among them. A
+            Python number that an operation wraps as a tensor (8 bytes) is in `graph`, and hidden from this
+            count. None where no hook sees them, as under torch.func.
         resident: growth of the process's resident set, result held; noisy; None on an accelerator.
-        source: where the exact figures come from.
-        peak_blocks: as `peak`, in the blocks that the allocator gave, which are larger than what was asked
-            for; None where there are none.
-        same_as: the variant that these bytes were counted of, which executes the same; empty for its own.
-        executions: how many executions agree in the exact figures; of one, nothing shows that they repeat.
-        standing: gradients that the call before left, and that this call clears, replaces or adds to. This
-            and the next three are None in files of before, in which `peak` and `retained` are without it.
-        left: what each call adds to what stays when its result and graph are let go of, as in a list.
-        cycles: what only Python's collector frees, since it holds itself.
-        threads: that worked, the caller's among them; with more than one, how they meet decides `peak`.
+        source: the source of the exact figures.
+        peak_blocks: as `peak`, in the allocator's blocks, which are larger than the requests; None where
+            there are none.
+        same_as: the variant whose bytes these are, since it executes the same; empty for bytes of this
+            variant.
+        executions: number of executions that agree in the exact figures. A single one does not show that they
+            repeat.
+        standing: bytes of gradients that the call before left, and that this call clears, replaces or adds
+            to. This field and the next three are None in older files, whose `peak` and `retained` leave these
+            gradients out.
+        left: bytes that every call adds to what stays after its result and graph are released, as in a list.
+        cycles: bytes that only Python's collector frees, since their objects refer to each other.
+        threads: number of threads that worked, the caller's among them. With more than one, their timing
+            decides `peak`.
     """
 
     comparison: str
@@ -134,14 +138,15 @@ class Memory(msgspec.Struct, frozen=True, tag="memory", omit_defaults=True):
 
 
 class Execution(msgspec.Struct, frozen=True, tag="execution", omit_defaults=True):
-    """What one execution of a variant is, beside the control itself; known where a call is long.
+    """The work of one execution of a variant, beside the control itself; known where a call is long.
 
     Attributes:
-        seconds: of one execution, rough.
-        same_as: the first variant that executes the same, the baseline before others; empty where that is
-            itself, or where its execution could not be observed.
-        operators: those that torch dispatched; None where they could not be observed.
-        declared: it was not observed; its code, or the table of methods, says what it executes.
+        seconds: rough seconds of one execution.
+        same_as: the first variant that executes the same, the baseline before others. Empty where that is
+            this variant, or where the worker could not observe its execution.
+        operators: the operators that torch dispatched; None where the worker could not observe them.
+        declared: the worker did not observe the execution. The code, or the table of methods, says what it
+            executes.
     """
 
     comparison: str
@@ -155,7 +160,7 @@ class Execution(msgspec.Struct, frozen=True, tag="execution", omit_defaults=True
 class Stretch(msgspec.Struct, frozen=True):
     """A line of a statement, and the bytes live after each allocation and release in it.
 
-    They are counted from the start of the statement; gradients that stood there then are counted in.
+    The count begins with the statement, and includes gradients that the call before left.
     """
 
     code: str
@@ -171,11 +176,11 @@ class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
 
 
 class Kernels(msgspec.Struct, frozen=True, tag="kernels"):
-    """What an accelerator does for one call of a variant, as the profiler sees it.
+    """The work of an accelerator for one call of a variant, as the profiler sees it.
 
     Attributes:
-        count: kernels, and copies and fills of memory.
-        seconds: their durations, added up: without what lies between them.
+        count: number of kernels, and of copies and fills of memory.
+        seconds: sum of their durations, without the gaps between them.
     """
 
     comparison: str
@@ -194,7 +199,7 @@ class Figure(msgspec.Struct, frozen=True, tag="figure"):
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
-    """Something that was to be measured and was not.
+    """A planned measurement that failed.
 
     Attributes:
         variant: the variant at fault; None where the whole visit was lost.
@@ -211,13 +216,13 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 
 
 class Look(msgspec.Struct, frozen=True, tag="look", omit_defaults=True):
-    """A run looked at what is decided, and chose by it what it measures next.
+    """A run looked at the figures so far, and chose what to measure next.
 
     Attributes:
-        spent: part of the budget that was spent, 0 to 1.
+        spent: spent part of the budget, 0 to 1.
         open: by comparison id, from 0 for nothing open to 1.
-        says: the same in a few words.
-        session: how often the run had been begun or gone on with before.
+        says: the open questions in a few words.
+        session: how often the run had been begun or resumed before.
     """
 
     spent: float
@@ -238,7 +243,8 @@ class RunEnd(msgspec.Struct, frozen=True, tag="run_end"):
 
     Attributes:
         seconds: wall time since it was started or resumed.
-        asked, reached: half widths of every interval on a ratio, as fractions; None for none.
+        asked, reached: requested and reached half width of every interval on a ratio, as fractions; None for
+            none.
     """
 
     reason: Literal["passes", "budget", "precision"]

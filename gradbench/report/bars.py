@@ -1,4 +1,4 @@
-"""The bytes of one execution, method by method, where methods differ: what the bars of page and talk show."""
+"""The bytes of one execution by method, where methods differ, and the bars that show them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from gradbench import format
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.report.drawing import Theme
 
-# What of the memory is shown, and what it is called there.
+# The figures of memory that have bars, and their heads.
 FIGURES = ("peak", "saved", "retained")
 HEADS = ("peak", "kept by the graph (saved)", "retained")
+# How bars differ without their colour: full, hatched, dotted.
+PATTERNS = ("", "////", "...")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method, and its figures in the order of FIGURES: bytes, None where they are not known."""
+    """A method and its bytes, in the order of FIGURES; None where they are not known."""
 
     name: str
     values: tuple[int | None, ...]
@@ -28,7 +30,7 @@ class Row:
 class Bars:
     """The rows of a comparison, and its greatest figure without its sign: one scale for all its bars.
 
-    Below 0 is what an execution releases of what was made before it: a backward frees the graph.
+    A figure below 0 is memory that an execution releases: a backward frees the graph of the forward.
     """
 
     rows: tuple[Row, ...]
@@ -55,12 +57,17 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
 
 
 def draw_bars(row_of_axes: Any, found: Bars, theme: Theme) -> None:
-    """The bars in three axes side by side, each with its figure beside it."""
+    """Draw the bars in three axes side by side, with the figure beside its bar."""
     lowest = min(value for row in found.rows for value in row.values if value is not None)
     for index, (axes, head) in enumerate(zip(row_of_axes, HEADS, strict=True)):
         values = [row.values[index] for row in found.rows]
         places = range(len(values))
-        axes.barh(places, [value or 0 for value in values], height=0.62, color=theme[f"line{index + 1}"])
+        paint, pattern = theme[f"line{index + 1}"], PATTERNS[index]
+        # The pattern is in the colour of the edge. Without one the bar is full.
+        axes.barh(
+            places, [value or 0 for value in values], height=0.62, edgecolor=paint, hatch=pattern,
+            facecolor=theme["paper"] if pattern else paint, linewidth=theme.points(0.8),
+        )  # fmt: skip
         axes.vlines(0, -0.5, len(values) - 0.5, color=theme["faint"], linewidth=theme.points(0.8))
         for place, value in zip(places, values, strict=True):
             axes.annotate(

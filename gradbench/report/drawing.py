@@ -1,4 +1,4 @@
-"""How every figure is drawn: its theme, on the page or in a talk, and the way from matplotlib to a file."""
+"""The themes of figures, for the page and for a talk, and the way from matplotlib to a file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from gradbench.report.palette import LIGHT
+from gradbench.report.palette import LIGHT, Look
 
 # A phone of 360 pixels shows this width without scaling, so that text keeps its size.
 WIDTH = 3.35
@@ -30,7 +31,7 @@ LINES = tuple(colour for name, colour in COLOURS.items() if name.startswith("lin
 
 @dataclass(frozen=True)
 class Theme:
-    """How a figure looks where it is going to be seen.
+    """How a figure looks: on the page, in a talk or in a notebook.
 
     Attributes:
         colours: by name; on the page stand-ins, which become variables of its style sheet.
@@ -46,8 +47,16 @@ class Theme:
         return self.colours[colour]
 
     def points(self, on_the_page: float) -> float:
-        """A width or a size in points, from what it is on the page."""
+        """The points of a width or a size in this theme, from its points on the page."""
         return on_the_page * self.text / PAGE.text
+
+    def line(self, look: Look) -> dict[str, Any]:
+        """How matplotlib draws a line with this look."""
+        return {
+            "color": self[look.colour],
+            "linestyle": (0, look.dash) if look.dash else "-",
+            "marker": look.marker,
+        }
 
 
 PAGE = Theme(COLOURS, 8.5, "none")
@@ -102,8 +111,38 @@ def svg(figure: Figure, name: str) -> str:
     return drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def picture(figure: Figure, form: str, title: str, theme: Theme) -> bytes:
-    """The figure as a file of its own, `svg` or `png`, the same for the same figure."""
+def write_line(
+    figure: Figure, up: float, words: str, size: float, colour: str, margin: float, bold: bool = False
+) -> None:
+    """Write a line of text, `up` inches from below, smaller than asked where the margins leave less room."""
+    width, height = figure.get_size_inches()
+    text = figure.text(
+        margin / width, up / height, words, fontsize=size, va="baseline", color=colour,
+        fontweight="bold" if bold else "normal",
+    )  # fmt: skip
+    wide = text.get_window_extent().width / figure.dpi
+    room = width - 2 * margin
+    if wide > room:
+        # Letters of a smaller size sit on other dots: a line may come out a hair wider than in proportion.
+        text.set_fontsize(0.98 * size * room / wide)
+
+
+def settle(figure: Figure) -> None:
+    """Put all axes where the layout engine wants them. All formats then have the same layout."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The solver's last digits differ from call to call, and names in an SVG are made from them.
+        left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+
+
+def picture(figure: Figure, form: str, title: str, theme: Theme, description: str = "") -> bytes:
+    """The figure as a file of its own, `svg` or `png`, the same for the same figure.
+
+    A PNG holds the description as text.
+    """
     content = io.BytesIO()
     with style(theme):
         if form == "svg":
@@ -112,5 +151,6 @@ def picture(figure: Figure, form: str, title: str, theme: Theme) -> bytes:
             # Printing leaves the figure at the 72 dots of an SVG.
             figure.dpi = dpi
         else:
-            FigureCanvasAgg(figure).print_png(content, metadata={"Title": title, "Software": None})
+            words = {"Title": title, **({"Description": description} if description else {})}
+            FigureCanvasAgg(figure).print_png(content, metadata={**words, "Software": None})
     return content.getvalue()

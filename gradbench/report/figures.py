@@ -1,15 +1,15 @@
-"""The figures, drawn by matplotlib from a summary alone: what is in them, in whatever theme."""
+"""The figures: matplotlib draws them from a summary alone, in a theme for the page or for a talk."""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
-from matplotlib.transforms import ScaledTranslation
 
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
@@ -18,15 +18,16 @@ from gradbench.format import UNKNOWN, ratio_places, seconds
 from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
 from gradbench.report.glance import draw_glance, glance_of
+from gradbench.report.palette import looks
 
 
 def colour(variant: VariantSummary, theme: Theme) -> str:
-    """The colour that tells a verdict: it is explained beside the figure."""
+    """The colour of a verdict. The page explains it beside the figure."""
     return theme.colours.get(variant.verdict, theme["same"])
 
 
 def ratios(comparison: ComparisonSummary) -> str:
-    """One comparison for the page: each method's ratio to the baseline with its interval; "" without any."""
+    """Draw the ratios of one comparison with their intervals for the page; "" where no ratio is known."""
     names = [variant.name for variant in comparison.methods if variant.ratio is not None]
     if not names:
         return ""
@@ -35,7 +36,7 @@ def ratios(comparison: ComparisonSummary) -> str:
 
 
 def glance(analysis: Analysis, narrow: bool = False) -> str:
-    """The run at a glance, for the page; `narrow` is for a phone. "" where a run has too little."""
+    """Draw the run at a glance for the page, `narrow` for a phone; "" where the run has too little."""
     found = glance_of(analysis)
     if found is None:
         return ""
@@ -46,7 +47,7 @@ def glance(analysis: Analysis, narrow: bool = False) -> str:
 
 
 def _drawn(figure: Figure, name: str, draw: Callable[[Any], None]) -> str:
-    """The figure for the page, once this has drawn its axes."""
+    """The figure as SVG for the page, after `draw` has drawn its axes."""
     with style():
         draw(figure.add_subplot())
         return svg(figure, name)
@@ -58,12 +59,12 @@ def _wide_figure(height: float) -> Figure:
 
 
 def rows_figure(rows: int) -> Figure:
-    """A figure for the page, as high as so many rows need."""
+    """A figure for the page, as high as this number of rows needs."""
     return Figure(figsize=(WIDTH, 0.55 + 0.235 * max(1, rows)), layout="constrained")
 
 
 def draw_ratios(axes: Any, comparison: ComparisonSummary, names: Sequence[str], theme: Theme) -> None:
-    """The ratios of these variants, a row each; the band is what the twin leaves open."""
+    """Draw the ratios of these variants, one row for a variant. The band is what the twin leaves open."""
     rows = []
     for name in names:
         variant = comparison.variant(name)
@@ -90,7 +91,7 @@ class Row:
     Attributes:
         ratio: with its interval; None is a dash.
         paint: the colour of both.
-        shown: whether it is shown to be what its colour says, which fills its mark.
+        shown: whether the run shows what the colour says. The mark is then filled.
     """
 
     name: str
@@ -107,12 +108,12 @@ def draw_rows(
     theme: Theme,
     sight: tuple[float, float] = (1.0, 1.0),
 ) -> None:
-    """Ratios with their intervals, one under the other.
+    """Draw ratios with their intervals, one under the other.
 
     Args:
-        band: within which a ratio says nothing.
-        label: what is divided by what.
-        sight: what the axis spans at least.
+        band: inside it a ratio may be that of identical code; None draws none.
+        label: of the axis: which time is divided by which.
+        sight: the axis spans at least this.
     """
     ratios = [row.ratio for row in rows if row.ratio is not None]
     logarithmic = max((ratio.mean for ratio in ratios), default=1.0) > 4
@@ -153,13 +154,13 @@ def _beside(axes: Any, where: float, row: float, text: str, theme: Theme) -> Non
     axes.annotate(
         text, (where, row), xytext=(theme.points(5), 0), textcoords="offset points",
         va="center", fontsize=theme.points(8), color=theme["ink"],
-        # The line at 1 goes behind a number, not through it.
+        # The line at 1 goes behind a number.
         bbox={"facecolor": theme["paper"], "linewidth": 0, "pad": 0.5, "alpha": 0.8},
     )  # fmt: skip
 
 
 class FromOne(Locator):
-    """A tick at 1, and others at steps of 1, 2 or 5 from it: what a ratio is read against has a place."""
+    """A tick at 1, which readers hold a ratio against, and others at steps of 1, 2 or 5 from it."""
 
     def __call__(self) -> list[float]:
         assert self.axis is not None
@@ -187,7 +188,7 @@ def _ratio_axis(axis: Any, logarithmic: bool) -> None:
 def _room_for_numbers(
     axes: Any, ratios: Sequence[Interval], sight: tuple[float, float], logarithmic: bool
 ) -> None:
-    """Widen the axis to the right, where the numbers stand, and keep in sight what is to be."""
+    """Widen the axis to the right, where the numbers are, and keep `sight` in it."""
     ends = [end for ratio in ratios for end in (ratio.low, ratio.mean, ratio.high) if end]
     low, high = min([*sight, *ends]), max([*sight, *ends])
     if logarithmic:
@@ -198,20 +199,20 @@ def _room_for_numbers(
         axes.set_xlim(low - 0.08 * span, high + 0.3 * span)
 
 
-# More sizes than this are a curve, not panels side by side.
+# A workload with more sizes than this has a curve instead of panels side by side.
 PANELS = 4
 
-# What people choose between; a sweep with every method would be a thicket.
+# The methods that people choose between. A curve with all methods would be unreadable.
 SWEPT = ("tracked", "detach", "no_grad", "inference_mode", "set_grad_enabled_false", "detach_clone")
 
 
 def sweep(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One workload over many sizes, for the page: the ratios of the best-known methods."""
+    """Draw the ratios of the best-known methods over the sizes of one workload, for the page."""
     return _curves(comparisons, [each.comparison.numel for each in comparisons], SIZES)
 
 
 def operations(comparisons: Sequence[ComparisonSummary]) -> str:
-    """One control around more and more operations, for the page, at the smallest size that was measured."""
+    """Draw one control around more and more operations for the page, at the smallest size of the run."""
     own = at_smallest(comparisons)
     return _curves(own, [int(each.comparison.part) for each in own], OPERATIONS)
 
@@ -220,7 +221,7 @@ SIZES, OPERATIONS = "elements of x", "operations under one control"
 
 
 def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
-    """Those of the smallest size."""
+    """The comparisons of the smallest size."""
     numel = min(each.comparison.numel for each in comparisons)
     return [each for each in comparisons if each.comparison.numel == numel]
 
@@ -233,14 +234,15 @@ def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], lab
 def draw_curves(
     axes: Any, comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str, theme: Theme
 ) -> None:
-    """Ratios, with their intervals, over what `places` gives for each comparison and `label` names."""
+    """Draw ratios with their intervals. `places` are the comparisons on the axis that `label` names."""
     axes.set_xscale("log")
     highest = 1.0
     first = comparisons[0].comparison
     names: tuple[str, ...] = SWEPT
     if first.alternatives:
         names = tuple(variant.name for variant in first.variants if variant.role == "method")[: len(SWEPT)]
-    for index, name in enumerate(names):
+    styles = looks(names)
+    for name in names:
         points = [
             (place, variant.ratio)
             for place, each in zip(places, comparisons, strict=True)
@@ -248,13 +250,12 @@ def draw_curves(
         ]
         if not points:
             continue
-        paint = theme[f"line{index}"]
         sizes = [place for place, _ in points]
         means = [interval.mean for _, interval in points]
         highest = max(highest, *means)
         axes.plot(
-            sizes, means, color=paint, linewidth=theme.points(1.5), marker="o", markersize=theme.points(3),
-            label=name,
+            sizes, means, **theme.line(styles[name]), linewidth=theme.points(1.4),
+            markersize=theme.points(4), label=name,
         )  # fmt: skip
         bounded = [
             (place, each.low, each.high)
@@ -263,7 +264,7 @@ def draw_curves(
         ]
         if bounded:
             where, lows, highs = zip(*bounded, strict=True)
-            axes.fill_between(where, lows, highs, color=paint, alpha=0.2, linewidth=0)
+            axes.fill_between(where, lows, highs, color=theme[styles[name].colour], alpha=0.2, linewidth=0)
     if highest > 4:
         axes.set_yscale("log")
     _ratio_axis(axes.yaxis, highest > 4)
@@ -272,21 +273,22 @@ def draw_curves(
     axes.set_xlabel(label)
     axes.set_ylabel("time ÷ time of the baseline")
     axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
-    axes.legend(frameon=False, fontsize=theme.points(8), ncols=2)
+    axes.legend(frameon=False, fontsize=theme.points(8), ncols=2, handlelength=4)
 
 
 def turn(comparisons: Sequence[ComparisonSummary]) -> str:
-    """Where the host's time turns into the device's, over sizes, for the page."""
+    """Draw for the page at which size the device's time becomes longer than the host's."""
     name = f"turn {comparisons[0].comparison.id}"
     return _drawn(_wide_figure(3.6), name, lambda axes: draw_turn(axes, comparisons, PAGE))
 
 
 def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme) -> None:
-    """The times of a few variants over sizes: wall solid, host dashed, device dotted."""
+    """Draw times of a few variants over sizes. Wall time is solid, the host's dashed, the device's dotted."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     kinds = (("time", "wall", "-"), ("host", "host", "--"), ("device", "device", ":"))
-    for index, name in enumerate(followed(comparisons)):
+    styles = looks(followed(comparisons))
+    for name in styles:
         for attribute, word, dash in kinds:
             points = [
                 (each.comparison.numel, getattr(variant, attribute).mean)
@@ -295,50 +297,57 @@ def draw_turn(axes: Any, comparisons: Sequence[ComparisonSummary], theme: Theme)
             ]
             if points:
                 axes.plot(
-                    *zip(*points, strict=True), dash, color=theme[f"line{index}"], marker="o",
-                    linewidth=theme.points(1.3), markersize=theme.points(2.5), label=f"{name}, {word}",
+                    *zip(*points, strict=True), dash, color=theme[styles[name].colour],
+                    marker=styles[name].marker, linewidth=theme.points(1.3), markersize=theme.points(4),
+                    label=f"{name}, {word}",
                 )  # fmt: skip
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     axes.set_xlabel(SIZES)
     axes.set_ylabel("time of a call")
     axes.grid(color=theme["grid"], linewidth=theme.points(0.5))
-    axes.legend(frameon=False, fontsize=theme.points(7), ncols=3)
+    axes.legend(frameon=False, fontsize=theme.points(7), ncols=3, handlelength=3)
 
 
-# What a line of a training step is called under the axis, by what stands in it; the first that fits.
+# The word under the axis for a line of a training step, by a part of its code. The first that fits counts.
 _STRETCHES = ((".backward(", "backward"), (".step(", "step"), ("zero_grad(", "zero_grad"), ("loss", "loss"))
 
 
 def timeline(comparison: ComparisonSummary) -> str:
-    """The bytes that are live through one execution, for the page."""
+    """Draw for the page the bytes that are live during one execution."""
     name = f"timeline {comparison.comparison.id}"
     return _drawn(_wide_figure(3.2), name, lambda axes: draw_timeline(axes, comparison, PAGE))
 
 
 def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> None:
-    """The bytes that are live through one execution: a line per variant, its code side by side."""
+    """Draw the bytes that are live during one execution. Variants with equal bytes share one line."""
     scale, unit = _bytes_unit(comparison)
     variants = [variant.definition for variant in comparison.methods if variant.name in comparison.timelines]
     variants = [variant for variant in variants if not variant.limit]
-    for index, variant in enumerate(variants):
+    equal: dict[tuple[tuple[int, ...], ...], list[str]] = defaultdict(list)
+    for variant in variants:
         stretches = comparison.timelines[variant.name].stretches
+        equal[tuple(tuple(stretch.live) for stretch in stretches)].append(variant.name)
+    styles = looks(variant.name for variant in variants)
+    labels = []
+    # Solid and wide lines below: where lines lie on each other they are seen under the dashes of those above.
+    solid_first = sorted(equal.items(), key=lambda item: bool(styles[item[1][0]].dash))
+    for place, (lives, names) in enumerate(solid_first):
         # Each line of code is as wide as any other: variants with more allocations stay comparable.
         where, live = [0.0], [0.0]
-        for number, stretch in enumerate(stretches):
-            for step, value in enumerate(stretch.live):
-                where.append(number + (step + 1) / (len(stretch.live) + 1))
+        for number, values in enumerate(lives):
+            for step, value in enumerate(values):
+                where.append(number + (step + 1) / (len(values) + 1))
                 live.append(value / scale)
-        where.append(float(len(stretches)))
+        where.append(float(len(lives)))
         live.append(live[-1])
-        (line,) = axes.step(
-            where, live, where="post", color=theme[f"line{index % 6}"], label=variant.name,
-            linewidth=theme.points(1.4),
+        labels.append(f"{', '.join(names)}: equal" if len(names) > 1 else names[0])
+        look = styles[names[0]]
+        axes.step(
+            where, live, where="post", color=theme[look.colour], label=labels[-1],
+            linewidth=theme.points(max(1.2, 2.6 - 0.6 * place)),
+            linestyle=(0, look.dash) if look.dash else "-",
         )  # fmt: skip
-        # Variants that keep the same bytes run side by side: on top of each other only the last would be
-        # seen, and in a colour mixed with those below it. Moved afterwards, so that the axes fit the bytes.
-        beside = theme.points(2) / 72 * (index - (len(variants) - 1) / 2)
-        line.set_transform(axes.transData + ScaledTranslation(beside, beside, axes.figure.dpi_scale_trans))
     # A change of a step may add a line: the longest variant has them all.
     named = max((comparison.timelines[variant.name].stretches for variant in variants), key=len)
     count = len(named)
@@ -349,10 +358,11 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, count)
     axes.set_ylabel(f"live, {unit}")
-    # Above, since it would cover the lines of a step that fills the figure.
+    # Above, since it would cover the lines of a step that fills the figure. About so many letters are a row.
+    columns = max(1, min(3, 96 // (max(map(len, labels)) + 9)))
     axes.legend(
-        title="equal bytes are drawn side by side", title_fontsize=theme.points(8), alignment="left",
-        frameon=False, fontsize=theme.points(8), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
+        alignment="left", frameon=False, fontsize=theme.points(8), loc="lower left", handlelength=4,
+        bbox_to_anchor=(0.0, 1.0), ncols=columns,
     )  # fmt: skip
 
 

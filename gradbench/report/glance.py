@@ -36,9 +36,9 @@ class Point:
 
     Attributes:
         work: seconds of a call of the baseline.
-        price: per cent of that; of a price that is not shown the most that it may be; None where even that
-            is below 0, or the method is shown to be faster.
-        low, high: the 95 % interval of a price that is shown; None otherwise.
+        price: per cent of `work`. Where the run shows no difference it is the upper end of the interval. None
+            where that end is below 0, or the method is faster.
+        low, high: the 95 % interval of a price that the run shows; None otherwise.
     """
 
     work: float
@@ -57,10 +57,10 @@ class Glance:
     """The points of a run on one device.
 
     Attributes:
-        comparisons: those that the points are from, the shortest work first.
+        comparisons: the comparisons that have points, the shortest work first.
         points: by method, in the order of METHODS.
         empty_block: seconds that an empty no_grad() block takes; None where the run did not time it.
-        baseline: the label of what prices are taken to.
+        baseline: the label of the baseline.
     """
 
     comparisons: tuple[ComparisonSummary, ...]
@@ -70,7 +70,7 @@ class Glance:
 
 
 def glance_of(analysis: Analysis) -> Glance | None:
-    """What the figure at a glance shows, of the run's first device; None where there is too little."""
+    """The points of the run on its first device; None where there are too few comparisons."""
     found = []
     there = analysis.on(analysis.devices[0]).comparisons if analysis.devices else ()
     for each in there:
@@ -133,7 +133,7 @@ def _timed(variant: VariantSummary | None) -> bool:
 
 
 def in_words(found: Glance) -> str:
-    """What the figure shows, for those who do not see it, and as its caption."""
+    """The figure in words: a caption, and the text for readers who do not see it."""
     ends = (found.comparisons[0], found.comparisons[-1])
     sentences = [
         f"What each method adds to a call, in per cent of the call with {found.baseline}, over the time of "
@@ -149,26 +149,43 @@ def in_words(found: Glance) -> str:
     return " ".join(sentences)
 
 
+def headline(found: Glance) -> str:
+    """What the first method of METHODS adds to the shortest and to the longest work."""
+    ends = (found.comparisons[0], found.comparisons[-1])
+    for name, label in METHODS.items():
+        first, last = (_point(each, name) for each in ends)
+        if first is not None and last is not None:
+            return (
+                f"{label} adds {_added(first)} to {format.seconds(first.work)} of work, "
+                f"and {_added(last)} to {format.seconds(last.work)}"
+            )
+    return "what each method adds to work"
+
+
+def _added(point: Point) -> str:
+    if point.price is None:
+        return "nothing"
+    return f"{'' if point.shown else 'at most '}{format.percent(point.price / 100)}"
+
+
 def _price_in_words(each: ComparisonSummary, name: str) -> str:
     point = _point(each, name)
     variant = each.variant(name)
     if point is None or variant is None:
         return ""
-    if point.price is None:
-        return f"{variant.label} nothing"
-    return f"{variant.label} {'' if point.shown else 'at most '}{format.percent(point.price / 100)}"
+    return f"{variant.label} {_added(point)}"
 
 
 def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) -> None:
     """Draw prices over the time of the work.
 
-    A filled mark with an interval is a price that the run shows. A hollow mark with an arrow is the most that
-    a price may be which the run does not show. In a wide figure names stand at the marks, in a narrow one
-    above.
+    A filled mark has an interval: the run shows this price. A hollow mark has an arrow: the run shows no
+    difference, and the price is at most this. A wide figure names the methods beside the marks, a narrow one
+    above the axes.
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _limits(axes, found, narrow)
+    _limits(axes, found, theme, narrow)
     styles = looks(METHODS)
     for name, points in found.points.items():
         for point in points:
@@ -182,19 +199,38 @@ def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) ->
         axis.set_minor_locator(NullLocator())
     axes.set_axisbelow(True)
     axes.grid(color=theme["grid"], linewidth=theme.points(0.6))
-    words = {"fontsize": theme.text, "pad": theme.points(6)}
-    axes.set_title("added time, in % of the work", loc="left", color=theme["ink"], **words)
-    # What a filled and a hollow mark mean, outside the axes: marks may be anywhere inside.
-    if narrow:
-        axes.set_xlabel("time of the work itself\nfilled: measured; hollow: at most this")
-    else:
-        axes.set_xlabel("time of the work itself, without a method")
+    head, under = "added time, in % of the work", "time of the work itself"
+    # What a filled and a hollow mark mean stands outside the axes: marks may be anywhere inside.
+    key = "filled: measured; hollow: at most this"
+    if not narrow:
         key = "filled: measured, with 95 % interval; hollow: not measurable, at most this"
+        under += ", without a method"
+    words = {"fontsize": theme.text, "pad": theme.points(6)}
+    axes.set_title(head, loc="left", color=theme["ink"], **words)
+    if _width(f"{head}   {key}", theme) < _room(axes, theme)[0]:
         axes.set_title(key, loc="right", color=theme["faint"], **words)
+    else:
+        under += f"\n{key}"
+    axes.set_xlabel(under)
     if narrow:
         _legend(axes, found, styles, theme)
     else:
         _labels(axes, found, styles, theme)
+
+
+def _width(words: str, theme: Theme) -> float:
+    """About the points that words take across."""
+    return 0.56 * theme.text * len(words)
+
+
+def _room(axes: Any, theme: Theme) -> tuple[float, float]:
+    """About the points that the axes take across and up, before they are laid out."""
+    figure = axes.figure
+    engine = figure.get_layout_engine()
+    rect = engine.get().get("rect") if engine else None
+    _, _, width, height = rect or (0.0, 0.0, 1.0, 1.0)
+    across, up = 72 * width * figure.get_figwidth(), 72 * height * figure.get_figheight()
+    return 0.9 * across, up - 7 * theme.text
 
 
 def _short(seconds: float) -> str:
@@ -205,13 +241,19 @@ def _short(seconds: float) -> str:
     return f"{seconds / 1e-9:,.3g} ns"
 
 
-def _limits(axes: Any, found: Glance, narrow: bool) -> None:
+def _limits(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     works = [_work(each) for each in found.comparisons]
     # A decade at least; on the left of a wide figure there is room for names.
     middle = math.sqrt(works[0] * works[-1])
     low, high = min(works[0], middle / 3), max(works[-1], middle * 3)
     span = math.log(high / low)
-    left = 0.1 if narrow else 0.38
+    # The names take this share of the axes.
+    share = (
+        0.08
+        if narrow
+        else 0.06 + max(_width(METHODS[name], theme) for name in found.points) / _room(axes, theme)[0]
+    )
+    left = 1.08 * share / (1 - share)
     axes.set_xlim(low * math.exp(-left * span), high * math.exp(0.08 * span))
     tops = [end for own in found.points.values() for point in own for end in (point.price, point.high) if end]
     axes.set_ylim(LOWEST, 1.5 * max([200.0, *tops]))
@@ -240,7 +282,7 @@ def _mark(axes: Any, point: Point, look: Look, theme: Theme) -> None:
 
 
 def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
-    """The line at which a method costs as much as the work, and the price of an empty block."""
+    """Draw the line where a method costs as much as the work, and the price of an empty block."""
     axes.axhline(100.0, color=theme["faint"], linewidth=theme.points(1.0), zorder=1)
     axes.annotate(
         "as much as the work itself", (1, 100), xycoords=axes.get_yaxis_transform(),
@@ -249,34 +291,37 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     if found.empty_block is None:
         return
     (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    start, end = max(low, 100 * found.empty_block / top), 100 * found.empty_block / bottom
+    start = max(low, _work(found.comparisons[0]) / 1.5, 100 * found.empty_block / top)
+    end = 100 * found.empty_block / bottom
     # Left of the line's end there is room for its name, unless all work is very short or very long.
-    if end > high or math.log(end / low) < 0.55 * math.log(high / low):
+    if end > high or start > end / 3 or math.log(end / low) < 0.55 * math.log(high / low):
         return
     axes.plot(
         [start, end], [100 * found.empty_block / each for each in (start, end)], color=theme["faint"],
         linewidth=theme.points(1.0), dashes=(4, 3), zorder=1,
     )  # fmt: skip
-    # Below the line, where no price is.
-    place = end / (end / start) ** (0.2 if narrow else 0.09)
-    words = "an empty no_grad() block" + ("\n" if narrow else ": ") + format.seconds(found.empty_block)
+    # Left of the line and just above the axis, where no price is.
+    lines, separator = (2, "\n") if narrow else (1, ": ")
+    words = f"an empty no_grad() block{separator}{format.seconds(found.empty_block)}"
+    share = (0.8 + 1.4 * lines) * theme.text / _room(axes, theme)[1]
+    price = bottom * (top / bottom) ** share
     axes.annotate(
-        words, (place, 100 * found.empty_block / place), xytext=(-theme.points(6), -theme.points(2)),
+        words, (100 * found.empty_block / price, price), xytext=(-theme.points(6), 0),
         textcoords="offset points", ha="right", va="top", color=theme["faint"], bbox=_paper(theme),
+        zorder=1.2,
     )  # fmt: skip
 
 
 def _paper(theme: Theme) -> dict[str, Any]:
-    """Words stand on paper, so that no line goes through them."""
+    """The box of words in the axes: it hides the lines behind them."""
     return {"facecolor": theme["paper"], "linewidth": 0, "pad": 1.0}
 
 
 def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
-    """The names at the left of the first marks, apart from each other, with a line to the mark."""
+    """Write the names left of the first marks, without overlaps, and draw a line to the mark."""
     bottom, top = (math.log(end) for end in axes.get_ylim())
-    # Of the axes' height; a line of text takes about this.
-    height = axes.get_position().height * axes.figure.get_figheight() * 72
-    apart = 1.35 * theme.text / height
+    # Of the axes' height.
+    apart = 1.3 * theme.text / _room(axes, theme)[1]
     first = {
         name: (math.log(max(points[0].price or 0, math.exp(bottom))) - bottom) / (top - bottom)
         for name, points in found.points.items()
@@ -303,12 +348,12 @@ def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> 
 
 
 def spread(places: Sequence[float], apart: float) -> list[float]:
-    """The nearest places in the same order that are this far apart; they are given in ascending order.
+    """Move ascending places as little as possible, so that neighbours are at least this far apart.
 
     >>> spread([0.0, 0.0, 5.0], 1.0)
     [-0.5, 0.5, 5.0]
     """
-    # Neighbours that touch move as one, around the mean of where its members want to be.
+    # Neighbours that touch move as one group, around the mean of the places that they want.
     groups: list[list[float]] = []
     starts: list[float] = []
     for place in places:
@@ -326,7 +371,7 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
 
 
 def _legend(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
-    """The names above a narrow figure."""
+    """Write the names above a narrow figure."""
     handles = [
         Line2D(
             [], [], marker=styles[name].marker, linestyle="", color=theme[styles[name].colour],

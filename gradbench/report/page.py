@@ -21,6 +21,7 @@ from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Header
 from gradbench.record.versions import FileText
 from gradbench.report import devices, figures, guide, template
+from gradbench.report.glance import glance_of, in_words
 from gradbench.report.presets import PRESETS
 from gradbench.report.sections import sections
 from gradbench.report.snippet import snippet
@@ -102,17 +103,22 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
 def _facts(header: Header) -> list[str]:
     """Machine, software and day, in a line."""
     machine = header.environment
-    names = [each.name for each in machine.accelerators] or [machine.processor.partition(" (")[0]]
+    devices = {each.device for each in header.plan.comparisons}
+    names = [each.name for each in machine.accelerators if each.device in devices]
+    if "cpu" in devices or not names:
+        names.insert(0, machine.processor.partition(" (")[0])
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return [*names, f"torch {machine.torch.partition('+')[0]}", threads, header.created[:10]]
 
 
 def _first_figure(analysis: Analysis) -> dict[str, str]:
-    """The figure of the first screen, for a wide window and for a phone; empty where the run has none."""
-    if analysis.answer is None:
-        return {"glance_wide": "", "glance_narrow": ""}
+    """The figure of the first screen, for a wide window and for a phone, and its words; empty without one."""
+    found = None if analysis.answer is None else glance_of(analysis)
+    if found is None:
+        return dict.fromkeys(("glance_words", "glance_wide", "glance_narrow"), "")
     return {
-        "glance_wide": figures.glance(analysis, narrow=False),
+        "glance_words": in_words(found),
+        "glance_wide": figures.glance(analysis),
         "glance_narrow": figures.glance(analysis, narrow=True),
     }
 

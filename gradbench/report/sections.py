@@ -54,6 +54,10 @@ class Section:
 
 # Figures side by side: a row on a wide screen. A curve takes two places.
 _ROW = 4
+# With so many places taken, a row needs no other figures.
+_ENOUGH = 3
+# The other figures of a workload, in the order in which they fill a row.
+_OTHERS: tuple[tuple[Kind, bool], ...] = (("time", True), ("time", False), ("memory", False))
 
 SECTIONS = (
     Section(
@@ -172,7 +176,7 @@ def sections(analysis: Analysis) -> list[dict[str, Any]]:
         found = [by_workload[name] for name in section.workloads if name in by_workload]
         if not found:
             continue
-        panels = _panels(analysis, section.leads)
+        panels = _panels(analysis, section)
         shown = {(panel.kind, comparison.id) for panel in panels for comparison in panel.comparisons}
         workloads = [_workload(analysis, comparisons, shown) for comparisons in found]
         made.append({"section": section, "panels": panels, "workloads": workloads})
@@ -195,13 +199,17 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
-def _panels(analysis: Analysis, leads: Sequence[Lead]) -> list[Panel]:
-    """The first figures of a section, as many as stand in a row, on the device that the page answers for."""
+def _panels(analysis: Analysis, section: Section) -> list[Panel]:
+    """The first figures of a section, as many as stand in a row, on the device that the page answers for.
+
+    Where a run lacks the section's leads, other figures of its workloads take their places.
+    """
     timed = [each for each in analysis.comparisons if each.passes]
     on = next((each.comparison for each in timed if each.comparison.device != "cpu"), None)
     on = on or next((each.comparison for each in timed), None)
     found: list[Panel] = []
-    for lead in leads:
+    others = [Lead(name, kind, first) for name in section.workloads for kind, first in _OTHERS]
+    for number, lead in enumerate((*section.leads, *others)):
         own = [
             each
             for each in timed
@@ -210,7 +218,14 @@ def _panels(analysis: Analysis, leads: Sequence[Lead]) -> list[Panel]:
             and (each.comparison.device, each.comparison.dtype) == (on.device, on.dtype)
         ]
         panel = _panel(own, lead) if own else None
-        if panel is not None and sum(each.places for each in found) + panel.places <= _ROW:
+        places = sum(each.places for each in found)
+        if (
+            panel is None
+            or places + panel.places > _ROW
+            or (number >= len(section.leads) and places >= _ENOUGH)
+        ):
+            continue
+        if all((each.kind, each.comparisons) != (panel.kind, panel.comparisons) for each in found):
             found.append(panel)
     return found
 

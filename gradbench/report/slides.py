@@ -1,4 +1,4 @@
-"""The figures of a run as pictures for a talk, each with its title, its units and its source."""
+"""The figures of a run as pictures for a talk, with title, units and source."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.turn import has_turn
 from gradbench.errors import RequestError
+from gradbench.record.plan import Comparison
 from gradbench.record.results import Results
 from gradbench.report import devices, figures, guide, limit_table
 from gradbench.report.bars import bars, draw_bars
-from gradbench.report.drawing import TALK, picture, style
+from gradbench.report.drawing import TALK, picture, settle, style, write_line
+from gradbench.report.glance import Glance, draw_glance, glance_of, headline
 from gradbench.report.table import Table
 from gradbench.report.tables import draw_table
 
@@ -43,20 +45,26 @@ class Slide:
         title: what it shows.
         note: how to read it.
         draw: draws it on a figure, between the note and the source.
+        ending: of the name, where a run has several devices or types.
     """
 
     name: str
     title: str
     note: str
     draw: Callable[[Figure], None]
+    ending: str = ""
 
 
-def write_figures(analysis: Analysis, output: Path, formats: Sequence[str]) -> list[Path]:
-    """Draw every figure of a run into a new or empty folder, in each format. Imports no torch.
+def write_figures(
+    analysis: Analysis, output: Path, formats: Sequence[str], everything: bool = False
+) -> list[Path]:
+    """Draw the pictures of a run into a new or empty folder, in each format. Imports no torch.
+
+    They are the `chosen` ones, or `everything` that the results hold.
 
     Raises RequestError, with nothing changed, where the folder holds something, a format is not one of
-    FORMATS, the run has nothing to draw, or the folder cannot be written. After an interrupt there is nothing
-    either: what had been written is removed.
+    FORMATS, the run has nothing to draw, or the folder cannot be written. An interrupt removes the files that
+    were written.
     """
     unknown = [each for each in formats if each not in FORMATS]
     if unknown or not formats:
@@ -68,6 +76,7 @@ def write_figures(analysis: Analysis, output: Path, formats: Sequence[str]) -> l
             f"--output {output}: expected a new or empty folder; it holds files; name another, or remove it"
         )
     found = slides(analysis)
+    found = found if everything else chosen(found)
     if not found:
         raise RequestError(
             f"{analysis.results.path}: nothing was measured in it that could be drawn; see `gradbench report`"
@@ -86,7 +95,7 @@ def write_figures(analysis: Analysis, output: Path, formats: Sequence[str]) -> l
 
 @contextlib.contextmanager
 def _all_or_nothing(output: Path) -> Iterator[list[Path]]:
-    """Make a folder, and yield a list for the files in it: unless all goes well these and it are removed."""
+    """Make a folder and yield a list for its files. If anything fails, remove the files and the folder."""
     made = [each for each in (output, *output.parents) if not each.exists()]
     written: list[Path] = []
     try:
@@ -102,7 +111,7 @@ def _all_or_nothing(output: Path) -> Iterator[list[Path]]:
 
 
 def source(results: Results) -> str:
-    """Where the figures come from, in one line."""
+    """The source of the figures in one line: version, machine, torch, passes and date."""
     header = results.header
     machine = header.environment
     passes = len({visit.number for visit in results.visits})
@@ -114,43 +123,59 @@ def source(results: Results) -> str:
 
 
 def lay_out(slide: Slide, source: str) -> Figure:
-    """The slide with its title, its note and its source, everything in its place for whatever format."""
+    """The slide with its title, its note and its source, laid out for all formats."""
     with style(TALK):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
         figure.set_canvas(FigureCanvasAgg(figure))
-        _line(figure, HEIGHT - 0.62, slide.title, 26, TALK["ink"], bold=True)
-        _line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"])
-        _line(figure, 0.3, source, 13, TALK["faint"])
+        write_line(figure, HEIGHT - 0.62, slide.title, 26, TALK["ink"], MARGIN, bold=True)
+        write_line(figure, HEIGHT - 1.08, slide.note, 16, TALK["faint"], MARGIN)
+        write_line(figure, 0.3, source, 13, TALK["faint"], MARGIN)
         slide.draw(figure)
-        if engine := figure.get_layout_engine():
-            engine.execute(figure)
-        figure.set_layout_engine("none")
-        for axes in figure.axes:
-            # The solver's last digits differ from call to call, and names in an SVG are made from them.
-            left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
-            axes.set_position((left, bottom, width, height))
+        settle(figure)
         return figure
 
 
-def _line(figure: Figure, up: float, words: str, size: float, colour: str, bold: bool = False) -> None:
-    """A line of text at so many inches from below, smaller than asked where it would not fit."""
-    text = figure.text(
-        MARGIN / WIDTH, up / HEIGHT, words, fontsize=size, va="baseline", color=colour,
-        fontweight="bold" if bold else "normal",
-    )  # fmt: skip
-    wide = text.get_window_extent().width / figure.dpi
-    text.set_fontsize(size * min(1.0, (WIDTH - 2 * MARGIN) / wide))
+# The pictures that most people need: what a method costs at all, which one is fast, around how many
+# operations, around one operation and around a model, how many bytes, and then training.
+PREFERRED = (
+    ("glance",),
+    ("table-speed",),
+    ("break-even",),
+    ("ratios-elementwise", "curves-elementwise"),
+    ("ratios-inference", "curves-inference"),
+    ("memory-inference",),
+    ("memory-accumulate-evaluation",),
+    ("timeline-freeze-training", "memory-freeze-training"),
+    ("ratios-custom-both", "curves-custom-both"),
+    ("ratios-update", "curves-update"),
+)
+
+
+def chosen(found: Sequence[Slide]) -> list[Slide]:
+    """At most as many pictures as PREFERRED has, numbered in their order.
+
+    Where the run lacks one of them, charts take its place, and tables where there is no other chart.
+    """
+    # Of several devices and types the first one.
+    base = {each.name: each.name.removesuffix(each.ending) for each in reversed(found)}
+    first = {base[each.name]: each for each in reversed(found)}
+    wanted = [next((first[name] for name in names if name in first), None) for names in PREFERRED]
+    picked = [each for each in wanted if each is not None]
+    others = [each for each in found if each not in picked]
+    others.sort(key=lambda each: each.name.startswith("table-"))
+    picked += others[: len(PREFERRED) - len(picked)]
+    return [replace(each, name=f"{number:02}-{each.name}") for number, each in enumerate(picked, 1)]
 
 
 def slides(summary: Analysis) -> list[Slide]:
-    """Every picture that the results hold, each under a name of its own."""
+    """All pictures that the results hold, under names that differ."""
     tables = (
         *(replace(table, title=f"{table.title}, measured") for table in guide.tables(summary)),
         *devices.tables(summary),
         *limit_table.tables(summary.limits),
     )
-    made = [_table(table) for table in tables]
-    # Names of files tell devices and types apart, where a run has several.
+    made = [*_glances(summary), *(_table(table) for table in tables)]
+    # The names of files have the device and the type, where a run has several.
     kinds = {_key(each)[2:] for each in summary.comparisons}
     for key, group in itertools.groupby(_sorted(summary.comparisons), _key):
         made += _of_part(list(group), "" if len(kinds) == 1 else f" {key[2]} {key[3]}")
@@ -164,7 +189,7 @@ def _key(each: ComparisonSummary) -> tuple[str, str, str, str]:
 
 
 def _sorted(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSummary]:
-    """Those of one picture side by side, in the order of the run."""
+    """The comparisons in the order of the run, those of one picture next to each other."""
     order = {key: place for place, key in enumerate(dict.fromkeys(map(_key, comparisons)))}
     return sorted(comparisons, key=lambda each: order[_key(each)])
 
@@ -181,7 +206,7 @@ def _of_part(own: list[ComparisonSummary], ending: str) -> list[Slide]:
         )
     if has_turn(own):
         made.append(_turn(own, ending))
-    # Bytes grow with the elements: the largest that was counted stands for all.
+    # Bytes grow with the elements: the largest size is shown for all.
     differing = [each for each in own if bars(each) is not None]
     if differing and own[0].comparison.workload != "break_even":
         made.append(_memory(differing[-1], ending))
@@ -202,29 +227,53 @@ def _slide(
 ) -> Slide:
     own = each.comparison
     part = "" if own.workload == "break_even" else own.part
-    name = re.sub(
-        r"[^a-z0-9]+",
-        "-",
-        f"{kind} {'' if kind == 'break-even' else own.workload} {part}{ending}".strip().lower(),
-    ).strip("-")
+    name = _file_name(f"{kind} {'' if kind == 'break-even' else own.workload} {part}")
+    end = f"-{_file_name(ending)}" if ending else ""
     title = own.title if part else own.title.partition(": ")[0]
-    return Slide(name, f"{_WHAT[kind]}: {title}", f"{note}; {own.dtype}, {own.device}", draw)
+    return Slide(name + end, f"{_WHAT[kind]}: {title}", _noted(note, own), draw, end)
 
 
 def _intervals(own: Sequence[ComparisonSummary]) -> str:
-    """What the lines and bands are: not every comparison is visited in every pass."""
+    """The words for lines and bands. A pass need not visit every comparison, so their passes differ."""
     few, many = min(each.passes for each in own), max(each.passes for each in own)
     return f"with 95 % intervals over {few if few == many else f'{few} to {many}'} processes"
 
 
 def _axes(figure: Figure, columns: int, bottom: float, **options: Any) -> Any:
-    """Axes side by side between the note and `bottom`, in inches; what stands beside them included."""
+    """Axes side by side between the note and `bottom` (inches), with room for their labels."""
     figure.set_layout_engine(
         "constrained",
         rect=(MARGIN / WIDTH, bottom / HEIGHT, 1 - 2 * MARGIN / WIDTH, (HEIGHT - 1.35 - bottom) / HEIGHT),
         w_pad=0.12,
     )
     return figure.subplots(1, columns, squeeze=False, **options)[0]
+
+
+def _glances(summary: Analysis) -> list[Slide]:
+    """The run at a glance, on each device."""
+    several = len(summary.devices) > 1
+    found = [(device, glance_of(summary.on(device))) for device in summary.devices]
+    return [_glance(each, f" {device}" if several else "") for device, each in found if each is not None]
+
+
+def _glance(found: Glance, ending: str) -> Slide:
+    def draw(figure: Figure) -> None:
+        draw_glance(_axes(figure, 1, 0.7)[0], found, TALK)
+
+    own = found.comparisons[0].comparison
+    note = f"Time that a method adds to a call with {found.baseline}, by the time of that call"
+    name, end = _file_name("glance"), _file_name(ending)
+    end = f"-{end}" if end else ""
+    return Slide(name + end, f"At a glance: {headline(found)}", _noted(note, own), draw, end)
+
+
+def _file_name(words: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def _noted(note: str, own: Comparison) -> str:
+    """A note with the type and the device."""
+    return f"{note} ({own.dtype}, {own.device})"
 
 
 def _table(table: Table) -> Slide:
@@ -247,11 +296,11 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
             size = f"{each.comparison.size}: {each.comparison.numel:,} elements"
             axes.set_title(size, loc="left", fontsize=15 if len(own) < figures.PANELS else 13)
             axes.tick_params(axis="y", labelsize=15)
-            axes.set_xlabel("ratio of times")
+            axes.set_xlabel("time ÷ time of the baseline")
         _legend(figure)
 
     label = own[0].comparison.baseline.label
-    note = f"{own[0].comparison.name}: time ÷ time of {label}, {_intervals(own)}"
+    note = f"{own[0].comparison.name}: time divided by that of {label}, {_intervals(own)}"
     return _slide("ratios", own[0], ending, note, draw)
 
 
@@ -265,7 +314,7 @@ def _legend(figure: Figure) -> None:
         )  # fmt: skip
 
     handles = [dot("slower", True), dot("faster", True), dot("same", False), Patch(facecolor=TALK["band"])]
-    words = ["slower", "faster", "not shown to differ", "what identical code may differ by"]
+    words = ["slower", "faster", "no difference is measurable", "what identical code may differ by"]
     figure.legend(
         handles, words, loc="lower left", bbox_to_anchor=(MARGIN / WIDTH, 0.66 / HEIGHT), ncols=4,
         frameon=False, fontsize=14, borderaxespad=0, borderpad=0, handletextpad=0.4,
@@ -277,7 +326,7 @@ def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
     if first.workload == "break_even":
         own = figures.at_smallest(own)
         places, label = [int(each.comparison.part) for each in own], figures.OPERATIONS
-        note = f"{first.workload}: x of {own[0].comparison.numel:,} elements"
+        note = f"{first.workload} with {own[0].comparison.numel:,} elements"
     else:
         places, label = [each.comparison.numel for each in own], figures.SIZES
         note = first.name
@@ -285,7 +334,7 @@ def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         figures.draw_curves(_axes(figure, 1, 0.7)[0], own, places, label, TALK)
 
-    note += f"; time ÷ time of {first.baseline.label}, {_intervals(own)}"
+    note += f": time divided by that of {first.baseline.label}, {_intervals(own)}"
     return _slide("break-even" if first.workload == "break_even" else "curves", own[0], ending, note, draw)
 
 
@@ -293,7 +342,8 @@ def _turn(own: list[ComparisonSummary], ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         figures.draw_turn(_axes(figure, 1, 0.7)[0], own, TALK)
 
-    note = f"{own[0].comparison.name}: times of a call; wall solid, to issue it dashed, of the device dotted"
+    note = f"{own[0].comparison.name}: time of a call (solid), of the host to issue it (dashed), "
+    note += "of the device (dotted)"
     return _slide("turn", own[0], ending, note, draw)
 
 
@@ -305,7 +355,7 @@ def _memory(each: ComparisonSummary, ending: str) -> Slide:
         draw_bars(_axes(figure, 3, 0.7), found, TALK)
 
     where = f"{each.comparison.numel:,} elements"
-    note = f"{each.comparison.name}: exact bytes of one execution at {where}"
+    note = f"{each.comparison.name}: exact bytes of one execution with {where}"
     return _slide("memory", each, ending, note, draw)
 
 
@@ -314,5 +364,5 @@ def _timeline(each: ComparisonSummary, ending: str) -> Slide:
         figures.draw_timeline(_axes(figure, 1, 0.7)[0], each, TALK)
 
     where = f"{each.comparison.numel:,} elements"
-    note = f"{each.comparison.name}: exact bytes that are live through one execution at {where}"
+    note = f"{each.comparison.name}: exact bytes that are live during one execution with {where}"
     return _slide("timeline", each, ending, note, draw)

@@ -1,4 +1,4 @@
-"""A table as a picture: columns as wide as what stands in them, lines broken, nothing clipped."""
+"""A table as a picture: columns fit their cells, long cells have several lines, nothing is clipped."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def draw_table(
 
 
 def _measure(figure: Figure) -> Measure:
-    """How wide a text is, in points for each point of its size; a hair more, since letters sit on dots."""
+    """The width of a text in points, for one point of its size; a hair more, since letters sit on dots."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     size = 40.0
 
@@ -79,7 +79,7 @@ def _measure(figure: Figure) -> Measure:
 
 
 def _sizes(theme: Theme) -> Iterator[tuple[float, bool, int]]:
-    """What to try, best first: a size of text, whether a call may be broken at its brackets, most lines."""
+    """Layouts to try, the best first: size of text, whether a call may break at a bracket, most lines."""
     count = math.ceil(math.log(_SMALLEST / _LARGEST, _STEP))
     sizes = [theme.text * _LARGEST * _STEP**step for step in range(count + 1)]
     # Rather long cells and broken calls than small text.
@@ -126,7 +126,7 @@ def _fit(
 
 
 def _pieces(cell: str, apart: bool) -> list[str]:
-    """What a cell may be broken into; a piece that begins a word has a space before it."""
+    """The pieces between which a cell may break. A piece that begins a word has a space before it."""
     words = [f" {word}" for word in cell.split(" ")]
     if not apart:
         return words

@@ -13,10 +13,12 @@ from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.claims import counted
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
+from gradbench.report.glance import glance_of
+from gradbench.report.glance import headline as in_short
 from gradbench.report.page import write_report
 from gradbench.report.template import put, render
 from studies.files import compress, read_analysis
-from studies.publish import site
+from studies.publish import pictures, site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -62,9 +64,9 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
 
 
 def rebuild(reports: Path, readme: Path) -> list[Path]:
-    """Make every page of reports/, its index and the README's table again, from the stored data alone.
+    """Make every page and picture of reports/ and the README's table again, from the stored data alone.
 
-    The README shows the newest run. Raises RequestError where none is published.
+    The README and the pictures show the newest run. Raises RequestError where none is published.
     """
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
@@ -80,7 +82,7 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     links = site.navigation(reports, index)
     put(render("index.html", HERE, site=links, runs=runs, pages=site.present(reports)), index)
     put(text, readme)
-    return [*pages, index]
+    return [*pages, index, *pictures.write(runs[0].summary, reports)]
 
 
 def splice(text: str, table: str) -> str:
@@ -102,19 +104,19 @@ def headline(run: Published, folder: str, picture: str) -> str:
         answer.sentence,
         *(f"{each.purpose}: `{each.use}`. {_sentence(each.gain)}" for each in answer.recommendations),
     ]
+    shown = glance_of(run.summary)
+    link = f"[![{in_short(shown)}]({picture})]({folder}/index.html)\n\n" if shown is not None else ""
+    findings = "\n".join(f"- {each}" for each in found)
+    processor = header.environment.processor.partition(" (")[0]
     return (
-        f"[![{PICTURE_WORDS}]({picture})]({folder}/index.html)\n\n"
-        + "\n".join(f"- {each}" for each in found)
-        + f"\n\n{header.environment.processor.partition(' (')[0]}, torch {header.environment.torch}, "
-        f"by `{header.command}`. [The whole report]({folder}/index.html). {run.verdicts} "
-        f"{answer.trust.sentence}"
+        f"{link}{findings}\n\n"
+        f"Measured by `{header.command}` on {processor} with torch {header.environment.torch}. "
+        f"{answer.trust.sentence} {run.verdicts} [Read the whole report]({folder}/index.html)."
     )
 
 
-PICTURE_WORDS = "Price of each method in per cent of the work around it, by time of the work"
-
-
 def _sentence(clause: str) -> str:
+    """A clause as a sentence."""
     return f"{clause[:1].upper()}{clause[1:]}."
 
 

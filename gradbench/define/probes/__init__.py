@@ -1,4 +1,4 @@
-"""The probes: what methods do to tensors, observed.
+"""The probes: observations of the effect of methods on tensors.
 
 To add a question, add a row to `of_methods` or `of_torch`.
 """

@@ -1,4 +1,4 @@
-"""Questions that are asked of every method."""
+"""Questions for every method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions that are asked once, of torch and of the measured library, and of no method."""
+"""Questions about torch and the measured library, and about no method."""
 
 from __future__ import annotations
 

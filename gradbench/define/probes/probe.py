@@ -1,7 +1,7 @@
-"""What a probe is: a question about what a method does to tensors, as code that real tensors answer.
+"""The row of a probe: a question about the effect of a method, as code that real tensors answer.
 
-A probe is Python text that stands by itself: a reader can paste what was run. It leaves what it saw in
-the dict `observed`. In a probe of the methods the line `VARIANT` stands for the method around the work.
+A probe is a whole Python program as text, so that a reader can paste and run it. It leaves its observations
+in the dict `observed`. In a probe of the methods the line `VARIANT` stands for the method around the work.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Probe:
 
     Attributes:
         id: stable identifier, unique in the table; the trait of its observations.
-        question: what is asked, in a sentence.
+        question: the question, in a sentence.
         source: the documentation that says what to expect.
-        code: Python text that leaves what it saw in `observed`.
+        code: Python text that leaves its observations in `observed`.
         work: expression for the work done on `{x}` under a method; None for a question about no method.
     """
 
@@ -33,14 +33,14 @@ class Probe:
     work: str | None = None
 
     def asks(self, method: Method) -> str:
-        """The code for one method, with the method's own lines in the place of `VARIANT`."""
+        """The code for one method, with the method's lines in the place of `VARIANT`."""
         return insert(self.code, fill(f"{method.setup}\n{method.within}", self.work or "{x}"))
 
 
-# How most probes begin.
+# The first lines of most probes.
 BEGIN = "import torch\n\nobserved = {}\n"
 
-# What a probe may use to go on after an error that is itself an answer.
+# With this function a probe goes on after an error that is itself an answer.
 ATTEMPT = """
 def attempt(name, action):
     try:

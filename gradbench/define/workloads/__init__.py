@@ -1,6 +1,6 @@
-"""The workloads: what is computed, under a method or in alternatives of its own.
+"""The workloads: computations under a method, or in alternatives.
 
-To add one, add a row to a family's file (or a new file to `WORKLOADS` here); everything else takes it from
+To add one, add a row to a family's file (or a new file to `WORKLOADS` here); all other code takes it from
 `workloads()`.
 """
 

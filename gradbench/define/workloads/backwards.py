@@ -1,4 +1,4 @@
-"""The ways of a backward, as alternatives: the graph is released, or kept, or x alone gets a gradient."""
+"""Three kinds of backward, as alternatives: it releases the graph, or keeps it, or only x gets a gradient."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _DOCS = "https://docs.pytorch.org/docs/stable/generated/"
 
 
 def backward(code: str, holds: str, group: str = "") -> Alternative:
-    """A backward as it comes, by this code."""
+    """A backward with its defaults, by this code."""
     return Alternative(
         name="backward",
         label="backward()",
-        effect="The graph is released on the way.",
+        effect="The backward releases the graph.",
         source=f"{_DOCS}torch.Tensor.backward.html",
         code=code,
         holds=holds,
@@ -25,7 +25,7 @@ def retaining(code: str, holds: str, group: str = "") -> Alternative:
     return Alternative(
         name="retain_graph",
         label="backward(retain_graph=True)",
-        effect="The graph is kept for a second backward, and with it what was saved.",
+        effect="The graph and its saved tensors stay for a second backward.",
         source=f"{_DOCS}torch.Tensor.backward.html",
         code=code,
         holds=holds,

@@ -1,4 +1,4 @@
-"""The control alone: nothing is computed."""
+"""The control alone, without work in it."""
 
 from gradbench.define.workloads.workload import Workload
 
@@ -6,7 +6,6 @@ WORKLOADS = (
     Workload(
         name="control",
         title="the control alone, in a hot loop",
-        shows="What the method itself costs when nothing is computed under it, and whether that grows with "
-        "the tensor.",
+        shows="The price of the method itself, without work under it, and whether it grows with the tensor.",
     ),
 )

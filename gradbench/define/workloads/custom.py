@@ -9,7 +9,7 @@ _GRADIENT = f"{CHAIN_ANSWER} * numpy.cos(x ** 2) * 2 * x"
 
 
 def _copies(count: int) -> tuple[Alternative]:
-    """The limit that memory sets: the bytes that must move at least, moved by copies, of which each moves two
+    """The limit that memory sets: copies that move the bytes which must move at least. A copy moves two
     tensors.
 
     Forward reads x and writes the result; backward reads x, the result and its gradient, and writes one.
@@ -18,7 +18,7 @@ def _copies(count: int) -> tuple[Alternative]:
         Alternative(
             name=COPY,
             label=f"{count} cop{'y' if count == 1 else 'ies'} of x (the limit of memory)",
-            effect="What it takes to move the bytes that this must read and write at least.",
+            effect="Only moves the bytes that the others must read and write at least.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.clone.html",
             code="x",
             statement="\n".join(["y = x.detach().clone()"] * count),
@@ -34,7 +34,7 @@ _FORWARD = Workload(
     name="custom",
     part="forward",
     title="exp(sin(x²)) from custom autograd Functions: forward",
-    shows="What a Function written in Python costs per call, and what fusing three into one gives back.",
+    shows="The price per call of a Function in Python, and the saving from fusing three into one.",
     imports="from gradbench.functions import (\n    Exp, Sin, Square, compiled_available, composed, "
     "exp_sin_square, native_available, triton_available\n)",
     inputs={"g": "torch.ones({shape}, {options})"},
@@ -44,7 +44,7 @@ _FORWARD = Workload(
     roundings=CHAIN_ROUNDINGS,
     pointwise=True,
     filling=FILLING,
-    # A gradient for each variant, and what captured graphs keep for themselves.
+    # A gradient for each variant, and the memory that captured graphs keep.
     tensors=25,
     every=3,
     presets=at(standard="small large"),
@@ -59,7 +59,7 @@ _FORWARD = Workload(
         Alternative(
             name="native",
             label="torch's own operations",
-            effect="The same from torch.exp, torch.sin and a power.",
+            effect="Composes exp(sin(x²)) from torch.exp, torch.sin and a power.",
             code="torch.exp(torch.sin(x ** 2))",
         ),
         Alternative(
@@ -71,9 +71,9 @@ _FORWARD = Workload(
         Alternative(
             name="fused_native",
             label="one fused Function, in C",
-            effect="The same Function in C, built on demand.",
+            effect="The fused Function in C, built on demand.",
             code='exp_sin_square(x, form="native")',
-            # Where it cannot be built the eager form runs, which must not be shown under this name.
+            # Without a build the eager form would run, and must not appear under this name.
             holds="native_available()",
             needs={"cpu": ("c compiler",)},
             devices=("cpu",),
@@ -81,7 +81,7 @@ _FORWARD = Workload(
         Alternative(
             name="fused_triton",
             label="one fused Function, in Triton",
-            effect="The same Function in Triton, one kernel forward and one backward, compiled on demand.",
+            effect="The fused Function in Triton, one kernel forward and one backward, compiled on demand.",
             source="https://triton-lang.org/main/getting-started/tutorials/01-vector-add.html",
             code='exp_sin_square(x, form="triton")',
             holds="triton_available(x.device)",
@@ -91,25 +91,25 @@ _FORWARD = Workload(
         Alternative(
             name="fused_compiled",
             label="one fused Function, torch.compile",
-            effect="The same, compiled by torch.compile; the compilation itself is not timed.",
+            effect="The fused Function, compiled by torch.compile; the time leaves out the compilation.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.compile.html",
             code='exp_sin_square(x, form="compiled")',
             holds="compiled_available(x.device)",
             needs={"cpu": ("c++ compiler",), "cuda": ("triton", "c compiler")},
-            # Below that, calling compiled code costs more than it gives back, and the eager form runs.
+            # Below this size calling compiled code costs more than it saves, and the eager form runs.
             least=32_768,
             presets=("thorough",),
         ),
         Alternative(
             name="graphed",
             label="three Functions, captured in CUDA graphs",
-            effect="The kernels of a forward, and those of a backward, are issued by one call each "
-            "(torch.cuda.make_graphed_callables); the input is copied to where they read it.",
+            effect="One call issues all kernels of a forward, and one those of a backward "
+            "(torch.cuda.make_graphed_callables). It first copies the input to their buffer.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.cuda.make_graphed_callables.html",
             setup="sample = x.detach().clone().requires_grad_()\n"
             "graphed = torch.cuda.make_graphed_callables(composed, (sample,))",
             code="graphed(x)",
-            # What it makes it keeps, in memory of its own.
+            # A captured graph keeps its results, in a separate memory pool.
             counted=False,
             devices=("cuda",),
         ),
@@ -117,12 +117,11 @@ _FORWARD = Workload(
     ),
 )
 
-# As the documentation of CUDA graphs has it: a few calls on another stream make what is made once.
+# As the documentation of CUDA graphs has it: a few calls on another stream do all one-time setup.
 _REPLAYED = Alternative(
     name="replayed",
     label="three Functions, forward and backward in one CUDA graph",
-    effect="All kernels of a step are issued by one call: no Python, no autograd. What it costs the host "
-    "is what a replay costs.",
+    effect="One call issues all kernels of a step: no Python, no autograd. The host pays only for a replay.",
     source="https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs",
     setup="""\
 aside = torch.cuda.Stream()
@@ -146,7 +145,7 @@ grad = x.grad""",
 _ONCE = Alternative(
     name="once_differentiable",
     label="three Functions, once_differentiable",
-    effect="The same three, their backwards marked as not to be differentiated again.",
+    effect="The three Functions, with backwards marked as not to be differentiated again.",
     source="https://docs.pytorch.org/docs/stable/notes/extending.html",
     setup="""\
 from torch.autograd.function import once_differentiable
@@ -164,8 +163,8 @@ _SQUARE = Workload(
     name="square",
     part="forward",
     title="x² as a custom autograd Function: forward",
-    shows="What the smallest Function written in Python costs against PyTorch's own operation, with nothing "
-    "beside it that would dilute a change.",
+    shows="The price of the smallest Function in Python against PyTorch's operation, with no other work  "
+    "to dilute a change.",
     imports="from gradbench.functions import Square",
     inputs={"g": "torch.ones({shape}, {options})"},
     baseline="plain",
@@ -177,7 +176,7 @@ _SQUARE = Workload(
         Alternative(
             name="plain",
             label="a Function as in the documentation",
-            effect="The same forward and backward in a torch.autograd.Function of the program's own.",
+            effect="The same forward and backward in a torch.autograd.Function that the program defines.",
             source="https://docs.pytorch.org/docs/stable/notes/extending.html",
             setup="""\
 class Plain(torch.autograd.Function):
@@ -201,7 +200,7 @@ class Plain(torch.autograd.Function):
         Alternative(
             name="function",
             label="Square",
-            effect="That of gradbench.functions, whose apply does less than torch's.",
+            effect="The Function of gradbench.functions, whose apply does less than torch's.",
             code="Square.apply(x)",
         ),
     ),

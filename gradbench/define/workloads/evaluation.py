@@ -8,11 +8,11 @@ BATCHES = 16
 MODEL = "from gradbench.models import MLP, share"
 CLASSES = 10
 PERCEPTRON = f"MLP({WIDTH}, 256, {CLASSES}).to({{options}})"
-# Each variant has parameters of its own on the storage that all share.
+# Each variant has separate parameters on the storage that all share.
 MODEL_LEAF = "x = base.detach()\nmodel = share(model)"
 SIZES = {"small": 8 * WIDTH, "medium": 128 * WIDTH, "large": 2048 * WIDTH}
 MLP_ANSWER = "answers.mlp(x, model)"
-# Three layers, each rounded, and in each the error of the one before.
+# Three layers round, and every layer carries on the error of the layer before.
 MLP_ROUNDINGS = 8.0
 
 
@@ -28,8 +28,8 @@ WORKLOADS = (
     Workload(
         name="inference",
         title="evaluating a multi-layer perceptron",
-        shows="What evaluation under each method costs in time and keeps in memory, where the parameters are "
-        "what is tracked.",
+        shows="The time and the kept memory of evaluation under each method, where the parameters are "
+        "tracked.",
         purpose=_PURPOSE,
         imports=MODEL,
         inputs={"model": PERCEPTRON},
@@ -47,7 +47,7 @@ WORKLOADS = (
     Workload(
         name="attention",
         title="evaluating a transformer block",
-        shows="The same for a block whose operations are many and whose intermediate results are large.",
+        shows="Evaluation of a block with many operations and large intermediate results.",
         purpose=_PURPOSE,
         imports="from gradbench.models import TransformerBlock, share",
         inputs={"model": "TransformerBlock(64, 4).to({options})"},
@@ -84,7 +84,7 @@ WORKLOADS = (
             Alternative(
                 name="requires_grad_false",
                 label="model.requires_grad_(False)",
-                effect="Every parameter's flag is cleared, once.",
+                effect="Clears the flag of every parameter, once.",
                 setup="model.requires_grad_(False)",
                 code=f"y = {_EVALUATED}",
                 holds="not y[0].requires_grad",
@@ -92,42 +92,42 @@ WORKLOADS = (
             Alternative(
                 name="tracked",
                 label="tracked (no control)",
-                effect="Everything is recorded, and kept with each result.",
+                effect="Autograd records everything, and keeps it with each result.",
                 code=f"y = {_EVALUATED}",
                 holds="y[0].requires_grad",
             ),
             Alternative(
                 name="no_grad",
                 label="one no_grad() around the loop",
-                effect="The block is entered once.",
+                effect="Enters the block once.",
                 code=f"with torch.no_grad():\n    y = {_EVALUATED}",
                 holds="not y[0].requires_grad",
             ),
             Alternative(
                 name="inference_mode",
                 label="one inference_mode() around the loop",
-                effect="The block is entered once; the results are inference tensors.",
+                effect="Enters the block once; the results are inference tensors.",
                 code=f"with torch.inference_mode():\n    y = {_EVALUATED}",
                 holds="y[0].is_inference()",
             ),
             Alternative(
                 name="no_grad_each",
                 label="a no_grad() for each batch",
-                effect="The block is entered for every batch.",
+                effect="Enters the block for every batch.",
                 code="y = []\nfor part in parts:\n    with torch.no_grad():\n        y.append(model(part))",
                 holds="not y[0].requires_grad",
             ),
             Alternative(
                 name="detach",
                 label="detach() on each result",
-                effect="Everything is recorded, and dropped again with each result.",
+                effect="Autograd records everything, and detach() drops it again with each result.",
                 code="y = [model(part).detach() for part in parts]",
                 holds="not y[0].requires_grad",
             ),
             Alternative(
                 name="mixed",
                 label="detach() on each result, inside one no_grad()",
-                effect="Both at once.",
+                effect="One block around the loop, and detach() on each result.",
                 code="with torch.no_grad():\n    y = [model(part).detach() for part in parts]",
                 holds="not y[0].requires_grad",
             ),

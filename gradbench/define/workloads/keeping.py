@@ -1,4 +1,4 @@
-"""What a graph keeps alive, and for how long."""
+"""Workloads on the memory that a graph keeps alive, and for how long."""
 
 from dataclasses import replace
 
@@ -14,15 +14,15 @@ _ACCUMULATE = Workload(
     name="accumulate",
     part="evaluation",
     title=f"a running loss over {STEPS:,} steps: without backward",
-    shows="What stays alive when a loss is added up over many steps: with its history, all that every "
-    "step saved.",
+    shows="The memory that stays alive when a loss is added up over many steps. With its history, the sum  "
+    "keeps the saved tensors of every step.",
     headline=True,
     purpose="Add up a loss",
     statement=f"total = torch.zeros((), dtype=x.dtype, DEVICE)\n{_LOOP}",
     result="torch.as_tensor(total)",
     answer=f"{STEPS} * numpy.sin(x * x).mean()",
     normwise=True,
-    # A sum of so many equal terms, rounded each time: it grows with their number, not with its root.
+    # A sum of this many equal terms rounds each time: the error grows with their number, not with its root.
     terms=lambda shape: STEPS + shape[0],
     baseline="detach",
     largest=10_000,
@@ -33,7 +33,7 @@ _ACCUMULATE = Workload(
         Alternative(
             name="detach",
             label="total += loss.detach()",
-            effect="Only the value is added.",
+            effect="Adds only the value.",
             code="total += loss.detach()",
             holds="not total.requires_grad",
         ),
@@ -47,7 +47,7 @@ _ACCUMULATE = Workload(
         Alternative(
             name="item",
             label="total += loss.item()",
-            effect="The value is taken out as a Python number; on a GPU this waits for the device.",
+            effect="Takes the value out as a Python number; on a GPU this waits for the device.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.item.html",
             code="total += loss.item()",
             statement=f"total = 0.0\n{_LOOP}",
@@ -57,7 +57,7 @@ _ACCUMULATE = Workload(
         Alternative(
             name="no_grad",
             label="total += loss under no_grad()",
-            effect="The addition is not recorded.",
+            effect="Autograd does not record the addition.",
             code="with torch.no_grad():\n    total += loss",
             holds="not total.requires_grad",
         ),
@@ -66,7 +66,7 @@ _ACCUMULATE = Workload(
 
 
 def _trained(statement: str) -> str:
-    """The same loop with a backward in each step."""
+    """The loop with a backward in each step."""
     return statement.replace("VARIANT", "loss.backward()\n    VARIANT")
 
 
@@ -77,8 +77,8 @@ WORKLOADS = (
     replace(
         _ACCUMULATE,
         part="training",
-        title=f"a running loss over {STEPS:,} steps: each with its backward",
-        shows="The same where backward has released what each step saved: what is left of the history.",
+        title=f"a running loss over {STEPS:,} steps: with a backward in each step",
+        shows="The history that is left where a backward has released the saved tensors of each step.",
         headline=False,
         purpose="",
         setup_per_call="x.grad = None",
@@ -95,7 +95,7 @@ WORKLOADS = (
     Workload(
         name="retain",
         title="a second backward through one graph",
-        shows="What retain_graph=True costs and keeps, against making the graph again.",
+        shows="The time and the memory of retain_graph=True, against making the graph again.",
         headline=True,
         inputs={"g": "torch.ones({shape}, {options})"},
         setup_per_call=_AGAIN,
@@ -109,14 +109,14 @@ WORKLOADS = (
             Alternative(
                 name="once",
                 label="backward()",
-                effect="One backward; what the graph kept is released on the way.",
+                effect="One backward, which releases the saved tensors of the graph.",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
                 code="y.backward(g)",
             ),
             Alternative(
                 name="retain",
                 label="backward(retain_graph=True)",
-                effect="One backward; the graph keeps all that it had.",
+                effect="One backward; the graph keeps its saved tensors.",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html",
                 code="y.backward(g, retain_graph=True)",
             ),

@@ -1,6 +1,6 @@
-"""What is measured of an expression of x: under every method, its backward, and another in its place.
+"""The workloads of an expression of x: under every method, its backward, and against another expression.
 
-These rows are made for one expression, and stand in no table.
+gradbench makes these rows for one expression. They are in no table.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gradbench.define.workloads.workload import LEAF, Alternative, Workload
 from gradbench.record.plan import USER_MODEL
 from gradbench.record.user_file import FileFacts, OperationFacts
 
-# What the code that is timed calls its own; no setup may.
+# Names that the timed code uses; a setup must not define them.
 TAKEN = ("y", "given", "gradient", "guard", "work")
-# Parts that hold two expressions against each other.
+# Parts that compare two expressions.
 RECORDED, UNRECORDED, BOTH = "recorded", "unrecorded", "both"
 
 _LEAF = LEAF.replace("base", "x")
 _OWN_BUFFER = "x = x.clone()"
-# Of ones, as y.sum().backward() has it, without the sum.
+# A gradient of ones, as y.sum().backward() has it, without the sum.
 _GIVEN = "given = torch.ones_like({})"
 
 
@@ -36,7 +36,7 @@ def template(expression: str) -> str:
 
 
 class _Marked(ast.NodeTransformer):
-    """Puts `{x}` in the place of x, where that is no name of a function's own."""
+    """Puts `{x}` in the place of x, unless x is a parameter of a lambda."""
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return ast.Name("{x}", node.ctx) if node.id == "x" else node
@@ -61,19 +61,17 @@ def alone(
     """The rows of one expression: its forward under every method, and its backward where it has one.
 
     Args:
-        title: how the expression is called.
+        title: the name of the expression.
         about: the expression and x, in a few words.
-        seen: what it does under methods.
+        seen: the behaviour of the expression under methods.
         roundings: as in `Workload`.
     """
-    nothing = (
-        "" if backward else " Its result does not require gradients, so there is no backward to measure."
-    )
+    nothing = "" if backward else " Its result does not require gradients, so it has no backward to measure."
     forward = Workload(
         name=USER_MODEL,
         part=EVALUATION,
         title=f"{title}: forward",
-        shows=f"What a forward costs under each method: {about}.{nothing}",
+        shows=f"The price of a forward under each method: {about}.{nothing}",
         leaf=_LEAF,
         own_buffer=_OWN_BUFFER,
         baseline=baseline_of(seen),
@@ -92,7 +90,7 @@ def alone(
             forward,
             part="backward",
             title=f"{title}: backward",
-            shows="What a backward costs, from a gradient of ones, and what it costs to keep the graph.",
+            shows="The price of a backward from a gradient of ones, and of keeping the graph.",
             work=None,
             observed={},
             dtype=None,
@@ -105,7 +103,7 @@ def alone(
                 retaining("y.backward(given, retain_graph=True)", "x.grad is not None"),
                 input_gradient(
                     label="torch.autograd.grad(y, x)",
-                    effect="The gradient is returned, and x.grad is left alone.",
+                    effect="Returns the gradient, and leaves x.grad alone.",
                     code="(gradient,) = torch.autograd.grad(y, x, given)",
                 ),
             ),
@@ -118,7 +116,7 @@ def against(
 ) -> list[Workload]:
     """The rows of two expressions in turns: recorded, unrecorded, and forward with backward.
 
-    Of those that have no backward only the second. Arguments as in `alone`.
+    Expressions without a backward have only the unrecorded row. Arguments as in `alone`.
     """
     relation = _relation("their results", seen.results)
     if seen.gradients:
@@ -130,7 +128,7 @@ def against(
             name=USER_MODEL,
             part=part,
             title=f"{title}: {what}",
-            shows=f"What each takes, {about}. {relation}.",
+            shows=f"The price of each expression, {about}. {relation}.",
             leaf=_LEAF,
             own_buffer=_OWN_BUFFER,
             baseline="first",
@@ -144,7 +142,7 @@ def against(
                     setup=setup.format(expression),
                     code=code.format(expression),
                     holds=holds,
-                    # Whatever is no alternative to the other is measured all the same.
+                    # The run measures an expression also where it is no replacement for the other.
                     group=name if seen.apart else "",
                 )
                 for name, expression in zip(("first", "against"), expressions, strict=True)
@@ -164,12 +162,12 @@ def against(
 
 
 def _relation(what: str, clause: str) -> str:
-    """How two of these are related, as a clause."""
+    """A clause on how these results or gradients of two expressions are related."""
     return f"{what} are {clause}" if clause.startswith("equal") else f"of {what}, {clause}"
 
 
 def alternative_names() -> list[str]:
-    """What an expression may be measured in beside the methods."""
+    """The names of the alternatives for an expression, beside the methods."""
     seen = FileFacts((1,), "float32", "cpu", "float32", "float32", 0, 0, False, True, True, 0.0, 0.0, 0.0)
     rows = alone("", "", "x", seen, 1.0, backward=True)
     return [each.name for row in rows for each in row.alternatives]

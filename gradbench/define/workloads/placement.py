@@ -21,7 +21,7 @@ WORKLOADS = (
         answer="0.1 * numpy.array([((placed - 0.5) * x).mean(), (placed - 0.5).mean()])",
         normwise=True,
         roundings=16.0,
-        # NumPy and torch add up in blocks: the error grows far more slowly than with the number of terms.
+        # NumPy and torch add up in blocks, so the error grows far more slowly than the number of terms.
         terms=lambda shape: round(shape[0] ** 0.5),
         sizes={"small": 5, "medium": 10_000, "large": 1_000_000},
         dtypes=("float32", "float64"),

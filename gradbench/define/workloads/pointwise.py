@@ -4,10 +4,10 @@ from gradbench.define.workloads.workload import Alternative, Workload, at
 
 CHAIN = "torch.exp(torch.sin({x} ** 2))"
 CHAIN_ANSWER = "numpy.exp(numpy.sin(x ** 2))"
-# Each of the three operations rounds, and exp and sin carry the error of their argument on.
+# Each of the three operations rounds, and exp and sin carry on the error of their argument.
 CHAIN_ROUNDINGS = 16.0
 
-# Reading and writing so many float32 takes the quickest device some 100 µs, far longer than issuing it.
+# Reading and writing this many float32 takes the quickest device some 100 µs, far longer than issuing it.
 FILLING = 100_000_000
 
 _CHAIN = CHAIN.format(x="x")
@@ -83,28 +83,28 @@ WORKLOADS = (
             Alternative(
                 name="tracked",
                 label="tracked (no control)",
-                effect="The view is recorded.",
+                effect="Autograd records the view.",
                 code="y = x[::2]",
                 holds="y.grad_fn is not None",
             ),
             Alternative(
                 name="detach",
                 label="detach() before",
-                effect="A view of a tensor without history.",
+                effect="Makes a view of a tensor without history.",
                 code="y = x.detach()[::2]",
                 holds="not y.requires_grad",
             ),
             Alternative(
                 name="detach_after",
                 label="detach() after",
-                effect="The view is recorded, and detached.",
+                effect="Autograd records the view, and detach() drops the record.",
                 code="y = x[::2].detach()",
                 holds="not y.requires_grad",
             ),
             Alternative(
                 name="no_grad",
                 label="no_grad()",
-                effect="The view is not recorded, and yet says that it requires gradients.",
+                effect="Autograd does not record the view, and yet its flag says that it requires gradients.",
                 code="with torch.no_grad():\n    y = x[::2]",
                 holds="y.grad_fn is None",
             ),
@@ -120,7 +120,7 @@ WORKLOADS = (
     Workload(
         name="mixed",
         title="detach() inside no_grad()",
-        shows="Whether detaching a result that is not tracked anyway is worth anything.",
+        shows="Whether it helps to detach a result that is not tracked anyway.",
         headline=True,
         answer=CHAIN_ANSWER,
         roundings=CHAIN_ROUNDINGS,
@@ -131,7 +131,7 @@ WORKLOADS = (
             Alternative(
                 name="requires_grad_false",
                 label="requires_grad_(False)",
-                effect="The input is not tracked: nothing is recorded, nothing is switched.",
+                effect="The input is not tracked: autograd records nothing, and no block switches it.",
                 setup="x.requires_grad_(False)",
                 code=f"y = {_CHAIN}",
                 holds="not y.requires_grad",
@@ -139,14 +139,14 @@ WORKLOADS = (
             Alternative(
                 name="tracked",
                 label="tracked (no control)",
-                effect="Everything is recorded.",
+                effect="Autograd records everything.",
                 code=f"y = {_CHAIN}",
                 holds="y.requires_grad",
             ),
             Alternative(
                 name="detach",
                 label="detach() after",
-                effect="Everything is recorded, and the result is detached.",
+                effect="Autograd records everything, and detach() drops the record.",
                 code=f"y = {_CHAIN}.detach()",
                 holds="not y.requires_grad",
             ),

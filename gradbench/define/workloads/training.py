@@ -15,7 +15,7 @@ from gradbench.define.workloads.evaluation import (
 from gradbench.define.workloads.workload import LEAF, Alternative, Workload, at
 
 _NO_GRADIENTS = "for parameter in model.parameters():\n    parameter.grad = None\n"
-# A step writes to the parameters, so each variant has its own.
+# A step writes to the parameters, so each variant has a copy.
 _OWN_MODEL = "x = base.detach()\nmodel = copy.deepcopy(model)"
 _LOSS = "loss = F.cross_entropy(model.head(features), labels)"
 _BACKBONE_FREE = "all(parameter.grad is None for parameter in model.backbone.parameters())"
@@ -45,7 +45,7 @@ _FREEZE = Workload(
         Alternative(
             name="requires_grad_false",
             label="backbone.requires_grad_(False)",
-            effect="The flags of the backbone's parameters are cleared, once.",
+            effect="Clears the flags of the backbone's parameters, once.",
             source="https://docs.pytorch.org/docs/stable/notes/autograd.html#setting-requires-grad",
             setup=_FREEZE_BACKBONE,
             code="features = model.backbone(x)",
@@ -54,20 +54,20 @@ _FREEZE = Workload(
         Alternative(
             name="tracked",
             label="nothing frozen",
-            effect="The backbone is trained as well.",
+            effect="Trains the backbone as well.",
             code="features = model.backbone(x)",
         ),
         Alternative(
             name="no_grad",
             label="features under no_grad()",
-            effect="The backbone's forward is not recorded.",
+            effect="Autograd does not record the backbone's forward.",
             code="with torch.no_grad():\n    features = model.backbone(x)",
             holds=_BACKBONE_FREE,
         ),
         Alternative(
             name="detach",
             label="features detached",
-            effect="The backbone's forward is recorded, and its result detached.",
+            effect="Autograd records the backbone's forward, and detach() drops the record.",
             code="features = model.backbone(x).detach()",
             holds=_BACKBONE_FREE,
         ),
@@ -126,7 +126,8 @@ _USES = (
     Workload(
         name="target",
         title="a bootstrap target from a second network",
-        shows="A target that must not be trained through: what each way of cutting it off costs, forward and "
+        shows="A target that must pass no gradient on: the price of each method that cuts it off, forward "
+        "and "
         "backward together.",
         headline=True,
         purpose="Make a training target",
@@ -154,7 +155,7 @@ _USES = (
             Alternative(
                 name="requires_grad_false",
                 label="teacher.requires_grad_(False)",
-                effect="The teacher's flags are cleared, once.",
+                effect="Clears the teacher's flags, once.",
                 code=f"target = reward + {_DISCOUNT} * teacher(x)",
                 setup="teacher.requires_grad_(False)",
                 holds=_TEACHER_FREE,
@@ -162,14 +163,14 @@ _USES = (
             Alternative(
                 name="tracked",
                 label="target tracked",
-                effect="The target is not cut off: the teacher gets gradients that nobody asked for.",
+                effect="Does not cut the target off: the teacher gets unwanted gradients.",
                 code=f"target = reward + {_DISCOUNT} * teacher(x)",
                 holds=f"not {_TEACHER_FREE}",
             ),
             Alternative(
                 name="no_grad",
                 label="target under no_grad()",
-                effect="The teacher's forward is not recorded.",
+                effect="Autograd does not record the teacher's forward.",
                 code=f"with torch.no_grad():\n    target = reward + {_DISCOUNT} * teacher(x)",
                 holds=_TEACHER_FREE,
             ),
@@ -183,7 +184,7 @@ _USES = (
             Alternative(
                 name="detach",
                 label="target detached",
-                effect="The teacher's forward is recorded, and its result detached.",
+                effect="Autograd records the teacher's forward, and detach() drops the record.",
                 code=f"target = (reward + {_DISCOUNT} * teacher(x)).detach()",
                 holds=_TEACHER_FREE,
             ),
@@ -192,7 +193,7 @@ _USES = (
     Workload(
         name="update",
         title="one step of gradient descent on ten parameters",
-        shows="What writing to parameters costs: by hand under no_grad(), through .data, by an optimizer.",
+        shows="The price of writing to parameters: by hand under no_grad(), through .data, by an optimizer.",
         headline=True,
         purpose="Write to parameters",
         inputs={"gradient": "torch.rand({shape}, {options}) - 0.5"},
@@ -215,21 +216,21 @@ _USES = (
             Alternative(
                 name="no_grad_alpha",
                 label="no_grad(), p.sub_(g, alpha=lr)",
-                effect="The same in one operation, without an intermediate result.",
+                effect="The update in one operation, without an intermediate result.",
                 code="with torch.no_grad():\n    for p in parameters:\n        p.sub_(p.grad, alpha=0.001)",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.sub.html",
             ),
             Alternative(
                 name="data",
                 label="p.data -= lr * g",
-                effect="Past autograd, which does not notice.",
+                effect="Writes past autograd, which does not notice.",
                 code="for p in parameters:\n    p.data -= 0.001 * p.grad",
                 source="https://github.com/pytorch/pytorch/issues/6990",
             ),
             Alternative(
                 name="optimizer",
                 label="torch.optim.SGD",
-                effect="The optimizer as it comes.",
+                effect="The optimizer with its defaults.",
                 setup=f"{_SGD})",
                 code="optimizer.step()",
                 source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html",
@@ -248,7 +249,7 @@ _USES = (
                 effect="The whole step in one kernel.",
                 setup=f"{_SGD}, fused=True)",
                 code="optimizer.step()",
-                # In half precision it leaves parameters as they were: pytorch/pytorch#191763.
+                # In half precision the fused step leaves parameters unchanged: pytorch/pytorch#191763.
                 dtypes=("float32", "float64"),
                 source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html",
             ),
@@ -260,12 +261,12 @@ _ZERO_GRAD = Workload(
     name="zero_grad",
     part="alone",
     title="clearing the gradients of a model: alone",
-    shows="What it costs to clear gradients, by releasing them or by filling them with zeros.",
+    shows="The price of clearing gradients, by releasing them or by filling them with zeros.",
     imports=f"import torch.nn.functional as F\n{MODEL}",
     inputs=_FREEZE.inputs,
     leaf=_FREEZE.leaf,
     setup="optimizer = torch.optim.SGD(model.parameters(), lr=0.1)",
-    # Gradients that nothing else holds, so that to clear them is to release them.
+    # No other object holds these gradients, so that clearing releases them.
     setup_per_call="for parameter in model.parameters():\n    parameter.grad = torch.ones_like(parameter)",
     statement="VARIANT",
     result="",
@@ -278,7 +279,7 @@ _ZERO_GRAD = Workload(
         Alternative(
             name="set_to_none",
             label="zero_grad()",
-            effect="The gradients are released; this is the default since 2.0.",
+            effect="Releases the gradients; this is the default since 2.0.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
             code="optimizer.zero_grad()",
             holds="all(parameter.grad is None for parameter in model.parameters())",
@@ -286,7 +287,7 @@ _ZERO_GRAD = Workload(
         Alternative(
             name="set_to_zero",
             label="zero_grad(set_to_none=False)",
-            effect="The gradients stand from call to call, filled with zeros.",
+            effect="Keeps the gradients from call to call, filled with zeros.",
             source="https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
             code="optimizer.zero_grad(set_to_none=False)",
             holds="all(not parameter.grad.any() for parameter in model.parameters())",
@@ -294,7 +295,7 @@ _ZERO_GRAD = Workload(
         Alternative(
             name="by_hand",
             label="p.grad = None by hand",
-            effect="The same as zero_grad(), in a loop of one's own.",
+            effect="The same as zero_grad(), in a loop by hand.",
             code="for parameter in model.parameters():\n    parameter.grad = None",
             holds="all(parameter.grad is None for parameter in model.parameters())",
         ),
@@ -308,8 +309,9 @@ WORKLOADS = (
         _ZERO_GRAD,
         part="step",
         title="clearing the gradients of a model: with the forward and backward that follow",
-        shows="What clearing does to the backward that follows: into nothing a gradient is moved, into zeros "
-        "it is added.",
+        shows="The effect of clearing on the next backward: it moves a gradient into an empty place, and "
+        "adds "
+        "it to zeros.",
         headline=True,
         purpose="Clear gradients",
         setup_per_call="",

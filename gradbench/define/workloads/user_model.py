@@ -1,8 +1,8 @@
-"""What is measured of a model of the user's: its evaluation under every method, its training in parts.
+"""The workloads of a user's model: its evaluation under every method, its training in parts.
 
-These rows are made for one file, and stand in no table: what the file defines as `model`, `x`, `call` and
-`loss` is what they compute with. Beside them stands the price of the controls, on work that is none of the
-file's.
+gradbench makes
+these rows for one file. They are in no table. They compute with the `model`, `x`, `call` and `loss` that the
+file defines. Beside them is the price of the controls, on other work than the file's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gradbench.record.user_file import FileFacts
 NAME = USER_MODEL
 EVALUATION = "evaluation"
 
-# Elements of float32 whose buffers no last cache of a processor holds, so that the control is entered cold,
-# as it is between two calls of a model.
+# This many elements of float32 fit in no last cache of a processor. So the variant enters the control cold,
+# as between two calls of a model.
 BEYOND_CACHES = 4_000_000
 
-# As `gradbench.define.methods` writes it.
+# The same lines as in `gradbench.define.methods`.
 FREEZE = "model.requires_grad_(False)"
-# A TorchScript module refuses that.
+# A TorchScript module refuses requires_grad_().
 FREEZE_EACH = "for parameter in model.parameters():\n    parameter.requires_grad_(False)"
 
 _DOCS = "https://docs.pytorch.org/docs/stable/"
@@ -44,9 +44,10 @@ _ZEROS = f"{_SOME} and not any(p.grad.any() for p in model.parameters() if p.gra
 
 
 def _leaf(seen: FileFacts) -> str:
-    """An x and a model of the variant's own, x tracked where the file's is.
+    """Code for a separate x and model of the variant, x tracked where the file's is.
 
-    In each variant, so that nothing is added to the names of the file: its functions look them up there.
+    Each variant has this code, so that it adds no name to those of the file, where its functions look names
+    up.
     """
     tracked = ".requires_grad_()" if seen.tracks_x else ""
     return f"{_SHARE}\nx = x.detach(){tracked}\nmodel = share(model)"
@@ -56,16 +57,16 @@ def evaluation(file: str, facts: str, roundings: float, seen: FileFacts) -> Work
     """The forward pass under each method, in evaluation mode.
 
     Args:
-        file: how the file is called in titles.
-        facts: what the model and its input are, in a few words.
+        file: the name of the file in titles.
+        facts: the model and its input, in a few words.
         roundings: as in `Workload`.
-        seen: what the file tracks, and under what its model does not work as methods promise.
+        seen: the tensors that the file tracks, and the methods whose promise its model breaks.
     """
     return Workload(
         name=NAME,
         part=EVALUATION,
         title=f"{file}: evaluation",
-        shows=f"What a forward pass costs under each method, in evaluation mode: {facts}.{_operators(seen)}",
+        shows=f"The price of a forward under each method, in evaluation mode: {facts}.{_operators(seen)}",
         leaf=f"{_leaf(seen)}.eval()",
         own_buffer="x = x.clone()",
         baseline=baseline_of(seen),
@@ -80,28 +81,30 @@ def evaluation(file: str, facts: str, roundings: float, seen: FileFacts) -> Work
 
 
 def baseline_of(seen: FileFacts) -> str:
-    """The method that ratios of a forward are taken to.
+    """The method that is the baseline of a forward.
 
-    Where freezing does not end recording there is nothing unrecorded to compare with.
+    Where freezing does not end recording, no unrecorded forward exists to compare with.
     """
     frozen = seen.under.get(BASELINE)
     return "tracked" if frozen is not None and (frozen.raises or frozen.requires_grad) else BASELINE
 
 
 def _operators(seen: FileFacts) -> str:
-    """What explains times that differ by more than a control costs: torch takes another path."""
+    """The sentence that explains times which differ by more than a control: torch takes another path."""
     clause = "" if seen.differs is None else seen.differs.operators
     return f" {clause[0].upper()}{clause[1:]}." if clause else ""
 
 
 def price() -> Workload:
-    """What the controls add in place: those that are entered around work, on a single operation."""
+    """The price in place of the controls that are entered around work, on a single operation."""
     return replace(
         ELEMENTWISE,
         name=PRICE,
         part=ELEMENTWISE.name,
         title=f"price of the controls, on other work: {ELEMENTWISE.title}",
-        shows="What a control adds in place, beyond the caches: it bounds what it adds to a long call.",
+        shows="The price of a control in place, beyond the caches. It bounds the time that a control adds "
+        "to a "
+        "long call.",
         purpose="",
         methods=(BASELINE, *(each.name for each in methods() if each.disables)),
         sizes={"large": BEYOND_CACHES},
@@ -111,7 +114,8 @@ def price() -> Workload:
 def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ...]:
     """Forward with loss, backward, and both with clearing of the gradients, in the mode that the file sets.
 
-    Arguments as in `evaluation`. Of a loss that is another at each call only that it is finite is compared.
+    Arguments as in `evaluation`. Where the loss changes from call to call, the check only asks whether it is
+    finite.
     """
     forward = f"y = {_called(seen, 'x')}\nvalue = loss(y)"
     one, other = ("recorded", "unrecorded") if seen.training_apart else ("", "")
@@ -123,7 +127,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
         name=NAME,
         part="forward",
         title=f"{file}: training, forward and loss",
-        shows="What recording costs while training, against the same forward and loss for validation.",
+        shows="The price of recording in training, against the same forward and loss for validation.",
         leaf=_leaf(seen),
         own_buffer="x = x.clone()",
         result="value" if seen.repeats else "value.isfinite()",
@@ -147,7 +151,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
                 effect="The same loss, for validation.",
                 source=f"{_DOCS}generated/torch.no_grad.html",
                 code=f"with torch.no_grad():\n    {indented}",
-                # What the model was seen to do is not promised.
+                # The observed behaviour of the model is not a promise.
                 holds="" if "no_grad" in seen.training else "not value.requires_grad",
                 group=other,
             ),
@@ -168,14 +172,14 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
             whole,
             part="backward",
             title=f"{file}: training, backward",
-            shows="What a backward costs, and what it costs to keep the graph for a second one.",
+            shows="The price of a backward, and of keeping the graph for a second one.",
             setup_per_call=f"{cleared}\n{forward}",
             baseline="backward",
             alternatives=(
                 backward("value.backward()", some, one),
                 *(replace(each, code="value.backward()", holds=_INPUT) for each in flagged),
                 retaining("value.backward(retain_graph=True)", some, one),
-                # Without --method it is measured where x is tracked.
+                # Without --method the run measures it only where x is tracked.
                 *([_GRAD] if seen.tracks_x else []),
             ),
         ),
@@ -183,7 +187,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
             whole,
             part="step",
             title=f"{file}: training, forward, loss, backward and clearing of the gradients",
-            shows="What a step costs in time and memory without its optimizer, and what would save.",
+            shows="The time and memory of a step without its optimizer, and changes that would save memory.",
             statement=joined(f"{forward}\nVARIANT", _NO_INPUT_GRADIENT if seen.tracks_x else ""),
             timeline=True,
             baseline="set_to_none",
@@ -191,7 +195,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
                 Alternative(
                     name="set_to_none",
                     label="model.zero_grad()",
-                    effect="The gradients are released; this is the default since 2.0.",
+                    effect="Releases the gradients; this is the default since 2.0.",
                     source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.zero_grad",
                     code="value.backward()\nmodel.zero_grad()",
                     holds=_CLEARED,
@@ -200,7 +204,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
                 Alternative(
                     name="set_to_zero",
                     label="model.zero_grad(set_to_none=False)",
-                    effect="The gradients stand from step to step, filled with zeros to which the next "
+                    effect="Keeps the gradients from step to step, filled with zeros to which the next "
                     "backward adds.",
                     source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.zero_grad",
                     code="value.backward()\nmodel.zero_grad(set_to_none=False)",
@@ -209,7 +213,7 @@ def training(file: str, roundings: float, seen: FileFacts) -> tuple[Workload, ..
                 Alternative(
                     name="retain_graph",
                     label="backward(retain_graph=True), zero_grad()",
-                    effect="The graph is kept until the loss is let go of.",
+                    effect="Keeps the graph until the loss is released.",
                     source=f"{_DOCS}generated/torch.Tensor.backward.html",
                     code="value.backward(retain_graph=True)\nmodel.zero_grad()",
                     holds=_CLEARED,
@@ -228,20 +232,20 @@ def _changed(change: Change) -> Alternative:
         setup=change.code,
         code="value.backward()\nmodel.zero_grad()",
         holds=_CLEARED,
-        # A loss of other data is another one.
+        # Other data give another loss.
         result=None if change.same_loss else "",
     )
 
 
 _GRAD = input_gradient(
     label="torch.autograd.grad(value, x)",
-    effect="The gradient of x alone: those of parameters are not computed, though they are tracked.",
+    effect="Computes the gradient of x alone, and not those of the parameters, though they are tracked.",
     code="(gradient,) = torch.autograd.grad(value, x)",
 )
 
 
 def _input_gradient(seen: FileFacts, group: str) -> tuple[Alternative, ...]:
-    """Where x is tracked: the model with the flags of its parameters as the file has not set them."""
+    """Where x is tracked: the model with the opposite flags on its parameters."""
     if not seen.tracks_x or not seen.parameters:
         return ()
     setup = FREEZE if seen.tracks_model else FREEZE.replace("False", "True")
@@ -249,9 +253,10 @@ def _input_gradient(seen: FileFacts, group: str) -> tuple[Alternative, ...]:
         Alternative(
             name="frozen" if seen.tracks_model else "unfrozen",
             label=setup,
-            effect="The gradient of x alone: what only gradients of parameters need is not saved."
+            effect="Computes the gradient of x alone, and saves no tensor that only gradients of parameters "
+            "need."
             if seen.tracks_model
-            else "The parameters are tracked as well, though only the gradient of x is wanted.",
+            else "Tracks the parameters as well, though only the gradient of x is wanted.",
             source=f"{_DOCS}generated/torch.nn.Module.html#torch.nn.Module.requires_grad_",
             setup=setup,
             recommendable=seen.tracks_model,
@@ -261,7 +266,7 @@ def _input_gradient(seen: FileFacts, group: str) -> tuple[Alternative, ...]:
 
 
 def alternative_names() -> list[str]:
-    """What a training may be measured in, whatever the file tracks."""
+    """The names of the alternatives for a training step, for files that track any tensors."""
     seen = FileFacts((1,), "float32", "cpu", "float32", "float32", 1, 1, False, True, True, 0.0, 0.0, 0.0)
     files = [msgspec.structs.replace(seen, tracks_model=tracks, tracks_x=True) for tracks in (True, False)]
     rows = [row for each in files for row in training("", 1.0, each)]

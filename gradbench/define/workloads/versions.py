@@ -1,6 +1,7 @@
-"""What is measured of versions of the user's: evaluation, the recorded forward, and a training step.
+"""The workloads of a user's versions: evaluation, the recorded forward, and a training step.
 
-These rows are made for one run, and stand in no table. A version is an alternative, the first the baseline.
+gradbench makes
+these rows for one run. They are in no table. A version is an alternative, the first the baseline.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ RECORDED = "recorded"
 STEP = "step"
 
 _EVALUATED_X = "x = x.detach()"
-# A file may want gradients of its x as well.
+# A file may need gradients of its x as well.
 _RECORDED_X = "x = x.detach().requires_grad_(x.requires_grad)"
 _TRAINED_X = "x = x.detach().requires_grad_()"
 
@@ -26,11 +27,11 @@ class Version:
     """One version, as code.
 
     Attributes:
-        name: unique among the versions, and how a report calls it.
+        name: unique among the versions, and its name in a report.
         subject: expression for the module or the function.
-        module: it is a module; else it is called as a function of x.
-        calls: the file says by `call` how a module is called.
-        facts: what it is, in a few words.
+        module: the version is a module; otherwise it is a function of x.
+        calls: the file defines `call`, which calls the module.
+        facts: the version in a few words.
     """
 
     name: str
@@ -48,13 +49,13 @@ class Version:
 
     @property
     def setup(self) -> str:
-        """Lines that make what is called, with flags and gradients of its own."""
+        """Lines that make the module or function, with separate flags and gradients."""
         if not self.module:
             return f"f = {self.subject}"
         return f"from gradbench.models import share\nmodel = share({self.subject})"
 
     def alternative(self, statement: str, holds: str, setup: str = "", source: str = "") -> Alternative:
-        """It as an alternative; `setup` follows its own."""
+        """The version as an alternative; `setup` follows the version's setup."""
         return Alternative(
             name=self.name,
             label=self.name,
@@ -76,9 +77,9 @@ def rows(
     """The evaluation, the recorded forward and the training step of versions, the baseline first.
 
     Args:
-        title: how the versions are called together.
-        repeats: their losses in the mode that the files set are the same from call to call.
-        x_requires_grad: x is to require gradients where it is recorded, whatever the file says.
+        title: the name of all versions together.
+        repeats: in the mode that the files set, their losses are the same from call to call.
+        x_requires_grad: recorded variants make x require gradients, also where the file does not.
         roundings: as in `Workload`.
     """
     facts = "; ".join(f"{each.name}: {each.facts}" for each in versions)
@@ -87,7 +88,7 @@ def rows(
         name=VERSIONS,
         part=EVALUATION,
         title=f"{title}: evaluation under torch.no_grad()",
-        shows=f"What a forward pass of a version costs, in evaluation mode and unrecorded. {facts}.",
+        shows=f"The price of an unrecorded forward of a version, in evaluation mode. {facts}.",
         leaf=_EVALUATED_X,
         own_buffer="x = x.clone()",
         normwise=True,
@@ -107,10 +108,11 @@ def rows(
         evaluation,
         part=RECORDED,
         title=f"{title}: recorded forward",
-        shows="What a recorded forward costs in time, and what it keeps for a backward, in the mode that the "
+        shows="The time of a recorded forward, and the memory that it keeps for a backward, in the mode "
+        "that the "
         "file leaves the module in.",
         leaf=recorded_x,
-        # Dropout gives another result at each call; what versions give is compared where they are evaluated.
+        # Dropout gives another result at each call. The evaluation compares the results of versions.
         result="y.isfinite().all()",
         alternatives=tuple(each.alternative(f"y = {each.called}", "y.requires_grad") for each in versions),
     )
@@ -118,7 +120,7 @@ def rows(
         recorded,
         part=STEP,
         title=f"{title}: training step",
-        shows="What forward, loss, backward and clearing of the gradients cost, without an optimizer.",
+        shows="The price of forward, loss, backward and clearing of the gradients, without an optimizer.",
         timeline=True,
         result="value" if repeats else "value.isfinite()",
         alternatives=tuple(_step(each) for each in versions),
@@ -133,7 +135,7 @@ def _step(version: Version) -> Alternative:
         cleared = "model.zero_grad()\nx.grad = None"
         holds = "x.grad is None and all(parameter.grad is None for parameter in model.parameters())"
     else:
-        # Which tensors a function gives gradients to, its graph alone shows.
+        # Only the graph shows to which tensors a function gives gradients.
         setup = "\nfrom gradbench.models import leaves_of\nleaves = leaves_of(loss(f(x)))"
         cleared = "for leaf in leaves:\n    leaf.grad = None"
         holds = "all(leaf.grad is None for leaf in leaves)"

@@ -1,4 +1,4 @@
-"""What a workload is, and what an alternative in it is."""
+"""The rows of the tables: a workload, and an alternative in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PRESETS = ("quick", "standard", "thorough")
 # The tensor that every variant starts from: a leaf that requires gradients, on the storage all variants read.
 LEAF = "x = base.detach().requires_grad_()"
 OWN_BUFFER = "base = base.clone()"
-# The alternative of a workload, where it has one, that only moves the bytes which the others must move at
-# least.
+# The name of the alternative that only moves the bytes which the others must move at least. Few workloads
+# have it.
 COPY = "copy"
 
 
@@ -28,7 +28,7 @@ def vector(numel: int) -> tuple[int, ...]:
 def at(
     *, quick: str = "", standard: str = "", thorough: str = "small medium large"
 ) -> dict[str, tuple[str, ...]]:
-    """By preset, the classes of size that a workload is measured at, each given as words.
+    """By preset, the classes of size for a workload, as words.
 
     >>> at(standard="small")["quick"], at(standard="small")["standard"]
     ((), ('small',))
@@ -42,27 +42,27 @@ def at(
 
 @dataclass(frozen=True)
 class Alternative:
-    """One alternative for what a workload is about, where that is not a choice among the methods.
+    """One alternative for the task of a workload, where the task is not a choice among the methods.
 
     Attributes:
-        name: unique in its workload; a method's name where it is that method put to this use.
+        name: unique in its workload; a method's name where it is that method in this use.
         label: the alternative as a user names it.
-        effect: what it does, in a sentence.
-        source: the documentation of it; empty where there is none but the code.
-        code: what stands for `VARIANT` in the workload's setup, setup per call and statement.
+        effect: its effect, in a sentence.
+        source: its documentation; empty where the code is all.
+        code: code in place of `VARIANT` in the workload's setup, setup per call and statement.
         setup: lines run once, after the workload's leaf and before its setup.
-        statement: what is timed, where it is not the workload's.
-        holds: expression that must be true once the statement has run: what it promises.
-        result: expression to hold against the answer; None is the workload's.
+        statement: the timed code, where it is not the workload's.
+        holds: its promise: an expression that must be true once the statement has run.
+        result: expression that the check compares with the answer; None is the workload's.
         answer: NumPy expression of the expected result; None is the workload's.
-        needs: by kind of device, what must be on the machine: keys of `gradbench.define.needs.NEEDS`.
-        counted: whether the source of the memory figures sees what it allocates.
-        dtypes: those that it works in; empty for all.
+        needs: by kind of device, its needs on the machine: keys of `gradbench.define.needs.NEEDS`.
+        counted: whether the source of the memory figures sees its allocations.
+        dtypes: the dtypes that it works in; empty for all.
         devices: the kinds of device that it works on; empty for all.
-        least: the number of elements from which it differs from the others.
-        presets: those that measure it without being asked by name.
-        recommendable: it is an answer to the question what to use, unless the method of its name is none.
-        limit: it moves the bytes that the others must move at least, and does no more.
+        least: the number of elements from which it differs from the other alternatives.
+        presets: the presets that measure it without its name in the request.
+        recommendable: the advice on what to use may name it, unless the method of its name forbids it.
+        limit: it only moves the bytes that the others must move at least.
         group: as in `Variant`.
     """
 
@@ -89,57 +89,59 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is computed, with its expected answer: under each method, or in alternatives of its own.
+    """A computation with its expected answer: under each method, or in alternatives.
 
     Code is Python text, as in `gradbench.define.methods`. Values are drawn uniformly from [0, 1). A call that
-    makes a tensor out of nothing takes the argument `DEVICE`, in whose place the device is named where it is
-    not the CPU.
+    makes a tensor out of nothing takes the argument `DEVICE`. The plan puts the device in its place, and
+    nothing for the CPU.
 
     Attributes:
         name: stable identifier; workloads of one name are parts of one, chosen together.
-        part: which part of it is timed, where there are several: forward, backward, step.
-        title: what it is, in a few words; of a part, what is common to all parts, a colon, and the part.
-        shows: what its figures tell, in a sentence.
-        work: expression computed on the tensor `{x}` under each method; None where nothing is computed, or
-            where `alternatives` say what is.
+        part: the timed part, where there are several: forward, backward, step.
+        title: the workload in a few words. The title of a part is the common words, a colon, and the part.
+        shows: the meaning of its figures, in a sentence.
+        work: expression on the tensor `{x}` under each method; None for a workload without work, or with
+            `alternatives`.
         alternatives: its variants, in place of the methods.
         baseline: the method or alternative that ratios are taken to.
-        answer: the result in NumPy, on `x` (and what `inputs` names) as float64 arrays, modules as a dict of
-            arrays, and `answers` (`gradbench.define.answers`); None where there is none.
-        inputs: further names: an expression in which `{shape}` and `{options}` are filled in.
+        answer: the result in NumPy; None where there is none. It reads `x` and the names of `inputs` as
+            float64 arrays, modules as a dict of arrays, and `answers` (`gradbench.define.answers`).
+        inputs: further names: an expression with `{shape}` and `{options}`, which the plan fills in.
         imports: lines before everything else.
         definitions: lines after the inputs.
-        leaf: lines that make the variant's own `x`.
-        own_buffer: a line before them, in the twin on a buffer of its own.
-        methods: those that it is measured under; empty for all that fit.
-        on_model: the work goes through a `model` whose parameters are what is tracked.
-        with_input: as well as these, x is tracked.
-        observed: by method or alternative what the work was seen to do under it, where that is not what it
-            promises; one under which it raises is left out.
-        dtype: of the result, where it is not the comparison's.
+        leaf: lines that make the variant's `x`.
+        own_buffer: a line before `leaf`, in the twin on a separate buffer.
+        methods: the methods to measure it under; empty for all that fit.
+        on_model: the work goes through a `model` whose parameters are tracked.
+        with_input: x is tracked as well as the parameters.
+        observed: by method or alternative the observed behaviour of the work, where it differs from the
+            promise. The plan leaves out a method under which the work raises.
+        dtype: dtype of the result, where it is not the comparison's.
         apart: recorded work may give other results than unrecorded work, as where torch takes another path.
         setup: lines run once per variant.
         setup_per_call: lines run before each call, outside the clock.
-        statement: what is timed, with `VARIANT` where the alternatives differ.
-        result: expression, once the statement has run, that is held against the answer.
+        statement: the timed code, with `VARIANT` where the alternatives differ.
+        result: expression, once the statement has run, that the check compares with the answer.
         writes: the statement is meant to write to x.
-        timeline: the bytes that are live are followed through the statement, line by line.
-        normwise: the error is that of the whole result, in the Euclidean norm, not of each element.
-        roundings: the relative error allowed for what is rounded to the dtype, in its epsilons.
-        terms: for the shape of x, how many terms are added up for one element of the result.
-        pointwise: each element of the result is made of the elements of the inputs in its place alone.
+        timeline: the memory pass follows the live bytes through the statement, line by line.
+        normwise: the check takes the error of the whole result, in the Euclidean norm, not of each element.
+        roundings: the relative error allowed for rounding to the dtype, in its epsilons.
+        terms: for the shape of x, the number of terms in the sum for one element of the result.
+        pointwise: each element of the result depends only on the elements of the inputs in its place.
         filling: the number of elements at which a call keeps an accelerator busy, so that the host's time is
-            hidden: measured there as well, where large is; None where large already does.
-        tensors: as many of the size of x as a comparison holds at once where it fills a device: those of its
-            variants, of graphs and of a check.
+            hidden. A run that measures `large` measures this size as well. None where `large` already fills
+            it.
+        tensors: number of tensors of the size of x that a comparison holds at once where it fills a device.
+            It counts those of the variants, of graphs and of a check.
         sizes: the representative number of elements for each class of size.
-        largest: the greatest number of elements that it is fit for; None for no limit.
-        dtypes: those that it is fit for; empty for all.
-        presets: by preset, the classes of size at which it is measured without being asked by name.
-        every: it is visited in every so many passes, where it is measured without being asked by name.
+        largest: its greatest number of elements; None for no limit.
+        dtypes: the dtypes that it supports; empty for all.
+        presets: by preset, the classes of size for a request that does not name it.
+        every: one pass in this many visits it, for a request that does not name it.
         shape: the shape of x for a wanted number of elements.
-        headline: a report sums it up in a sentence at its top; for a workload with alternatives.
-        purpose: what people want to do that this shows; the advice answers by purpose. Empty for none.
+        headline: a sentence at the top of a report sums it up; for a workload with alternatives.
+        purpose: the task of a user that this workload shows. The advice has an answer by purpose. Empty for
+            none.
     """
 
     name: str
@@ -186,5 +188,5 @@ class Workload:
 
     @property
     def full_name(self) -> str:
-        """The workload, and the part of it."""
+        """The workload, and its part."""
         return full_name(self.name, self.part)

@@ -1,0 +1,91 @@
+"""The findings of a run: sentences made from the figures, and none that a result was expected for."""
+
+import math
+import re
+
+import msgspec
+from synthetic import memory, results
+
+from gradbench.analyse.findings import findings
+from gradbench.analyse.summary import summarise
+from gradbench.define.methods import METHODS
+from gradbench.record.plan import Request
+from gradbench.record.results import Results
+
+REQUEST = Request(workloads=("control", "elementwise"), sizes=("small", "large"))
+
+
+def sentences(made):
+    return " ".join(f"{each.sentence} {each.evidence}" for each in findings(summarise(made)))
+
+
+def test_findings_follow_the_figures_and_not_a_story():
+    dear = sentences(results({"no_grad": 1.5, "tracked": 1.2, "inference_mode": 1.6}, request=REQUEST))
+    cheap = sentences(results({"no_grad": 1.1, "tracked": 1.4, "inference_mode": 0.9}, request=REQUEST))
+    recording = "no_grad() block is faster than recording in"
+    assert f"{recording} 0 of 2 comparisons, slower in 2, and ties in 0" in dear
+    assert f"{recording} 2 of 2 comparisons, slower in 0, and ties in 0" in cheap
+    inference = "inference_mode() is faster than no_grad() in"
+    assert f"{inference} 0 of 4 comparisons, slower in 4, and ties in 0" in dear
+    assert f"{inference} 4 of 4 comparisons, slower in 0, and ties in 0" in cheap
+
+
+def test_a_difference_is_never_claimed_without_a_noise_floor():
+    made = results({"inference_mode": 0.9}, request=REQUEST)
+    for visit in made.visits:
+        del visit.variants["twin"]
+    assert "is faster than no_grad() in 0 of 4 comparisons, slower in 0, and ties in 4" in sentences(made)
+
+
+def test_growth_is_told_with_its_figures_and_not_called_the_same():
+    made = results({}, request=REQUEST)
+    for visit in made.visits:
+        if visit.comparison.startswith("control/1000000"):
+            for name, times in (("detach", 2.5), ("detach_clone", 40.0)):
+                variant = visit.variants[name]
+                log = variant.log_ratio + math.log(times)
+                visit.variants[name] = msgspec.structs.replace(
+                    variant, seconds=times * variant.seconds, log_ratio=log
+                )
+    alone = findings(summarise(made))[0]
+    # A call and its turn of the loop take 1.01 µs. The turn, 0.01 µs, does not grow.
+    assert alone.figure == "detach().clone() before grows with the tensor"
+    assert re.search(r"detach\(\)\.clone\(\) before 40\.[345] times", alone.evidence)
+    assert re.search(r"detach\(\) before 2\.5[012] times", alone.evidence)
+    count = sum(method.alone is not None for method in METHODS)
+    still = findings(summarise(results({}, request=REQUEST)))[0]
+    assert still.figure == f"0 of {count} grow with the tensor"
+
+
+def test_what_keeps_memory_is_named_from_the_records():
+    made = memory(results({}, request=REQUEST), "detach_clone", saved=1200, graph=800, peak=1600)
+    made = memory(made, "tracked", peak=400)
+    found = findings(summarise(made))[-1]
+    assert found.sentence == "Only detach().clone() before keeps memory for the backward."
+    assert found.figure == "1,200 B in control"
+    assert "1,200 B are saved, and 800 B would be free without the graph" in found.evidence
+    assert found.evidence.endswith("1,600 B: detach().clone() before.")
+    assert "No method keeps memory" in sentences(memory(results({}, request=REQUEST), "tracked", peak=400))
+    assert "memory" not in sentences(results({}, request=REQUEST))
+
+
+def test_findings_leave_out_what_was_not_measured():
+    made = results({}, request=Request(("elementwise",), ("detach",), ("small",)))
+    assert findings(summarise(made)) == []
+    empty = Results(made.path, made.header)
+    assert findings(summarise(empty)) == []
+
+
+def test_from_which_number_of_operations_a_block_pays_is_told_from_the_figures():
+    made = results({}, request=Request(workloads=("break_even",), sizes=("small",), preset="thorough"))
+    for visit in made.visits:
+        operations = int(visit.comparison.partition("/")[0].partition(".")[2])
+        # A block costs what recording three operations does.
+        for variant, cost in (("no_grad", 1 + 0.3 / operations), ("tracked", 1.1)):
+            before = visit.variants[variant]
+            gross = 1e-6 * cost + 1e-8
+            visit.variants[variant] = msgspec.structs.replace(
+                before, seconds=gross, log_ratio=math.log(gross / 1.01e-6) + before.log_ratio
+            )
+    said = sentences(made)
+    assert "is slower than recording up to 2 operations and faster from 5 operations on" in said
