@@ -73,7 +73,7 @@ def _why(failures: list[Failure]) -> str:
 
 
 def _advice(results: Results, failures: list[Failure]) -> str:
-    """What would help, with a space before it; empty where no advice is known."""
+    """Advice, with a space before it; empty where none is known."""
     own = USER_MODEL in results.header.request.workloads
     most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:

@@ -53,7 +53,7 @@ def beside_trust(summary: RunSummary) -> Iterator[str]:
 
 
 def _untimed(summary: RunSummary) -> Iterator[str]:
-    """Of comparisons that the run did not time, though it timed others."""
+    """Warn of comparisons that the run did not time, though it timed others."""
     waiting = _waiting(summary)
     if waiting and summary.passes:
         named = ", ".join(waiting[:_NAMED])
@@ -102,7 +102,7 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
 
 
 def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
-    """Of a machine that was busy or throttled during the run."""
+    """Warn of a machine that was busy or throttled during the run."""
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
@@ -129,7 +129,7 @@ def _fell(clocks: Sequence[float]) -> bool:
 
 
 def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
-    """Of accelerators that were throttled or shared, or whose clock fell."""
+    """Warn of accelerators that were throttled or shared, or whose clock fell."""
     by_device: dict[str, list[DeviceReading]] = defaultdict(list)
     for visit in visits:
         if visit.telemetry.device is not None:
@@ -158,7 +158,7 @@ def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
 
 
 def _noise(summary: RunSummary) -> Iterator[str]:
-    """Of comparisons in which identical code seems to differ."""
+    """Warn of comparisons in which identical code seems to differ."""
     comparisons = summary.comparisons
     noisy = [each for each in comparisons if each.floor is not None and each.floor > ROUGH]
     if noisy:
@@ -193,7 +193,7 @@ def _short_baselines(summary: RunSummary) -> Iterator[str]:
 
 
 def unfinished(results: Results) -> Iterator[str]:
-    """Of a file or a run that did not come to its end."""
+    """Warn of a file or a run that did not come to its end."""
     if results.cut_off:
         lost = format.counted(results.cut_off, "byte")
         yield f"The last line of the results file is cut off ({lost}). The report leaves it out."

@@ -1,4 +1,4 @@
-"""Alternatives held against a baseline in one process, by batches that take turns.
+"""Alternatives compared with a baseline in one process, by batches that take turns.
 
     for each round: in random order, one batch of each alternative, the baseline, its twin, and the empty loop
     divide the rounds, in the order in which they were taken, into blocks of equal length

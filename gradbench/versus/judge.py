@@ -1,4 +1,4 @@
-"""What a trial shows: for each variant whether B is slower, faster or the same, and what it keeps."""
+"""The verdicts of a trial: for each variant whether B is slower, faster or the same, and its bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class VariantOutcome:
             the margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not
             timed.
         memory: what differs in memory; None where it is not known on both sides.
-        failures: its own, and those that cost a visit of its comparison.
+        failures: of the variant, and those that cost a visit of its comparison.
     """
 
     comparison: Comparison
@@ -143,7 +143,7 @@ def installation_spread(trial: Trial) -> float:
 
 
 def decided(judged: Judged) -> bool:
-    """Whether more pairs could not change what is said of any variant that can be measured."""
+    """Whether more pairs could not change the outcome of any variant that can be measured."""
     timed = [each for each in judged.variants if each.outcome != "failed"]
     return bool(timed) and all(each.outcome != "cannot tell" for each in timed)
 

@@ -1,4 +1,4 @@
-"""The sides of a trial: interpreters that are there, or sources that get an environment of their own."""
+"""The sides of a trial: existing interpreters, or sources with a separate environment."""
 
 from __future__ import annotations
 

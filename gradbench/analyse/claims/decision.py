@@ -21,7 +21,7 @@ MARGIN = 0.02
 # decides one should not be what the table, corrected for all of its variants, calls undecided.
 DECISIVE = 0.999
 
-# What counts as agreement, where several claims share it.
+# Tolerances that several claims share.
 BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
 EXACTLY = "none: bytes are counted exactly"
 AS_SEEN = "none: it is seen or not"

@@ -106,7 +106,7 @@ def _noise_on(summary: RunSummary) -> list[Check]:
 
 
 def _parts(summary: RunSummary) -> list[Check]:
-    """Of an accelerator: its twins in the host's time and in its own, and what is said of its state."""
+    """Checks of an accelerator: twins in the host's time and in the device's time, and its state."""
     ids = {each.comparison.id for each in summary.comparisons if each.comparison.device != "cpu"}
     visits = [visit for visit in summary.results.visits if visit.comparison in ids]
     if not visits:
