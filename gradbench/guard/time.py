@@ -239,7 +239,7 @@ class InTurns:
         return interleaved.blocks()
 
     def single_calls(self) -> Blocks:
-        """What is known of those that are `running` without any round; their twin was not timed."""
+        """The outcome of the `running` alternatives without any round; their twin was not timed."""
         seconds = [self.calls[place].call for place in (*self.running, -1)]
         gross = numpy.array([*seconds, math.nan, 0.0])
         return Blocks(gross[numpy.newaxis] / seconds[-1], gross, 0.0, rounds=0)

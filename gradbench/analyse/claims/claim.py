@@ -25,8 +25,8 @@ SHOWN: dict[str, tuple[str, str]] = {
 WORTHWHILE = 1_000
 
 Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
-# The topics of claims: evaluating a model, training a part of one, writing to parameters and tensors,
-# custom autograd Functions, the time of a control, its bytes, and its effect on tensors.
+# In this order: evaluating a model; training a part of one; writing to parameters and tensors. Then custom
+# autograd Functions; the time of a control; its bytes; its effect on tensors.
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 
@@ -107,9 +107,9 @@ def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
 def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     """The verdict on a claim, from the results alone.
 
-    It is supported where it holds in every case, refuted where it holds in none, and depends where it
-    holds in some and not in others; a case that the figures leave open leaves the claim unresolved,
-    unless others already contradict each other.
+    It is supported where it holds in every case, and refuted where it holds in none. It depends where it
+    holds in some cases and not in others. An open case leaves the claim unresolved, unless other cases
+    already contradict each other.
     """
     cases = _cases(claim, summary)
     known = {case.holds for case in cases}

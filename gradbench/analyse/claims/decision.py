@@ -17,8 +17,8 @@ from gradbench.record.interval import Interval
 # minutes resolve at a million elements.
 MARGIN = 0.02
 
-# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
-# decides one should not be what the table, corrected for all of its variants, calls undecided.
+# An interval at this confidence decides a case: the claims have some 150 cases together. The table corrects
+# for all of its variants, and no case should be decided that the table calls undecided.
 DECISIVE = 0.999
 
 # Tolerances that several claims share.
