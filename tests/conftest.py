@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from browsing import browser, context, look_at, open_page, report  # noqa: F401 -- fixtures
 from synthetic import ENVIRONMENT
 
 from gradbench.cli import main as cli

@@ -159,7 +159,7 @@ def test_of_a_baseline_that_is_too_short_to_measure_no_ratio_is_known(short):
         assert each.variant("no_grad").time.mean == pytest.approx(3e-6, rel=0.01)
         assert each.variant("requires_grad_false").verdict == "no time of its own"
     assert analysis.twins.median is None
-    assert analysis.answer.recommendations == ()
+    assert analysis.answer.others == ()
     judged = {each.claim.id: each for each in analysis.judgements}
     assert judged["ratio.no_grad"].verdict == judged["best.small"].verdict == "not measured"
     # Bytes need no baseline.

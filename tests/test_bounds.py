@@ -223,9 +223,9 @@ def test_a_page_of_a_long_model_shows_the_price_as_no_part_of_it():
     memory(found, "no_grad", peak=400, same_as="requires_grad_false", executions=1)
     page = rendered(found)
     assert "no difference that matters: at most 1" in page
-    assert "Price of the controls, on other work" in page
+    assert "<h2>Price of the controls, on other work</h2>" in page
     assert "What gradient control costs net.py" in page
-    for absent in ('id="claims"', 'id="advice"', 'id="guide"', 'id="glance"'):
+    for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
         assert absent not in page
     assert "The same execution, by the operators that they dispatch: twin as requires_grad_false" in page
     assert "Bytes of the same execution were counted once. They are of one execution" in page

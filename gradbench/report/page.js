@@ -4,6 +4,7 @@ const boxes = [...document.querySelectorAll("#show [data-facet]")];
 const placed = [...document.querySelectorAll("[data-size]")];
 const heads = [...document.querySelectorAll("[data-columns]")];
 const claims = [...document.querySelectorAll(".claim")];
+const comparisons = [...document.querySelectorAll(".comparison")];
 const sections = [...document.querySelectorAll("section[data-topic]")];
 const groups = [...document.querySelectorAll("[data-group]")];
 const presets = [...document.querySelectorAll("[data-preset]")];
@@ -68,12 +69,13 @@ function show() {
 
 function tell() {
   const output = document.getElementById("shown");
-  const judged = claims.filter(claim => "verdict" in claim.dataset);
-  const seen = judged.filter(claim => !claim.hidden).length;
-  const text = seen < judged.length ? `${seen} of ${judged.length} claims shown` : "";
+  const left = [[claims.filter(claim => "verdict" in claim.dataset), "claims"], [comparisons, "comparisons"]]
+    .map(([all, what]) => [all.filter(each => !each.closest("[hidden]")).length, all.length, what])
+    .filter(([seen, all]) => seen < all);
+  const text = left.map(([seen, all, what]) => `${seen} of ${all} ${what}`).join(" and ") + (left.length ? " shown" : "");
   // A screen reader says what changes.
   if (output.textContent !== text) output.textContent = text;
-  output.classList.toggle("some", seen < judged.length || boxes.some(box => !box.checked));
+  output.classList.toggle("some", text !== "");
   form.querySelector("[type=reset]").hidden = boxes.every(box => box.checked) && !words.value && preset === EVERYTHING;
 }
 
@@ -91,21 +93,31 @@ function address() {
   return state.toString().replaceAll("%2C", ",");
 }
 
+function everything() {
+  for (const box of boxes) box.checked = true;
+  if (words) words.value = "";
+  preset = EVERYTHING;
+  show();
+}
+
 function keep() {
   const view = address();
   history.replaceState(null, "", view ? `#${view}` : location.pathname + location.search);
 }
 
+// A target that a preset or a filter hides would be a link that does nothing: then the page shows everything.
 function reveal(target) {
+  if (target?.closest("[hidden]")) everything();
   for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
   target?.scrollIntoView();
 }
 
 // An address of ours holds an equals sign; any other leads to an element.
 function restore() {
-  const hash = decodeURIComponent(location.hash.slice(1));
-  if (!hash.includes("=")) {
-    reveal(document.getElementById(hash));
+  // This decodes as decodeURIComponent does, and raises nothing.
+  const anchor = new URLSearchParams(`id=${location.hash.slice(1)}`).get("id");
+  if (!location.hash.includes("=")) {
+    reveal(document.getElementById(anchor));
     show();
     return;
   }
@@ -130,10 +142,7 @@ if (form) {
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", event => {
     event.preventDefault();
-    for (const box of boxes) box.checked = true;
-    words.value = "";
-    preset = EVERYTHING;
-    show();
+    everything();
     keep();
   });
   words.addEventListener("input", () => { show(); keep(); });
@@ -163,6 +172,7 @@ document.addEventListener("click", event => {
   if (!target) return;
   event.preventDefault();
   reveal(target);
+  keep();
 });
 addEventListener("hashchange", restore);
 restore();
