@@ -34,14 +34,25 @@ def seconds(value: float | None) -> str:
     return f"{significant(value)} s"
 
 
-def size(value: int | None) -> str:
-    """Bytes in the decimal unit that suits them; exact below 10,000.
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the singular or in the plural.
 
-    >>> size(4000000)
-    '4.00 MB'
+    >>> counted(1, "pass"), counted(1_000, "pass"), counted(0, "visit")
+    ('1 pass', '1,000 passes', '0 visits')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 'es' if noun.endswith('s') else 's'}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the decimal unit that suits them, exact below 10,000; fewer than before are freed.
+
+    >>> size(4000000), size(-5240000)
+    ('4.00 MB', '5.24 MB freed')
     """
     if value is None:
         return UNKNOWN
+    if value < 0:
+        return f"{size(-value)} freed"
     if abs(value) < 10_000:
         return f"{value:,} B"
     for unit, scale in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):

@@ -13,20 +13,20 @@ from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.record.lines import Writer
 from gradbench.record.results import read_results
 
-# What a study calls with a line on its progress.
+# A function that a study calls with a line on its progress.
 Log = Callable[[str], None]
 
 T = TypeVar("T")
 
 
 def new_writer(path: Path) -> Writer:
-    """A writer of records that replaces the file which is there."""
+    """A writer of records that replaces an existing file."""
     path.unlink(missing_ok=True)
     return Writer(path)
 
 
 def read_records(path: Path, kind: type[T]) -> list[T]:
-    """The records of a file with one line of JSON for each."""
+    """The records of a file with one line of JSON for each record."""
     return [msgspec.json.decode(line, type=kind) for line in path.read_bytes().splitlines()]
 
 
@@ -42,5 +42,5 @@ def compress(content: bytes, target: Path) -> None:
 
 
 def read_analysis(path: Path) -> Analysis:
-    """What a results file shows."""
+    """The analysis of a results file."""
     return analyse(read_results(path))

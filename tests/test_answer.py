@@ -36,7 +36,7 @@ def test_the_recommendation_follows_the_figures():
 def test_where_variants_tie_the_run_recommends_the_preferred_one_with_its_reason():
     found = recommended()
     assert found.use == "torch.no_grad()"
-    assert found.gain == "as fast as recording (1.00)"
+    assert found.gain == "about as fast as recording (1.00)"
     assert found.choice == (
         "Time does not decide (torch.inference_mode() 1.00, 5 more): its results may enter training later."
     )
@@ -86,7 +86,7 @@ def test_memory_decides_where_times_tie():
     memory(made, "inference_mode", peak=109)
     memory(made, "tracked", peak=400)
     (found,) = analyse(made).answer.recommendations
-    assert found.gain == "as fast as recording (1.00), 75 % less peak memory (400 B → 100 B)"
+    assert found.gain == "about as fast as recording (1.00), 75 % less peak memory (400 B → 100 B)"
     assert found.short == "75 % less memory"
     # A peak that is a tenth higher decides, and a little more does not.
     assert found.choice.startswith("Time does not decide (torch.inference_mode() 1.00): ")

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from synthetic import memory, rendered, results
 
@@ -69,8 +70,12 @@ def test_every_warning_has_room_in_a_line():
         assert len(f"Warning: {first_sentence(each)}") <= 100
 
 
-def test_one_pass_is_told_without_a_plural_and_with_the_command():
-    text = " ".join(brief(analyse(made(passes=1)), 100).split())
+def test_one_pass_is_told_without_a_plural_and_the_command_is_left_to_the_end():
+    found = made(passes=1)
+    found.header = msgspec.structs.replace(found.header, command="gradbench run")
+    assert "`gradbench run --resume" in analyse(found).answer.trust.advice
+    text = " ".join(brief(analyse(found), 100).split())
+    assert "--resume" not in text
     assert "1 passes" not in text
     assert "1 pass, so no interval is known." in text
 

@@ -515,8 +515,8 @@ def test_help_says_of_every_command_what_it_does(call):
 
 # With what the help of an option may begin.
 VERBS = {
-    "Add", "Build", "Choose", "Compare", "Count", "Flush", "Go", "Ignore", "Keep", "Mark", "Measure", "Print",
-    "Put", "Run", "Seed", "Set", "Show", "Skip", "Start", "Stop", "Write",
+    "Add", "Build", "Choose", "Compare", "Count", "Draw", "Flush", "Go", "Ignore", "Keep", "Mark", "Measure",
+    "Print", "Put", "Run", "Seed", "Set", "Show", "Skip", "Start", "Stop", "Write",
 }  # fmt: skip
 
 

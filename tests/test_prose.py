@@ -127,6 +127,9 @@ NAMES = {"dearer": "hence", "code": "with hence: dearer(1, 2)"}
 def dearer(hence):
     """It is told."""
     raise ValueError(f"expected a number for {hence}, fed with {dearer}; give one")
+
+
+CODE = f"import hence\\n{hence()}import dearer as anew\\n"
 '''
     )
     assert lines(path) == {
@@ -150,7 +153,7 @@ def test_an_argument_and_its_sentences_are_one_passage(tmp_path):
         f'"""A module.\n\n    Args:\n        first: {LONG}\n'
         '        second: the bytes\n            are told.\n    """\n'
     )
-    assert lines(path) == {4: f"first: {LONG}", 6: "are told"}
+    assert lines(path) == {4: f"`_`: {LONG}", 6: "are told"}
 
 
 def test_an_example_in_a_docstring_is_no_prose(tmp_path):

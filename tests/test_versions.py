@@ -440,7 +440,7 @@ def test_modules_and_functions_are_versions_and_gradients_of_a_function_are_clea
         ('"fast": fast', '" ": fast', "expected one line of 1 to 60"),
         ('"fast": fast', '"a\\nb": fast', "expected one line of 1 to 60"),
         ('"fast": fast', '"Plain ": fast', "which read alike"),
-        ('"fast": fast', '"twin": fast', "every comparison has for itself"),
+        ('"fast": fast', '"twin": fast', "every comparison uses for another variant"),
         ('"fast": fast', '"fast": nn.Linear', "is the class Linear"),
         ('"fast": fast', '"fast": 3', "is an int: expected a torch.nn.Module or a function"),
         ("x = torch.rand(4, 8)", "x = None", "defines no `x`"),

@@ -14,7 +14,7 @@ MOST_NAMED = 4
 
 
 def sentences(compared: Compared) -> list[str]:
-    """What was found, and what a reader must know before believing it."""
+    """The outcome, and what limits it."""
     by_ratio = [each for each in compared.changes if each.basis == "ratio"]
     by_seconds = [each for each in compared.changes if each.basis == "seconds"]
     counted = [
@@ -29,21 +29,21 @@ def sentences(compared: Compared) -> list[str]:
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
         lines.append(
-            f"{len(gone)} that the old run measured, the new one was not asked for, such as "
+            f"The new run was not asked for {format.counted(len(gone), 'variant')} of the old run, such as "
             f"{gone[0].comparison.id} {gone[0].variant.name}."
         )
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        lines.append("Where it cannot tell, more passes in both runs would.")
+        lines.append("More passes in both runs would decide the variants that it cannot tell.")
     moved = _moved(compared.changes)
     if moved:
         lines.append(
-            f"In {', '.join(moved)} every variant moved the same way: it may be the baseline that changed; "
-            "`gradbench versus` compares times."
+            f"In {', '.join(moved)} every variant moved the same way: perhaps only the baseline changed. "
+            "`gradbench versus OLD NEW` compares times."
         )
     if compared.differing:
         lines.append(f"Between the runs: {'; '.join(compared.differing)}.")
     if compared.forced:
-        lines.append(f"Compared by force, though these differ: {'; '.join(compared.forced)}.")
+        lines.append(f"--force compared the runs although these differ: {'; '.join(compared.forced)}.")
     return lines
 
 
@@ -121,8 +121,7 @@ def _of_other_code(changes: Sequence[Change]) -> list[str]:
         )
     else:
         lines.append(
-            "The file changed, and its baseline with it: seconds would be compared, and two passes of both "
-            "runs are needed for that."
+            "The file changed, and its baseline with it. To compare seconds, both runs need two passes."
         )
     lines.append(
         "Times of two runs carry the drift of the machine between them; `gradbench model OLD.py NEW.py` "

@@ -31,12 +31,12 @@ def failed(results: Results) -> str:
     whole = sum(each.variant is None and each.comparison not in lost for each in failures)
     parts = []
     if lost:
-        parts.append(f"{len(lost)} of {counted(len(results.header.plan.comparisons), 'comparison')}")
+        parts.append(f"{len(lost)} of {format.counted(len(results.header.plan.comparisons), 'comparison')}")
     if variants:
-        of = f" of {counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
-        parts.append(counted(len(variants), "variant") + of)
+        of = f" of {format.counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
+        parts.append(format.counted(len(variants), "variant") + of)
     if whole:
-        parts.append(counted(whole, "visit"))
+        parts.append(format.counted(whole, "visit"))
     reason = f"{why}." if len(failures) == 1 else f"The commonest reason: {why}. The report lists them all."
     failed_ = f"{' and '.join(parts)} failed{':' if len(failures) == 1 else '.'}"
     return f"{failed_} {reason}{_advice(results, failures)}"
@@ -46,15 +46,6 @@ def lost_comparisons(results: Results) -> set[str]:
     """The comparisons that failed in every visit."""
     visited = {visit.comparison for visit in results.visits}
     return {each.comparison for each in results.failures if each.number and each.comparison not in visited}
-
-
-def counted(count: int, what: str) -> str:
-    """A number with its noun in the number that it needs.
-
-    >>> counted(1, "pass"), counted(1_000, "pass"), counted(2, "byte")
-    ('1 pass', '1,000 passes', '2 bytes')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def _commonest(failures: list[Failure]) -> Failure:
@@ -82,7 +73,7 @@ def _why(failures: list[Failure]) -> str:
 
 
 def _advice(results: Results, failures: list[Failure]) -> str:
-    """What would help, with a space before it; empty where no advice is known."""
+    """Advice, with a space before it; empty where none is known."""
     own = USER_MODEL in results.header.request.workloads
     most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:

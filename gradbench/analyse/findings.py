@@ -110,8 +110,8 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     dearer, cheaper = slower_and_faster(found, "no_grad", "tracked")
     tied = len(found) - len(dearer) - len(cheaper)
     return Finding(
-        f"A no_grad() block is faster than recording in {len(cheaper)} of {_comparisons(len(found))}, "
-        f"slower in {len(dearer)}, and ties in {tied}.",
+        f"A no_grad() block is faster than recording in {len(cheaper)} of "
+        f"{format.counted(len(found), 'comparison')}, slower in {len(dearer)}, and ties in {tied}.",
         f"no_grad() ÷ recording: {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "cost",
@@ -143,10 +143,6 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         f"{span([ratio.mean for _, ratio in found])} times",
         "cost",
     )
-
-
-def _comparisons(count: int) -> str:
-    return f"{count} comparison{'' if count == 1 else 's'}"
 
 
 def _operations(count: int) -> str:
@@ -188,8 +184,8 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     slower, faster = slower_and_faster(found, "inference_mode", "no_grad")
     tied = len(found) - len(faster) - len(slower)
     return Finding(
-        f"inference_mode() is faster than no_grad() in {len(faster)} of {_comparisons(len(found))}, slower in "
-        f"{len(slower)}, and ties in {tied}.",
+        f"inference_mode() is faster than no_grad() in {len(faster)} of "
+        f"{format.counted(len(found), 'comparison')}, slower in {len(slower)}, and ties in {tied}.",
         f"inference_mode() ÷ no_grad(): {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "evaluate",

@@ -25,7 +25,7 @@ class MemoryDifference:
     def __str__(self) -> str:
         """The change in words: saved 400 B to 464 B."""
         if self.figure == COUNT:
-            return f"{self.before} to {self.after} allocations"
+            return f"{self.before:,} to {format.counted(self.after, 'allocation')}"
         sizes = [format.size(each) for each in (self.before, self.after)]
         if sizes[0] == sizes[1]:
             # Three digits do not show it.
@@ -73,8 +73,8 @@ def summed_up(variants: Sequence[Iterable[MemoryDifference] | None], what: str =
     more = sum(larger(found) for found in known)
     less = sum(smaller(found) for found in known)
     change = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    sentence = f"{what} is {change} {len(known)} variants"
+    sentence = f"{what} is {change} {format.counted(len(known), 'variant')}"
     if len(known) < len(variants):
-        sentence += f" of {len(variants)}, of which it is known"
+        sentence += f" of {len(variants)}; it is not known in the others"
     pieces = sum(any(each.figure == COUNT for each in found) for found in known)
     return sentence + (f"; the number of allocations differs in {pieces}" if pieces else "")

@@ -19,7 +19,7 @@ VERDICTS = {
     "faster": "faster",
     "slower": "slower",
     "same": "the same within 1 %",
-    "cannot tell": "not told apart",
+    "cannot tell": "no difference shown",
 }
 
 

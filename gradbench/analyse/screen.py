@@ -160,7 +160,7 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
         for part, words in (
             ("forward", "forward and loss"),
             ("backward", "backward"),
-            ("step", "a step without its optimizer"),
+            ("step", "a whole step without its optimizer"),
         )
         if part in parts and (time := parts[part].baseline.time) is not None
     ]
@@ -170,7 +170,8 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     sentences = []
     if pieces:
         listed = ", ".join(pieces)
-        sentences.append(f"{listed[0].upper()}{listed[1:]}.")
+        apart = " (forward and backward were timed apart)" if _parts_exceed_the_step(parts) else ""
+        sentences.append(f"{listed[0].upper()}{listed[1:]}{apart}.")
     if anatomy is None or step.baseline.memory is None:
         return sentences
     listed = ", ".join(f"{each.name} {format.size(each.bytes)}" for each in _parts(step, anatomy))
@@ -184,6 +185,13 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
             f"{format.size(optimizer.peak)} beside the gradients."
         )
     return sentences
+
+
+def _parts_exceed_the_step(parts: dict[str, ComparisonSummary]) -> bool:
+    """Whether the shown times of forward and backward add up to more than that of a step."""
+    times = [parts[part].baseline.time if part in parts else None for part in ("forward", "backward", "step")]
+    forward, backward, step = (None if time is None else time.mean for time in times)
+    return forward is not None and backward is not None and step is not None and forward + backward > step
 
 
 def _parts(step: ComparisonSummary | None, anatomy: Anatomy | None) -> tuple[Part, ...]:

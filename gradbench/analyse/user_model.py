@@ -114,7 +114,7 @@ def _threads(parts: dict[str, ComparisonSummary]) -> Finding | None:
         return None
     return Finding(
         f"{_file(parts[threaded[0]])} works in other threads as well, and their bytes are counted. Each has "
-        "a grad mode of its own: a no_grad() outside reaches them only where the code passes it on.",
+        "a separate grad mode: a no_grad() outside reaches them only where the code passes it on.",
         f"Seen in {', '.join(threaded)}. How threads meet decides the peak, which may be another each time.",
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy
 
 from gradbench import format
-from gradbench.analyse.failures import counted, failed, lost_comparisons
+from gradbench.analyse.failures import failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.analyse.trust import ROUGH
@@ -53,7 +53,7 @@ def beside_trust(summary: RunSummary) -> Iterator[str]:
 
 
 def _untimed(summary: RunSummary) -> Iterator[str]:
-    """Of comparisons that the run did not time, though it timed others."""
+    """Warn of comparisons that the run did not time, though it timed others."""
     waiting = _waiting(summary)
     if waiting and summary.passes:
         named = ", ".join(waiting[:_NAMED])
@@ -66,7 +66,7 @@ def _untimed(summary: RunSummary) -> Iterator[str]:
 
 def _of(found: Sequence[object], summary: RunSummary) -> str:
     """How many of the comparisons: `1 of 3 comparisons`."""
-    return f"{len(found)} of {counted(len(summary.comparisons), 'comparison')}"
+    return f"{len(found)} of {format.counted(len(summary.comparisons), 'comparison')}"
 
 
 def _was(found: Sequence[object]) -> str:
@@ -91,7 +91,7 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
         return
     if passes < 2:
         yield (
-            f"Some comparisons have {counted(passes, 'pass')}: no interval is known. "
+            f"Some comparisons have {format.counted(passes, 'pass')}: no interval is known. "
             + summary.results.go_on_longer(wanted)
         )
     elif passes < (FEWEST_TO_SETTLE if summary.results.looks else FEW_PASSES):
@@ -102,7 +102,7 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
 
 
 def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
-    """Of a machine that was busy or throttled during the run."""
+    """Warn of a machine that was busy or throttled during the run."""
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
@@ -129,24 +129,25 @@ def _fell(clocks: Sequence[float]) -> bool:
 
 
 def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
-    """Of accelerators that were throttled or shared, or whose clock fell."""
+    """Warn of accelerators that were throttled or shared, or whose clock fell."""
     by_device: dict[str, list[DeviceReading]] = defaultdict(list)
     for visit in visits:
         if visit.telemetry.device is not None:
             by_device[visit.comparison.rpartition("/")[2]].append(visit.telemetry.device)
     for device, readings in by_device.items():
+        all_ = format.counted(len(readings), "visit")
         held = [each.throttled for each in readings if each.throttled]
         if held:
             reasons = ", ".join(dict.fromkeys(reason for each in held for reason in each))
             yield (
-                f"{device} was throttled in {len(held)} of {counted(len(readings), 'visit')} ({reasons}). "
+                f"{device} was throttled in {len(held)} of {all_} ({reasons}). "
                 "Ratios hold. Let it cool, or set its clock with `nvidia-smi --lock-gpu-clocks=MHZ`."
             )
         shared = sum(bool(each.others) for each in readings)
         if shared:
             yield (
-                f"Other processes used {device} in {shared} of {counted(len(readings), 'visit')}. They took "
-                "turns with the variants. End them, and measure again."
+                f"Other processes used {device} in {shared} of {all_}. They took turns with the variants. "
+                "End them, and measure again."
             )
         clocks = [each.clock for each in readings if each.clock]
         if clocks and _fell(clocks):
@@ -157,7 +158,7 @@ def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
 
 
 def _noise(summary: RunSummary) -> Iterator[str]:
-    """Of comparisons in which identical code seems to differ."""
+    """Warn of comparisons in which identical code seems to differ."""
     comparisons = summary.comparisons
     noisy = [each for each in comparisons if each.floor is not None and each.floor > ROUGH]
     if noisy:
@@ -192,9 +193,9 @@ def _short_baselines(summary: RunSummary) -> Iterator[str]:
 
 
 def unfinished(results: Results) -> Iterator[str]:
-    """Of a file or a run that did not come to its end."""
+    """Warn of a file or a run that did not come to its end."""
     if results.cut_off:
-        lost = counted(results.cut_off, "byte")
+        lost = format.counted(results.cut_off, "byte")
         yield f"The last line of the results file is cut off ({lost}). The report leaves it out."
     if results.interrupted:
         yield f"The run was interrupted. The report shows the passes that it measured. {results.go_on()}"

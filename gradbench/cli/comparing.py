@@ -64,9 +64,9 @@ def compare(old: Path, new: Path, margin: float, everything: bool, force: bool, 
 
     \b
     Exit codes:
-      0  nothing is worse
-      1  a variant became slower or larger, fails, or is not measured any more
-      2  the runs cannot be compared
+      0  nothing is worse.
+      1  a variant became slower or larger, fails, or is not measured any more.
+      2  the runs cannot be compared.
     """
     from gradbench.analyse.compare import compare as compare_runs
     from gradbench.record.results import read_results
@@ -85,7 +85,7 @@ def compare(old: Path, new: Path, margin: float, everything: bool, force: bool, 
 
 @dataclass(frozen=True, kw_only=True)
 class VersusOptions(ProcessOptions):
-    """What `versus` takes; the names are those of the options."""
+    """The options of `versus`, by their names."""
 
     one: str
     other: str
@@ -111,7 +111,7 @@ class VersusOptions(ProcessOptions):
 
     @property
     def recorded(self) -> Options:
-        """What of the options the file of the trial keeps."""
+        """The options that the file of the trial keeps."""
         from gradbench.versus.records import Options
 
         return Options(
@@ -140,7 +140,7 @@ class VersusOptions(ProcessOptions):
             raise RequestError("--statement: is measured alone; leave out --workload, --method and --size")
 
     def comparisons(self, request: Request) -> tuple[Comparison, ...]:
-        """What is measured on both sides: the statement that was given, or what the request plans."""
+        """The comparisons for both sides: the statement of the user, or the plan of the request."""
         from gradbench.versus.cells import planned, written
 
         if self.statement is None:
@@ -190,10 +190,10 @@ def versus(asked: VersusOptions) -> None:
 
     \b
     Exit codes:
-      0  nothing is worse in B
-      1  a variant is slower, larger or broken in B
-      2  the request was wrong
-      3  ended early; the message names the results that are kept
+      0  nothing is worse in B.
+      1  a variant is slower, larger or broken in B.
+      2  the request was wrong.
+      3  ended early; the message names the results that are kept.
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.text import as_data, as_text
@@ -215,7 +215,7 @@ def _trial(asked: VersusOptions) -> Trial:
 
     options, request = asked.recorded, asked.request
     asked.check()
-    # What can be known to be wrong without starting anything is told before anything is started.
+    # A wrong request is refused before any process starts.
     comparisons = asked.comparisons(request)
     with (
         open_sides(asked.one, asked.other) as sides,

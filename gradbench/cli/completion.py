@@ -1,4 +1,4 @@
-"""What the shell's tab key offers, by click's own completion: names of the tables, and runs."""
+"""Completions for the shell's tab key: names of the tables, and runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradbench.cli.folders import RUNS
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# What click's scripts for a shell set; its documentation has the lines that load them.
+# click's scripts for a shell set this variable. click's documentation has the lines that load them.
 VARIABLE = "_GRADBENCH_COMPLETE"
 
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]

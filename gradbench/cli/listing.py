@@ -1,4 +1,4 @@
-"""What there is: methods, workloads, sizes, metrics, forms of export, and the devices that torch finds."""
+"""Lists of methods, workloads, sizes, metrics, forms of export, and the devices that torch finds."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def label_of(method: str) -> str:
 
 
 def observe() -> list[Observation]:
-    """What the methods do to tensors on this machine, seen by a process of its own. Raises RequestError."""
+    """Observations of the methods on this machine, by a separate process. Raises RequestError."""
     from gradbench.measure.process import WorkerLost
     from gradbench.measure.protocol import Task
 

@@ -32,10 +32,10 @@ def cli() -> None:
 
     \b
     Exit codes:
-      0  done
-      1  done, and something is worse (compare, versus)
-      2  the request was wrong
-      3  ended early, or nothing could be measured; the message names the results that are kept
+      0  done.
+      1  done, and something is worse (compare, versus).
+      2  the request was wrong.
+      3  ended early, or nothing could be measured; the message names the results that are kept.
     """
 
 

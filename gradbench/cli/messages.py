@@ -1,4 +1,4 @@
-"""What the commands say on a terminal."""
+"""Messages of the commands on a terminal, and its width."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationOptions(MeasuringOwn):
-    """What `op` takes."""
+    """The options of `op`."""
 
     expression: str
     against: str | None
@@ -76,7 +76,7 @@ def op(asked: OperationOptions) -> None:
 
 
 def _look(asked: OperationOptions, request: Request, threads: int, old: Header | None) -> UserModel:
-    """What the expressions do, planned as requested; told where no run goes on. Raises RequestError."""
+    """Look at the expressions, and plan them; print notes for a new run. Raises RequestError."""
     from gradbench.define.dtypes import DTYPES
     from gradbench.define.operation import parse_expression, parse_shape, x_of
     from gradbench.extension import choose

@@ -36,7 +36,7 @@ def takes(kind: Callable[..., Asked]) -> Callable[[Callable[[Asked], None]], Cal
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessOptions:
-    """What a command that starts measuring processes knows of them."""
+    """The options of a command that starts measuring processes."""
 
     threads: int
     allocator: Allocator

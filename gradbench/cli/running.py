@@ -53,7 +53,7 @@ SCARCE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring(ProcessOptions):
-    """What `run` and `model` have in common; the names are those of the options."""
+    """The options that `run` and `model` share, by their names."""
 
     preset: str
     methods: tuple[str, ...]
@@ -71,7 +71,7 @@ class Measuring(ProcessOptions):
         return make_goal(preset, self.passes, self.budget, self.precision)
 
     def recorded(self, timeout: float) -> Options:
-        """What of the options the results file keeps."""
+        """The options that the results file keeps."""
         from gradbench.record.results import Options
 
         return Options(self.preset, self.threads, self.allocator, timeout)
@@ -79,7 +79,7 @@ class Measuring(ProcessOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Measuring):
-    """What `run` takes."""
+    """The options of `run`."""
 
     workloads: tuple[str, ...]
     sizes: tuple[str, ...]
@@ -105,7 +105,7 @@ class RunOptions(Measuring):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuringOwn(Measuring):
-    """What `model` and `op` have in common, which measure code of the user's."""
+    """The options that `model` and `op` share: they measure the user's code."""
 
     def goal(self, preset: str) -> Goal:
         """As of a run; a quick one may take a minute, since to look at the code is in it."""
@@ -120,7 +120,7 @@ class MeasuringOwn(Measuring):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(MeasuringOwn):
-    """What `model` takes."""
+    """The options of `model`."""
 
     files: tuple[Path, ...]
     fit: int | None
@@ -230,9 +230,9 @@ def model(asked: ModelOptions) -> None:
     in. The results and the report contain the text of the file.
 
     gradbench compares several files in time and bytes; the first is the baseline. It measures evaluation, the
-    recorded forward, and a training step where all files define `loss`. It compares the entries of a dict
-    `variants` in one file in the same way; they are modules or functions of x:
-    variants = {"plain": a, "fused": b}.
+    recorded forward, and a training step where all files define `loss`. One file may define a dict `variants`
+    of modules or functions of x instead. gradbench compares its entries in the same way.
+    An example: variants = {"plain": a, "fused": b}.
     """
     refuse_a_lonely_unit(asked.files, "--fit")
     file = asked.files[0]
@@ -252,14 +252,14 @@ def measure_own(
     name_of: Callable[[str, Mapping[str, Path]], str],
     again: tuple[str, ...] = (),
 ) -> None:
-    """Look at code of the user's, measure it or go on with a run that did, and tell what was found.
+    """Look at the user's code, measure it or go on with its run, and print the answer.
 
     Args:
-        prefix: what the name of the run's folder begins with.
-        look: plans what the code defines, by a request and for so many threads; where a run goes on, its
-            header settles what a new look would see otherwise.
-        name_of: a word of the command line as the results keep it, given where several files stand: where a
-            file stands is nobody's business, and elsewhere it stands elsewhere.
+        prefix: of the name of the run's folder.
+        look: plans the code by a request and for so many threads. For a run that goes on it also gets the
+            header, so that it plans the same as before.
+        name_of: makes a word of the command line into the word that the results keep, by the folders of
+            several files. The results name no folder of this machine.
         again: as in `gradbench.measure.run.Order`.
     """
     from gradbench.cli.listing import check_extensions
@@ -295,7 +295,7 @@ def measure_own(
 
 @contextmanager
 def _steering(asked: Measuring, goal: Goal, began: float | None = None) -> Iterator[Steering]:
-    """What ends a run and shows its progress; `began` where time is spent already, by the monotonic clock."""
+    """Steer a run: its end and its progress. The budget counts from `began`, a monotonic time."""
     from gradbench.analyse.summary import worst_precision
     from gradbench.analyse.undecided import find_open
     from gradbench.measure.progress import make_progress
@@ -329,7 +329,7 @@ def _changes(header: Header) -> dict[str, str]:
 
 
 def _look(asked: ModelOptions, request: Request, threads: int, old: Header | None) -> UserModel:
-    """What the user's files define, planned as requested: methods, seed and preset."""
+    """Look at the user's files, and plan them by the request: methods, seed and preset."""
     from gradbench.measure.progress import doing
     from gradbench.measure.protocol import Task
     from gradbench.measure.user_model import plan_user_model
@@ -349,7 +349,7 @@ def _look(asked: ModelOptions, request: Request, threads: int, old: Header | Non
     for option, given in (("--fit", asked.fit is not None), ("--modules", asked.every_module)):
         if given:
             raise RequestError(
-                f"{option}: is about one model, and here versions are held against each other; leave it out, "
+                f"{option}: applies to one model, and this run compares versions; leave it out, "
                 "or give one file that defines `model`"
             )
     return versions
@@ -372,14 +372,14 @@ def _warn_of_few_visits(user_model: UserModel, goal: Goal) -> None:
         methods = any(each.workload == USER_MODEL for each in user_model.plan.comparisons)
         say(
             "note",
-            f"a call of the model takes about {first:.2g} s here, so {goal.budget:g} s hold few of them: "
-            f"some variants may be left out, and intervals are wide; --budget {enough} would do, or a "
+            f"a call of the model takes about {first:.2g} s here, so {goal.budget:g} s hold few calls. "
+            f"The run may leave out variants, and intervals are wide; --budget {enough} would do, or a "
             "smaller x" + (", or fewer methods by --method" if methods else ""),
         )
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command line as it is kept; what of a name is no text stands in it as an escape."""
+    """A command line for the results file; escapes replace the bytes of a name that are no text."""
     return shlex.join(["gradbench", *words]).encode("utf-8", "backslashreplace").decode()
 
 
@@ -423,8 +423,11 @@ def _finish(results: Path, asked: Measuring) -> None:
 
 def _command_to_go_on(analysis: Analysis) -> str:
     """The command that measures more of a run, to paste; empty where none can."""
+    from gradbench.analyse.warnings import FEW_PASSES
+
     results = analysis.results
-    more = (
-        f"--budget {results.twice_the_budget}" if results.looks else f"--passes {2 * max(1, analysis.passes)}"
-    )
+    if results.looks:
+        more = f"--budget {results.twice_the_budget}"
+    else:
+        more = f"--passes {max(2 * analysis.passes, 2 * FEW_PASSES)}"
     return results.command_to_go_on(more, here=True)

@@ -25,7 +25,7 @@ def call_once(
 ) -> Once:
     begun = time.perf_counter()
     made = () if setup is None else (setup(),)
-    # Asked anew each time: the first use of a device may be in there.
+    # Asked again each time: the call may be the first use of a device.
     wait_until_done(device)
     started = time.perf_counter()
     function(*made)

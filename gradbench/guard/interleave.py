@@ -1,4 +1,4 @@
-"""Alternatives held against a baseline in one process, by batches that take turns.
+"""Alternatives compared with a baseline in one process, by batches that take turns.
 
     for each round: in random order, one batch of each alternative, the baseline, its twin, and the empty loop
     divide the rounds, in the order in which they were taken, into blocks of equal length
@@ -31,7 +31,7 @@ from gradbench.measure.calibration import Batch, calibrate, level
 from gradbench.record.interval import Interval
 from gradbench.record.results import BATCH_SECONDS
 
-# Student's t for fewer is wide; more, and each is short. 10 to 30 are usual.
+# Student's t for fewer is wide; with more, a batch is short. 10 to 30 are usual.
 BLOCKS = 10
 FEWEST_BLOCKS = 5
 # A copy of the loops is used for so long: many rounds of short calls, and many copies to a block.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Bytes(msgspec.Struct, frozen=True):
-    """What a call does to the memory of tensors, exact; what was there before is not counted, but `standing`.
+    """The memory of tensors in a call, exact. Tensors from before count only in `standing`.
 
     Attributes:
         device: whose memory it is: `cpu`, or such as `cuda:0`, as torch's allocator counts what it is asked
@@ -56,7 +56,7 @@ FIGURES = tuple(Limits.__annotations__)
 
 
 class BytesFound(msgspec.Struct, frozen=True):
-    """What a call did to memory, and what was allowed.
+    """The memory of a call, and its limits.
 
     Attributes:
         most: by the names of `Bytes`, those that were limited.
@@ -81,7 +81,7 @@ class BytesFound(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What was found of each limit, or of those that were exceeded."""
+        """The figure for each limit, or for the exceeded limits."""
         found = self._limited
         where = "" if self.bytes.device == "cpu" else f" on {self.bytes.device}"
         return "; ".join(

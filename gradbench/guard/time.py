@@ -47,11 +47,11 @@ Verdict = Literal["slower", "not slower", "not shown"]
 
 
 class TimeRatio(msgspec.Struct, frozen=True):
-    """What was found of a candidate and a baseline.
+    """The outcome for a candidate and a baseline.
 
     Attributes:
         verdict: `slower` by more than the margin, the floor and the resolution; `not slower` by as much as
-            the margin; `not shown` where neither could be told.
+            the margin; `not shown` where neither is shown.
         ratio: the candidate's time to the baseline's, net of the loop and of calling a function that does
             nothing. Its ends have the confidence that the verdict rests on, at least 99.9 %; they are None
             where there were too few rounds.
@@ -77,7 +77,7 @@ class TimeRatio(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What was found, with its figures."""
+        """The outcome with its figures."""
         allowed = f"{1 + self.margin:.6g}"
         words = {
             "slower": f"; at most {allowed} was allowed",
@@ -96,7 +96,7 @@ class TimeRatio(msgspec.Struct, frozen=True):
 
     @property
     def resolution(self) -> float:
-        """What an empty call takes, in times of the baseline: a smaller difference is not called slower."""
+        """The time of an empty call, in times of the baseline: a smaller difference is not called slower."""
         return self.empty / (1 - self.empty)
 
     @property
@@ -239,7 +239,7 @@ class InTurns:
         return interleaved.blocks()
 
     def single_calls(self) -> Blocks:
-        """What is known of those that are `running` without any round; their twin was not timed."""
+        """The outcome of the `running` alternatives without any round; their twin was not timed."""
         seconds = [self.calls[place].call for place in (*self.running, -1)]
         gross = numpy.array([*seconds, math.nan, 0.0])
         return Blocks(gross[numpy.newaxis] / seconds[-1], gross, 0.0, rounds=0)
@@ -296,7 +296,7 @@ class InTurns:
 
 
 def _found(shown: Blocks, confidence: float, margin: float, seconds: float) -> TimeRatio:
-    """What rounds show, with an interval of that confidence."""
+    """The outcome of the rounds, with an interval of that confidence."""
     floor, same = shown.twin()
     found = TimeRatio(
         verdict="not shown",

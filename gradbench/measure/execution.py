@@ -98,7 +98,7 @@ class DispatchedOperators(DispatchMode):
 
 
 def _kind(value: Any) -> Hashable:
-    """The properties that an operator decides by: all but values and flag of tensors, the value of numbers."""
+    """The properties that an operator decides by: all of a tensor but values and flag; a number's value."""
     if isinstance(value, torch.Tensor):
         strides = value.stride() if value.layout == torch.strided else ()
         return tuple(value.shape), strides, value.dtype, value.device, value.layout

@@ -170,7 +170,7 @@ class OnePass:
         return msgspec.structs.replace(comparison, variants=kept) if known else comparison
 
     def _fits(self, comparison: Comparison, left: float) -> bool:
-        """Whether a visit ends in time; always true before the first visit, which a report needs."""
+        """Whether a visit ends in time. The first timing visit always fits, since a report needs it."""
         # At least its baseline is executed twice.
         least = 2 * self._run.measured.calls.get(comparison.id, 0.0)
         if self._kind == "memory":

@@ -6,7 +6,7 @@ import time
 
 from gradbench.measure.goal import Goal
 
-# What the report takes at the end, out of the budget.
+# Seconds of the budget for the report at the end.
 REPORT_SECONDS = 6.0
 
 
@@ -14,7 +14,7 @@ class Pace:
     """Seconds since a run began, and those that its budget leaves."""
 
     def __init__(self, goal: Goal, spent: float = 0.0) -> None:
-        """Begin now, with so many seconds spent already."""
+        """Begin now, with `spent` seconds used already."""
         self._goal = goal
         self._began = time.monotonic() - spent
 

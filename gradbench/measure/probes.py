@@ -16,10 +16,10 @@ from gradbench.record.observation import Observation, Value
 def observe_traits(
     asked_of: Iterable[Method] | None = None, probes: Iterable[Probe] = PROBES
 ) -> list[Observation]:
-    """What each probe sees: first of each method (these, or all), then the probes of no method.
+    """The observation of each probe: first for each method (these, or all), then the probes of no method.
 
     A probe that raises becomes an observation with the error. Grad mode, inference mode and the state of
-    torch's generator are afterwards as they were, whatever a probe does.
+    torch's generator are restored after every probe.
     """
     probes = tuple(probes)
     asked = [
@@ -33,8 +33,8 @@ def observe_traits(
 
 
 def _observe(asked: Observation) -> Observation:
-    # Leaving inference mode sets grad mode, too: a probe starts from the modes of a fresh process, and both
-    # are put back on the way out.
+    # Leaving inference mode also sets grad mode. A probe starts from the modes of a fresh process, and both
+    # modes are restored after it.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         try:
             return msgspec.structs.replace(asked, observed=_seen(asked))
@@ -49,5 +49,5 @@ def _seen(asked: Observation) -> dict[str, Value]:
         exec(compile(asked.code, f"<probe {asked.trait} {asked.method}>", "exec"), names)  # noqa: S102
         return msgspec.convert(names["observed"], dict[str, Value])
     finally:
-        # A guard that the probe left open puts its modes back when it is collected: now, and not later.
+        # A guard that the probe left open restores its modes when it is collected, so collect it now.
         names.clear()

@@ -1,4 +1,4 @@
-"""The parent's end of a worker process: start it, give it tasks, hear it, and know when it is lost."""
+"""The parent's end of a worker process: start it, send tasks, read answers, and notice when it is lost."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from gradbench.errors import RequestError
 from gradbench.measure.protocol import Finish, Message, Ready, Task, Turn, WorkerSettings
 from gradbench.record.results import Allocator
 
-# torch may come from a cold network disk; a visit may not take that long.
+# The import of torch may read from a cold network disk, and may take longer than a visit.
 START_TIMEOUT = 300.0
 
-# glibc's names: allocations under the threshold come from the heap, and the heap keeps what is freed.
+# Names of glibc: allocations under the threshold come from the heap, and the heap keeps freed pages.
 KEEP_PAGES = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 34),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
     "MALLOC_TOP_PAD_": str(1 << 26),
-    # Releases of glibc that refuse a threshold beyond 32 MB heed this.
+    # Releases of glibc that refuse a threshold beyond 32 MB accept this one.
     "MALLOC_MMAP_MAX_": "0",
 }
 
 
-# As `python -m gradbench.measure.worker`, but for the folder that the user stands in: a random.py or a
-# checkout of torch there is not ours to import.
+# As `python -m gradbench.measure.worker`, but without the current folder on the path. A random.py or a
+# checkout of torch there must not be imported.
 _START = (
     "import sys; sys.path[:] = [path for path in sys.path if path]; "
     "import runpy; runpy.run_module('gradbench.measure.worker', run_name='__main__')"
@@ -77,7 +77,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env=environment,
-                # Ctrl-C is for the parent, which ends the worker itself.
+                # Ctrl-C goes to the parent, which ends the worker.
                 start_new_session=True,
             )
         except OSError as error:
@@ -85,7 +85,7 @@ class WorkerProcess:
             raise RequestError(
                 f"{python}: expected a Python interpreter; it cannot be started: {error.strerror}"
             ) from None
-        # Whoever ends a run kills it while its lane may do the same.
+        # The thread that ends a run kills the process, and its lane may do the same at that time.
         self._ending = threading.Lock()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -107,7 +107,7 @@ class WorkerProcess:
 
     def _send(self, message: WorkerSettings | Task | Turn) -> None:
         assert self._process.stdin is not None
-        # A dead worker is noticed where its answer is awaited, with its last words.
+        # The wait for an answer notices a dead worker, with its last words.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(message) + b"\n")
             self._process.stdin.flush()
@@ -123,14 +123,14 @@ class WorkerProcess:
         try:
             message: Message = self._decoder.decode(line)
         except msgspec.DecodeError:
-            # It died inside a line, or said what is not ours to hear.
+            # It died inside a line, or wrote something else than a message.
             self.kill()
             raise WorkerLost("died", self._last_words()) from None
         return message
 
     def _last_words(self) -> str:
         self._await_exit()
-        # What it started may still live.
+        # Processes that it started may still live.
         self.kill()
         code = self._process.returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -157,7 +157,7 @@ class WorkerProcess:
         return message
 
     def visit(self, task: Task, timeout: float) -> Iterator[Message]:
-        """Give it one task; yield what it says until it is done.
+        """Send it one task; yield its messages until it is done.
 
         Raises WorkerLost when it dies, or says nothing for `timeout` seconds.
         """
@@ -167,7 +167,7 @@ class WorkerProcess:
             yield message
 
     def ask(self, request: Task | Turn, timeout: float) -> Iterator[Message]:
-        """Send it a request; yield what it says, for as long as it is listened to.
+        """Send it a request; yield its messages for as long as the caller reads them.
 
         Raises WorkerLost when it dies, or says nothing for `timeout` seconds.
         """
@@ -176,22 +176,22 @@ class WorkerProcess:
             yield self._hear(timeout)
 
     def bind(self, processors: Set[int]) -> None:
-        """Have its first thread, and those that it starts from now on, run on these alone (Linux)."""
+        """Bind its first thread, and threads that it starts from now on, to these processors (Linux)."""
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(self._process.pid, processors)
 
     def _await_exit(self) -> None:
-        """Wait until it has ended, and leave it to be waited for: until then its id is no other process's."""
+        """Wait until it has ended, without reaping it: until then no other process gets its id."""
         if self._process.returncode is None and hasattr(os, "waitid"):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         else:
-            # On Windows, and on older Pythons of macOS, what it started outlives it.
+            # On Windows, and on older Pythons of macOS, processes that it started outlive it.
             self._process.wait()
 
     def kill(self) -> None:
-        """End it now, and whatever it started, which may still live when it does not.
+        """End it now, and all processes that it started, which may outlive it.
 
-        Once it has been waited for, its id may be that of another process, or of another's group.
+        Once it has been reaped, its id may belong to another process or to another group.
         """
         with self._ending:
             if self._process.returncode is None:
@@ -199,7 +199,8 @@ class WorkerProcess:
                     if hasattr(os, "killpg"):
                         os.killpg(self._process.pid, signal.SIGKILL)
                     else:
-                        # Windows has no groups to end: what the worker started there outlives it.
+                        # Windows has no process groups, so processes that the worker started there outlive
+                        # it.
                         self._process.kill()
                 self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -212,6 +213,6 @@ def ask_fresh(settings: WorkerSettings, task: Task) -> Message:
     """The one answer of a fresh process to a task. Raises WorkerLost, and RequestError where none starts."""
     with WorkerProcess(settings, 0, 0, "system") as worker:
         worker.ready()
-        # To load a model and to call it a few times may take as long as torch itself.
+        # Loading a model and calling it a few times may take as long as the import of torch.
         (message,) = worker.visit(task, START_TIMEOUT)
     return message

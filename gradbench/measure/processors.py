@@ -1,4 +1,4 @@
-"""Which processors passes are bound to: physical cores that nobody else uses."""
+"""The processors that passes are bound to: physical cores that no other process uses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psutil
 
-# A core that others use for more of the time is theirs.
+# A run leaves a core alone that other processes use for more of the time.
 BUSY = 0.5
-# Seconds for which the use of the cores is watched.
+# Seconds of the watch on the use of the cores.
 WATCHED = 0.3
-# Passes side by side were seen to do each other no harm on two cores. More cores share one memory, which is
-# not measured yet: beyond this many, passes side by side are the user's choice.
+# On two cores passes side by side did not disturb each other. More cores share one memory, which has no
+# measurement yet. Beyond this many, passes side by side are the user's choice.
 MOST_BY_DEFAULT = 4
 
 _TOPOLOGY = Path("/sys/devices/system/cpu")
@@ -29,7 +29,7 @@ def can_bind() -> bool:
 def physical_cores(topology: Path = _TOPOLOGY) -> dict[int, set[int]]:
     """By a logical processor of each physical core that this process may use, all logical ones of that core.
 
-    Where the system does not tell siblings, every logical processor counts as a core.
+    Where the system does not report siblings, every logical processor counts as a core.
     """
     cores: dict[int, set[int]] = {}
     seen: dict[str, int] = {}
@@ -44,7 +44,7 @@ def physical_cores(topology: Path = _TOPOLOGY) -> dict[int, set[int]]:
 
 
 def by_use(cores: Mapping[int, Collection[int]]) -> list[tuple[int, float]]:
-    """The cores, with the part of its time that others have of each: those with most time to give first."""
+    """The cores with the part of their time that other processes use: cores with the most free time first."""
     if len(cores) < 2:
         return [(core, 0.0) for core in cores]
     used = psutil.cpu_percent(interval=WATCHED, percpu=True)
@@ -52,7 +52,7 @@ def by_use(cores: Mapping[int, Collection[int]]) -> list[tuple[int, float]]:
     def busiest(siblings: Collection[int]) -> float:
         return max(used[number] if number < len(used) else 0.0 for number in siblings) / 100
 
-    # Small differences are no reason to change places.
+    # Small differences do not change the order.
     return sorted(((core, round(busiest(each), 1)) for core, each in cores.items()), key=lambda pair: pair[1])
 
 
@@ -66,13 +66,13 @@ def quota(file: Path = _QUOTA) -> float:
 
 
 def places(jobs: int | None, threads: int, alone: bool) -> list[int | None]:
-    """By pass that may run at the same time, the processor that it is bound to; None binds it to none.
+    """By concurrent pass, the processor that it is bound to; None leaves a pass unbound.
 
     Where every core is busy, passes on all of them get more time than one pass would.
 
     Args:
-        jobs: as many as the user asked for; None for as many as there are cores to spare.
-        threads: of torch in a pass; a pass of several is not bound.
+        jobs: the number that the user requests; None for the number of free cores.
+        threads: threads of torch in a pass; a pass with several is not bound.
         alone: passes must not run side by side, since they would share an accelerator.
     """
     if alone or threads > 1 or not can_bind():
@@ -81,5 +81,5 @@ def places(jobs: int | None, threads: int, alone: bool) -> list[int | None]:
     if jobs is None:
         free = [core for core, used in cores if used <= BUSY] or [core for core, _ in cores]
         return [*free[: max(1, math.floor(min(MOST_BY_DEFAULT, quota())))]]
-    # More passes than cores share them; the user asked for it.
+    # The user requested more passes than cores, so they share cores.
     return [cores[place % len(cores)][0] for place in range(jobs)]

@@ -16,15 +16,15 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from gradbench.measure.threads import Elsewhere, Unseen, other_threads
 
-# The profiler would say on standard error that it starts and stops, hundreds of times in a notebook. It reads
-# this when it is first used.
+# The profiler would print on standard error that it starts and stops, hundreds of times in a notebook. It
+# reads this variable at its first use.
 os.environ.setdefault("KINETO_LOG_LEVEL", "9")
 
 
-# The ranges that stand between the parts of what is profiled.
+# The ranges between the parts of a profile.
 _MARK = "gradbench mark "
 _LINE = "gradbench line "
-# In each thread that is entered while all are recorded.
+# A range in each thread that is entered during the record of all threads.
 _THREAD = "gradbench thread"
 
 
@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
 
 class Profiled:
-    """A profile of memory: what is done while it runs, and what it has seen once it has ended.
+    """A profile of memory: marks while it runs, and its events once it has ended.
 
     Attributes:
         suspects: whether threads ran that could not be entered.
@@ -46,7 +46,7 @@ class Profiled:
         self.suspects = False
         self._profiler = profiler
         self._marks = 0
-        # By the marks that were set when the work began: the events of a piece of work in another thread.
+        # The events of a piece of work in another thread, by the number of marks when the work began.
         self._others: list[tuple[int, list[Event]]] = []
         self._blind = False
         self._elsewhere: Elsewhere | None = None
@@ -61,13 +61,13 @@ class Profiled:
         return self._marks - 1
 
     def line(self, number: int) -> contextlib.AbstractContextManager[Any]:
-        """The range of a line of a statement, in the part that was marked last."""
+        """The range of a line of a statement, after the last mark."""
         line: contextlib.AbstractContextManager[Any] = record_function(f"{_LINE}{self._marks} {number}")
         return line
 
     @property
     def threads(self) -> int:
-        """How many other threads have worked."""
+        """The number of other threads that have worked."""
         return 0 if self._elsewhere is None else len(self._elsewhere.threads)
 
     def between(self, begin: int, end: int) -> list[Event]:
@@ -83,7 +83,7 @@ class Profiled:
         return [each for each in self._events if times[str(begin)] < each.time <= times[str(end)]]
 
     def ends_of_lines(self, begin: int, count: int) -> list[int]:
-        """When each of so many lines after a mark ended."""
+        """The end times of the first `count` lines after a mark."""
         ends = self._ends(f"{_LINE}{begin + 1} ")
         return [ends[str(number)] for number in range(count)]
 
@@ -91,11 +91,12 @@ class Profiled:
         events = [
             Event(event.start_ns(), event.nbytes())
             for event in self._profiler.profiler.kineto_results.events()
-            # Where torch uses another device the profiler sees its allocator as well.
+            # Where torch uses another device the profiler also sees the allocator of that device.
             if event.name() == "[memory]" and event.device_type() == DeviceType.CPU
         ]
         for marks, found in self._others:
-            # The caller waited for them, so they lie between its marks, whatever the two clocks say.
+            # The caller waited for these events, so they lie between its marks, even if the two clocks
+            # disagree.
             least = times.get(str(marks - 1), 0) + 1
             most = times.get(str(marks), max((each.time for each in found), default=0))
             events += [Event(min(max(each.time, least), most), each.size) for each in found]
@@ -103,7 +104,7 @@ class Profiled:
         return sorted(events, key=lambda event: event.time)
 
     def _ends(self, prefix: str) -> dict[str, int]:
-        """When each range ended whose name begins so, by the rest of its name."""
+        """The end of each range whose name begins with `prefix`, by the rest of its name."""
         return {
             event.name().removeprefix(prefix): event.start_ns() + event.duration_ns()
             for event in self._profiler.profiler.kineto_results.events()
@@ -112,7 +113,7 @@ class Profiled:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Have other threads profiled as well, each by the older profiler, which may run in several."""
+        """Profile other threads as well, with the older profiler, which may run in several threads."""
         with other_threads(self._in_thread) as self._elsewhere:
             yield
             self._elsewhere.settle()
@@ -134,7 +135,7 @@ class Profiled:
 
 
 def _enable() -> None:
-    """Start torch's older profiler in this thread. Raises AttributeError or TypeError where there is none."""
+    """Start torch's older profiler in this thread. Raises AttributeError or TypeError if it is missing."""
     autograd = torch.autograd
     config = torch._C._profiler._ExperimentalConfig()
     state = autograd.ProfilerState.CPU
@@ -145,7 +146,7 @@ def _enable() -> None:
 
 
 def _disable() -> list[Event]:
-    """Stop it; what it has seen of memory."""
+    """Stop it, and return its memory events."""
     lists = torch.autograd._disable_profiler_legacy()
     start = lists[0][0]
     begun = round(start.start_us() * 1000)
@@ -170,7 +171,8 @@ def profiled() -> Iterator[Profiled]:
 def started(profiler: profile) -> Iterator[profile]:
     """The profiler, started, without the warning of torch 2.11 that it forgets one cycle with the next.
 
-    There is one; to ask it to keep all (`acc_events`) makes each use ten times as dear.
+    This code has only one cycle. The option to keep all cycles (`acc_events`) makes every use ten times as
+    slow.
     """
     with contextlib.ExitStack() as stack:
         with warnings.catch_warnings():
@@ -181,7 +183,7 @@ def started(profiler: profile) -> Iterator[profile]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """With the collector off: what it releases of others would be counted among what is measured."""
+    """Switch the collector off. Its releases of other objects would count in the measurement."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -192,9 +194,10 @@ def uncollected() -> Iterator[None]:
 
 
 def worked_unseen(execute: Callable[[], object]) -> bool:
-    """Whether an execution has operators run in threads that cannot be entered, by torch's record of all.
+    """Whether an execution runs operators in threads that cannot be entered, by torch's record of all
+    threads.
 
-    True as well where this release of torch has no record of all threads.
+    Also true where this release of torch has no such record.
     """
     try:
         config = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a bar on a terminal, and elsewhere a line now and then."""
+"""The progress of a run: a bar on a terminal, and elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from gradbench.record.plan import Comparison
 
-# Seconds without a word after which one who watches a log would think that nothing happens.
+# Seconds without output after which the reader of a log would think that nothing happens.
 SILENCE = 30.0
 
 
 class Progress:
-    """What a run tells while it goes on; this one keeps quiet."""
+    """The progress that a run reports. This class prints nothing."""
 
     def begin(self, memory: int, visits: int | None) -> None:
         """The run begins: visits that count bytes, and those that take time, where their number is known."""
@@ -24,7 +24,7 @@ class Progress:
         """A process starts for pass `number`; it imports torch first."""
 
     def observing(self) -> None:
-        """What the methods do to tensors is observed."""
+        """The observation of the methods begins."""
 
     def visiting(self, number: int, comparison: Comparison, left: float | None) -> None:
         """A visit begins, in pass `number` (0: memory); seconds left for the run, where known."""
@@ -33,7 +33,7 @@ class Progress:
         """A visit ended."""
 
     def decided(self, says: str) -> None:
-        """What is decided so far, in a few words."""
+        """The run reports its decided part, in a few words."""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def make_progress(quiet: bool) -> Iterator[Progress]:
 
 @contextmanager
 def doing(what: str, quiet: bool) -> Iterator[None]:
-    """Say on a terminal what is being done, for as long as it is."""
+    """Show on a terminal the work that is in progress."""
     if quiet or not sys.stderr.isatty():
         yield
         return
@@ -67,12 +67,12 @@ def doing(what: str, quiet: bool) -> Iterator[None]:
 
 
 def _columns(shown: BarProgress, console: Any) -> Iterator[Any]:
-    """What a bar shows, asked whenever it is drawn."""
+    """The columns of a bar, computed at each drawing."""
     from rich.progress import ProgressColumn, Task
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    # The bar of rich is one line in two colours: without them it is full from the beginning.
+    # The bar of rich is one line in two colours. Without colours it looks full from the beginning.
     coloured = not console.no_color and console.color_system is not None
 
     class Column(ProgressColumn):
@@ -95,7 +95,7 @@ def _columns(shown: BarProgress, console: Any) -> Iterator[Any]:
 
 
 class BarProgress(Progress):
-    """How far a run is, in words, for whoever draws it."""
+    """The progress of a run in words, for a bar or a line."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -126,13 +126,13 @@ class BarProgress(Progress):
 
     @property
     def done(self) -> str:
-        """Visits that are over, of how many, and what is decided."""
+        """The number of finished visits, their total, and the decided part."""
         visits = f"{self.visits}" if self.total is None else f"{self.visits}/{self.total}"
         return f"{visits} visits; {self.says}" if self.says else f"{visits} visits"
 
     @property
     def clock(self) -> str:
-        """Since when, and how long it may take yet."""
+        """The elapsed and the remaining time."""
         spent = time.monotonic() - self._began
         left = None
         if self.total is not None and self.visits:
@@ -152,7 +152,7 @@ def _clock(seconds: float) -> str:
 
 
 class LineProgress(BarProgress):
-    """A line when there was none for a while, so that the log of a run that goes on shows it."""
+    """Prints a line after some time without one, so that a log shows the progress."""
 
     def __init__(self) -> None:
         super().__init__()

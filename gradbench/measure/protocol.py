@@ -1,4 +1,4 @@
-"""What the parent asks of a worker, and what the worker says besides results: their only common words."""
+"""The messages between parent and worker, besides results: the only vocabulary that the two share."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from gradbench.record.user_file import FileFacts, OperationFacts
 from gradbench.record.versions import Agreement, FileText, VersionsFacts
 from gradbench.record.visits import Execution, Failure, Figure, Kernels, Memory, Timeline, Visit
 
-# What of the variants is checked: that the baseline runs; that it does, and one that records, so that neither
-# is cold; flags and modes of all; their results against the baseline's as well; and those against NumPy's.
+# Levels of the check, from least to most. The first runs the baseline. The second also runs a variant that
+# records, so that neither is cold. The third checks flags and modes of all variants. The fourth also compares
+# results with the baseline's, and the last compares them with NumPy's.
 Check = Literal["baseline", "warm", "flags", "values", "answers"]
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One comparison to visit; or, without one, to observe what the methods do.
+    """One comparison to visit; without a comparison, the task is to observe the methods.
 
     Attributes:
-        seconds: that its rounds should take.
-        file_text: of a file of the user's that is to be looked at, and nothing else.
-        fit: bytes that its training should fit into; None where that was not asked.
-        changes: by name those of its training that are wanted, unchecked, with their effect; None for all.
-        versions: files of the user's that are to be looked at together, and nothing else; or one that defines
+        seconds: seconds that its rounds should take.
+        file_text: text of a user's file, for a task that only looks at the file.
+        fit: bytes that its training should fit into; None where the request names none.
+        changes: wanted changes of its training by name, with their effect, which are not checked; None for
+            all.
+        versions: the user's files, for a task that only looks at them together; or one file that defines
             `variants`.
-        operation: expressions of x that are to be looked at, the `file_text` being what they need, and
-            nothing else.
-        x: code that makes x for them.
-        known: seconds per call by variant, where earlier visits tell; a variant without is calibrated.
-        check: how much of what the variants do is checked before they are timed.
-        most: seconds after which no further round begins, however few there were; None for no limit.
+        operation: expressions of x, for a task that only looks at them; `file_text` is the code that they
+            need.
+        x: code that makes x for the expressions.
+        known: seconds per call by variant, from earlier visits; the worker calibrates a variant that is
+            missing here.
+        check: the level of the check before the timing.
+        most: seconds after which no further round begins, even after few rounds; None for no limit.
     """
 
     comparison: Comparison | None
@@ -51,7 +54,8 @@ class Task(msgspec.Struct, frozen=True):
     changes: dict[str, str] | None = None
 
 
-# Raised where workers of another number would not understand, or would measure otherwise.
+# Increase this number with a change that workers of another version do not understand, or measure
+# differently.
 PROTOCOL = 5
 
 
@@ -59,16 +63,16 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """The first line that a worker reads.
 
     Attributes:
-        number: of the pass.
-        kind: what the worker does: count bytes, time each visit by itself, take turns with another, or
-            look at the devices that are here.
-        seed: of the random orders in this process.
-        batch_seconds: what a batch should take.
-        accelerators: it measures on others than the CPU.
-        file: of the user's, whose text is in the comparisons; what stands beside it can be imported.
-        files: where there are several, by name where each stands; `file` is the first of them.
-        metrics: what extensions measure of each variant, where the worker counts memory.
-        sources: a folder; the worker tells how many modules it has imported from there.
+        number: number of the pass.
+        kind: the work of the worker: count bytes, time each visit alone, take turns with another worker, or
+            look at the devices.
+        seed: seed of the random orders in this process.
+        batch_seconds: seconds that a batch should take.
+        accelerators: the worker measures on devices other than the CPU.
+        file: path of the user's file, whose text is in the comparisons; modules beside it can be imported.
+        files: for several files, the path of each by name; `file` is the first of them.
+        metrics: metrics of extensions for each variant, where the worker counts memory.
+        sources: a folder; the worker reports the number of modules that it has imported from there.
     """
 
     number: int
@@ -87,11 +91,11 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The worker has imported torch, under this version of gradbench.
 
     Attributes:
-        free: bytes of memory that nobody uses, by accelerator; where it was to look.
-        torch_file: where torch was imported from.
-        protocol: PROTOCOL there; 0 of versions before it had a number.
-        lacks: where it was to look, by device what torch says of one that cannot be used; of `cuda` where
-            there is none.
+        free: free bytes of memory by accelerator; filled where it was to look.
+        torch_file: the path of the imported torch.
+        protocol: the worker's PROTOCOL; 0 for versions before it had a number.
+        lacks: where it was to look, by device torch's reason why it cannot be used; for `cuda` where there is
+            none.
     """
 
     environment: Environment
@@ -104,7 +108,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class FileRejected(msgspec.Struct, frozen=True, tag="file_rejected"):
-    """Why a file of the user's cannot be measured: expected, got, and what to do.
+    """Why a user's file cannot be measured: expected, got, and what to do.
 
     Attributes:
         file: the name of the file, where there are several.
@@ -115,13 +119,13 @@ class FileRejected(msgspec.Struct, frozen=True, tag="file_rejected"):
 
 
 class Calibrated(msgspec.Struct, frozen=True, tag="calibrated"):
-    """The worker's variants stand ready; `calls` in a batch, by variant, are what it would choose alone."""
+    """The worker's variants are ready; `calls` by variant is its own choice of calls in a batch."""
 
     calls: dict[str, int]
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """It is this worker's turn: rounds of these variants for so many seconds; no variant ends the visit."""
+    """This worker's turn: rounds of these variants for `seconds`; a turn without variants ends the visit."""
 
     calls: dict[str, int] = {}
     seconds: float = 0.0
@@ -137,7 +141,8 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     """The worker is done with a task and waits for the next.
 
     Attributes:
-        imported: modules that it has imported from the sources of its settings, where those name some.
+        imported: number of modules imported from the sources of its settings, where the settings name a
+            folder.
     """
 
     imported: int = 0

@@ -1,4 +1,4 @@
-"""What is missing of a run."""
+"""The work that a run still lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gradbench.record.results import Results
 
 
 class Remaining:
-    """What is missing of a run: memory, comparisons of passes that were cut off, and the next pass."""
+    """The work that a run still lacks: memory, comparisons of passes that were cut off, and the next pass."""
 
     def __init__(self, plan: Plan, old: Results | None) -> None:
         comparisons = list(plan.comparisons)
@@ -17,7 +17,7 @@ class Remaining:
         self.first_pass = 1
         if old is None:
             return
-        # A visit is over when it is there, or when it or its baseline failed.
+        # A visit is over when the file has it, or when it or its baseline failed.
         baseline = {c.id: c.baseline.name for c in comparisons}
         done: dict[int, set[str]] = {}
         for visit in old.visits:

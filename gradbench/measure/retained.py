@@ -1,4 +1,4 @@
-"""A backward that keeps its graph for a second one which never comes: the user's code is tried without."""
+"""A trial of a user's code for a backward that keeps its graph, where no second backward comes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from gradbench.record.user_file import Fault
 def retained_without_use(call: Callable[[], Any], file: str) -> list[Fault]:
     """Lines of the file that keep a graph for a second backward, where the call works without that.
 
-    What it costs is the difference of the peaks. A graph that is made to be differentiated is left alone.
+    The price is the difference of the peaks. The trial leaves alone a graph that is made to be
+    differentiated.
     """
     with _backwards(file, lambda _: False) as lines:
         call()
@@ -30,7 +31,7 @@ def retained_without_use(call: Callable[[], Any], file: str) -> list[Fault]:
                 without, _ = measure_call(lambda: call() and None)
             kept, _ = measure_call(lambda: call() and None)
         except (RuntimeError, Unrepeatable):
-            # It is used after all, or nothing can be said of it.
+            # The code uses the graph after all, or the trial has no result.
             continue
         more = kept.peak - without.peak
         price = f" for {format.size(more)} more at the peak" if more > 0 else ""
@@ -48,7 +49,7 @@ def retained_without_use(call: Callable[[], Any], file: str) -> list[Fault]:
 
 @contextmanager
 def _backwards(file: str, dropped: Callable[[str], bool]) -> Iterator[list[str]]:
-    """The lines of the file that ask to retain a graph, within; of the `dropped` ones it is released."""
+    """The lines of the file that retain a graph, within. A backward of a `dropped` line releases it."""
     lines: list[str] = []
     before = torch.autograd.backward, torch.autograd.grad
 

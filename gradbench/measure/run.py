@@ -1,7 +1,7 @@
-"""A run: started in a new folder or gone on with, pass after pass, until there is enough.
+"""A run: started in a new folder or resumed, pass after pass, until its goal is reached.
 
-The parent owns the results file and imports no torch. Each pass is a fresh process. Every visit is written as
-it arrives, so that a run may be ended at any moment; `resume` finishes what is missing and adds passes.
+The parent owns the results file and imports no torch. Each pass is a fresh process. The parent writes every
+visit as it arrives, so that a run may end at any moment. `resume` finishes missing work and adds passes.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from gradbench.record.plan import Comparison, Plan, Request
 from gradbench.record.results import Options, Record, Results, new_folder, sessions
 from gradbench.record.visits import Failure, Look, RunEnd
 
-# Bytes are counted within this part of the budget; within more of it where other passes are timed meanwhile.
+# The count of bytes gets this part of the budget, and more where other passes are timed at the same time.
 MEMORY_PART, MEMORY_PART_BESIDE = 0.65, 0.85
-# To observe the methods takes a process, and about as long again.
+# The observation of the methods takes the start of a process, and about as long again.
 OBSERVED_WITHIN = 3.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of a new run, and kept with it.
+    """The order for a new run, which the run keeps.
 
-    A plan made by hand takes the place of the request's, as one made of a `file` of the user's does. Such a
-    run is resumed only with the same plan: code is never run from a results file.
+    A plan made by hand takes the place of the request's, and so does a plan of a user's `file`. Such a run is
+    resumed only with the same plan, since code never runs from a results file.
 
     Attributes:
-        command: as the user gave it.
+        command: the command of the user.
         calls: by comparison id seconds of a call, where that is known beforehand.
-        records: that follow the header, known before anything is measured.
-        files: where the plan is made of several, by name where each stands; `file` is the first of them.
-        again: the words that begin a command which goes on with the run; empty for those of `file`.
+        records: records that follow the header, known before the measurement.
+        files: for a plan of several files, the path of each by name; `file` is the first of them.
+        again: the first words of the command that goes on with the run; empty for those of `file`.
     """
 
     request: Request
@@ -64,7 +64,7 @@ class Order:
 
 
 def start(output: Path, order: Order, steering: Steering) -> Results:
-    """Measure what was ordered into a new folder.
+    """Measure an order into a new folder.
 
     Raises RequestError before anything is written when the request cannot be met, and EndedEarly when
     the run was interrupted, with its finished visits kept.
@@ -91,15 +91,14 @@ def resume(
 ) -> Results:
     """Go on with the run in a folder: its plan, its options, its results.
 
-    What was measured of a `file` of the user's needs the `plan` that is made of it now, and by comparison id
-    the seconds of its `calls`; so does what was measured of an expression. Of several files `files` says by
-    name where each stands. `again` is as in `Order`.
+    A run of a user's `file` or of an expression needs the current `plan` of it, and by comparison id the
+    seconds of its `calls`. For several files `files` has the path of each by name. `again` is as in `Order`.
 
     Raises RequestError, with nothing changed, when there is no run, or it was measured elsewhere.
     """
     old = read_unfinished(output, plan is not None)
-    # Code is run from our own tables or the user's file, never from results; and passes of one run time the
-    # same code.
+    # Code comes from our tables or the user's file, never from results. All passes of a run time the same
+    # code.
     plan = plan or plan_run(old.header.request)
     measured = Measured(plan, old.header.request, old.header.options, file, calls, files, again)
     expect_same_plan(old, measured)
@@ -107,7 +106,7 @@ def resume(
 
 
 class Passes(Ongoing):
-    """Measures what is missing of a run."""
+    """Does the missing work of a run."""
 
     def __init__(self, measured: Measured, steering: Steering, open_: Open, old: Results | None) -> None:
         """Go on with the `old` results, where there are some."""
@@ -120,7 +119,7 @@ class Passes(Ongoing):
         self._session = 0 if old is None else sessions(old)
 
     def go(self) -> Results:
-        """Measure. Raises RequestError where nothing can be, and EndedEarly with what is kept."""
+        """Measure. Raises RequestError where the run cannot measure, and EndedEarly with the kept visits."""
         passes, made = self.steering.goal.passes, self._todo.first_pass - 1
         if passes is not None and made >= passes and not self._todo.unfinished:
             raise RequestError(
@@ -133,7 +132,7 @@ class Passes(Ongoing):
         except OSError as error:
             raise self._ended_early(f"cannot go on: {error.strerror or error}") from None
         except RequestError as error:
-            # Before there are results, the request is at fault; afterwards, what changed since.
+            # Before there are results, the request is at fault; afterwards, a later change is.
             if self.results is None:
                 raise
             raise self._ended_early(str(error)) from None
@@ -170,7 +169,7 @@ class Passes(Ongoing):
         )
 
     def _of_files(self) -> list[str]:
-        """The words that begin a command which goes on with what the run measures."""
+        """The first words of a command that goes on with this run."""
         measured = self.measured
         if measured.file is None:
             return ["run"]
@@ -192,21 +191,21 @@ class Passes(Ongoing):
             reached = None if goal.precision is None else self._reached()
             self.write(RunEnd(self.reason, self.pace.elapsed(), goal.precision, reached))
         finally:
-            # A disk that turns out to be full here ends the run as one that was full before.
+            # A disk that becomes full here ends the run like one that was full before.
             self.close()
 
     def _first_work(self, memory: list[Comparison]) -> list[Callable[[Lane], None]]:
-        """What comes before new passes: bytes, what the methods do, and passes that were cut off."""
+        """The work before new passes: bytes, observation of the methods, and passes that were cut off."""
         first: list[Callable[[Lane], None]] = []
         if memory:
             if self.measured.file is not None:
-                # Which of its variants need no clock is seen while bytes are counted. Where that takes long,
-                # the table of methods has to do.
+                # The count of bytes shows which variants need no timing. Where the count takes long, the
+                # table of methods decides.
                 self.ready_to_time -= {
                     each.id for each in memory if self.measured.calls.get(each.id, 0.0) <= LONG
                 }
             first.append(lambda lane: self._count(lane, memory))
-        # A run of a few workloads asks about them, and not about all that the methods do.
+        # A run of a few workloads is about them, and needs no observation of the methods.
         if self.measured.options.memory and not self.measured.request.workloads and self._todo.observe:
             first.append(self._observe)
         if self.steering.goal.passes is not None:
@@ -219,7 +218,7 @@ class Passes(Ongoing):
         return first
 
     def _work(self, lane: Lane) -> None:
-        """Do what is to be done, one thing after another, until there is nothing left."""
+        """Do the work of the run, one item after another, until none is left."""
         while not lane.stop.is_set():
             with self.lock:
                 work = self._first.pop(0) if self._first else self._new_pass()
@@ -247,7 +246,7 @@ class Passes(Ongoing):
             if not shares and waiting and (left is None or left > 0):
                 return _wait
             short = not shares and not self.schedule.complete()
-        # The first pass is made whatever the budget; without it there is nothing to report.
+        # The first pass ignores the budget, since a report needs it.
         if short and not (goal.passes is not None and self._number == 1):
             self.reason = "budget"
             return None
@@ -274,7 +273,7 @@ class Passes(Ongoing):
         return None if self.results is None else self.steering.precision(self.results)
 
     def _look(self) -> None:
-        """See what is still open, where it is time for that and passes are the run's to choose."""
+        """Look at the open questions, where it is time for a look and the run chooses its passes."""
         if self.pace.all is None or self.results is None or not self._looks:
             return
         if self.steering.goal.passes is not None:
@@ -285,7 +284,7 @@ class Passes(Ongoing):
         self._looks = [each for each in self._looks if each > spent]
         found = self.steering.undecided(self.results, self._session)
         self.write(Look(min(1.0, spent), dict(found.open), found.says, self._session))
-        # A precision is asked of every interval alike.
+        # A precision applies to every interval.
         if self.steering.goal.precision is None:
             self.schedule.ask(found.questions)
         self.progress.decided(found.says)
@@ -304,7 +303,7 @@ class Passes(Ongoing):
                 self.ready_to_time = {each.id for each in self.measured.plan.comparisons}
 
     def _pass(self, lane: Lane, number: int, kind: Kind, shares: list[Share]) -> None:
-        """Visit comparisons in random order; of a user's model, what matters most at first."""
+        """Visit comparisons in random order; for a user's model, the most important first."""
         visits = OnePass(self, lane, number, kind, {each.comparison.id: each.seconds for each in shares})
         comparisons = [each.comparison for each in shares]
         if self.measured.file is None or number > 1:
@@ -312,7 +311,7 @@ class Passes(Ongoing):
         visits.make(comparisons)
 
     def _observe(self, lane: Lane) -> None:
-        """Have a fresh process observe what the methods do to tensors, where there is time for it."""
+        """Let a fresh process observe the methods, where there is time for it."""
         left = self.pace.left()
         if left is not None and left < OBSERVED_WITHIN * self.schedule.startup:
             return
@@ -322,7 +321,7 @@ class Passes(Ongoing):
             lane.works_with(worker)
             self.opened(worker.ready())
             try:
-                # All or none: a part of them would keep the rest from being asked for again.
+                # Write all observations or none: with a part of them a resumed run would not make the rest.
                 for message in list(worker.visit(Task(None, 0.0), self.measured.options.timeout)):
                     self.write(message)  # type: ignore[arg-type]
             except WorkerLost as lost:
@@ -332,5 +331,5 @@ class Passes(Ongoing):
 
 
 def _wait(lane: Lane) -> None:
-    """Let another lane count the bytes of what this one could time."""
+    """Wait while another lane counts the bytes of comparisons that this lane could time."""
     lane.stop.wait(0.2)

@@ -1,4 +1,4 @@
-"""What the next pass visits, and for how long: time goes where a question is open and a second buys most."""
+"""The visits of the next pass, and their length: time goes to open questions where a second helps most."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ from gradbench.record.plan import Comparison, Plan
 from gradbench.record.undecided import Question
 from gradbench.record.visits import Visit
 
-# So many visits each comparison gets before any gets more: of fewer an interval is wide by its few degrees of
-# freedom alone.
+# Every comparison gets this many visits before any gets more. With fewer visits the few degrees of freedom
+# alone make an interval wide.
 FIRST_VISITS = 5
-# A pass takes so many times as long as its process takes to start.
+# A pass lasts this many times the start of its process.
 PASS_PER_START = 8.0
-# A process starts only if the budget holds so many times what its start takes.
+# A process starts only if the budget holds this many times its start.
 WORTH_A_START = 2.0
-# A pass lasts so many starts of its process at least, with what has nothing open where need be.
+# A pass lasts at least this many starts of its process. If needed, it visits comparisons without open
+# questions.
 LEAST_PER_START = 5.0
-# The rounds of a visit take so many times as long as what stands around them: longer ones gain little, and
-# visits of one length make the best mean.
+# The rounds of a visit take at most this many times its other work. Longer rounds gain little, and visits of
+# one length make the best mean.
 PER_OTHER = 8.0
-# Every third visit holds all variants: one that was decided when it stood far out goes on being measured.
+# Every third visit has all variants, so that a variant that was decided while it was an outlier stays under
+# measurement.
 WHOLE_EVERY = 3
-# Of a comparison with a question that more visits should decide, so many times the visits that are enough.
+# The limit of visits for a comparison with an open question, as a multiple of the visits that are enough.
 MORE_WHERE_OPEN = 3.0
-# No comparison is worth less or more than this against the median one, whatever its noise.
+# Limits of the worth of a comparison against the median one, for any noise.
 LEAST_WORTH, MOST_WORTH = 0.5, 3.0
 
 
-# What comes first in a pass: who lacks first visits; what the budget decides, or everything while nothing was
-# asked; what it does not decide; the rest.
+# Ranks in a pass. First come comparisons that lack first visits. Then come questions that the budget decides,
+# or all comparisons before the first question. Then come questions that it does not decide, and then the
+# rest.
 _FIRST, _OPEN, _BEYOND, _SETTLED = range(4)
 
 # By comparison id the names of the variants that open questions need; None for all of them.
@@ -54,7 +57,7 @@ class Share:
 
 
 class Schedule:
-    """Chooses what passes visit, from what the visits so far cost and how they scatter.
+    """Chooses the visits of passes, by the price and the scatter of the visits so far.
 
     Attributes:
         startup: seconds that a process takes to start, as the last ones did.
@@ -63,7 +66,7 @@ class Schedule:
     def __init__(
         self, plan: Plan, goal: Goal, visits: Iterable[Visit] = (), calls: Mapping[str, float] = {}
     ) -> None:
-        """Go on from these visits. `calls` are seconds of a call where that is known, by comparison id."""
+        """Go on from these visits. `calls` are known seconds of a call, by comparison id."""
         self._plan = plan
         self._goal = goal
         self._calls = calls
@@ -72,7 +75,7 @@ class Schedule:
         self._begun = False
         self._given_up: set[str] = set()
         self._questions: tuple[Question, ...] | None = None
-        # By comparison id and variant, the visits that were planned since the questions were asked.
+        # By comparison id and variant, the visits planned since the last questions.
         self._since: dict[str, Counter[str]] = {id: Counter() for id in self._scatter}
         self._names = {each.id: frozenset(one.name for one in each.variants) for each in plan.comparisons}
         for visit in visits:
@@ -86,21 +89,21 @@ class Schedule:
         self._scatter[visit.comparison].add(visit)
 
     def ask(self, questions: tuple[Question, ...] | None) -> None:
-        """Visit from now on what decides these questions; None for everything alike."""
+        """Visit from now on the comparisons that decide these questions; None for all comparisons alike."""
         self._questions = questions
         self._since = {id: Counter() for id in self._scatter}
 
     def least(self, comparison: Comparison) -> float:
-        """Seconds of the shortest visit of a comparison that says anything."""
+        """Seconds of the shortest useful visit of a comparison."""
         known, call = self._scatter[comparison.id], self._calls.get(comparison.id, 0.0)
         if known.visits and call > LONG:
             # Later visits execute the baseline once before their round.
             return call + known.round
-        # Before a first visit: the baseline and another, executed twice.
+        # Before a first visit: two executions of the baseline and of another variant.
         return known.least if known.visits else max(known.least, 4 * call)
 
     def fixed(self, comparisons: Iterable[Comparison], seconds: float | None) -> list[Share]:
-        """Visits of all these, in equal slices: the goal's, or as long as `seconds` in all allow."""
+        """Visits of all these comparisons, in equal slices: the goal's, or as `seconds` in all allow."""
         due = list(comparisons)
         each = self._goal.slice
         if seconds is not None and due:
@@ -115,7 +118,7 @@ class Schedule:
 
         Args:
             left: seconds of wall time.
-            beside: passes at the same time.
+            beside: number of passes at the same time.
             among: ids of the comparisons that may be visited; None for all.
         """
         focus, open_ = self._focus(left * beside), self._open()
@@ -127,7 +130,7 @@ class Schedule:
         rank = self._rank(between, slices, focus, open_)
         passes = max(1, round(left / (PASS_PER_START * self.startup + self.startup)))
         room = left / passes - self.startup
-        # Once a pass has lasted so many starts, nothing that the budget does not decide is added.
+        # Once a pass has lasted this many starts, it gets no visit that the budget does not decide.
         enough = room - LEAST_PER_START * self.startup
         needed = {**open_, **(focus or {})}
         chosen: list[Share] = []
@@ -147,7 +150,7 @@ class Schedule:
             if room <= 0:
                 break
         if not chosen and not self._begun:
-            # Without a visit there is nothing to report.
+            # A report needs at least one visit.
             chosen = [Share(eligible[0], SHORTEST_SLICE)]
         self._begun = True
         for share in chosen:
@@ -156,29 +159,29 @@ class Schedule:
         return chosen
 
     def _share(self, each: Comparison, seconds: float, needed: Focus) -> Share:
-        """A visit of the comparison: with the variants alone that its questions need."""
+        """A visit of the comparison, only with the variants that its questions need."""
         names = needed.get(each.id)
         planned = self._scatter[each.id].planned
         whole = planned < FIRST_VISITS or planned % WHOLE_EVERY == 0
-        # Of what takes long a visit holds what there is time for.
+        # A visit with long calls has the variants for which there is time.
         if names is None or whole or self._calls.get(each.id, 0.0) > LONG:
             return Share(each, seconds)
         kept = tuple(one for one in each.variants if one.role != "method" or one.name in names)
         part = len(kept) / len(each.variants)
-        # As many rounds take less time; a part of that buys more of them.
+        # The same number of rounds takes less time; a part of the saving goes into more rounds.
         seconds = max(SHORTEST_SLICE, seconds * math.sqrt(part))
         return Share(msgspec.structs.replace(each, variants=kept), seconds)
 
     def _focus(self, seconds: float) -> Focus | None:
-        """What open questions need; None where none was asked.
+        """The needs of open questions; None before the first questions.
 
-        The questions that cost least for their worth come first, as many as so many seconds of work decide.
+        The questions with the lowest price for their worth come first, as many as `seconds` of work decide.
         """
         if self._questions is None:
             return None
         left = seconds * PASS_PER_START / (PASS_PER_START + 1)
         focus: Focus = {}
-        # By comparison the visits that the questions so far take: others there share them.
+        # By comparison the visits for the questions so far. Further questions there share them.
         paid: dict[str, int] = {}
         for question in sorted(self._questions, key=lambda each: self._cost(each, {}) / each.worth):
             cost = self._cost(question, paid)
@@ -191,7 +194,7 @@ class Schedule:
         return focus
 
     def _open(self) -> Focus:
-        """What all questions need that lack visits, whether the budget decides them or not."""
+        """The needs of all questions that lack visits, whether the budget decides them or not."""
         found: Focus = {}
         for question in self._questions or ():
             if self._cost(question, {}) > 0:
@@ -199,7 +202,7 @@ class Schedule:
         return found
 
     def _cost(self, question: Question, paid: Mapping[str, int]) -> float:
-        """Seconds of the visits that a question still takes, beyond those that are paid for."""
+        """Seconds of the visits that a question still takes, beyond those of other questions."""
         return sum(
             max(0, self._more(question, id) - paid.get(id, 0))
             * (self._scatter[id].other + self._scatter[id].seconds)
@@ -210,12 +213,12 @@ class Schedule:
         """The visits of a comparison that a question still takes."""
         since = self._since[id]
         names = question.variants.get(id, self._names[id])
-        # Any visit serves a question that needs the baseline and its twin alone.
+        # Any visit serves a question that only needs the baseline and its twin.
         made = min(since[name] for name in names) if names else max(since.values(), default=0)
         return max(0, question.takes[id] - made)
 
     def missed(self, comparison: Comparison) -> None:
-        """A visit that was planned is not made."""
+        """Take back a planned visit that is not made."""
         self._scatter[comparison.id].planned -= 1
         self._since[comparison.id].subtract(_names(comparison))
 
@@ -224,7 +227,7 @@ class Schedule:
         self._given_up.add(comparison.id)
 
     def fewest(self) -> int:
-        """The visits of the comparison that has fewest."""
+        """The number of visits of the comparison with the fewest."""
         return min((each.visits for each in self._scatter.values()), default=0)
 
     def complete(self) -> bool:
@@ -247,16 +250,16 @@ class Schedule:
         return {id: pooled if each is None else each for id, each in known.items()}
 
     def _slices(self, between: Mapping[str, float], left: float, beside: int) -> dict[str, float]:
-        """Seconds of rounds by comparison: the best ones, or shorter where FIRST_VISITS of all do not fit."""
+        """Seconds of rounds by comparison: the best length, or less where FIRST_VISITS of all do not fit."""
         best, around, missing = {}, 0.0, {}
         for id, each in self._scatter.items():
-            # The start of a process is spent on all of its visits.
+            # All visits of a process share its start.
             other = each.other + self.startup / len(self._scatter)
             longest = min(self._goal.slice, PER_OTHER * other)
             best[id] = best_slice(other, each.within, between[id], longest)
             missing[id] = max(0, FIRST_VISITS - each.planned)
             around += missing[id] * each.other
-        # Of all the time a ninth goes into starting processes.
+        # A ninth of all the time goes into starts of processes.
         room = left * beside * PASS_PER_START / (PASS_PER_START + 1) - around
         wanted = sum(missing[id] * seconds for id, seconds in best.items())
         part = min(1.0, room / wanted) if wanted > 0 else 1.0
@@ -269,7 +272,7 @@ class Schedule:
         focus: Focus | None,
         open_: Focus,
     ) -> dict[str, tuple[int, float]]:
-        """What to sort by: first visits, then what the budget decides; then few visits for the worth."""
+        """The sort key: first visits, then questions that the budget decides, then few visits by worth."""
         worth = {}
         for id, each in self._scatter.items():
             variance = between[id] + each.within / slices[id]
@@ -292,7 +295,7 @@ def _names(comparison: Comparison) -> list[str]:
 
 
 def _add(focus: Focus, question: Question) -> None:
-    """Add what a question needs."""
+    """Add the needs of a question."""
     for id in question.takes:
         names, known = question.variants.get(id), focus.get(id, frozenset())
         focus[id] = None if names is None or known is None else known | names

@@ -1,4 +1,4 @@
-"""What guides a run while it goes on."""
+"""The guides of a run in progress."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from gradbench.measure.progress import Progress
 from gradbench.record.results import Results
 from gradbench.record.undecided import Undecided
 
-# A run looks at what is decided when these parts of its budget are spent: at times that no result moves.
+# A run looks at its open questions when these parts of its budget are spent: at times that no result moves.
 LOOKS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 
 
 @dataclass(frozen=True)
 class Steering:
-    """What guides a run while it goes on.
+    """The guides of a run in progress.
 
     Attributes:
-        goal: when it is done.
-        precision: the widest half width of the intervals so far, as a fraction; None where one has none. It
-            is asked where the goal names a precision.
-        undecided: what is open so far, in a run that goes on with so many; asked at each of the LOOKS.
+        goal: when the run is done.
+        precision: the widest half width of the intervals so far, as a fraction; None where one interval has
+            none. The run calls it where the goal names a precision.
+        undecided: the open questions so far, for a number of concurrent passes. The run calls it at each of
+            the LOOKS.
         jobs: passes side by side; None for one per free core.
-        progress: hears how far the run is.
-        spent: seconds of the budget that what came before the run has taken.
+        progress: gets the progress of the run.
+        spent: seconds of the budget that earlier work has taken.
     """
 
     goal: Goal

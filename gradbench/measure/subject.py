@@ -1,7 +1,7 @@
 """A piece of the user's work on x, with its model where it has one: executed as variants will execute it.
 
-What does not work under a method is seen here, so that it is left out with its reason, and the rest is
-measured.
+These checks find methods under which the work fails. The plan leaves them out with the reason, and the run
+measures the rest.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gradbench.measure.user_code import Mistake, Raised, kind, run_of_user
 from gradbench.models import share
 from gradbench.record.user_file import Fault, Under
 
-# The methods that others are entered as, or that work as they do.
+# The methods that represent other methods with the same behaviour.
 CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
 }
-# The way of training in which x alone is tracked.
+# The form of training in which only x is tracked.
 FROZEN = "frozen"
-# How the loss is called in messages.
+# The name of the loss in messages.
 LOSS_CALLED = "loss(y)"
 
 
@@ -38,9 +38,9 @@ class Subject:
     """A piece of work on x, with its model where it has one.
 
     Attributes:
-        named: how it is called in messages.
-        model, file: the model, None where there is none; and where the user's code stands.
-        tracks_model, tracks_x: what of it is tracked.
+        named: its name in messages.
+        model, file: the model, None where there is none; and the path of the user's code.
+        tracks_model, tracks_x: whether the model and x are tracked.
         forward_only: a result that does not require gradients is no mistake.
     """
 
@@ -72,7 +72,7 @@ class Subject:
     def variant(
         self, frozen: bool = False, training: bool = False, tracks_x: bool | None = None
     ) -> tuple[torch.nn.Module | None, torch.Tensor]:
-        """A model and an x, of flags of their own, on the storages that all share."""
+        """A model and an x with separate flags, on the storages that all share."""
         model = self._copy()
         if model is not None and not training:
             model.eval()
@@ -90,7 +90,7 @@ class Subject:
             return None if self.model is None else share(self.model)
         except Exception as error:
             raise Mistake(
-                "the model cannot be copied, and each method needs one with flags of its own: "
+                "the model cannot be copied, and each method needs a copy with separate flags: "
                 f"{type(error).__name__}: {error}"
             ) from None
 
@@ -111,7 +111,7 @@ class Subject:
             raise Mistake(f"{self.named} returns {kind(y)}: expected a tensor; {hint}")
         if y.layout != torch.strided or y.is_quantized or y.is_nested:
             raise Mistake(f"{self.named} returns {_not_plain(y)}")
-        # The values it writes may be those that were there; the variants are refused for the writing.
+        # The written values may equal the old ones. The checks of the variants refuse any write.
         if x._version != version or not torch.equal(before, x.detach()):
             instead = (
                 "define call(model, x) that passes x.clone()" if self.model is not None else "use x.clone()"
@@ -146,7 +146,7 @@ class Subject:
         run_of_user(value.backward, "the backward of loss(y)", self.file)
 
     def expect_dtype(self, first: torch.Tensor) -> None:
-        """Raise Mistake for a result whose precision is not known."""
+        """Raise Mistake for a result whose precision is unknown."""
         dtype = str(first.dtype).removeprefix("torch.")
         if dtype in EPSILON or (self.forward_only and not first.is_complex()):
             return
@@ -158,7 +158,7 @@ class Subject:
             where = "in evaluation mode too" if self.model is not None else "on the same x"
             raise Mistake(
                 f"{self.named} gives another result at each call, {where}: expected the "
-                "same, to hold results against each other; "
+                "same, to compare results; "
                 + ("give functional dropout training=self.training, and " if self.model is not None else "")
                 + "take out other randomness or state"
             )
@@ -168,7 +168,7 @@ class Subject:
         return max((ALLOWED[each] for each in dtypes if each in ALLOWED), default=0.0)
 
     def label(self, name: str) -> str:
-        """How a sentence names a method."""
+        """The name of a method in a sentence."""
         if name == BASELINE:
             named = [*(["model"] if self.tracks_model else []), *(["x"] if self.tracks_x else [])]
             return " and ".join(f"{each}.requires_grad_(False)" for each in named)
@@ -185,7 +185,7 @@ class Subject:
         if inside and name in (BASELINE, FROZEN):
             why = f": it differentiates {place} by what is frozen"
         elif inside and called == LOSS_CALLED:
-            # To switch recording on in the loss is too late for a forward that was not recorded.
+            # The loss cannot switch recording on for a forward that was not recorded.
             why = (
                 f": it differentiates {place}; leave that out of the loss of a validation, or validate "
                 f"without {label}"
@@ -206,12 +206,12 @@ class Subject:
 
 
 def flags_of(y: torch.Tensor) -> Under:
-    """What a result shows."""
+    """The flags of a result."""
     return Under("", y.requires_grad, y.is_leaf, y.is_inference())
 
 
 def _not_plain(y: torch.Tensor) -> str:
-    """What a tensor is that no check can hold against another, and how a plain one is had of it."""
+    """The kind of a tensor that no check can compare, and the call that makes a plain one of it."""
     if y.is_quantized:
         return "a quantized tensor: expected a plain one; return its dequantize()"
     if y.is_nested:
@@ -221,7 +221,7 @@ def _not_plain(y: torch.Tensor) -> str:
 
 
 def _how_to_get_a_tensor(y: Any) -> str:
-    """How a tensor may be had of a result that is none."""
+    """Advice on how to get a tensor from a result that is none."""
     if hasattr(y, "logits"):
         return "such as: return model(x).logits"
     if isinstance(y, tuple | list) and y and isinstance(y[0], torch.Tensor):

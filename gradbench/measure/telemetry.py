@@ -1,4 +1,4 @@
-"""What else the machine did while a visit was timed: for warnings, and to explain bad visits."""
+"""The machine's other activity during a visit: for warnings, and to explain bad visits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Watch:
     """Watches the processors that this process may use, from its making to `read`."""
 
     def __init__(self, uuid: str | None = None) -> None:
-        """With the identifier of an accelerator, that as well."""
+        """With the identifier of an accelerator it watches the accelerator as well."""
         self._uuid = uuid
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
         self._process = psutil.Process()
@@ -24,7 +24,7 @@ class Watch:
         self._switches = self._context_switches()
 
     def read(self) -> Telemetry:
-        """What happened since this watch was made."""
+        """The activity since this watch was made."""
         times, switches = self._processor_times(), self._context_switches()
         others = steal = None
         if times is not None and self._times is not None:
@@ -61,13 +61,13 @@ class Watch:
 
 
 def _guests(cpu: Any) -> float:
-    """Seconds that are counted among those of the user already."""
+    """Seconds of guests, which the seconds of the user already include."""
     seconds: float = getattr(cpu, "guest", 0.0) + getattr(cpu, "guest_nice", 0.0)
     return seconds
 
 
 def _frequency() -> float | None:
-    # Absent on most virtual machines; psutil has no one way to say so.
+    # Most virtual machines have no frequency, and psutil reports that in several forms.
     with contextlib.suppress(psutil.Error, OSError, NotImplementedError, AttributeError):
         found = psutil.cpu_freq()
         if found is not None and found.current > 0:

@@ -1,8 +1,8 @@
 """Work that a call hands to other threads: entered there, or noticed where it cannot be entered.
 
-Hooks, dispatch modes and profilers of torch belong to a thread. What an executor runs, and a thread that the
-call starts, can be entered in its thread. A thread that was started before and takes its work from somewhere
-else cannot: there torch's own record of operators tells whether it worked.
+Hooks, dispatch modes and profilers of torch belong to a thread. Work of an executor, and of a thread that the
+call starts, can be entered in its thread. A thread that was started before and takes its work from elsewhere
+cannot be entered. For it torch's record of operators shows whether it worked.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-# An executor hands its result over before its thread is done with the work, by microseconds.
+# An executor returns its result some microseconds before its thread is done with the work.
 _PATIENCE_SECONDS = 10.0
 
 
 class Unseen(Exception):
-    """Work that was done where nothing could watch it, so that its bytes are not known."""
+    """Work ran in a thread without a watch, so that its bytes are unknown."""
 
 
 class Elsewhere:
     """The work of a call in other threads.
 
     Attributes:
-        threads: those in which work was entered.
+        threads: threads in which work was entered.
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -40,7 +40,7 @@ class Elsewhere:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """In the thread that runs this, unless it is the caller's, or is inside already."""
+        """Enter the current thread, unless it is the caller's, or is entered already."""
         here = threading.get_ident()
         if here == self._caller or here in self._inside:
             yield
@@ -57,7 +57,7 @@ class Elsewhere:
                 self._changed.notify_all()
 
     def settle(self) -> None:
-        """Wait until no thread is inside. Raises Unseen where one goes on."""
+        """Wait until no entered thread works. Raises Unseen where one goes on."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._inside, _PATIENCE_SECONDS):
                 raise Unseen(
@@ -66,7 +66,7 @@ class Elsewhere:
                 )
 
     def suspects(self) -> bool:
-        """Whether a thread of Python ran meanwhile in which no work was entered."""
+        """Whether a Python thread ran in the meantime without an entry."""
         return any(
             spent is None or spent != self._before.get(thread, 0)
             for thread, spent in _processor_times().items()
@@ -75,9 +75,9 @@ class Elsewhere:
 
 
 def _processor_times() -> dict[int, int | None]:
-    """Nanoseconds that each other thread of Python has run; None where the system does not say.
+    """Nanoseconds that each other Python thread has run; None where the system does not report them.
 
-    Threads that are not Python's are autograd's.
+    Threads outside Python are autograd's.
     """
     return {
         each.ident: _processor_time(each)
@@ -90,7 +90,8 @@ def _processor_time(thread: threading.Thread) -> int | None:
     if sys.platform != "linux" or thread.native_id is None:
         return None
     try:
-        # The clock of a thread by its number, as clock_getcpuclockid makes it; of an ended one it is refused.
+        # The clock of a thread by its number, as clock_getcpuclockid makes it. The system refuses it for an
+        # ended thread.
         return time.clock_gettime_ns(~thread.native_id << 3 | 6)
     except OSError:
         return None
@@ -98,7 +99,7 @@ def _processor_time(thread: threading.Thread) -> int | None:
 
 @contextmanager
 def other_threads(make: Callable[[], AbstractContextManager[Any]]) -> Iterator[Elsewhere]:
-    """Have work in other threads run within a context that `make` makes for it, in its thread."""
+    """Run work of other threads within a context that `make` makes for it, in its thread."""
     elsewhere = Elsewhere(make)
     item, thread = concurrent.futures.thread._WorkItem, threading.Thread
     run_item, start_thread = item.run, thread.start
@@ -108,11 +109,11 @@ def other_threads(make: Callable[[], AbstractContextManager[Any]]) -> Iterator[E
             try:
                 run_item(self, *args)
             finally:
-                # What the work was given is let go of inside, where that is seen.
+                # Release the arguments of the work inside the context, where the release is seen.
                 vars(self).clear()
 
     def start(self: threading.Thread) -> None:
-        # A thread of an executor lives on; each piece of its work is entered by itself.
+        # A thread of an executor lives on, so each piece of its work is entered separately.
         if getattr(self, "_target", None) is not concurrent.futures.thread._worker:
             _enter_run(self, elsewhere)
         start_thread(self)
@@ -129,7 +130,7 @@ def _enter_run(thread: threading.Thread, elsewhere: Elsewhere) -> None:
     run = thread.run
 
     def entered() -> None:
-        # Back to what it was: the thread would hold itself.
+        # Restore the method, since the thread would otherwise hold itself.
         vars(thread).pop("run", None)
         if before is not None:
             vars(thread)["run"] = before

@@ -1,4 +1,4 @@
-"""How the training of a user's work works: forward, loss and backward, and the loss under each method."""
+"""Checks the training of a user's work: forward, loss and backward, and the loss under each method."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gradbench.record.user_file import Fault, Under
 
 @dataclass
 class Trained:
-    """What was seen of training.
+    """The observations of training.
 
     Attributes:
-        repeats, under, apart, faults: as in `FileFacts`, of the loss.
-        seconds: of forward, loss and backward.
-        watched, kept: what saw the modules at work, and what they kept for the backward.
+        repeats, under, apart, faults: as in `FileFacts`, for the loss.
+        seconds: seconds of forward, loss and backward.
+        watched, kept: the watch on the modules, and the storages that they kept for the backward.
         gradients: bytes of the gradients of parameters, after one backward.
-        reached: names of the parameters that have one; a tied parameter has several.
+        reached: names of the parameters with a gradient; a tied parameter has several names.
     """
 
     repeats: bool
@@ -46,10 +46,10 @@ class Trained:
 
 
 def train(subject: Subject, loss: Callable[..., Any], evaluated: Evaluated) -> Trained:
-    """How forward, loss and backward work. Raises Mistake.
+    """Execute forward, loss and backward. Raises Mistake.
 
-    What takes long is not repeated: its loss counts as the same where no random number was drawn. The
-    first time is watched for what its modules keep.
+    Long work is not repeated. Its loss counts as the same where it drew no random number. A watch notes the
+    storages that modules keep in the first execution.
     """
     model, x = subject.variant(training=True)
     watched = None if model is None else Watched(model, x, subject.file)
@@ -99,12 +99,12 @@ def _watched_loss(
     x: torch.Tensor,
     loss: Callable[..., Any],
 ) -> torch.Tensor:
-    """The loss, watched; unwatched where torch lets nobody watch, as in torch.func."""
+    """The loss, watched; unwatched where torch allows no watch, as in torch.func."""
     try:
         with watched.watching():
             return subject.loss_of(model, x, loss)
     except Exception:
-        # What is the user's own is raised again here.
+        # An error of the user's code comes again here.
         watched.forget()
         return subject.loss_of(model, x, loss)
 
@@ -112,7 +112,7 @@ def _watched_loss(
 def _other_losses(
     subject: Subject, loss: Callable[..., Any], recorded: torch.Tensor, evaluated: Evaluated, trained: Trained
 ) -> None:
-    """The loss where it is not recorded, for validation; and where x alone is tracked."""
+    """The unrecorded loss, for validation; and the loss where only x is tracked."""
     ways: dict[str, tuple[bool, Callable[[], AbstractContextManager[Any]]]] = {
         name: (False, context) for name, context in CONTEXTS.items()
     }
@@ -125,7 +125,7 @@ def _other_losses(
                 value = subject.loss_of(model, x, loss)
         except Raised as raised:
             inside = "does not require grad" in raised.says
-            # A forward that differentiates excuses what the forward raises.
+            # A forward that differentiates explains its error.
             inside |= raised.what != LOSS_CALLED and evaluated.under.get(name) is not None
             trained.under[name], fault = subject.does_not_work(raised, name, inside, "in training, ")
             if name not in evaluated.under:
@@ -139,10 +139,10 @@ def _other_losses(
 
 
 def _without_gradient(model: torch.nn.Module) -> list[Fault]:
-    """Parameters that are tracked, and get no gradient in a training step."""
+    """The fault of tracked parameters that get no gradient in a training step."""
     tracked = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
     missed = [(name, each.numel()) for name, each in tracked if each.grad is None]
-    # That none gets any is refused elsewhere.
+    # Another check refuses a training in which no parameter gets a gradient.
     if not missed or len(missed) == len(tracked):
         return []
     elements, all_of_them = sum(count for _, count in missed), sum(each.numel() for _, each in tracked)
@@ -151,6 +151,6 @@ def _without_gradient(model: torch.nn.Module) -> list[Fault]:
         Fault(
             "no gradient",
             f"{elements:,} of {all_of_them:,} trainable elements get no gradient in training ({names}): they "
-            "are not used, or what they compute is detached or under no_grad()",
+            "are not used, or their results are detached or under no_grad()",
         )
     ]

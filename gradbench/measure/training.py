@@ -14,16 +14,16 @@ from gradbench.measure.variant import execute
 from gradbench.models import share
 from gradbench.record.anatomy import Change
 
-# The relative error of a gradient as a whole that is allowed.
+# The allowed relative error of a whole gradient.
 ALLOWED = 1e-3
 
-# By name, also by the further names of a parameter that is tied; of x by an empty one.
+# Gradients by name, also by the further names of a tied parameter. The name of x is empty.
 Gradients = Mapping[str, torch.Tensor | None]
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained: a model, its input, and how a loss comes of them."""
+    """The parts of a training: a model, its input, and the loss of them."""
 
     model: torch.nn.Module
     x: torch.Tensor
@@ -31,7 +31,7 @@ class Training:
     loss: Callable[[torch.Tensor], torch.Tensor]
 
     def input(self) -> torch.Tensor:
-        """x on the same storage, with a gradient of its own where it is tracked."""
+        """x on the same storage, with a separate gradient where it is tracked."""
         return self.x.detach().requires_grad_(self.x.requires_grad)
 
     def changed(self, change: Change) -> tuple[torch.nn.Module, torch.Tensor]:
@@ -42,26 +42,26 @@ class Training:
 
     def step(self, model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         """Forward, loss and backward; the loss."""
-        # As in most loops, the result has a name, and lives as long as the step.
+        # The result has a name and lives as long as the step, as in most training loops.
         y = self.forward(model, x)
         value = self.loss(y)
         value.backward()
         return value.detach()
 
     def whole_step(self) -> None:
-        """A step of the model itself, and its gradients let go of."""
+        """A step of the model itself, which then releases its gradients."""
         self.step(self.model, self.x)
         self.clear()
 
     def clear(self) -> None:
-        """Let go of all gradients."""
+        """Release all gradients."""
         self.model.zero_grad()
         self.x.grad = None
 
 
 @contextlib.contextmanager
 def modes_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Put each module back into the mode that it was in: some may evaluate while others train."""
+    """Restore the mode of each module afterwards: some may evaluate while others train."""
     modes = {module: module.training for module in model.modules()}
     try:
         yield
@@ -72,7 +72,7 @@ def modes_kept(model: torch.nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def buffers_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Put the buffers of a model back: running statistics move in every step."""
+    """Restore the buffers of a model afterwards: running statistics move in every step."""
     before = {name: each.clone() for name, each in model.named_buffers()}
     try:
         yield
@@ -84,7 +84,7 @@ def buffers_kept(model: torch.nn.Module) -> Iterator[None]:
 
 
 def seed_all() -> None:
-    """The same random numbers for all that follow, of each generator that a model may draw from by itself."""
+    """Seed each generator that a model may draw from, for the same random numbers afterwards."""
     torch.manual_seed(0)
     random.seed(0)
     numpy = sys.modules.get("numpy")
@@ -93,7 +93,7 @@ def seed_all() -> None:
 
 
 def gradients_of(model: torch.nn.Module, x: torch.Tensor) -> Gradients:
-    """The gradients that stand, of whatever is tracked."""
+    """The present gradients of all tracked tensors."""
     named = model.named_parameters(remove_duplicate=False)
     found: dict[str, torch.Tensor | None] = {name: each.grad for name, each in named if each.requires_grad}
     return {**found, **({"": x.grad} if x.requires_grad else {})}
@@ -102,7 +102,7 @@ def gradients_of(model: torch.nn.Module, x: torch.Tensor) -> Gradients:
 def how_gradients_differ(
     wanted: Gradients, got: Gradients, of: Callable[[str], bool] = lambda _: True
 ) -> str:
-    """The first gradient that is missing, or another one, of those that `of` asks for; empty for none."""
+    """The first gradient among `of` that is missing or differs, as a clause; empty for none."""
     largest = max((float(each.norm()) for each in wanted.values() if each is not None), default=0.0)
     for name, gradient in wanted.items():
         if gradient is None or not of(name):
@@ -110,7 +110,7 @@ def how_gradients_differ(
         words, other = name or "x", got.get(name)
         if other is None:
             return f"{words} gets no gradient"
-        # What is rounding beside the largest gradient is none.
+        # A difference that is rounding beside the largest gradient does not count.
         allowed = ALLOWED * max(float(gradient.norm()), ALLOWED * largest)
         if not float((other - gradient).norm()) <= allowed:
             return f"the gradient of {words} is another one"

@@ -1,4 +1,4 @@
-"""The user's code, executed: its errors as one line, the random numbers it draws, what torch warns of."""
+"""Execution of the user's code: its errors as one line, its random numbers, and torch's warnings."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any
 
 import torch
 
-# What torch warns of where a checkpoint cuts the graph.
+# Torch's warning where a checkpoint cuts the graph.
 _CUT = "None of the inputs have requires_grad=True"
 
 
 class Mistake(Exception):
-    """What is wrong with the user's code; the message is for its author."""
+    """The user's code has a fault; the message is for its author."""
 
 
 class Raised(Mistake):
     """The user's code raised.
 
     Attributes:
-        what: was called, such as `loss(y)`; empty where the file was run.
+        what: the call that raised, such as `loss(y)`; empty for the run of the file.
         says: the error.
-        line: of the user's file, that it came by; None where it came by none.
+        line: the line of the user's file in its traceback; None where there is none.
     """
 
     def __init__(self, what: str, where: str, says: str, line: int | None) -> None:
@@ -39,22 +39,22 @@ class Raised(Mistake):
 
 
 def kind(value: Any) -> str:
-    """What a value is, for a message."""
+    """The kind of a value, for a message."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
-    """What the user's code returns. Raises Raised with its error, and the line of the file it came by."""
+    """The result of the user's code. Raises Raised with its error, and the line of the file."""
     try:
         return work()
-    # A SystemExit as well: it must not end the worker without a word.
+    # Also catch SystemExit, which must not end the worker silently.
     except BaseException as error:
         lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == file]
         line = f"line {lines[-1]}" if lines and lines[-1] else ""
         where = f"{what} ({line})" if what and line else what or line or "it"
         says = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        # Errors name files in full; here they are the user's own.
+        # Errors name files by their full path. Here they are the user's files.
         if Path(file).is_absolute():
             says = says.replace(f"{Path(file).parent}/", "")
         says = " ".join(says[:500].split())
@@ -82,7 +82,7 @@ class Drawn:
 
 @contextlib.contextmanager
 def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
-    """Note whether torch warns that a checkpoint cuts the graph; the warnings are given all the same."""
+    """Note whether torch warns that a checkpoint cuts the graph; the warnings still appear."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         yield
@@ -91,14 +91,14 @@ def hearing_of_a_cut(cut: list[bool]) -> Iterator[None]:
         sys.stderr.write(warnings.formatwarning(each.message, each.category, each.filename, each.lineno))
 
 
-# Frames of torch and of gradbench stand between a line of the user's and what it calls.
+# Frames of torch and of gradbench are between a line of the user's file and the called function.
 _BETWEEN = tuple(str(Path(each).parent) + os.sep for each in (torch.__file__, Path(__file__).parent))
 
 
 def callers(file: str) -> Iterator[tuple[str, int]]:
-    """The files and lines that are being executed, the innermost first.
+    """The files and lines in execution, the innermost first.
 
-    Torch's and gradbench's are left out, but for the user's file, which may lie in a folder of theirs.
+    Files of torch and gradbench are left out, except for the user's file, which may be in their folders.
     """
     for frame, line in traceback.walk_stack(sys._getframe(1)):
         name = frame.f_code.co_filename
@@ -107,6 +107,6 @@ def callers(file: str) -> Iterator[tuple[str, int]]:
 
 
 def calling_line(file: str) -> str:
-    """The line of the user's file that calls, such as `net.py:3`; empty where another file calls."""
+    """The calling line of the user's file, such as `net.py:3`; empty where another file calls."""
     name, line = next(callers(file), ("", 0))
     return f"{Path(file).name}:{line}" if name == file else ""

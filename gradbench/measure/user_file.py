@@ -1,8 +1,8 @@
-"""Looking at a file of the user's, in a worker: what it defines, and every mistake in it in one line.
+"""The look at a user's file in a worker: the names that it defines, and every mistake in one line.
 
-It is run, evaluated and trained once or twice as the variants will do it, so that what would make each of
-them fail is said before anything is measured. What takes long is done once: a later check holds the results
-of all variants against each other, and finds the same fault.
+The worker runs, evaluates and trains it once or twice, as the variants will do. So it reports a fault that
+all variants share before the run measures. Long work runs once: a later check compares the results of all
+variants, and finds the same faults.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _WANTED = "expected `model`, a torch.nn.Module, and `x`, the tensor that goes in
 def inspect_user_file(
     text: str, file: str, seed: int, threads: int, asked: Asked | None = IN_FULL
 ) -> FileFacts | FileRejected:
-    """What a file defines, as it is after it has run; FileRejected where it cannot be measured.
+    """The facts of a file after its run; FileRejected where it cannot be measured.
 
     Args:
-        text: of the file.
-        file: where it stands.
-        seed: of the random numbers that it draws.
-        threads: those that torch was given.
-        asked: what of its training is looked at; None for nothing but whether it works.
+        text: text of the file.
+        file: path of the file.
+        seed: seed of its random numbers.
+        threads: threads of torch.
+        asked: the request for a look at its training; None for a look at whether it works.
     """
     try:
         return _inspect(text, file, seed, threads, asked)
@@ -120,19 +120,19 @@ def _inspect(text: str, file: str, seed: int, threads: int, asked: Asked | None)
 
 
 def _seeded(text: str, file: str, seed: int) -> dict[str, Any]:
-    """What the file defines, run with random numbers of its own."""
+    """The names that the file defines, after a run with seeded random numbers."""
     torch.manual_seed(seed)
     return execute(text, file, file)
 
 
 def _run_again(text: str, file: str, seed: int) -> Training:
-    """The file once more; its author has heard what it prints."""
+    """The training of another run of the file, without its output, which the author has already seen."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return _training(_seeded(text, file, seed))
 
 
 def _training(names: dict[str, Any]) -> Training:
-    """What of a file is trained."""
+    """The training that a file defines."""
     call, loss = names.get("call"), names.get("loss")
 
     def forward(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -161,7 +161,7 @@ def facts_of(
     scripted: bool = False,
     load: float = 0.0,
 ) -> FileFacts:
-    """What was seen, in the words of `FileFacts`."""
+    """The observations as `FileFacts`."""
     dtypes = [str(each).removeprefix("torch.") for each in {evaluated.result, *subject.dtypes}]
     known = [each for each in dtypes if each in EPSILON] or ["float32"]
     return FileFacts(
@@ -190,7 +190,7 @@ def facts_of(
 
 
 def _expect_optimizer(optimizer: object) -> None:
-    """Raise Mistake where the file's optimizer is none."""
+    """Raise Mistake where the file's `optimizer` is no optimizer."""
     if optimizer is None or isinstance(optimizer, torch.optim.Optimizer):
         return
     if isinstance(optimizer, type):
@@ -201,7 +201,7 @@ def _expect_optimizer(optimizer: object) -> None:
 
 
 def _nothing_tracked(model: torch.nn.Module, x: torch.Tensor) -> str:
-    """What to do where neither a parameter nor x requires gradients."""
+    """The advice where neither a parameter nor x requires gradients."""
     parameters = list(model.parameters())
     what = "no parameter of the model requires gradients" if parameters else "the model has no parameters"
     advice = []
@@ -221,7 +221,7 @@ def expect_modes(threads: int) -> None:
     if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
         raise Mistake(
             "switches gradients off for all that follows: leave torch.set_grad_enabled(False) out; "
-            "what that gains is what is measured"
+            "the run measures its gain"
         )
     if torch.get_num_threads() != threads:
         raise Mistake(
@@ -238,7 +238,7 @@ def expect_functions(names: Mapping[str, Any]) -> None:
 
 
 def expect_input(x: Any, wanted: str = _WANTED) -> torch.Tensor:
-    """The file's x. Raises Mistake where no variant could work on it; `wanted` says what is expected."""
+    """The file's x. Raises Mistake where no variant could work on it, with the expectation `wanted`."""
     if x is None:
         raise Mistake(f"defines no `x`: {wanted}")
     if not isinstance(x, torch.Tensor):
@@ -259,5 +259,5 @@ def expect_input(x: Any, wanted: str = _WANTED) -> torch.Tensor:
     if x.is_inference():
         raise Mistake("`x` was made in inference mode: make it outside, since recording refuses such tensors")
     if x.isnan().any():
-        raise Mistake("`x` holds NaN, which no check can tell from another: fill it with numbers")
+        raise Mistake("`x` holds NaN, which no check can compare: fill it with numbers")
     return x

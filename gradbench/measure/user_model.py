@@ -1,4 +1,4 @@
-"""A file with a model of the user's: read here, and inspected in a worker."""
+"""A user's file with a model: read here, and inspected in a worker."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from gradbench.record.anatomy import Anatomy
 from gradbench.record.plan import PRICE, Comparison, Plan, Request
 from gradbench.record.user_file import Fault, FileFacts
 
-# Executions of a variant in a visit of short calls at least: check, calibration, and five rounds of a call
-# and the one before.
+# The least executions of a variant in a visit of short calls: check, calibration, and five rounds of two
+# calls.
 FEWEST_CALLS = 14
 
 
-# A look at a file in full.
+# A full look at a file.
 LOOK = Task(None, 0.0)
 
 
 @dataclass(frozen=True)
 class UserModel:
-    """A file of the user's, and what is to be measured of it.
+    """A user's file, and the plan for it.
 
     Attributes:
-        file: where it stands; None where it is no file, but an expression.
-        plan, request: of its run.
-        load: seconds that it takes to run it.
-        calls: by comparison id, seconds of a call; rough.
-        records: of the file, that its results keep.
+        file: its path; None for an expression.
+        plan, request: plan and request of its run.
+        load: seconds to run the file.
+        calls: by comparison id, rough seconds of a call.
+        records: records of the file for its results.
     """
 
     file: Path | None
@@ -50,7 +50,7 @@ class UserModel:
 
     @property
     def longest(self) -> float:
-        """Seconds that the longest visit may take, all executed as often as short calls are; rough."""
+        """Rough seconds of the longest visit, with as many executions as for short calls."""
         visits = (len(each.variants) * self.calls[each.id] for each in self.plan.comparisons)
         return self.load + FEWEST_CALLS * max(visits)
 
@@ -64,11 +64,11 @@ def plan_user_model(
     look: Task = LOOK,
     priced: bool | None = None,
 ) -> UserModel:
-    """Read a file, have a worker look at it, and plan what is measured of it.
+    """Read a file, let a worker look at it, and make its plan.
 
-    `methods` are the methods and alternatives that are wanted; empty for all. `look` says what of the file's
-    training is looked at, and `priced` whether the controls are priced (see `plan_file`). Raises
-    RequestError in one line for whatever is wrong with the file.
+    `methods` are the wanted methods and alternatives; empty for all. `look` is the look at the file's
+    training. `priced` says whether the controls are priced (see `plan_file`). Raises RequestError in one line
+    for any fault of the file.
     """
     names = [*(method.name for method in all_methods()), *user_model.alternative_names()]
     choose("--method", methods, list(dict.fromkeys(names)), str)
@@ -81,7 +81,7 @@ def plan_user_model(
     return UserModel(file, plan, request, facts.load, calls, (*anatomy, *facts.faults))
 
 
-# Seconds of a call on the work that the price of the controls is measured on; rough.
+# Rough seconds of a call of the work that measures the price of the controls.
 _PRICE = 5e-3
 
 
@@ -92,7 +92,7 @@ def _call(comparison: Comparison, facts: FileFacts) -> float:
 
 
 def read(file: Path, wanted: str = "that defines `model` and `x`") -> str:
-    """The text of a file of Python, `wanted` for what it says. Raises RequestError where it is none."""
+    """The text of a Python file; messages describe it by `wanted`. Raises RequestError for any other."""
     try:
         str(file.absolute()).encode()
     except UnicodeEncodeError:
@@ -106,7 +106,8 @@ def read(file: Path, wanted: str = "that defines `model` and `x`") -> str:
     try:
         with tokenize.open(file) as opened:
             text = opened.read()
-        # As a program is read: what `ast` takes, `compile` may still refuse. Its warnings are the author's.
+        # Compile it as a program: `compile` refuses some text that `ast` accepts. Its warnings are for the
+        # author.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compile(text, file.name, "exec", dont_inherit=True)
@@ -121,7 +122,7 @@ def read(file: Path, wanted: str = "that defines `model` and `x`") -> str:
 
 
 def inspect_file(file: Path, text: str, seed: int, threads: int, look: Task = LOOK) -> FileFacts:
-    """What a worker sees of the file, looked at so. Raises RequestError with what is wrong with it."""
+    """The facts that a worker finds by this look. Raises RequestError with the fault of the file."""
     settings = WorkerSettings(0, "memory", seed, threads, file=str(file.absolute()))
     try:
         message = ask_fresh(settings, msgspec.structs.replace(look, file_text=text))

@@ -1,4 +1,4 @@
-"""A module of the caller's, evaluated and trained in the caller's own process, and left as it was."""
+"""A module of the caller, evaluated and trained in the caller's process, and left unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gradbench.measure.variant import execute
 from gradbench.models import share
 from gradbench.record.anatomy import Kept
 
-# The methods that an evaluation is held under, as `gradbench.define.methods` has them; the first records.
+# The methods of the evaluations, from `gradbench.define.methods`; the first records.
 RECORDING = "tracked"
 EVALUATED = (RECORDING, "requires_grad_false", "no_grad", "inference_mode")
 
@@ -38,9 +38,9 @@ class Steps:
 
     Attributes:
         forward: forward and loss, recorded; returns the loss.
-        set_up_backward: the same, with gradients cleared before; what it returns goes to `backward`.
-        backward: of that loss.
-        step: forward, loss and backward, and then gradients are cleared.
+        set_up_backward: the same, with gradients cleared before; its result goes to `backward`.
+        backward: the backward of that loss.
+        step: forward, loss and backward, and then it clears gradients.
     """
 
     forward: Callable[[], torch.Tensor]
@@ -50,15 +50,15 @@ class Steps:
 
 
 class UserModule:
-    """A module and what goes into it.
+    """A module and its input.
 
     Attributes:
-        device: of the first parameter, as torch names it.
-        name: of the class of the module.
+        device: device of the first parameter, as torch names it.
+        name: name of the class of the module.
     """
 
     def __init__(self, module: object, x: object, call: Call | None = None) -> None:
-        """Raises TypeError or ValueError, in one line, for what cannot be measured."""
+        """Raises TypeError or ValueError, in one line, for arguments that cannot be measured."""
         wanted = "expected module to be a torch.nn.Module"
         if isinstance(module, type):
             raise TypeError(f"{wanted}; got the class {module.__name__}; call it once to make a module")
@@ -76,13 +76,13 @@ class UserModule:
             )
         self.device = str(next(module.parameters()).device)
         self.name = type(module).__name__
-        # Whose random generators are kept, beside that of the CPU.
+        # The devices whose random generators are restored, beside that of the CPU.
         self._accelerators = [torch.device(self.device)] if self.device.startswith("cuda") else []
         self._module, self._x = module, x
         self._call: Call = (lambda module, x: module(x)) if call is None else call
 
     def _input(self) -> Any:
-        """The input on the same storage, with a flag and a gradient of its own."""
+        """The input on the same storage, with a separate flag and gradient."""
         if not isinstance(self._x, torch.Tensor):
             return self._x
         return self._x.detach().requires_grad_(self._x.requires_grad)
@@ -92,14 +92,14 @@ class UserModule:
             return share(self._module)
         except Exception as error:
             raise ValueError(
-                "expected a module that can be copied, since each control needs one with flags of its own; "
+                "expected a module that can be copied, since each control needs a copy with separate flags; "
                 f"got {type(error).__name__}: {error}; make it copyable by copy.deepcopy"
             ) from None
 
     def evaluations(self) -> dict[str, Callable[[], Any]]:
         """By method, a function that evaluates the module under it, in evaluation mode; they share storages.
 
-        Raises ValueError where recording does not record, and whatever the module raises then.
+        Raises ValueError where recording does not record. Errors of the module pass through.
         """
         x = self._x.detach() if isinstance(self._x, torch.Tensor) else self._x
         made = {name: self._evaluation(name, x) for name in EVALUATED}
@@ -113,7 +113,7 @@ class UserModule:
         if not any(each.requires_grad for each in tensors):
             raise ValueError(
                 "expected a result that requires gradients, since parameters do; got one without: the module "
-                "works under no_grad() or detaches its result; take that out, since what it gains is measured"
+                "works under no_grad() or detaches its result; take that out, since its gain is measured"
             )
         return made
 
@@ -136,7 +136,7 @@ class UserModule:
             recorded = [each.detach().clone() for each in _tensors(evaluations[RECORDING]())]
         found = {}
         for name, evaluate in evaluations.items():
-            # What raises is found again, and told, where it is timed.
+            # The timing finds this error again, and reports it.
             with contextlib.suppress(Exception), torch.random.fork_rng(self._accelerators):
                 difference = _difference(list(_tensors(evaluate())), recorded)
                 if difference:
@@ -146,7 +146,7 @@ class UserModule:
     def steps(self, loss: Loss) -> Steps:
         """A training step in the mode and with the flags that the module has.
 
-        Raises TypeError or ValueError where the loss is none that can be trained by.
+        Raises TypeError or ValueError where the loss cannot be used for training.
         """
         model, x, call = self._copy(), self._input(), self._call
         parameters = list(model.parameters())
@@ -175,9 +175,9 @@ class UserModule:
         return Steps(forward, set_up_backward, backward, step)
 
     def kept(self, loss: Loss | None) -> tuple[Kept, ...]:
-        """What the graph of a forward with loss, or of a recorded evaluation, keeps, module by module.
+        """The storages that the graph of a forward with loss, or of a recorded evaluation, keeps, by module.
 
-        Empty where torch lets nobody watch, as under torch.func.
+        Empty where torch allows no watch, as under torch.func.
         """
         model, x = self._copy(), self._input()
         if loss is None:
@@ -197,18 +197,18 @@ class UserModule:
 
     @contextmanager
     def left_as_it_is(self) -> Iterator[None]:
-        """Recording inside; afterwards buffers, gradients and random generators are as they were before.
+        """Record inside; afterwards buffers, gradients and random generators are as before.
 
-        Flags and modes are those of copies, and never change.
+        Only copies get other flags and modes.
         """
         buffers = [(each, each.detach().clone()) for each in self._module.buffers()]
         gradients = [(each, each.grad) for each in self._module.parameters()]
-        # A loss may reach for the parameters of the module itself.
+        # A loss may use the parameters of the module itself.
         for parameter, _ in gradients:
             parameter.grad = None
         of_python, of_numpy = random.getstate(), numpy.random.get_state()
         try:
-            # To leave inference mode is to record, also where the caller switched recording off.
+            # Leaving inference mode switches recording on, also where the caller switched it off.
             with torch.random.fork_rng(self._accelerators), torch.inference_mode(False):
                 yield
         finally:
@@ -239,7 +239,7 @@ def _difference(got: list[torch.Tensor], recorded: list[torch.Tensor]) -> str:
     if [each.shape for each in got] != [each.shape for each in recorded]:
         return "results of other shapes"
     for one, other in zip(got, recorded, strict=True):
-        # An integer, as of argmax, may change by what rounding changes.
+        # An integer, such as from argmax, may change by rounding.
         if not (other.is_floating_point() or other.is_complex()):
             continue
         part = other.real if other.is_complex() else other

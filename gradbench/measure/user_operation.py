@@ -1,4 +1,4 @@
-"""Expressions of the user's: inspected in a worker, and planned here."""
+"""The user's expressions: inspected in a worker, and planned here."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gradbench.record.user_file import OperationFacts
 def plan_user_operation(
     expressions: tuple[str, ...], x: str, text: str, file: Path | None, request: Request, threads: int
 ) -> tuple[UserModel, OperationFacts]:
-    """Have a worker look at expressions, and plan what is measured of them; also what it saw.
+    """Let a worker look at expressions, and make their plan; returns also its facts.
 
     Args:
-        expressions: one, or two that are held against each other.
+        expressions: one expression, or two to compare.
         x: code that makes x.
-        text: of what else they need; some of it may be that of `file`.
-        request: the methods that are wanted, the seed and the preset.
+        text: code that the expressions need; a part of it may be that of `file`.
+        request: the wanted methods, the seed and the preset.
 
-    Raises RequestError in one line for whatever is wrong.
+    Raises RequestError in one line for any fault.
     """
     names = [*(each.name for each in all_methods()), *rows_of.alternative_names()]
     choose("--method", request.methods, list(dict.fromkeys(names)), str)
@@ -42,7 +42,7 @@ def plan_user_operation(
 
 
 def _call(comparison: Comparison, seen: OperationFacts) -> float:
-    """Seconds of a call; rough."""
+    """Rough seconds of a call."""
     with_backward = comparison.part in ("backward", rows_of.BOTH)
     return max(each.step if with_backward else each.forward for each in seen.each)
 

@@ -1,9 +1,9 @@
-"""What the visits of a comparison cost, and how they scatter: within a visit, and between processes.
+"""The price of the visits of a comparison, and their scatter: within a visit, and between processes.
 
 A visit of t seconds estimates a log-ratio with the variance b + w/t: b between processes, w/t within. With o
 seconds around its rounds, the variance that a second of work buys is least for t = √(o·w/b) (Kalibera and
-Jones 2013). Hosts differ in both: where calls are interrupted w is large and visits are long, on a quiet host
-they are short and many.
+Jones 2013). Hosts differ in both. Where calls are interrupted, w is large and visits are long. On a quiet
+host visits are short and many.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 
 from gradbench.record.visits import Visit
 
-# A visit shorter than this is mostly what stands around it.
+# A visit shorter than this is mostly overhead.
 SHORTEST_SLICE = 0.1
-# Of fewer visits a variance between processes says little; the median over comparisons stands in.
+# With fewer visits a variance between processes is too uncertain, and the median over comparisons takes its
+# place.
 FEW = 4
-# So many visits tell what the next one costs; of these some hold all variants.
+# The last visits, this many, give the price of the next one; some of them have all variants.
 LATEST = 6
-# A visit of fewer rounds does not say how they scatter.
+# A visit of fewer rounds does not show their scatter.
 FEWEST_WITH_ERROR = 3
-# What is supposed before anything is known: 1 % between processes, and within a tenth of a second.
+# Assumptions before the first visits: 1 % between processes, and within a tenth of a second.
 _SUPPOSED = 1e-4
 
 
@@ -51,12 +52,12 @@ class Scatter:
     """The visits of a comparison so far.
 
     Attributes:
-        planned: visits that are made or under way.
+        planned: number of visits that are made or in progress.
     """
 
     planned: int = 0
     visits: int = 0
-    # Of the last visits the number of variants, the seconds around the rounds, and those of a round.
+    # For the last visits the number of variants, the seconds around the rounds, and the seconds of a round.
     _last: list[tuple[int, float, float]] = field(default_factory=list)
     _seconds: list[float] = field(default_factory=list)
     _errors: list[float] = field(default_factory=list)
@@ -67,15 +68,15 @@ class Scatter:
     def add(self, visit: Visit) -> None:
         """Take in a visit."""
         self.visits += 1
-        # The first visit of a process pays for what it loads; the latest tell what the next will take.
+        # The first visit of a process pays for its imports; the latest visits predict the next.
         round = visit.timed_seconds / max(1, visit.rounds)
         self._last = [*self._last[1 - LATEST :], (len(visit.variants), visit.other_seconds, round)]
-        # The quartiles of one round or two say nothing of scatter.
+        # The quartiles of one or two rounds do not show scatter.
         if visit.rounds >= FEWEST_WITH_ERROR:
             self._errors.append(visit.error**2 * visit.timed_seconds)
         for name, variant in visit.variants.items():
             if name == "twin":
-                # Of identical code the true log-ratio is 0.
+                # The true log-ratio of identical code is 0.
                 self._twin.add(variant.log_ratio**2 * visit.timed_seconds)
             if name != "empty":
                 self._ratios[name].add(variant.log_ratio)
@@ -89,29 +90,29 @@ class Scatter:
 
     @property
     def round(self) -> float:
-        """Seconds of a round with all variants, as of the last one."""
+        """Seconds of a round with all variants, from the last visit."""
         return self._widest()[-1][1] if self._last else 0.0
 
     def _widest(self) -> list[tuple[float, float]]:
-        """Of the last visits those with the most variants: what they cost tells what a whole visit will."""
+        """The last visits with the most variants, whose price predicts a whole visit."""
         most = max(count for count, _, _ in self._last)
         return [(other, round) for count, other, round in self._last if count == most]
 
     @property
     def seconds(self) -> float:
-        """Seconds of the rounds of a visit, as of the last ones."""
+        """Seconds of the rounds of a visit, from the last visits."""
         return statistics.median(self._seconds) if self._seconds else SHORTEST_SLICE
 
     @property
     def least(self) -> float:
-        """Seconds of the shortest visit that says anything."""
+        """Seconds of the shortest useful visit."""
         return self.other + self.round
 
     @property
     def within(self) -> float:
         """The variance of a log-ratio after one second of rounds.
 
-        Identical code differs from visit to visit by this noise alone. That shows bursts which outlast a
+        Identical code differs from visit to visit only by this noise. That shows bursts which outlast a
         visit, and which its rounds do not show.
         """
         seen = statistics.median(self._errors) if self._errors else 0.0
@@ -121,7 +122,7 @@ class Scatter:
 
     @property
     def between(self) -> float | None:
-        """The variance of a log-ratio between processes, of the median variant; None of few visits."""
+        """The variance of a log-ratio between processes, for the median variant; None for few visits."""
         if self.visits < FEW:
             return None
         known = [each.variance for each in self._ratios.values() if each.count >= FEW]

@@ -17,14 +17,14 @@ from gradbench.measure.calibration import Batch
 from gradbench.measure.processor_time import CLOCKS, Clock
 from gradbench.record.plan import PRICE, Comparison, Variant
 
-# What of a user's file a variant may read. All else in it is its own affair.
+# The names of a user's file that a variant may read.
 READ_OF_FILE = ("model", "x", "call", "loss", "variants")
 
-# Every call starts in the same state: what the one before made has been freed (`y = None`), so its
-# memory is the allocator's to give again, and a batch of n calls holds n allocations and n releases
-# whatever n is. The names that a statement reads are locals, as they would be in a user's function.
-# One call goes before the clock: otherwise the first of n finds the caches as another variant left them, and
-# identical variants that were given n of 5 and 8 differ by 1 %.
+# Every call starts in the same state. `y = None` has freed the result of the call before, so that the
+# allocator can give its memory again. A batch of n calls has n allocations and n releases for any n. The
+# names that a statement reads are locals, as in a user's function. One call runs before the clock. Otherwise
+# the first of n calls finds the caches of another variant, and identical variants with n of 5 and 8 differ by
+# 1 %.
 _BATCH = """\
 def batch(n, {names}):
 {first}
@@ -36,8 +36,8 @@ def batch(n, {names}):
     return clock() - started
 """
 
-# A call that needs something made for it, as a backward needs its forward, is timed by itself; the clock is
-# read twice a call, as in the empty loop of the same comparison. What the call leaves is released outside.
+# A call with a setup, such as a backward that needs its forward, is timed alone. The clock is read twice a
+# call, as in the empty loop of the same comparison. The result of the call is released outside.
 _BATCH_WITH_SETUP = """\
 def batch(n, {names}):
 {first_setup}
@@ -53,7 +53,7 @@ def batch(n, {names}):
     return taken
 """
 
-# On an accelerator more than a clock is read before and after the calls; these are told where they stand.
+# On an accelerator marks replace the clock: `begin` runs before the calls, and `end` after them.
 _BATCH_MARKED = """\
 def batch(n, begin, end, {names}):
 {first}
@@ -79,7 +79,7 @@ def batch(n, begin, end, {names}):
 
 
 class BatchMarks(Protocol):
-    """Told when the calls of a batch begin and when they have been issued; of per_call calls, of each one."""
+    """Called when the calls of a batch begin and are issued; with a setup per call, at each call."""
 
     def begin(self) -> None: ...
 
@@ -87,29 +87,29 @@ class BatchMarks(Protocol):
 
 
 class OwnFile(Protocol):
-    """A file of the user's in a process that has several.
+    """A user's file in a process that has several.
 
     Attributes:
-        names: what it defines for gradbench to read.
+        names: the names that it defines for gradbench to read.
     """
 
     names: dict[str, Any]
 
     def enter(self) -> None:
-        """Put in place what must be there while anything of the file runs."""
+        """Put the modules and settings in place that code of the file needs."""
 
 
 class ReadyVariant:
     """A variant that has been set up: its names, and its batch.
 
     Attributes:
-        batch: runs the statement once, and then n times by the clock; returns nanoseconds. Its setup
-            runs before each call, and is not in them.
-        took: seconds of its first execution, rough and cold as that may have been; 0.0 before.
+        batch: runs the statement once, and then n times by the clock; returns nanoseconds. A setup per call
+            runs before each call, outside the time.
+        took: rough seconds of its first execution, which may have been cold; 0.0 before.
     """
 
     def __init__(self, variant: Variant, shared: dict[str, Any]) -> None:
-        """Run the variant's setup on the shared inputs of its comparison, or on those of its file."""
+        """Run the variant's setup on the shared inputs of its comparison, or on the names of its file."""
         self.variant = variant
         self._file: OwnFile | None = shared[variant.file] if variant.file else None
         if self._file is not None:
@@ -127,7 +127,7 @@ class ReadyVariant:
         self.took = 0.0
 
     def _stored(self, code: str) -> set[str]:
-        """The names that code makes anew."""
+        """The names that code assigns."""
         stored = {
             node.id
             for node in ast.walk(ast.parse(code))
@@ -162,7 +162,7 @@ class ReadyVariant:
     def long_batch(self, clock: Clock) -> Batch:
         """As `batch`, by this clock, and without a call before it: for calls of a millisecond and more.
 
-        Those find the caches full of their own data, whoever ran before.
+        Such calls find the caches full of their own data after any other variant.
         """
         if clock not in self._long:
             self._around["clock"] = CLOCKS[clock]
@@ -179,22 +179,22 @@ class ReadyVariant:
         self._marked(n, marks.begin, marks.end)
 
     def close(self) -> None:
-        """Let go of all that the variant holds: functions and their globals hold each other."""
+        """Release all objects of the variant: functions and their globals hold each other."""
         self._names.clear()
         self._around.clear()
 
     @property
     def x(self) -> torch.Tensor | None:
-        """The variant's own x; None where it has none (the empty loop)."""
+        """The variant's x; None where it has none (the empty loop)."""
         return self._names.get("x")
 
     @property
     def names(self) -> dict[str, Any]:
-        """What the variant's statement may read, before anything is made for a call."""
+        """The names that the variant's statement may read, before the setup of a call."""
         return self._names
 
     def set_up_call(self) -> dict[str, Any]:
-        """The names that one call of the statement starts from, with what is made for it."""
+        """The names that one call of the statement starts from, with those of its setup."""
         if self._file is not None:
             self._file.enter()
         names = {name: value for name, value in self._names.items() if name != "y"}
@@ -204,20 +204,19 @@ class ReadyVariant:
     def run(self) -> Any:
         """Execute the statement once; return its result, or None where it makes none.
 
-        What else the statement names is gone afterwards, as the locals of a function are.
+        Other names of the statement are gone afterwards, like the locals of a function.
         """
         return self._result(self._execute(self.set_up_call()))
 
     def run_and_keep(self, per_call: dict[str, Any]) -> list[Any]:
-        """Execute the statement on what `set_up_call` made; return what its result is made of, and nothing
-        else.
+        """Execute the statement on the names of `set_up_call`; return only the parts of its result.
 
         Unlike `run` this computes nothing after the statement.
         """
         return self.result_of(self._execute(dict(per_call)))
 
     def run_and_hold(self) -> tuple[Any, bool]:
-        """As `run`; also whether what the variant promises holds."""
+        """As `run`; also whether the promise of the variant holds."""
         names = self.set_up_call()
         started = time.perf_counter()
         self._execute(names)
@@ -226,7 +225,7 @@ class ReadyVariant:
 
     def _execute(self, names: dict[str, Any]) -> dict[str, Any]:
         exec(self._statement, names)
-        # A control alone makes none.
+        # A control alone makes no result.
         names.setdefault("y", None)
         return names
 
@@ -236,10 +235,10 @@ class ReadyVariant:
     def run_by_line(
         self, within: Callable[[int], AbstractContextManager[Any]], per_call: dict[str, Any] | None = None
     ) -> tuple[list[str], dict[str, Any]]:
-        """Execute the statement line by line, each within a context of its own.
+        """Execute the statement line by line, each line within a separate context.
 
-        Returns the lines (a block is one), and what must be held for the result to live on. With `per_call`
-        it goes on from what `set_up_call` made.
+        Returns the lines (a block is one), and the objects that keep the result alive. With `per_call` it
+        goes on from the names of `set_up_call`.
         """
         names = self.set_up_call() if per_call is None else per_call
         lines = [ast.unparse(node) for node in ast.parse(self.variant.statement).body]
@@ -250,7 +249,7 @@ class ReadyVariant:
         return lines, names
 
     def result_of(self, names: dict[str, Any]) -> list[Any]:
-        """As `run_and_keep` returns, of the names that the statement left."""
+        """The parts of the result, as from `run_and_keep`, in the names that the statement left."""
         return [eval(part, names) for part in self._parts]
 
     def run_probe(self) -> Any:
@@ -261,7 +260,7 @@ class ReadyVariant:
 
 
 def _parts(expression: str) -> list[str]:
-    """The names, and the attributes of names, that an expression is made of.
+    """The names, and the attributes of names, in an expression.
 
     >>> _parts("x.grad / 2"), _parts("torch.cat(y)"), _parts("x.detach().clone()")
     (['x.grad'], ['y'], ['x'])
@@ -290,11 +289,12 @@ def _is_module(node: ast.AST) -> bool:
 
 
 def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
-    """The names that all variants of a comparison share: `base`, and what the workload makes and imports.
+    """The names that all variants of a comparison share: `base`, and those that the workload makes and
+    imports.
 
-    Where they come from a `file` of the user's it is what that file defines for gradbench to read.
+    With a user's `file` they are the names that the file defines for gradbench to read.
     """
-    # Beside the file's own work stands some of gradbench's.
+    # A comparison of gradbench's work can be beside those of the file.
     if comparison.workload == PRICE:
         file = ""
     names = execute(comparison.prepare, f"<inputs of {comparison.id}>", file)
@@ -303,25 +303,25 @@ def prepare(comparison: Comparison, file: str = "") -> dict[str, Any]:
 
 
 def execute(code: str, label: str, file: str = "", given: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The names that code makes, `__file__` being the user's file that it comes from, where there is one.
+    """The names that code makes; `__file__` is the user's file of the code, where there is one.
 
-    Those that are `given` are there before it.
+    The names of `given` are there before it.
     """
     names: dict[str, Any] = {"torch": torch, **({"__file__": file} if file else {}), **(given or {})}
-    # What this module imports from __future__ is not for others.
+    # Imports from __future__ in this module must not apply to the code.
     exec(compile(code, label, "exec", dont_inherit=True), names)
     return {name: value for name, value in names.items() if name not in ("torch", "__builtins__")}
 
 
 def work_of(expression: str, names: dict[str, Any]) -> Callable[[torch.Tensor], Any]:
-    """An expression of x as a function of x, with what else it names."""
+    """An expression of x as a function of x, with its other names."""
     code = compile(expression, "<expression>", "eval")
-    # In one namespace, which its own functions see as well.
+    # Its functions see this namespace, too.
     return lambda x: eval(code, {"torch": torch, **names, "x": x})
 
 
 def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, Any]) -> torch.Tensor | None:
-    """What a variant should leave, by NumPy in float64, of `sampled` elements; None where that is nothing."""
+    """The expected result of a variant by NumPy in float64, of `sampled` elements; None without one."""
     answer = comparison.answer if variant.answer is None else variant.answer
     if not answer or not variant.result:
         return None
@@ -339,24 +339,24 @@ def expected_answer(comparison: Comparison, variant: Variant, shared: dict[str, 
     return torch.from_numpy(numpy.asarray(value, dtype=numpy.float64))
 
 
-# Of so many elements NumPy computes each, and of more about as many: a hundred million take it seconds, and
-# gigabytes. All are held against the baseline's.
+# NumPy computes all elements up to this many, and about this many of more elements. A hundred million would
+# take seconds and gigabytes. The comparison with the baseline covers all elements.
 SAMPLED = 1_000_000
-# Kernels treat the elements that fill no block apart.
+# Kernels treat the elements of an incomplete block separately.
 _LAST = 1024
 
 
 def sampled(tensor: torch.Tensor, comparison: Comparison) -> torch.Tensor:
-    """About `SAMPLED` elements of a tensor of the shape of x, where they can be had one by one; else all."""
+    """About `SAMPLED` elements of a tensor of the shape of x, for a pointwise comparison; otherwise all."""
     if not comparison.pointwise or tensor.numel() <= SAMPLED or tensor.shape != comparison.shape:
         return tensor
     flat = tensor.detach().reshape(-1)
-    # An odd step meets each place of a vector in turn.
+    # An odd step visits each place of a vector in turn.
     return torch.cat((flat[:: tensor.numel() // SAMPLED | 1], flat[-_LAST:]))
 
 
 def _in_numpy(value: Any) -> Any:
-    """Tensors in float64, modules as a dict of such arrays; whatever else as it is."""
+    """Tensors in float64, modules as a dict of such arrays; other values unchanged."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", torch.float64).numpy()
     if isinstance(value, torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Looking at versions of the user's, in a worker: what each is, and every mistake in them in one line."""
+"""The look at a user's versions in a worker: the facts of each, and every mistake in one line."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from gradbench.models import leaves_of
 from gradbench.record.user_file import FileFacts, Under
 from gradbench.record.versions import FileText, VersionFacts, VersionsFacts
 
-# A name stands in tables and in sentences.
+# The longest name, which must fit into tables and sentences.
 LONGEST_NAME = 60
 _WANTED = 'expected a dict of two or more, such as variants = {"plain": model_a, "fused": model_b}'
 _WANTED_X = "expected the tensor that goes into every entry of `variants`"
 
 
 def inspect_versions(files: Sequence[FileText], settings: WorkerSettings) -> VersionsFacts | FileRejected:
-    """What several files define, or one file's `variants`; FileRejected where they cannot be measured.
+    """The facts of several files, or of one file's `variants`; FileRejected where they cannot be measured.
 
     Args:
         files: in order, the baseline first.
-        settings: of this process; they say where the files stand.
+        settings: settings of this process, with the paths of the files.
     """
     if len(files) > 1:
         namespaces = Namespaces(settings.files)
@@ -84,13 +84,13 @@ def _variants(file: FileText, settings: WorkerSettings) -> VersionsFacts:
     load = time.perf_counter() - begun
     expect_modes(settings.threads)
     if not isinstance(names.get("variants"), dict) and "model" in names:
-        # The name is the file's own, for something else.
+        # The file uses the name for another object.
         return VersionsFacts((), load)
     named = _named(names.get("variants"))
     x = expect_input(names.get("x"), _WANTED_X)
     expect_functions(names)
     functions = [each for each in named.values() if not isinstance(each, torch.nn.Module)]
-    # Of a function nothing but x may have gradients.
+    # Only x of a function may have gradients.
     x_requires_grad = bool(functions) and x.is_floating_point()
     versions = []
     for name, entry in named.items():
@@ -103,7 +103,7 @@ def _variants(file: FileText, settings: WorkerSettings) -> VersionsFacts:
 
 
 def _named(variants: Any) -> Mapping[str, Any]:
-    """The entries of `variants`. Raises Mistake for what cannot be told apart, or called."""
+    """The entries of `variants`. Raises Mistake for names that look alike, and for entries without a call."""
     if not isinstance(variants, dict):
         raise Mistake(f"`variants` is {kind(variants)}: {_WANTED}")
     if len(variants) < 2:
@@ -121,12 +121,13 @@ def _named(variants: Any) -> Mapping[str, Any]:
             )
         if name in TAKEN:
             raise Mistake(
-                f"`variants` has the key {name!r}, which every comparison has for itself: name it otherwise"
+                f"`variants` has the key {name!r}, which every comparison uses for another variant: choose "
+                f"another name"
             )
         if label in labels:
             raise Mistake(
                 f"`variants` has the keys {labels[label]!r} and {name!r}, which read alike: expected names "
-                "that can be told apart"
+                "that differ in print"
             )
         labels[label] = name
         if isinstance(subject, type) and issubclass(subject, torch.nn.Module):
@@ -143,7 +144,7 @@ def _named(variants: Any) -> Mapping[str, Any]:
 def _facts(
     name: str, entry: Any, x: torch.Tensor, names: Mapping[str, Any], place: str, x_requires_grad: bool
 ) -> VersionFacts:
-    """What an entry of `variants` is, called as the plan calls it. Raises Mistake."""
+    """The facts of an entry of `variants`, called as the plan calls it. Raises Mistake."""
     key = f"variants[{name!r}]"
     model = entry if isinstance(entry, torch.nn.Module) else None
     call: Callable[..., Any] | None = None if model is None else names.get("call")
@@ -182,7 +183,7 @@ def _facts(
 
 
 def _version(name: str, facts: FileFacts, module: bool, records: bool, unevaluated: str) -> VersionFacts:
-    """What was seen, in the words of `VersionFacts`."""
+    """The observations as `VersionFacts`."""
     return VersionFacts(
         name=name,
         module=module,
@@ -204,12 +205,12 @@ def _version(name: str, facts: FileFacts, module: bool, records: bool, unevaluat
 
 
 def _evaluated(subject: Subject) -> tuple[torch.Tensor, float, str]:
-    """A result, seconds of a forward, and why it is none under torch.no_grad(); empty where it is."""
+    """A result, seconds of a forward, and why torch.no_grad() gives no result; empty where it does."""
     try:
         with torch.no_grad():
             return *_twice(subject, *subject.variant(tracks_x=False)), ""
     except Raised as raised:
-        # It may differentiate inside, and work where it is recorded.
+        # The entry may differentiate inside, and work only where it is recorded.
         return *_twice(subject, *subject.variant()), f"under torch.no_grad() {raised}"
 
 

@@ -1,4 +1,4 @@
-"""Versions of the user's, files or the `variants` of one: read here, and inspected in a worker."""
+"""The user's versions, files or the `variants` of one: read here, and inspected in a worker."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gradbench.record.versions import FileText, VersionsFacts
 
 @dataclass(frozen=True)
 class UserVersions(UserModel):
-    """Versions of the user's, and what is to be measured of them; `file` is the first file.
+    """The user's versions, and the plan for them; `file` is the first file.
 
     Attributes:
-        files: where there are several, by name where each stands.
+        files: for several files, the path of each by name.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -32,9 +32,9 @@ class UserVersions(UserModel):
 def plan_user_versions(
     paths: Sequence[Path], methods: tuple[str, ...], seed: int, preset: str, threads: int
 ) -> UserVersions | None:
-    """Read files, have a worker look at them, and plan how they are held against each other.
+    """Read files, let a worker look at them, and plan their comparison.
 
-    None for one file that defines no dict `variants`. Raises RequestError in one line for whatever is wrong.
+    None for one file that defines no dict `variants`. Raises RequestError in one line for any fault.
     """
     if len(paths) > 1:
         _refuse_methods(methods, "several files are")
@@ -68,8 +68,8 @@ def plan_user_versions(
 def _refuse_methods(methods: tuple[str, ...], what: str) -> None:
     if methods:
         raise RequestError(
-            f"--method {','.join(methods)}: methods are for one model, and here {what} held against each "
-            "other; leave --method out, or give one file that defines `model`"
+            f"--method {','.join(methods)}: methods are for one model, and here {what} compared; "
+            "leave --method out, or give one file that defines `model`"
         )
 
 
@@ -78,13 +78,13 @@ def _expect_distinct(paths: Sequence[Path]) -> None:
         for other in paths[:place]:
             if path == other or (path.exists() and other.exists() and path.samefile(other)):
                 raise RequestError(
-                    f"{path}: is given twice: expected files to hold against each other; leave one out, or "
+                    f"{path}: is given twice: expected different files to compare; leave one out, or "
                     "copy it under another name"
                 )
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
-    """For each of several files the shortest end of its path that no other has.
+    """For each of several files the shortest end of its path that no other file has.
 
     >>> labels([Path("a/net.py"), Path("b/net.py"), Path("b/wide.py")])
     ['a/net.py', 'b/net.py', 'wide.py']
@@ -118,7 +118,7 @@ def defines_variants(text: str) -> bool:
 
 
 def _inspect(files: tuple[FileText, ...], places: dict[str, Path], seed: int, threads: int) -> VersionsFacts:
-    """What a worker sees of the files. Raises RequestError with what is wrong with them."""
+    """The facts of the files from a worker. Raises RequestError with their faults."""
     first, *others = places.values()
     settings = WorkerSettings(
         0,
@@ -132,7 +132,7 @@ def _inspect(files: tuple[FileText, ...], places: dict[str, Path], seed: int, th
         message = ask_fresh(settings, Task(None, 0.0, versions=files))
     except WorkerLost as lost:
         for file in files if others else ():
-            # Whichever it was is lost alone as well, and says so by its name.
+            # A file that ends the worker does so alone as well, and then the message has its name.
             inspect_file(places[file.name], file.text, seed, threads)
         named = ", ".join(map(str, places.values()))
         alone = f"python {first.name}" + (", and the others" if others else "")

@@ -1,6 +1,6 @@
-"""A visit: its variants are built and checked, calibrated and timed in rounds; and what is kept of those.
+"""A visit: it builds, checks, calibrates and times its variants in rounds, and returns the times.
 
-A round is the batch of every variant once, in a fresh random order. Of rounds on an accelerator see
+A round is the batch of every variant once, in a fresh random order. For rounds on an accelerator see
 `gradbench.measure.device_rounds`.
 """
 
@@ -26,9 +26,10 @@ from gradbench.measure.variant import ReadyVariant, expected_answer
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.visits import VariantTime
 
-# Fewer rounds than this give no median worth the name; a visit takes them even past its slice.
+# Fewer rounds than this give no useful median; a visit takes this many even past its slice.
 FEWEST_ROUNDS = 5
-# Of calls as long as this, in seconds, a visit takes fewer: other processes tell more than other rounds.
+# For calls as long as this, in seconds, a visit takes fewer rounds: further processes help more than further
+# rounds.
 _FEWER_ROUNDS = ((0.3, 1), (0.05, 2), (0.005, 3))
 # A first execution may load libraries, which took 0.7 s at most; a longer one is a long call.
 _SURELY_LONG = 1.0
@@ -47,11 +48,11 @@ def build(
     Without the baseline there is nothing to compare with: then its failure is the visit's.
 
     Args:
-        check: how much of what a variant does is checked.
-        fail: hears which variant fell out, and why; says whether the process can go on.
+        check: the level of the check.
+        fail: called with the variant that fell out, and the reason; returns whether the process can go on.
         shared: the names that all variants share, as `gradbench.measure.variant.prepare` returns them; or by
-            name the files that variants read theirs from.
-        note: hears the result of a variant and the baseline's, where the two need not be alike.
+            name the files with the names of variants.
+        note: called with the result of a variant and the baseline's, where the two need not agree.
     """
 
     def hold_against_numpy(y: torch.Tensor | None, variant: Variant) -> None:
@@ -59,8 +60,8 @@ def build(
         if answer is not None:
             check_answer(_result(y), answer, comparison)
 
-    # The results of a group are held against those of its first variant, which is then thrown away. Were the
-    # baseline itself made first, it would come out slower by 0.05 %: the instrument's study saw it.
+    # The results of a group are compared with those of its first variant, which is then thrown away. A
+    # baseline that is made first would be slower by 0.05 %, as the instrument's study shows.
     references: dict[str, torch.Tensor | None] = {}
     fallen: set[str] = set()
     in_full = check in ("values", "answers")
@@ -77,7 +78,7 @@ def build(
     dice.shuffle(order)
     variants: list[ReadyVariant] = []
     for variant in order:
-        # The last variant's result would be held through the check of this one, in memory that may be short.
+        # Release the last variant's result before the check of this one, since memory may be short.
         y = None
         try:
             ready = ReadyVariant(variant, shared)
@@ -109,12 +110,12 @@ def _first_of_groups(comparison: Comparison) -> list[Variant]:
 
 
 def _recorded(comparison: Comparison) -> list[str]:
-    """The first variant that records, which has the most memory to touch; none where none does."""
+    """The first variant that records, which touches the most memory; empty where none records."""
     return [each.name for each in comparison.variants if each.expect.result_requires_grad][:1]
 
 
 def _result(y: torch.Tensor | None) -> torch.Tensor:
-    """The result that an answer is held against. Raises CheckFailed where there is none."""
+    """The result to compare with an answer. Raises CheckFailed where there is none."""
     if y is None:
         raise CheckFailed("expected the statement to leave a tensor as its result; it left none")
     return y
@@ -133,7 +134,7 @@ _Taken = TypeVar("_Taken")
 
 
 def timed(take: Callable[[ReadyVariant, int], _Taken], ready: ReadyVariant, n: int) -> _Taken:
-    """What `take` times of n calls of a variant. Raises VariantFailed."""
+    """The times of n calls of a variant by `take`. Raises VariantFailed."""
     try:
         return take(ready, n)
     except Exception as error:
@@ -146,10 +147,10 @@ def run_batch(ready: ReadyVariant, n: int) -> int:
 
 
 class Rounds(NamedTuple):
-    """Nanoseconds of each batch: rounds x variants. Host and device are of an accelerator's rounds.
+    """Nanoseconds of each batch: rounds x variants. Host and device belong to an accelerator's rounds.
 
     Attributes:
-        wall: on the CPU by `clock`.
+        wall: on the CPU the time by `clock`.
     """
 
     wall: numpy.ndarray[Any, Any]
@@ -159,11 +160,11 @@ class Rounds(NamedTuple):
 
 
 class Span(NamedTuple):
-    """How long rounds go on, as of `time.perf_counter`.
+    """The end of rounds, by `time.perf_counter`.
 
     Attributes:
-        until: there are enough from then on.
-        latest: no further round begins from then on, however few there were.
+        until: from then on the visit has enough rounds.
+        latest: from then on no further round begins, even after few rounds.
     """
 
     until: float
@@ -191,7 +192,8 @@ def _calls(ready: ReadyVariant, batch_seconds: float, known: float) -> int:
         ready.took = known
         return max(1, round(batch_seconds / known))
     if not 0 < ready.took < LONG_SECONDS:
-        # It was not executed yet, or may have loaded a library when it was: one call more tells.
+        # The variant was not executed yet, or its execution may have loaded a library: one more call shows
+        # its time.
         if ready.took < _SURELY_LONG:
             taken = _run_long(ready, 1) / 1e9
             ready.took = min(ready.took or taken, taken)
@@ -203,7 +205,8 @@ def _calls(ready: ReadyVariant, batch_seconds: float, known: float) -> int:
 def take_cpu_rounds(
     variants: list[ReadyVariant], calls: list[int], span: Span, dice: random.Random, threads: int
 ) -> Rounds:
-    """Rounds on the CPU: short batches by the wall clock, long calls by processor time where that is whole.
+    """Rounds on the CPU: short batches by the wall clock, long calls by processor time where the thread never
+    waits.
 
     Raises VariantFailed.
     """
@@ -220,7 +223,7 @@ def take_cpu_rounds(
 
 
 class _Waited(Exception):
-    """The thread of a batch waited for something, so its processor time is not all that the batch took."""
+    """The thread of a batch waited, so that its processor time does not cover the batch."""
 
 
 def _run_long(ready: ReadyVariant, n: int, clock: Clock = "wall") -> int:
@@ -229,7 +232,7 @@ def _run_long(ready: ReadyVariant, n: int, clock: Clock = "wall") -> int:
 
 
 class _ByProcessorTime:
-    """Runs batches by processor time; raises _Waited where one of the first `trials` waits for something."""
+    """Runs batches by processor time; raises _Waited where one of the first `trials` waits."""
 
     def __init__(self, trials: int) -> None:
         self._trials = trials
@@ -253,7 +256,7 @@ def take_rounds(
 ) -> numpy.ndarray[Any, Any]:
     """Nanoseconds of each batch, as `run` takes them: one row a round, one column a variant.
 
-    There are at least `fewest`, unless it is too late for them, and one. Raises VariantFailed.
+    The rounds are at least `fewest`, or at least one if it is too late. Raises VariantFailed.
     """
     places = list(enumerate(zip(variants, calls, strict=True)))
     rows: list[list[float]] = []
@@ -267,7 +270,7 @@ def take_rounds(
 
 
 def one_more(rounds: int, fewest: int, span: Span) -> bool:
-    """Whether one more round is wanted after so many."""
+    """Whether one more round follows after `rounds`."""
     now = time.perf_counter()
     return rounds == 0 or now < span.until or (rounds < fewest and now < span.latest)
 
@@ -275,11 +278,11 @@ def one_more(rounds: int, fewest: int, span: Span) -> bool:
 def visit_times(
     roles: Sequence[str], calls: Sequence[int], times: numpy.ndarray[Any, Any]
 ) -> tuple[list[VariantTime], float]:
-    """What is kept of the rounds of a visit.
+    """The times that a visit keeps of its rounds.
 
     Args:
-        roles: of the variants, one of them `baseline` and one `twin`.
-        calls: in a batch, by variant.
+        roles: roles of the variants, one of them `baseline` and one `twin`.
+        calls: calls in a batch, by variant.
         times: nanoseconds of each batch, rounds x variants.
 
     Returns:
@@ -300,6 +303,7 @@ def visit_times(
     error = 0.0
     if "twin" in roles:
         low, high = numpy.quantile(ratios[:, roles.index("twin")], [0.25, 0.75])
-        # Of a median: 1.2533 s/√n; s from the quartiles, which are 1.349 s apart in a normal sample.
+        # The standard error of a median is 1.2533 s/√n; s comes from the quartiles, which are 1.349 s apart
+        # in a normal sample.
         error = 1.2533 * float(high - low) / 1.349 / len(ratios) ** 0.5
     return variants, error

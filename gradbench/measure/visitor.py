@@ -1,4 +1,4 @@
-"""Visits one after another, in a fresh process wherever the one before was lost."""
+"""Visits one after another, in a fresh process after the loss of a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradbench.record.plan import Comparison
 
 
 class Visitor(Protocol):
-    """Who has comparisons visited, and hears what comes of it."""
+    """The owner of visits, which gets their results."""
 
     def start(self) -> WorkerProcess:
         """Start a fresh process."""
@@ -20,10 +20,10 @@ class Visitor(Protocol):
         """The process has imported torch."""
 
     def task(self, comparison: Comparison) -> tuple[Task, float] | None:
-        """What the process is to do for a comparison, and how long it may be silent; None: nothing."""
+        """The task for a comparison, and the seconds that the process may be silent; None for no task."""
 
     def hear(self, comparison: Comparison, message: Message) -> None:
-        """A result."""
+        """Take a result."""
 
     def lost(self, comparison: Comparison, why: WorkerLost) -> None:
         """The visit cost its process."""
@@ -47,7 +47,7 @@ def visit_each(comparisons: Iterable[Comparison], visitor: Visitor) -> None:
 
 
 def _visit(comparison: Comparison, worker: WorkerProcess, visitor: Visitor) -> bool:
-    """Visit one comparison; whether the process stands afterwards."""
+    """Visit one comparison; returns whether the process still lives afterwards."""
     asked = visitor.task(comparison)
     if asked is None:
         return True

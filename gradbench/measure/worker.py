@@ -2,7 +2,7 @@
 gradbench.measure.worker`.
 
 It reads a WorkerSettings and then Tasks, a line of JSON each, and answers with Messages on its first standard
-output; anything that measured code prints goes to standard error. Nothing here writes a file.
+output. Output of measured code goes to standard error. The worker writes no file.
 
     for each task:
         build the variants, in random order; check that each does what its method promises
@@ -87,16 +87,17 @@ class Worker:
         self._output = output
         self._source = source
         self._random = random.Random(settings.seed)
-        # The device that is measured on, where it is not the CPU.
+        # The device of the measurement, where it is not the CPU.
         self._accelerator: clock.Accelerator | None = None
         self._broken = ""
-        # By text, what a user's file defines.
+        # The names that a user's file defines, by its text.
         self._files: dict[str, dict[str, Any]] = {}
         torch.set_num_threads(settings.threads)
         self._namespaces: Namespaces | None = None
         self._loaded: dict[FileText, Namespace] = {}
         if settings.file and not settings.files:
-            # As for a program; not before torch, whose imports nothing there may take the place of.
+            # As for a program, but after the import of torch, so that no module there replaces one of
+            # torch's.
             sys.path.insert(0, os.path.dirname(settings.file))  # noqa: PTH120
 
     def say(self, message: Message) -> None:
@@ -115,7 +116,7 @@ class Worker:
             return
         self._visit(task.comparison, task)
         if self._accelerator is not None and not self._broken:
-            # Nothing of the visit is held any more; what it left in cycles goes as well.
+            # The worker holds no object of the visit any more. Collect its cycles as well.
             gc.collect()
             self._accelerator.give_back()
         if self._broken:
@@ -123,7 +124,7 @@ class Worker:
 
     def _visit(self, comparison: Comparison, task: Task) -> None:
         started = time.perf_counter()
-        # What is released while something is measured must be what is measured.
+        # During a measurement only the measured code may release memory.
         gc.disable()
         built: list[ReadyVariant] = []
         try:
@@ -201,14 +202,14 @@ class Worker:
         )
 
     def _fail(self, comparison: Comparison, variant: str | None, stage: str, error: Exception) -> bool:
-        """Tell what failed; whether this process can go on."""
+        """Report a failure; returns whether this process can go on."""
         fault = fault_of(error)
         self._broken = self._broken or fault.breaks
         self.say(Failure(self._settings.number, comparison.id, variant, stage, fault.kind, fault.message))
         return not self._broken
 
     def _found(self, comparison: Comparison) -> clock.Accelerator | None:
-        """The device that a statement of the user's has put its tensors on, whatever it was said to be."""
+        """The device on which a user's statement has put its tensors, requested or not."""
         if comparison.workload != STATEMENT:
             return None
         found = [each.device for each in clock.in_use()]
@@ -219,9 +220,9 @@ class Worker:
     def _agree(
         self, comparison: Comparison, variant: Variant, y: torch.Tensor, baseline: torch.Tensor, check: Check
     ) -> None:
-        """Tell how far a result is from the baseline's; once is enough.
+        """Report once how far a result is from the baseline's.
 
-        Of results that chance decides only that they are finite is known, which says nothing of this.
+        For random results the check only asks whether they are finite, so there is nothing to report.
         """
         if check == "answers" and y.dtype != torch.bool:
             found = agreement_of(comparison, variant, y, baseline)
@@ -236,7 +237,7 @@ class Worker:
         return bool(one.dtype == other.dtype and torch.equal(one, other))
 
     def _prepared(self, comparison: Comparison) -> dict[str, Any]:
-        """What the variants share. A user's file is run once in a process: to load it may take seconds."""
+        """The names that the variants share. A user's file runs once in a process: it may take seconds."""
         if comparison.files:
             return dict(self._files_of(comparison))
         if not self._settings.file:
@@ -246,7 +247,7 @@ class Worker:
         return dict(self._files[comparison.prepare])
 
     def _files_of(self, comparison: Comparison) -> dict[str, Namespace]:
-        """The user's files, by name, each as it is where it is run alone."""
+        """The user's files by name, each file as if it ran alone."""
         if self._namespaces is None:
             self._namespaces = Namespaces(self._settings.files)
         for file in comparison.files:
@@ -255,7 +256,7 @@ class Worker:
         return {file.name: self._loaded[file] for file in comparison.files}
 
     def _look(self, task: Task) -> Sequence[Message]:
-        """What is seen of the user's code that a task names; of one that names none, what the methods do."""
+        """The facts of the user's code in a task; without user's code, the observations of the methods."""
         settings, text = self._settings, task.file_text
         if task.versions:
             from gradbench.measure.version_files import inspect_versions
@@ -287,12 +288,12 @@ class Worker:
         if self._accelerator is not None and not self._broken:
             from gradbench.measure.kernels import watch_kernels
 
-            # Nothing where the profiler does not see the device.
+            # Empty where the profiler does not see the device.
             watch = partial(watch_kernels, filled, comparison.id, self._accelerator)
             self._tell(comparison, None, "kernels", watch)
 
     def _figures(self, comparison: Comparison, variants: list[ReadyVariant]) -> None:
-        """Tell what the metrics of extensions measure of each variant."""
+        """Report the figures of extensions for each variant."""
         from gradbench.measure.metrics import measure_figure
 
         def measure(metric: Metric, ready: ReadyVariant) -> Iterable[Message]:
@@ -307,7 +308,7 @@ class Worker:
     def _tell(
         self, comparison: Comparison, variant: str | None, stage: str, make: Callable[[], Iterable[Message]]
     ) -> bool:
-        """Tell what is made, or what failed; whether this process can go on."""
+        """Report results, or a failure; returns whether this process can go on."""
         try:
             for record in make():
                 self.say(record)
@@ -319,9 +320,9 @@ class Worker:
         return None if self._accelerator is None else clock.DeviceClock(self._accelerator)
 
     def _turns(self, variants: list[ReadyVariant]) -> None:
-        """Time the variants whenever it is this worker's turn, with the calls that it is told.
+        """Time the variants whenever it is this worker's turn, with the requested number of calls.
 
-        On an accelerator until the device has done them.
+        On an accelerator the time goes on until the device has finished.
         """
         device = self._device_clock()
         alone = calibrated(variants, self._settings.batch_seconds, device)
@@ -334,7 +335,7 @@ class Worker:
         while (turn := decoder.decode(self._source.readline())).calls:
             taken = [ready for ready in variants if ready.variant.name in turn.calls]
             calls = [turn.calls[ready.variant.name] for ready in taken]
-            # The other worker has had the caches since.
+            # The other worker has used the caches since then.
             for ready, n in zip(taken, calls, strict=True):
                 run(ready, n)
             span = Span(time.perf_counter() + turn.seconds)
@@ -344,14 +345,14 @@ class Worker:
 
 
 def _die_with_parent() -> None:
-    """Have the system end this process when the parent is gone, in the middle of a visit too (Linux)."""
+    """Let the system end this process when the parent is gone, even during a visit (Linux)."""
     if sys.platform == "linux":
         prctl_pdeathsig = 1
         ctypes.CDLL(None).prctl(prctl_pdeathsig, signal.SIGKILL)
 
 
 def inspect_devices(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
-    """Bytes that nobody uses, by accelerator; and what torch says of those that cannot be used."""
+    """Free bytes by accelerator; and torch's reason for accelerators that cannot be used."""
     free: dict[str, int] = {}
     lacks: dict[str, str] = {}
     for device in devices:
@@ -365,7 +366,7 @@ def inspect_devices(devices: Sequence[str]) -> tuple[dict[str, int], dict[str, s
 
 
 def imported_from(folder: str) -> int:
-    """How many of the imported modules lie in a folder."""
+    """The number of imported modules from a folder."""
     root = Path(folder).resolve()
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     return sum(root in Path(file).resolve().parents for file in files if isinstance(file, str))
@@ -386,7 +387,7 @@ def main() -> None:
     tasks = msgspec.json.Decoder(Task)
     for line in sys.stdin.buffer:
         task = tasks.decode(line)
-        # An optimizer has torch import its compiler, long after the start.
+        # An optimizer makes torch import its compiler, long after the start.
         freeze_imported()
         worker.visit(task)
         worker.say(Finish(imported_from(settings.sources) if settings.sources else 0))

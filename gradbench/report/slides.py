@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.turn import has_turn
@@ -114,10 +115,10 @@ def source(results: Results) -> str:
     header = results.header
     machine = header.environment
     passes = len({visit.number for visit in results.visits})
-    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    threads = format.counted(machine.threads, "thread")
     return (
         f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical processors · "
-        f"PyTorch {machine.torch}, {threads} · {passes} passes · {header.created[:10]}"
+        f"PyTorch {machine.torch}, {threads} · {format.counted(passes, 'pass')} · {header.created[:10]}"
     )
 
 

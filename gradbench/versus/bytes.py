@@ -20,7 +20,7 @@ from gradbench.versus.sides import Side
 
 @dataclass
 class SideBytes:
-    """What was counted on one side; see `gradbench.measure.visitor` for how it comes in.
+    """The bytes of one side; `gradbench.measure.visitor` sends them.
 
     Attributes:
         ready: what its first process said of itself.
@@ -38,7 +38,7 @@ class SideBytes:
 
     @property
     def failures(self) -> dict[tuple[str, str | None], SideFailure]:
-        """What keeps its variants from being timed, by comparison and variant; None: the whole comparison."""
+        """Failures that keep a variant from being timed; None for the variant: a whole comparison."""
         return {
             (each.failure.comparison, each.failure.variant): each
             for each in self.records
@@ -92,7 +92,7 @@ def count_bytes(order: TrialOrder, dice: random.Random) -> tuple[SideBytes, Side
 
 
 def _refuse_where_nothing_stands(a: SideBytes) -> None:
-    """Raise RequestError where no variant stands on A: there is nothing that B could be held against."""
+    """Raise RequestError where no variant works on A: B could not be compared with anything."""
     failures = a.failures
     if all(
         (comparison.id, variant.name) in failures or (comparison.id, None) in failures

@@ -1,4 +1,4 @@
-"""What a trial of two sides measures: comparisons of the plan, or a statement of the user's."""
+"""The comparisons of a trial of two sides: those of the plan, or the user's statement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gradbench.define.planner import plan_run
 from gradbench.errors import RequestError
 from gradbench.record.plan import STATEMENT, Comparison, Expectation, Request, Variant
 
-# What people choose between, at the size where a control costs most; a trial of more takes longer.
+# The workloads that people choose between, at the size where a control costs most. More would take longer.
 USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
 USUAL_METHODS = ("tracked", "detach", "no_grad", "inference_mode")
 

@@ -1,4 +1,4 @@
-"""What a trial shows: for each variant whether B is slower, faster or the same, and what it keeps."""
+"""The verdicts of a trial: for each variant whether B is slower, faster or the same, and its bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gradbench.record.plan import Comparison, Variant
 from gradbench.record.visits import Memory
 from gradbench.versus.records import Name, SideFailure, Trial
 
-# A trial is looked at after so many pairs, and ends where every variant is decided. Each look may be the
-# last, so each has an equal part of the chance of a false alarm, as has the one when the budget is used up.
+# A trial looks at its results after so many pairs, and ends where every variant is decided. Any look may be
+# the last, so all looks share the chance of a false alarm equally. The end of the budget is one more look.
 LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
 LEVEL = stats.FAMILY / (len(LOOKS) + 1)
 
-# What two installations of one build differ by for as long as a trial lasts, wherever their files lie in
-# memory: the standard deviation of a variant's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
+# Two installations of one build differ for a whole trial, wherever their files lie in memory. This is the
+# standard deviation of a variant's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
 # It was estimated by maximum likelihood over the 161 variants whose mean is known to 0.6 %. The likely cause
 # is physical memory: of libtorch_python.so, 80 % lay in runs of 16 KB in one installation, 0.5 % in another.
 # After a fresh read from the disk it was 15 % at most. How these runs make a variant slower is not known.
@@ -35,14 +35,13 @@ class VariantOutcome:
     """One variant on both sides.
 
     Attributes:
-        ratio: time of B ÷ time of A, with its 95 % interval over pairs, and INSTALLATION in it where the
-            sides are two; None where it was not timed.
+        ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed. The
+            interval contains INSTALLATION where the sides are two installations.
         seconds: median time per call on A and on B, the loop included.
-        outcome: `slower` and `faster` are shown against chance over all variants and looks, and are beyond
-            the margin by their mean; `same` has its whole 95 % interval within the margin; `failed`: not
-            timed.
+        outcome: `slower` and `faster` are shown against chance over all variants and looks, and their mean
+            is beyond the margin. `same` has its whole 95 % interval within the margin. `failed`: not timed.
         memory: what differs in memory; None where it is not known on both sides.
-        failures: its own, and those that cost a visit of its comparison.
+        failures: of the variant, and those that cost a visit of its comparison.
     """
 
     comparison: Comparison
@@ -143,7 +142,7 @@ def installation_spread(trial: Trial) -> float:
 
 
 def decided(judged: Judged) -> bool:
-    """Whether more pairs could not change what is said of any variant that can be measured."""
+    """Whether more pairs could not change the outcome of any variant that can be measured."""
     timed = [each for each in judged.variants if each.outcome != "failed"]
     return bool(timed) and all(each.outcome != "cannot tell" for each in timed)
 

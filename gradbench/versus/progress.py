@@ -1,4 +1,4 @@
-"""What a trial shows while it goes on: a line after each pair on a terminal, nothing anywhere else."""
+"""Progress of a trial: a line after each pair on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from gradbench.record.visits import Failure, Memory
 FORMAT = "gradbench-versus"
 FILENAME = "versus.jsonl"
 
-# The two sides: what there is, and what is held against it.
+# The two sides: A is the reference, and B is compared with it.
 Name = Literal["A", "B"]
 NAMES: tuple[Name, Name] = ("A", "B")
 
@@ -41,7 +41,7 @@ class SideFacts(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What was asked of a trial, as far as it decides what is measured and said.
+    """The options of a trial that decide its measurement and its verdicts.
 
     Attributes:
         margin: a change of time within this fraction is none.

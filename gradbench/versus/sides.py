@@ -1,4 +1,4 @@
-"""The sides of a trial: interpreters that are there, or sources that get an environment of their own."""
+"""The sides of a trial: existing interpreters, or sources with a separate environment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_sides(one: str, other: str) -> Iterator[tuple[Side, Side]]:
     """The sides that two words mean; environments that had to be made are gone afterwards.
 
     A word is an interpreter (a path, or a name on PATH that begins with python or pypy), the folder of a
-    virtual environment, a folder of sources, or a git revision of the repository that the user stands in.
+    virtual environment, a folder of sources, or a git revision of the repository in this folder.
     Sources, of a folder or of a revision, are put before everything else that this interpreter imports, in
     an environment of their own: both sides then differ in these sources alone.
 

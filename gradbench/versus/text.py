@@ -1,4 +1,4 @@
-"""What a trial says, for a terminal and for programs."""
+"""The outcome of a trial, for a terminal and for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradbench.versus.records import NAMES, SideFacts
 
 
 def described(facts: SideFacts) -> str:
-    """A side in words: what the user called it, and what it is."""
+    """A side in words: the user's name for it, and its versions."""
     environment = facts.environment
     return (
         f"{facts.label} (torch {environment.torch}, Python {environment.python}, gradbench {facts.gradbench})"
@@ -24,7 +24,7 @@ def described(facts: SideFacts) -> str:
 
 
 def sentence(judged: Judged) -> str:
-    """What was found, in a sentence or two."""
+    """The outcome in a sentence or two."""
     options = judged.trial.header.options
     timed = [each for each in judged.variants if each.ratio is not None]
     counts = Counter(each.outcome for each in judged.variants)
@@ -32,11 +32,12 @@ def sentence(judged: Judged) -> str:
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
     memory = summed_up([each.memory for each in judged.variants])
-    return f"B against A in {len(timed)} variants, {judged.pairs} pairs: {', '.join(said)}; {memory}."
+    of = f"{format.counted(len(timed), 'variant')}, {format.counted(judged.pairs, 'pair')}"
+    return f"B against A in {of}: {', '.join(said)}; {memory}."
 
 
 def control(judged: Judged) -> str:
-    """What the calibration task says of the trial itself."""
+    """How well the trial compares the same work on both sides."""
     if judged.calibration_task is None:
         return ""
     how = (
@@ -46,24 +47,25 @@ def control(judged: Judged) -> str:
         "task"
     )
     task = format.ratio_with_ends(judged.calibration_task)
-    said = f"The calibration task, the same work on both sides, came out at {task}: {how}."
+    said = f"The calibration task, the same work on both sides, has a ratio of {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
-            " The sides are two installations: what identical ones differ by, "
-            f"{format.percent(INSTALLATION)} (standard deviation), is in each interval, and no number of "
-            "pairs lessens it."
+            " The sides are two installations. Identical installations differ by "
+            f"{format.percent(INSTALLATION)} (standard deviation). Each interval contains that, and more "
+            "pairs do not reduce it."
         )
     return said
 
 
 def notes(judged: Judged) -> list[str]:
-    """What keeps the trial from saying more, and what to do about it."""
+    """Warnings: open and failed variants, and what to do about them."""
     said = []
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with "
-            "--budget, or fewer variants with --workload and --method."
+            f"{format.counted(len(open_), 'variant')} {'is' if len(open_) == 1 else 'are'} open after "
+            f"{format.counted(judged.pairs, 'pair')}. Give more time with --budget, or choose fewer variants "
+            "with --workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
     if broken:
@@ -72,11 +74,13 @@ def notes(judged: Judged) -> list[str]:
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"Variants that failed: {len(failed)}; visits that were lost: {len(judged.lost)}; "
-            f"the first, on side {first.side}: {first.failure.message}"
+            f"{format.counted(len(failed), 'variant')} failed, and "
+            f"{format.counted(len(judged.lost), 'visit')} {'was' if len(judged.lost) == 1 else 'were'} lost; "
+            f"the first, on side {first.side}: "
+            f"{first.failure.message}"
         )
     if judged.trial.end is None:
-        said.append("The trial was interrupted; what had been measured is shown.")
+        said.append("The trial was interrupted. The table shows the pairs that it measured.")
     return said
 
 
@@ -88,7 +92,7 @@ def where(each: VariantOutcome) -> str:
 
 
 def as_text(judged: Judged, width: int) -> str:
-    """The outcome as a table of this many columns, what stands out first."""
+    """The outcome as a table of this many columns, the worse variants first."""
     from rich.console import Console
     from rich.table import Table
 

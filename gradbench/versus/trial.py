@@ -52,7 +52,7 @@ from gradbench.versus.turns import Partner, SideLost, visit
 
 # A comparison that lost this many visits is not tried again.
 GIVE_UP_AFTER = 3
-# In later pairs results are held against the baseline's alone: both sides have shown what they compute.
+# Later pairs compare results with the baseline's alone: both sides have shown what they compute.
 ANSWERED = 3
 
 
@@ -155,7 +155,7 @@ class _Measuring:
             return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
-        # The first pair is made whatever the budget; without it there is nothing to say.
+        # The first pair runs under any budget: without it there is no outcome.
         if pairs and self._elapsed() + took > self._options.budget:
             return "budget"
         if not self._left():
@@ -216,11 +216,11 @@ class _Measuring:
                     self._lost[comparison.id] = self._lost.get(comparison.id, 0) + 1
                     failure = Failure(number, comparison.id, None, "time", lost.why.kind, str(lost.why))
                     self._write(SideFailure(lost.name, failure))
-                    # What is left of the pair has lost its partner; the next pair begins afresh.
+                    # The rest of the pair has lost its partner; the next pair begins with fresh processes.
                     return
 
     def _bind(self, pair: SidePair) -> int | None:
-        """Bind both processes to one processor, drawn anew; None where that is not possible."""
+        """Bind both processes to one random processor; None where that is not possible."""
         if not self._pinned:
             return None
         processor = self._dice.choice(self._processors)

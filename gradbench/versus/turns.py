@@ -40,7 +40,7 @@ class Partner:
     def ask(self, request: Task | Turn) -> Calibrated | Turned | Finish:
         """Send a request, pass on what fails, and return the answer. Raises SideLost.
 
-        A variant that raises in its turn is left out by the process, which then offers the others anew.
+        The process leaves out a variant that raises in its turn, and then offers the others again.
         """
         try:
             for message in self._worker.ask(request, self._timeout):

@@ -122,7 +122,7 @@ def known(path: Path) -> Table:
                 "ratio": ratio,
                 "error": ratio.mean / truth - 1,
                 "twin": twin,
-                # What the instrument measures per call besides k calls: t(k) = extra + k c, from k and k + 1.
+                # The measured time per call beside k calls: t(k) = extra + k c, from k and k + 1.
                 "extra": seconds * (1 - times * (ratio.mean - 1)),
             }
         )
@@ -215,7 +215,7 @@ AFTER = {
 
 
 def after(path: Path) -> Table:
-    """What a control costs after an operation, by the bytes that this touches and the time it takes."""
+    """The price of a control after an operation, by the bytes and the time of the operation."""
     return [
         {
             "bytes": 4 * each.comparison.numel,
@@ -244,7 +244,7 @@ def order(path: Path) -> Table:
     rows = []
     for numel, processes in sorted(by_size.items()):
         names = list(processes[0].bias)
-        # Of few batches a process may hold none of one after a certain other.
+        # A process with few batches may have none of one variant after a certain other.
         seen: dict[tuple[str, str], list[float]] = defaultdict(list)
         for each in processes:
             for name in names:
@@ -268,8 +268,8 @@ def explained(results: Results) -> dict[str, Any]:
     """Whether the visits that the telemetry marks are the noisy ones.
 
     Returns:
-        Rank correlations over visits (a visit's error relative to its comparison's median) and the
-        median relative error of the half with more switches and of the other half.
+        Rank correlations over visits, with a visit's error relative to its comparison's median. Also the
+        median relative error of the half with more switches, and of the other half.
     """
     by_comparison: dict[str, list[Visit]] = defaultdict(list)
     for visit in results.visits:
@@ -319,7 +319,7 @@ def clocks(found: Sequence[Clocked]) -> dict[str, Any]:
 
 
 def stopping(found: Sequence[Stopped]) -> list[dict[str, Any]]:
-    """What came of each design, with the interval of its false verdicts."""
+    """The result of each design, with the interval of its false verdicts."""
     return [
         {
             **msgspec.to_builtins(each),

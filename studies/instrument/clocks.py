@@ -56,7 +56,7 @@ def _trimmed(values: Array) -> float:
 
 
 class Clocked(msgspec.Struct, frozen=True):
-    """What one process says of a statement and its twin.
+    """The figures of one process for a statement and its twin.
 
     Attributes:
         machine: its processor.

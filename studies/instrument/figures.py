@@ -69,7 +69,7 @@ def power(curves: dict[str, list[tuple[float, float]]]) -> str:
 
 
 def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
-    """What each control adds, in µs, as something grows."""
+    """The added time of each control, in µs, as the horizontal quantity grows."""
     names = list(dict.fromkeys(name for row in rows for name in row["added"]))
     with style():
         figure, axes = _canvas(2.9)

@@ -1,4 +1,4 @@
-"""What the study found, in sentences made from its figures."""
+"""The findings of the study, in sentences from its figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradbench.record.interval import Interval
 
 
 def findings(numbers: dict[str, Any]) -> list[Finding]:
-    """One finding for each part of the study, whatever it came to."""
+    """One finding for each part of the study, for any result."""
     parts = (_simulated, _looks, _same, _clocks, _known, _power, _peers, _hidden, _cold)
     return [part(numbers) for part in parts]
 

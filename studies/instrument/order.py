@@ -1,7 +1,7 @@
-"""What a variant's predecessor does to it: the same batches as the product's, with the order kept.
+"""The effect of a predecessor on a variant: the same batches as the product's, with the order kept.
 
-The product shuffles the variants of each round, so that no variant always follows the same other. One thing
-remains: within a round a variant never follows itself. This bounds what that is worth.
+The product shuffles the variants of each round, so that no variant always follows the same other. But within
+a round a variant never follows itself. This study bounds the effect of that.
 
 Run as `python -m studies.instrument.order NUMEL SECONDS SEED`: one process, one line of JSON.
 """
@@ -39,7 +39,7 @@ VARIANTS = {
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """What came before, and what it did, in one process.
+    """Predecessors and their effects in one process.
 
     Attributes:
         effect: by variant and predecessor, log of the median time after it to the variant's median over all.

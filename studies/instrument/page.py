@@ -82,7 +82,7 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         ),
         output,
     )
-    # The same figures for programs, and for the eye of whoever doubts the page.
+    # The same figures for programs, and for readers who doubt the page.
     plain = {key: value for key, value in known.items() if key != "header"}
     plain["same"] = {key: value for key, value in known["same"].items() if key != "p"}
     write_json(output.parent / "figures.json", plain, sort=True)

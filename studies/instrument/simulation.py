@@ -1,7 +1,7 @@
 """Simulated machines whose truth is known: does a 95 % interval cover it in 95 % of runs?
 
-A run goes through the code that a real one goes through, from the times of batches to the interval:
-`visit_times` for each visit, `summarise` for the run. Only the clock is simulated.
+A run uses the code of a real run, from the times of batches to the interval: `visit_times` for each visit,
+`summarise` for the run. Only the clock is simulated.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ REGIMES = (
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """What came of the simulated runs of a regime.
+    """The results of the simulated runs of a regime.
 
     Attributes:
         covered: share of the runs whose interval for the variant `slower` holds the truth.
@@ -190,8 +190,8 @@ def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
 def _some_runs(name: str, seed: int, runs: int) -> Array:
     """A row for each run of a regime.
 
-    Its columns: low, mean and high of the log-ratio of the variant `slower`; p of the variant `same`; whether
-    `same` is called different, and whether `slower` is called slower.
+    The first columns are low, mean and high of the log-ratio of the variant `slower`. Then come p of the
+    variant `same`, whether `same` is called different, and whether `slower` is called slower.
     """
     regime = next(each for each in REGIMES if each.name == name)
     rng = numpy.random.default_rng([seed, sum(name.encode())])

@@ -1,8 +1,8 @@
 """Simulated runs that choose what they measure by what they have found: is a verdict still to be trusted?
 
-Only visits are simulated. What a run visits next, for how long, what it finds open at each look, and what
-it concludes at the end are the product's code. Beside it the same machines are measured by passes that visit
-everything.
+Only visits are simulated. The product's code chooses the next visits and their length, finds the open
+questions at each look, and concludes at the end. For comparison, passes that visit everything measure the
+same machines.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DESIGNS: tuple[Design, ...] = ("by what is open", "everything alike")
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """What came of the simulated runs of a design.
+    """The results of the simulated runs of a design.
 
     Attributes:
         false: share of the runs in which any identical variant is called slower or faster.
@@ -80,7 +80,7 @@ class _Machine:
             if each.role == "empty":
                 seconds_per_call, log = EMPTY, math.log(EMPTY / (CALL + EMPTY))
             else:
-                # Of identical code in one process the layout is the same as well.
+                # Identical code in one process also has the same layout.
                 layout = 0.0 if each.role in ("baseline", "twin") else dice.normal(0.0, self._between[id])
                 log = 0.0 if each.role == "baseline" else layout + dice.normal(0.0, noise)
                 factor = EFFECTS.get(each.name, 1.0) * math.exp(log)

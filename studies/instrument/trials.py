@@ -38,11 +38,11 @@ COPIES = 18
 FLAG = "x.requires_grad_()"
 CHAIN = "y = torch.exp(torch.sin(x ** 2))"
 NO_GRAD = "with torch.no_grad():\n    pass"
-# What a control after an operation needs, beside the operation's data.
+# The setup of a control after an operation, beside the operation's data.
 CONTROLLED = "\nx = torch.rand(100).requires_grad_()\nbase = x.detach()"
 # Bytes that an operation touches between two controls.
 TOUCHED = (4_000, 40_000, 400_000, 2_000_000, 8_000_000, 32_000_000, 128_000_000)
-# Elements of a dear function whose data stay in the caches, up to 0.4 MB of them.
+# Elements of an expensive function whose data stay in the caches, up to 0.4 MB of them.
 COMPUTED = (30, 300, 3_000, 15_000, 50_000)
 POWER_RUNS = 20
 

@@ -119,14 +119,17 @@ def of_messages(tree: ast.AST, docstrings: set[ast.Constant]) -> Iterator[Passag
 
 
 def is_code(words: str) -> bool:
-    """Whether this is Python, as a variant is."""
+    """Whether this is Python, as a variant is; between lines of code a value may be lines, too."""
+    text = inspect.cleandoc(words)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            ast.parse(inspect.cleandoc(words))
-        except (SyntaxError, ValueError):
-            return False
-    return True
+        for code in (text, text.replace(WORD, "_\n")) if "\n" in text else (text,):
+            try:
+                ast.parse(code)
+            except (SyntaxError, ValueError):
+                continue
+            return True
+    return False
 
 
 class Page(HTMLParser):

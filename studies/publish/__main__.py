@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradbench.analyse.analysis import Analysis
+from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.analyse.claims import counted
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
@@ -47,8 +47,9 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
     """
     source = locate(run)
     results = read_results(source)
-    # Before anything is written.
+    # Both raise before anything is written.
     splice(readme.read_text(encoding="utf-8"), "")
+    headline(Published("", analyse(results)), "", "")
     header = results.header
     name = f"{header.created[:10]}-{header.options.preset}-{header.request.device.replace(':', '')}"
     name += f"-torch-{header.environment.torch.partition('+')[0]}"
@@ -98,7 +99,7 @@ def headline(run: Published, folder: str, picture: str) -> str:
     """The README's summary, in Markdown: the picture, and five findings in plain words."""
     answer = run.summary.answer
     if answer is None:
-        raise RequestError(f"{folder}: expected a run of methods that timed something; publish another one")
+        raise RequestError("expected a run of methods that timed something; publish another one")
     header = run.summary.results.header
     found = [
         answer.sentence,

@@ -1,7 +1,7 @@
 """asv on commits whose truth is known: identical ones, slower ones, and ones that save more.
 
-A temporary clone gets the commits. Each is measured once, by `asv run` in asv's environment, and compared
-with the one before, by `asv compare`, which judges as `asv continuous` does.
+A temporary clone gets the commits. `asv run` measures each commit once, in asv's environment. `asv compare`,
+which judges as `asv continuous` does, compares it with the commit before.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Comparison(msgspec.Struct, frozen=True):
     Attributes:
         kind: what the second one changes: identical, slower, back or larger.
         alarms: what asv reports as changed: its mark (+ worse, - better, ! failed), ratio and benchmark.
-        before: by benchmark and cell, what was tracked at the first; None where it was not known.
-        after: and at the second.
+        before: by benchmark and cell, the figures at the first commit; None for an unknown figure.
+        after: the same at the second commit.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> list[str]:
-        """What asv reported of the change, and what was tracked where it has to report it."""
+        """The report of asv on the change, and the figures where it has to report it."""
         tracked = [
             f"{cell}: {_figure(self.before[cell])}, then {_figure(value)}"
             for cell, value in self.after.items()
@@ -65,7 +65,7 @@ def _figure(value: float | None) -> str:
 
 
 class Trials(msgspec.Struct):
-    """What was done, and what came of it.
+    """The settings of the trials, and their results.
 
     Attributes:
         bench: which benchmarks of the suite.
@@ -94,24 +94,24 @@ class Asv:
         return self._clone.do(sys.executable, "-m", "asv", *arguments)
 
     def measure(self, commit: str, bench: str) -> dict[str, float | None]:
-        """What asv tracks at a commit."""
+        """The figures that asv tracks at a commit."""
         self.call("run", f"{commit}^!", "--bench", bench)
         (path,) = self._results.glob(f"*/{commit[:8]}-*.json")
         return dict(tracked(json.loads(path.read_text())))
 
     def compare(self, before: str, after: str) -> list[tuple[str, str, str]]:
-        """What asv reports as changed."""
+        """The changes that asv reports."""
         return alarms(self.call("compare", before, after, "--factor", str(FACTOR), "--only-changed"))
 
     def machine(self) -> dict[str, str]:
-        """As asv describes it, without its name."""
+        """The machine as asv describes it, without its name."""
         (path,) = self._results.glob("*/machine.json")
         known = json.loads(path.read_text())
         return {name: str(known[name]) for name in ("arch", "cpu", "num_cpu", "os", "ram")}
 
 
 def tracked(content: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """By benchmark and cell, what a results file of asv holds; None where it is not known."""
+    """By benchmark and cell, the figures in a results file of asv; None for an unknown figure."""
     for name, columns in content["results"].items():
         row = dict(zip(content["result_columns"], columns, strict=False))
         for cell, value in zip(itertools.product(*row["params"]), row["result"] or [], strict=False):
@@ -127,7 +127,7 @@ def alarms(table: str) -> list[tuple[str, str, str]]:
 
 
 def study(output: Path, comparisons: int, changed: int, bench: str, budget: int, log: Log) -> None:
-    """Make the commits, measure and compare them; asv.json is written anew after each."""
+    """Make the commits, measure and compare them; asv.json is written again after each."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder), GRADBENCH_ASV_BUDGET=str(budget))
         asv = Asv(clone)
@@ -136,7 +136,7 @@ def study(output: Path, comparisons: int, changed: int, bench: str, budget: int,
         before = asv.measure(last, bench)
         started = datetime.datetime.now().isoformat(timespec="seconds")
         trials = Trials(started, asv.machine(), bench, budget, FACTOR, waits, [])
-        # A changed commit stands between two that are not, so that no drift of the machine helps to find it.
+        # A changed commit is between two unchanged ones, so that no drift of the machine helps to find it.
         kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger"]
         for number, kind in enumerate(kinds, 1):
             commit = clone.commit(kind, waits)
@@ -149,7 +149,7 @@ def study(output: Path, comparisons: int, changed: int, bench: str, budget: int,
 
 
 def part(trials: Trials) -> Part:
-    """What was found, for the page."""
+    """The findings, for the page."""
     rows = []
     for kind, change in CHANGES.items():
         chosen = [each for each in trials.comparisons if each.kind == kind]

@@ -45,7 +45,7 @@ class Clone:
     def __init__(self, folder: Path, **environment: str) -> None:
         """Clone into a folder; `environment` are variables of the commands that run there."""
         self.path = folder / "clone"
-        # asv keeps what it knows of a machine in the home.
+        # asv keeps its description of a machine in the home folder.
         self._environment = {**os.environ, "HOME": str(folder), **environment}
         # The settings and the cache of pip still hold.
         for name, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
@@ -57,7 +57,7 @@ class Clone:
         self.source = (self.path / SOURCE).read_text()
 
     def do(self, *command: str) -> str:
-        """What a command in the clone printed. Raises RuntimeError where it fails."""
+        """The output of a command in the clone. Raises RuntimeError where it fails."""
         done = subprocess.run(
             command,
             cwd=self.path,
@@ -83,7 +83,7 @@ class Clone:
 
 
 def measure_waits(log: Log) -> dict[int, int]:
-    """5 % of what a backward through Square takes, in nanoseconds, by number of elements."""
+    """5 % of the time of a backward through Square, in nanoseconds, by number of elements."""
     log("how long Square.backward takes")
     with tempfile.TemporaryDirectory() as folder:
         wanted = ["--workload", "square", "--size", "100,10000", "--preset", "quick", "--passes", "5"]
@@ -91,7 +91,7 @@ def measure_waits(log: Log) -> dict[int, int]:
         subprocess.run(command, check=True)
         export = [*GRADBENCH, "export", f"{folder}/run"]
         table = subprocess.run(export, check=True, capture_output=True, text=True).stdout
-    # What reading the clock takes is part of the slowdown.
+    # The time to read the clock is part of the slowdown.
     wait, number = _WAIT.format(waits={1: 0}), 10_000
     reading = min(timeit.repeat(wait, "import time, torch; x = torch.ones(1)", number=number)) / number * 1e9
     return {
@@ -102,7 +102,7 @@ def measure_waits(log: Log) -> dict[int, int]:
 
 
 def slower(source: str, waits: dict[int, int]) -> str:
-    """The source, whose Square.backward waits so many nanoseconds, by number of elements."""
+    """The source with a Square.backward that waits these nanoseconds, by number of elements."""
     waiting = _replaced(source, _PLACE, _WAITS.format(waits=waits))
     return _replaced(waiting, "import torch\n", "import time\n\nimport torch\n")
 

@@ -1,4 +1,4 @@
-"""What one tool was found to do, as the page shows it."""
+"""The findings on one tool, as the page shows them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Part:
 
     Attributes:
         name: of its section, and of its data.
-        about: what was done, a paragraph each.
-        alarms: what the tool reported of a change: a title, and lines.
+        about: paragraphs on the trials.
+        alarms: the tool's report on a change: a title, and lines.
     """
 
     name: str

@@ -34,7 +34,7 @@ class Trial(msgspec.Struct, frozen=True):
         code: its exit code, 1 where something is worse.
         ended: why: decided, budget or pairs.
         alarms: variants that are called slower, faster or different in memory, with the outcome.
-        found: of a change, whether it is reported where it was made.
+        found: whether a change is reported where it was made.
         apart: by variant, the ratio of the two sides.
         calibration_task: the ratio of the same work on both sides.
     """
@@ -52,7 +52,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Trials(msgspec.Struct):
-    """What was done, and what came of it; `waits` are nanoseconds by number of elements."""
+    """The settings of the trials, and their results; `waits` are nanoseconds by number of elements."""
 
     started: str
     processor: str
@@ -62,7 +62,7 @@ class Trials(msgspec.Struct):
 
 
 def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> None:
-    """Make the commits and compare them; versus.json is written anew after each trial.
+    """Make the commits and compare them; versus.json is written again after each trial.
 
     Trials that are in the file already are not made again.
     """
@@ -75,7 +75,7 @@ def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> 
         kinds = [("identical", "")] * identical
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
         if path.is_file():
-            # Go on with it: measure only what is not there, with a new wait.
+            # Go on with the file: measure only missing trials, with a new wait.
             trials = msgspec.json.decode(path.read_bytes(), type=Trials)
             trials.waits = waits
         else:
@@ -96,7 +96,7 @@ def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> 
 
 
 def _versus(clone: Clone, before: str, after: str, workloads: str, budget: int, seed: int) -> dict[str, Any]:
-    """What the command prints of two commits, with its exit code and its wall time."""
+    """The output of the command on two commits, with its exit code and its wall time."""
     command = [*GRADBENCH, "versus", before, after, "--budget", str(budget), "--seed", str(seed)]
     command += ["--json", "--no-report", *(["--workload", workloads] if workloads else [])]
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +147,7 @@ def _found(kind: str, variants: dict[str, dict[str, Any]]) -> bool | None:
 
 
 def part(trials: Trials) -> Part:
-    """What was found, for the page."""
+    """The findings, for the page."""
     rows = []
     for kind, workloads in dict.fromkeys((each.kind, each.workloads) for each in trials.trials):
         alike = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]

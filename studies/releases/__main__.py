@@ -41,7 +41,7 @@ def trial(one: str, other: str, budget: float, folder: Path) -> None:
     """One trial, its data compressed into a folder. Raises FileExistsError where it has data already."""
     copy = folder / f"{FILENAME}.gz"
     if copy.exists():
-        raise FileExistsError(f"{copy}: expected no data; move it away to measure anew")
+        raise FileExistsError(f"{copy}: expected no data; move it away to measure again")
     with TemporaryDirectory() as temporary:
         output = Path(temporary) / "trial"
         # As a user would type it: the trial records this as its command.

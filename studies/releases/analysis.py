@@ -61,12 +61,12 @@ def holds_one(interval: Interval) -> bool:
 
 @dataclass(frozen=True)
 class Prices:
-    """What a method costs relative to no control needed, on each side of a trial.
+    """The price of a method relative to no control needed, on each side of a trial.
 
     Attributes:
         a, b: time of the variant ÷ time of its baseline, on side A and on side B.
-        change: b ÷ a, made per pair; whatever both variants of a side share cancels. Each of the two variants
-            has what installations differ by.
+        change: b ÷ a, computed per pair; effects that both variants of a side share cancel. Each of the two
+            variants includes the difference of installations.
     """
 
     a: Interval

@@ -14,7 +14,7 @@ from gradbench.versus.page import write_versus
 from studies.releases import figures, same
 from studies.releases.analysis import Prices, Study, closures, holds_one, labels_of, outcome, prices, read
 
-# The claim that the study was made for: tracking a tiny operation became dearer.
+# The claim that the study was made for: tracking a tiny operation became slower.
 QUESTION = ("elementwise", "tracked", "requires_grad_false")
 
 
@@ -73,7 +73,7 @@ def _figures(study: Study) -> list[tuple[str, str, str]]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one trial shows of the price of recording.
+    """The finding of one trial on the price of recording.
 
     Attributes:
         one, other: the labels of the sides.
@@ -88,7 +88,7 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        """Whether recording became dearer, and which of the two variants moved."""
+        """Whether recording became slower, and which of the two variants moved."""
         change = self.prices.change
         if holds_one(change):
             return f"{self.other} against {self.one}: no change of the price of recording is shown."
@@ -102,7 +102,7 @@ class Answer:
 
 
 def answers(study: Study) -> list[Answer]:
-    """What each trial shows of the price of recording a small operation."""
+    """The finding of each trial on the price of recording a small operation."""
     found = []
     workload, *names = QUESTION
     for judged in study.trials.values():
@@ -115,7 +115,7 @@ def answers(study: Study) -> list[Answer]:
 
 
 def _finding(judged: Judged) -> str:
-    """What a trial shows, in a sentence or two."""
+    """The finding of a trial, in a sentence or two."""
     one, other = labels_of(judged)
     moved = "; ".join(
         f"{word} in {_listed([each for each in judged.variants if each.outcome == word])}"

@@ -32,11 +32,11 @@ class Beyond:
     """The trials of one kind of installation.
 
     Attributes:
-        sides: what they were, in words.
-        variants: over all trials.
-        pairs: the fewest and the most of a trial.
+        sides: the two sides in words.
+        variants: number of variants over all trials.
+        pairs: the fewest and the most pairs of a trial.
         over_pairs: variants whose 95 % interval over pairs does not hold 1.
-        with_term: as many where the interval holds what two installations differ by.
+        with_term: the same number with intervals that include the difference of two installations.
         alarms: variants that are called slower or faster, over pairs alone, beyond a margin of 2 %.
     """
 
@@ -50,7 +50,7 @@ class Beyond:
 
 
 def read(data: Path) -> list[Beyond]:
-    """What the trials under a folder show, by their sides. Raises as `read_trial` does."""
+    """The findings of the trials under a folder, by their sides. Raises as `read_trial` does."""
     found = {
         sides: [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
         for name, sides in SIDES.items()
@@ -59,7 +59,7 @@ def read(data: Path) -> list[Beyond]:
 
 
 def beyond(sides: str, trials: Sequence[Trial]) -> Beyond:
-    """What trials of identical code show."""
+    """The findings of trials of identical code."""
     alone = [_judged(each, shared=True) for each in trials]
     pairs = [each.pairs for each in alone]
     over_pairs = [variant for each in alone for variant in each.variants]
@@ -78,7 +78,7 @@ def beyond(sides: str, trials: Sequence[Trial]) -> Beyond:
 def _judged(trial: Trial, shared: bool) -> Judged:
     """The trial as if its sides shared an installation, or did not, with the usual margin.
 
-    The trials themselves have a margin so small that they went on, whatever they found.
+    The trials themselves have a margin so small that they went on with any result.
     """
     options = msgspec.structs.replace(trial.header.options, margin=0.02)
     header = msgspec.structs.replace(trial.header, shared=shared, options=options)

@@ -30,7 +30,7 @@ def claims() -> tuple[Claim, ...]:
 def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
     """The verdicts on the claims of these ids, or on all: on each device, where there are several.
 
-    What is asked of observations has one verdict. Raises RequestError for an id that there is not.
+    A claim about observations has one verdict. Raises RequestError for an unknown id.
     """
     rows = claims()
     known = {claim.id for claim in rows}

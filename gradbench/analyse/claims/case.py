@@ -1,4 +1,4 @@
-"""What the results say of a claim at one place."""
+"""A case of a claim: the figures of one place."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gradbench.analyse.claims.amount import Amount
 
 @dataclass(frozen=True)
 class Case:
-    """What the results say of a claim at one place.
+    """The figures for or against a claim at one place.
 
     Attributes:
         where: the place: a size, a workload, a method.
         holds: whether the claim holds there; None where the figures leave it open.
         says: the figures, as part of a sentence.
-        passes: how many more passes should settle what is open; None where that cannot be told.
+        passes: how many more passes should settle an open case; None where that is unknown.
         comparison: the id of the comparison that it is of; empty where it is of none, or of several.
         among: the ids of those, where it is of several.
         variants: the names of those whose times it holds against each other.

@@ -1,4 +1,4 @@
-"""What a claim is, and how it is judged: from the cases that its question finds in a results file."""
+"""Claims and their verdicts: from the cases that the question of a claim finds in a results file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SHOWN: dict[str, tuple[str, str]] = {
 WORTHWHILE = 1_000
 
 Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
-# What a claim is about: evaluating a model, training a part of one, writing to parameters and tensors,
-# custom autograd Functions, the time of a control itself, its bytes, and what it does to tensors.
+# In this order: evaluating a model; training a part of one; writing to parameters and tensors. Then custom
+# autograd Functions; the time of a control; its bytes; its effect on tensors.
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 
@@ -41,9 +41,9 @@ class Claim:
         id: stable identifier.
         says: the claim, in our words.
         source: who says so: a section of the guide, or an address.
-        question: what is asked of the results.
+        question: finds the cases in the results.
         tolerance: what counts as agreement, with its reason.
-        workloads: those whose results it is asked of; empty where it is asked of observations.
+        workloads: the question reads their results; empty where it reads observations.
         topic: one of TOPICS; empty for the claim of an extension that names none.
     """
 
@@ -96,7 +96,7 @@ class Judgement:
 
 
 def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
-    """What the question finds; one open case with the error where the question of an extension raises."""
+    """The cases that the question finds; one open case with the error where an extension raises."""
     try:
         return tuple(claim.question(summary))
     except Exception as error:
@@ -107,9 +107,9 @@ def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
 def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     """The verdict on a claim, from the results alone.
 
-    It is supported where it holds in every case, refuted where it holds in none, and depends where it
-    holds in some and not in others; a case that the figures leave open leaves the claim unresolved,
-    unless others already contradict each other.
+    It is supported where it holds in every case, and refuted where it holds in none. It depends where it
+    holds in some cases and not in others. An open case leaves the claim unresolved, unless other cases
+    already contradict each other.
     """
     cases = _cases(claim, summary)
     known = {case.holds for case in cases}

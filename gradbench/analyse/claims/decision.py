@@ -17,11 +17,11 @@ from gradbench.record.interval import Interval
 # minutes resolve at a million elements.
 MARGIN = 0.02
 
-# A case is decided by its interval at this confidence: the claims have some 150 cases together, and what
-# decides one should not be what the table, corrected for all of its variants, calls undecided.
+# An interval at this confidence decides a case: the claims have some 150 cases together. The table corrects
+# for all of its variants, and no case should be decided that the table calls undecided.
 DECISIVE = 0.999
 
-# What counts as agreement, where several claims share it.
+# Tolerances that several claims share.
 BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
 EXACTLY = "none: bytes are counted exactly"
 AS_SEEN = "none: it is seen or not"

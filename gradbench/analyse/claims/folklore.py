@@ -1,4 +1,4 @@
-"""What is widely repeated, each with a public source."""
+"""Claims that people repeat widely, with a public source for each claim."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="folk.optimizer.fused",
-        says="Of the forms of an optimizer the fused one is the fastest, then foreach, then the loop.",
+        says="The fused form of an optimizer is the fastest, then foreach, then the loop.",
         source="https://docs.pytorch.org/docs/stable/optim.html",
         question=every(
             best(("update",), "optimizer_fused", ("optimizer", "optimizer_foreach")),

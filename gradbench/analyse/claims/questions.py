@@ -226,7 +226,7 @@ def _added(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
 def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
     """The power of the number of elements, between the ends of both intervals.
 
-    What is added may be nothing, by the low end of its interval: the power is then bounded by its other end.
+    The low end of an added cost may be 0: the other end then bounds the power.
     """
     middle = math.log(last.mean / first.mean) / steps
     if None in (first.low, first.high, last.low, last.high):
@@ -397,7 +397,7 @@ def every(
 
 
 def _most(wanted: Sequence[int | None]) -> int | None:
-    """What all of them take; None where that cannot be told of one."""
+    """The passes that settle all of them; None where one is unknown."""
     known = [each for each in wanted if each is not None]
     return max(known) if known and len(known) == len(wanted) else None
 

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing that it looked at."""
+"""A check of the doctor: its state, the finding and advice."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def judged(name: str, good: bool, otherwise: State, found: str, advice: str) -> Check:
-    """What is good, or otherwise this, with what would help."""
+    """A check that is good, or has another state and advice."""
     return Check(name, "good", found) if good else Check(name, otherwise, found, advice)

@@ -1,4 +1,4 @@
-"""Is this machine fit to measure? What can be read is read from the system."""
+"""Checks of this machine, from the figures that the system gives."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from gradbench import format
-from gradbench.analyse.failures import counted
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.summary import summarise
 from gradbench.analyse.warnings import device_warnings
@@ -79,20 +78,21 @@ def _noise_on(summary: RunSummary) -> list[Check]:
                       if v.comparison == each.comparison.id and BASELINE in v.variants])
     )  # fmt: skip
     floor, reach = max(floors), statistics.median(visible)
+    passes = format.counted(summary.passes, "pass")
     return [
         *_parts(summary),
         judged(
             "noise floor",
             floor < COARSE / 2,
             "fair" if floor < 2 * COARSE else "poor",
-            f"identical code may seem to differ by {format.difference(floor)} in {summary.passes} passes",
+            f"identical code may seem to differ by {format.difference(floor)} in {passes}",
             "more passes: --preset thorough, or --precision",
         ),
         judged(
             "processes",
             reach < COARSE,
             "fair",
-            f"a method's ratio is known to ±{100 * reach:.2g} % from {summary.passes} processes",
+            f"a method's ratio is known to ±{100 * reach:.2g} % from {passes}",
             "more passes: an interval shrinks with the root of their number",
         ),
         judged(
@@ -106,7 +106,7 @@ def _noise_on(summary: RunSummary) -> list[Check]:
 
 
 def _parts(summary: RunSummary) -> list[Check]:
-    """Of an accelerator: its twins in the host's time and in its own, and what is said of its state."""
+    """Checks of an accelerator: twins in the host's time and in the device's time, and its state."""
     ids = {each.comparison.id for each in summary.comparisons if each.comparison.device != "cpu"}
     visits = [visit for visit in summary.results.visits if visit.comparison in ids]
     if not visits:
@@ -127,6 +127,6 @@ def _parts(summary: RunSummary) -> list[Check]:
         why = "its clock, throttling and other programs cannot be read"
         checks.append(Check("device", "unknown", why, "pip install nvidia-ml-py"))
     elif not said:
-        found = f"not throttled and not shared in {counted(len(known), 'visit')}"
+        found = f"not throttled and not shared in {format.counted(len(known), 'visit')}"
         checks.append(Check("device", "good", found))
     return checks

@@ -38,7 +38,8 @@ def _answer(answer: RunAnswer, width: int) -> list[str]:
         told = f"{each.use}{gain}"
         lines += _wrapped(told, width, f"  {each.purpose + ':':<{purpose}}")
     trust = answer.trust
-    advice = f" {trust.advice}" if trust.advice else ""
+    # The command to go on is the last line of the output.
+    advice = f" {trust.advice}" if trust.advice and "`" not in trust.advice else ""
     return [*lines, *_wrapped(f"Trust: {trust.grade}. {trust.sentence}{advice}", width)]
 
 

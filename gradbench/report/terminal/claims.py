@@ -53,7 +53,7 @@ def as_text(judgements: Sequence[Judgement], width: int, verbose: bool = False) 
 
 
 def _in_short(each: Judgement, width: int) -> list[str]:
-    """The verdict, the claim and the figure that decides: in one line, or the figure in lines of its own."""
+    """The verdict, the claim and the deciding figure: in one line, or the figure in the next lines."""
     says, figure = _claim(each), each.deciding
     line = f"{each.shown:<{_MARGIN}}{says}  {figure}".rstrip()
     if len(line) <= width:

@@ -1,4 +1,4 @@
-"""What changed, for a terminal, for a comment on a change, and for programs."""
+"""The changes between two runs, for a terminal, for a comment on a change, and for programs."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MODULES = 4
 SAVINGS = 8
 # The warnings that it shows.
 WARNINGS = 2
-# Where a row goes on in a line of its own.
+# The indent of a row that goes on in the next line.
 _INDENT = " " * 6
 
 
@@ -45,7 +45,7 @@ def _head(screen: ModelScreen, width: int) -> list[str]:
 
 
 def _group(name: str, sentences: Iterable[str], width: int) -> list[str]:
-    """Sentences in a column of their own, the name beside the first."""
+    """Sentences in a column, with the name of the group beside the first."""
     lines: list[str] = []
     for each in sentences:
         lines += textwrap.wrap(each, width - _MARGIN, break_on_hyphens=False)
@@ -120,7 +120,7 @@ def _peak(saving: Saving) -> str:
 
 
 def _table(screen: ModelScreen, width: int) -> list[str]:
-    """What each module keeps for the backward; the rows add up to what is saved."""
+    """The bytes that each module keeps for the backward; the rows add up to all saved bytes."""
     longest = max([*(len(each.name) for each in screen.modules), 6])
     # Beside the names stand two columns of figures.
     name = min(longest, width - 29)

@@ -1,4 +1,4 @@
-"""What else the machine does while a tool measures."""
+"""The other work of the machine while a tool measures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Condition:
-    """What else the machine does.
+    """The other work of the machine.
 
     Attributes:
-        core: that the tool is pinned to, as a place in the list of those allowed; None: not pinned.
-        busy: that a busy loop is pinned to; None: there is none.
-        crowd: processes that share the tool's core, it among them.
+        core: the core that the tool is pinned to, as a place in the list of allowed cores; None: not pinned.
+        busy: the core that a busy loop is pinned to; None: there is no such loop.
+        crowd: number of processes that share the tool's core, the tool among them.
     """
 
     core: int | None
@@ -48,7 +48,7 @@ def _cores() -> list[int]:
 
 
 def pin(core: int | None) -> Callable[[], object] | None:
-    """What a child does first, to stay on a core with all that it starts."""
+    """The first call of a child process, which keeps it and its children on a core."""
     return None if core is None else functools.partial(os.sched_setaffinity, 0, {_cores()[core]})
 
 

@@ -21,9 +21,9 @@ ENOUGH = 5
 
 
 def figures(readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    """A row for each condition and tool that were tried. A figure that has no data is None.
+    """A row for each condition and tool that were tried. A figure without data is None.
 
-    Of each row:
+    Fields of each row:
         n, failed: readings with an answer, and without.
         wall: seconds, mean.
         rms: by ratio, as in TRUTH, the root mean square error of log(ratio) against the truth, with a 95 %

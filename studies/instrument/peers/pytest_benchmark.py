@@ -22,10 +22,10 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
 class PytestBenchmark(Tool):
     """A test with the `benchmark` fixture for each statement, its median, `max_time` to fill the share.
 
-    The call of the function that the fixture gets is part of its times. Its warmup is on: without it
-    the number of rounds follows from the duration of one cold call, and a function of 3 µs gets a
-    thirtieth of `max_time`. Its raw data are left out of its JSON file, by its hook, since writing
-    them takes time from measuring. It has no test for a difference.
+    The call of the function that the fixture gets is part of its times. Its warmup is on. Without it the
+    number of rounds follows from the duration of one cold call, and a function of 3 µs gets a thirtieth of
+    `max_time`. Its hook leaves its raw data out of its JSON file, since writing them takes time from
+    measuring. It has no test for a difference.
     """
 
     name = "pytest-benchmark"

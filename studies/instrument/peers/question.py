@@ -1,6 +1,6 @@
 """The question for each tool: how long do six statements take?
 
-Three are short (about 350 ns) and three long (about 3 µs); of each three, `again` is `a` word for word, and
+Three are short (about 350 ns) and three long (about 3 µs). In each three, `again` is `a` word for word, and
 `more` is `a` with one line more. So the true ratios to `a` are known without a measurement: 1 and 7/6, 1 and
 11/10.
 """

@@ -74,15 +74,15 @@ def dry_calls(tools: Sequence[Tool], log: Log) -> None:
 
 
 def study(data: Path, log: Log, budget: float = BUDGET, repetitions: Mapping[str, int] = REPETITIONS) -> None:
-    """Ask every tool so often in each condition; one line of JSON for each reading.
+    """Ask every tool repeatedly in each condition; one line of JSON for each reading.
 
-    Conditions take turns, and so do the tools within them, in a new order every time, so that
-    the drift of the machine is the same for all. A condition that cannot be made here is recorded once.
+    Conditions take turns, and so do the tools within them, in a new order every time. So the drift of the
+    machine is the same for all. A condition that cannot be made here is recorded once.
 
     Args:
-        budget: seconds of wall time for one question, start-up included; on a core that is shared,
-            so many times as much, since in the time alone some tools could not even start.
-        repetitions: by condition; one that is left out is not made.
+        budget: seconds of wall time for one question, start-up included. On a shared core it is multiplied by
+            the number of processes there, since some tools could not even start otherwise.
+        repetitions: number of readings by condition; a condition that is left out is not made.
     """
     tools = [kind() for kind in TOOLS]
     dry_calls(tools, log)

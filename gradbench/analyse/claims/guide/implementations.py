@@ -57,7 +57,7 @@ CLAIMS: tuple[Claim, ...] = (
         trait="predictors",
         expected=lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
         shows="after 1,000 epochs in float32 they differ by {largest_difference} at most",
-        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; gradients stand in the parameters",
+        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; the parameters contain the gradients",
         figure="they differ by {largest_difference} at most",
         topic="functions",
     ),
@@ -96,7 +96,7 @@ CLAIMS: tuple[Claim, ...] = (
             "the loss goes from {first_loss} to {last_loss}; the probability is {at_7_5} at 7.5 and "
             "{at_5} at 5.0"
         ),
-        tolerance="to separate is to stand on the two sides of a half",
+        tolerance="to separate is to give probabilities on both sides of a half",
         figure="loss {first_loss} to {last_loss}; probability {at_7_5} and {at_5}",
         topic="behaviour",
     ),

@@ -61,7 +61,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="tip.in_place",
-        says="requires_grad_(False) saves memory against detach(), which allocates anew.",
+        says="requires_grad_(False) saves memory against detach(), which allocates new memory.",
         source="the guide, Performance Tips",
         question=each_of(
             memory(("control",), "detach", "allocated", (1, float("inf"))),

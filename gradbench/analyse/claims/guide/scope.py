@@ -1,4 +1,4 @@
-"""What the guide speaks of: its three methods, and the work that stands for an operation."""
+"""The scope of the guide: its three methods, and the workloads that represent an operation."""
 
 from __future__ import annotations
 

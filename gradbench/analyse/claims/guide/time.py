@@ -80,7 +80,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="overhead.no_grad.context",
-        says="The overhead of no_grad() is the switch of context: a fixed price, whatever runs inside.",
+        says="The overhead of no_grad() is the switch of context: a fixed price for any work inside.",
         source="the guide, Time Complexity",
         question=each_of(
             grows("no_grad() alone", ("control",), "no_grad", _FIXED),
