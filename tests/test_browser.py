@@ -214,7 +214,9 @@ def test_text_stands_out_in_light_and_in_dark(look_at, scheme):
     page = look_at(color_scheme=scheme)
     assert [place for place in places if page.locator(place).count() == 0] == []
     found = page.evaluate(CONTRAST, places)
-    assert [place for place, _, paper in found if (paper < 0.5) != (scheme == "dark")] == []
+    wrong = [place for place, _, paper in found if (paper < 0.5) != (scheme == "dark")]
+    # The preset that is chosen stands on a patch of ink.
+    assert wrong in ([], [".presets a[aria-current]"])
     assert [place for place, *both in found if not stands_out(*both)] == []
 
 
@@ -431,7 +433,7 @@ def test_bars_are_as_long_as_their_bytes_and_say_them(open_page):
     page = open_page()
     open_all(page)
     row = page.locator(".bars tr", has=page.get_by_text("no_grad", exact=True)).first
-    assert row.locator("td").all_text_contents() == ["400 B", "100 B", "-200 B"]
+    assert row.locator("td").all_text_contents() == ["400 B", "100 B", "200 B freed"]
     wide = [bar.bounding_box()["width"] / cell.bounding_box()["width"]
             for bar, cell in zip(row.locator("b").all(), row.locator("td").all(), strict=True)]  # fmt: skip
     assert wide[0] / wide[1] == pytest.approx(4, rel=0.1)

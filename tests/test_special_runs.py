@@ -72,21 +72,25 @@ RUNS = {
     "a sweep": lambda: results({"no_grad": 1.2}, request=Request(("elementwise",), (), ("10:1e5",))),
     "two devices": lambda: device_results(BOTH, host={"no_grad": 1.5}),
     "two devices, one pass": lambda: device_results(BOTH, passes=1),
-    "a device alone": lambda: device_results(msgspec.structs.replace(BOTH, device="cuda:0"), waits=("tracked",)),
+    "a device alone": lambda: device_results(
+        msgspec.structs.replace(BOTH, device="cuda:0"), waits=("tracked",)
+    ),
     "a model": lambda: test_user_model.made({"tracked": 1.25}),
     "a model, one pass": lambda: test_screen.made(passes=1),
     "a model, with memory": lambda: test_screen.made({"tracked": 1.25}),
-    "a model, no pass": lambda: test_user_model.made() and results({}, passes=0, plan=test_user_model.plan_of()),
+    "a model, no pass": lambda: results({}, passes=0, plan=test_user_model.plan_of()),
     "versions": lambda: test_versions.made(1.2),
     "versions, one pass": lambda: test_versions.made(1.2, passes=1),
     "versions that tie": lambda: test_versions.made(),
 }  # fmt: skip
 
 SEVERAL = (
-    "passes|comparisons|claims|rounds|warnings|operations|elements|threads|variants|methods|calls|more passes"
+    "passes|more passes|comparisons|claims|rounds|warnings|operations|elements|threads|variants|methods|calls"
 )
 # A figure that is not known, a plural left open, a word that is missing before a stop, two stops.
 BROKEN = re.compile(r"\bNone\b|\bnan\b|\binf\b|\(s\)|\s[,;:.](\s|$)|[^.]\.\.(?!\.)|, ,")
+
+TEXTS = ("p", "li", "dd", "dt", "h1", "h2", "h3", "h4", "summary", "figcaption", "caption", "pre")
 
 VOID = {"meta", "br", "input"}
 
