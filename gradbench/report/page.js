@@ -109,6 +109,7 @@ function keep() {
 function reveal(target) {
   if (target?.closest("[hidden]")) everything();
   for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  if (target?.matches(".claim")) target.firstElementChild.open = true;
   target?.scrollIntoView();
 }
 
