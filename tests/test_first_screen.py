@@ -29,7 +29,8 @@ def published(tmp_path_factory):
 
 # Words of text that begin above a height; those of figures are read as a part of the figure.
 WORDS_ABOVE = """height => {
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), range = document.createRange();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
   let words = 0;
   while (walker.nextNode()) {
     const node = walker.currentNode, around = node.parentElement;

@@ -232,6 +232,8 @@ def at_smallest(comparisons: Sequence[ComparisonSummary]) -> list[ComparisonSumm
 
 
 def _curves(comparisons: Sequence[ComparisonSummary], places: Sequence[int], label: str) -> str:
+    if all(variant.ratio is None for each in comparisons for variant in each.methods):
+        return ""
     name = f"curves {comparisons[0].comparison.id}"
     return _drawn(_wide_figure(3.6), name, lambda axes: draw_curves(axes, comparisons, places, label, PAGE))
 

@@ -241,7 +241,8 @@ def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
         if len(shown) < 2:
             return None
         words = f"Time by number of operations, {format.count(shown[0].comparison.numel)} elements"
-        return Panel(lead.kind, _of(shown), words, words, figures.operations(shown))
+        drawn = figures.operations(shown)
+        return Panel(lead.kind, _of(shown), words, words, drawn) if drawn else None
     if lead.kind == "timeline":
         words = f"Live bytes through one step, {size}"
         drawn = figures.timeline(each) if each.timelines else ""
@@ -293,12 +294,13 @@ def _sweeps(comparisons: Sequence[ComparisonSummary], shown: set[tuple[str, str]
             grouped[_kind(each)].append(each)
     return [
         {
-            "figure": figures.operations(own),
+            "figure": drawn,
             "of": [each.comparison for each in figures.at_smallest(own)],
             "kind": kind if len(grouped) > 1 else "",
         }
         for kind, own in grouped.items()
         if ("operations", figures.at_smallest(own)[0].comparison.id) not in shown
+        and (drawn := figures.operations(own))
     ]
 
 
