@@ -270,10 +270,10 @@ def test_what_was_observed_is_on_the_page():
     made.add(Observation("persistence", "How long?", "code", "no_grad", seen))
     made.add(Observation("zero_grad", "Do gradients add up?", "code", "", {"after_two": 8.0}))
     text = "".join(_Page(rendered(made)).text)
-    assert "What each method does" in text
+    assert "Effects of each method on tensors" in text
     assert "Do gradients add up?" in text
     assert "after two: 8" in text
-    assert "What each method does" not in "".join(_Page(rendered(results({}))).text)
+    assert "Effects of each method on tensors" not in "".join(_Page(rendered(results({}))).text)
 
 
 def test_parts_of_a_workload_stand_in_one_fold_each_under_its_name():

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
 from gradbench.analyse.turn import followed
-from gradbench.format import UNKNOWN, ratio_places, seconds
+from gradbench.format import UNKNOWN, ratio_places, seconds, significant
 from gradbench.record.interval import Interval
 from gradbench.report.drawing import PAGE, WIDTH, Theme, style, svg
 from gradbench.report.glance import draw_glance, glance_of
@@ -147,7 +147,12 @@ def _interval(axes: Any, place: int, ratio: Interval, paint: str, shown: bool, t
         markerfacecolor=paint if shown else theme["paper"], markeredgewidth=theme.points(1.2), zorder=3,
     )  # fmt: skip
     end = ratio.high if ratio.high is not None else ratio.mean
-    _beside(axes, end, place, f"{ratio.mean:,.{min(3, ratio_places(ratio))}f}", theme)
+    _beside(axes, end, place, _number(ratio), theme)
+
+
+def _number(ratio: Interval) -> str:
+    """A ratio beside its mark: three digits, and a fourth near 1, where the difference is the point."""
+    return f"{ratio.mean:.{min(3, ratio_places(ratio))}f}" if ratio.mean < 2 else significant(ratio.mean)
 
 
 def _beside(axes: Any, where: float, row: float, text: str, theme: Theme) -> None:
