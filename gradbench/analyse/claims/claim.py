@@ -21,6 +21,9 @@ SHOWN: dict[str, tuple[str, str]] = {
     "not measured": ("–", "not measured"),
 }
 
+# Nobody waits for more passes than these.
+WORTHWHILE = 1_000
+
 Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
 # What a claim is about: evaluating a model, training a part of one, writing to parameters and tensors,
 # custom autograd Functions, the time of a control itself, its bytes, and what it does to tensors.
@@ -148,11 +151,13 @@ def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
     where = ", ".join(dict.fromkeys(case.where for case in open_))
     if not wanted:
         return f"more passes, for {where}"
-    return f"about {max(wanted):,} more passes, for {where}"
+    if max(wanted) > WORTHWHILE:
+        return f"more than {WORTHWHILE:,} passes, for {where}: not worth it here"
+    return f"about {max(wanted):,} more {'pass' if max(wanted) == 1 else 'passes'}, for {where}"
 
 
-def counted(judgements: Sequence[Judgement]) -> str:
-    """How many verdicts there are of each kind.
+def counted(judgements: Sequence[Judgement], shown: bool = False) -> str:
+    """How many verdicts there are of each kind; with `shown` in the words for readers.
 
     >>> counted([])
     'No claim was asked for.'
@@ -161,7 +166,9 @@ def counted(judgements: Sequence[Judgement]) -> str:
     sentences = []
     for device in devices:
         kinds = [each.verdict for each in judgements if each.device == device]
-        of = ", ".join(f"{kinds.count(word)} {word}" for word in VERDICTS if word in kinds)
+        of = ", ".join(
+            f"{kinds.count(word)} {SHOWN[word][1] if shown else word}" for word in VERDICTS if word in kinds
+        )
         where = f" on {device}" if device else " of observations" if len(devices) > 1 else ""
-        sentences.append(f"{len(kinds)} claims{where}: {of}.")
+        sentences.append(f"{len(kinds)} claim{'' if len(kinds) == 1 else 's'}{where}: {of}.")
     return " ".join(sentences) or "No claim was asked for."
