@@ -1,4 +1,4 @@
-"""What a trial says, for a terminal and for programs."""
+"""The outcome of a trial in words and as data: for its page, a terminal and programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,31 @@ from gradbench.versus.records import NAMES, SideFacts
 
 
 def described(facts: SideFacts) -> str:
-    """A side in words: what the user called it, and what it is."""
+    """A side in words: its label, and the versions of torch, Python and gradbench."""
     environment = facts.environment
     return (
         f"{facts.label} (torch {environment.torch}, Python {environment.python}, gradbench {facts.gradbench})"
     )
 
 
+def answer(judged: Judged) -> str:
+    """The answer of a trial in one sentence: whether B is slower than A."""
+    said = []
+    for word in ("slower", "faster"):
+        found = [each for each in judged.variants if each.outcome == word]
+        if found:
+            said.append(f"{word} in {len(found)}")
+    if not said:
+        return f"No difference between B and A is shown in {_variants(len(judged.variants))}."
+    return f"B is {' and '.join(said)} of {_variants(len(judged.variants))}."
+
+
+def _variants(count: int) -> str:
+    return f"{count} variant{'' if count == 1 else 's'}"
+
+
 def sentence(judged: Judged) -> str:
-    """What was found, in a sentence or two."""
+    """How many variants have each outcome, and how their memory differs."""
     options = judged.trial.header.options
     timed = [each for each in judged.variants if each.ratio is not None]
     counts = Counter(each.outcome for each in judged.variants)
@@ -32,63 +48,66 @@ def sentence(judged: Judged) -> str:
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
     memory = summed_up([each.memory for each in judged.variants])
-    return f"B against A in {len(timed)} variants, {judged.pairs} pairs: {', '.join(said)}; {memory}."
+    pairs = f"{judged.pairs} pair{'' if judged.pairs == 1 else 's'}"
+    return f"B against A in {_variants(len(timed))}, {pairs}: {', '.join(said)}; {memory}."
 
 
 def control(judged: Judged) -> str:
-    """What the calibration task says of the trial itself."""
+    """How far the calibration task shows the trial to be fair; empty where it was not timed."""
     if judged.calibration_task is None:
         return ""
     how = (
         "both processes of a pair ran on one processor"
         if judged.trial.header.pinned
-        else "the processes of a pair were not bound to one processor, and ratios are net of the calibration "
-        "task"
+        else "the processes of a pair were not bound to one processor, so ratios are relative to the ratio "
+        "of the calibration task"
     )
     task = format.ratio_with_ends(judged.calibration_task)
-    said = f"The calibration task, the same work on both sides, came out at {task}: {how}."
+    said = f"The ratio of the calibration task, the same work on both sides, is {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
-            " The sides are two installations: what identical ones differ by, "
-            f"{format.percent(INSTALLATION)} (standard deviation), is in each interval, and no number of "
-            "pairs lessens it."
+            " The sides are two installations. Identical installations differ by "
+            f"{format.percent(INSTALLATION)} (standard deviation). Every interval includes this difference, "
+            "and more pairs do not lessen it."
         )
     return said
 
 
 def notes(judged: Judged) -> list[str]:
-    """What keeps the trial from saying more, and what to do about it."""
+    """What limits the trial, and how to fix it."""
     said = []
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"Variants that are open after {judged.pairs} pairs: {len(open_)}. Give more time with "
-            "--budget, or fewer variants with --workload and --method."
+            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after {judged.pairs} "
+            f"pair{'' if judged.pairs == 1 else 's'}. Give more time with --budget, or fewer variants with "
+            "--workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
     if broken:
-        said.append(f"Fails in B and not in A: {', '.join(broken)}.")
+        said.append(f"{'Fails' if len(broken) == 1 else 'Fail'} in B and not in A: {', '.join(broken)}.")
     failed = [each for each in judged.variants if each.failures]
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"Variants that failed: {len(failed)}; visits that were lost: {len(judged.lost)}; "
-            f"the first, on side {first.side}: {first.failure.message}"
+            f"{_variants(len(failed))} failed, and {len(judged.lost)} "
+            f"visit{' was' if len(judged.lost) == 1 else 's were'} lost. "
+            f"The first failure, on side {first.side}: {first.failure.message}"
         )
     if judged.trial.end is None:
-        said.append("The trial was interrupted; what had been measured is shown.")
+        said.append("The trial was interrupted; its figures are of the pairs before.")
     return said
 
 
 def where(each: VariantOutcome) -> str:
-    """The comparison of a variant, and the variant."""
+    """The names of a comparison and its variant."""
     if not each.comparison.numel:
         return each.variant.name
     return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.variant.name}"
 
 
 def as_text(judged: Judged, width: int) -> str:
-    """The outcome as a table of this many columns, what stands out first."""
+    """The outcome as a table, as wide as this many characters; variants that differ come first."""
     from rich.console import Console
     from rich.table import Table
 
@@ -113,7 +132,7 @@ def as_text(judged: Judged, width: int) -> str:
 
 
 def ordered(variants: Sequence[VariantOutcome]) -> list[VariantOutcome]:
-    """Worse variants first, then better ones, then the rest; in the order of the plan among themselves."""
+    """Worse variants first, then better ones, then the rest. Equals keep the order of the plan."""
 
     def place(each: VariantOutcome) -> int:
         if each.worse:

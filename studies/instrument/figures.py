@@ -170,7 +170,7 @@ def errors_of(rows: Table) -> list[Error]:
 def errors(found: Sequence[Error], narrow: bool = False) -> str:
     """The first figure: the errors of all tools, for a known ratio and for identical code."""
     tools = list(dict.fromkeys(each.tool for each in found))
-    size, shape = ((WIDTH, 4.2), (2, 1)) if narrow else ((WIDE, 3.2), (1, 2))
+    size, shape = ((WIDTH, 4.2), (2, 1)) if narrow else ((WIDE, 3.6), (1, 2))
     with style():
         figure = Figure(figsize=size, layout="constrained")
         both = figure.subplots(*shape, sharey=True)

@@ -42,10 +42,11 @@ def _simulated(numbers: dict[str, Any]) -> Finding:
     false = _percent(max(row.false for row in rows), 2)
     fails = f"; {', '.join(f'{row.regime} {_percent(row.covered)}' for row in rest)}" if rest else ""
     return Finding(
-        f"A 95 % interval holds the truth on {len(holds)} of {len(rows)} kinds of simulated machine.",
-        f"It holds the truth in {_percent(low)} to {_percent(high)} of {rows[0].runs:,} runs on each of these "
+        f"A 95 % interval holds the truth on {len(holds)} of {len(rows)} simulated machines.",
+        f"It holds the truth in {_percent(low)} to {_percent(high)} of {rows[0].runs:,} runs on each of "
+        "these "
         f"machines. {failed}gradbench calls identical variants different in at most {false} of runs.",
-        f"{_percent(low)} to {_percent(high)}{fails}",
+        f"{100 * low:.1f} to {_percent(high)}{fails}",
         "simulated",
     )
 
@@ -55,10 +56,11 @@ def _looks(numbers: dict[str, Any]) -> Finding:
     low, high = looks["false_between"]
     covered = looks["covered"].values()
     share = _percent(looks["false"], 2)
-    allowed = "at most the 1 %" if looks["false"] <= 0.01 else "more than the 1 %"
+    allowed = "keep to" if looks["false"] <= 0.01 else "exceed"
     return Finding(
-        f"Simulated runs that choose what they measure give {allowed} of false verdicts that is allowed.",
-        f"{share} of {looks['runs']:,} runs have a false verdict ({_percent(low, 2)} to {_percent(high, 2)}). "
+        f"Simulated runs that choose what they measure {allowed} 1 % of false verdicts.",
+        f"At most 1 % of runs may have a false verdict. {share} of {looks['runs']:,} runs have one "
+        f"({_percent(low, 2)} to {_percent(high, 2)}). "
         f"Their 95 % intervals hold the truth in {_percent(min(covered))} to {_percent(max(covered))}. They "
         f"leave {looks['undecided']:g} verdicts open in the median run. Where every comparison gets the same "
         f"time, {alike['undecided']:g} stay open.",
@@ -70,7 +72,8 @@ def _looks(numbers: dict[str, Any]) -> Finding:
 def _same(numbers: dict[str, Any]) -> Finding:
     same = numbers["same"]
     return Finding(
-        f"{same['alarms']} of {same['comparisons']} comparisons of identical code have p < 0.05, where chance "
+        f"{same['alarms']} of {same['comparisons']} comparisons of identical code have p < 0.05, where "
+        "chance "
         f"gives {0.05 * same['comparisons']:.0f}.",
         f"{same['false_runs']} of {same['runs']} runs made of these comparisons call anything different. "
         f"Identical variants differed by {_percent(same['median_off'], 3)} in the median and by "
@@ -94,10 +97,11 @@ def _clocks(numbers: dict[str, Any]) -> Finding:
     return Finding(
         "Beside busy processes, gradbench times calls of milliseconds by processor time.",
         f"By processor time, identical calls of milliseconds differ by {thread} at worst beside busy "
-        f"processes; by the wall clock, by {wall}. Short calls in two processes side by side, each on a core, "
+        f"processes; by the wall clock, by {wall}. Short calls in two processes side by side, each on a "
+        "core, "
         f"differ by {_percent(max(off('side by side', 'wall', False)), 2)} at most. In one process alone, "
         f"short calls differ by {_percent(max(off('alone', 'wall', False)), 2)} at most.",
-        f"{thread} off at worst; wall clock {wall}",
+        f"{thread} off; wall clock {wall}",
         "clocks",
     )
 
@@ -115,7 +119,8 @@ def _known(numbers: dict[str, Any]) -> Finding:
         f"{_percent(abs(worst['error']), 2)}.",
         f"The known ratio is k + 1 calls against k, with calls of {format.seconds(min(calls))} to "
         f"{format.seconds(max(calls))}. With {few['times']} calls the error is up to "
-        f"{_percent(abs(few['error']), 1)} (at {format.seconds(few['seconds'])}). A turn of the loop takes up "
+        f"{_percent(abs(few['error']), 1)} (at {format.seconds(few['seconds'])}). A turn of the loop takes "
+        "up "
         f"to {format.seconds(extra)} that belong neither to the calls nor to the empty loop.",
         f"{few['times']} calls: {_percent(abs(few['error']), 1)} off",
         "known",
@@ -128,8 +133,8 @@ def _power(numbers: dict[str, Any]) -> Finding:
     call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
     hits, runs = sum(power["found"].values()), power["runs"] * len(power["found"])
     return Finding(
-        f"{hits} of {runs} runs of {power['seconds']:.0f} s find 2 % more time on a call of {call}.",
-        f"They are {found}. Each run has {power['passes']} processes. The same "
+        f"{hits} of {runs} runs of {power['seconds']:.0f} s find 2 % more time.",
+        f"They are {found}, on a call of {call}. Each run has {power['passes']} processes. The same "
         f"variant, entered twice, was called different in {power['false']} of {power['false_trials']}.",
         f"{power['false']} of {power['false_trials']} false",
         "power",
@@ -165,7 +170,8 @@ def _peers(numbers: dict[str, Any]) -> Finding:
     evidence = (
         f"From a known ratio gradbench is off by {errors('more')}. From identical code it is off by "
         f"{errors('again')}. The error is the root of the mean square over {ours['n']} repetitions "
-        f"({condition} machine), start-up included, with its 95 % interval. The others are {', '.join(here)}. "
+        f"({condition} machine), start-up included, with its 95 % interval. The others are "
+        f"{', '.join(here)}. "
         "Identical code shows only whether the drift of a shared machine falls on both sides. Where variants "
         "take turns, it does so by design. Where a tool times one variant after another, nothing ensures it. "
         "Most of these tools were made to measure how long one statement takes. How they do on a steady "
@@ -181,7 +187,7 @@ def _peers(numbers: dict[str, Any]) -> Finding:
         "At the same budget, gradbench "
         + (f"is closer to a known ratio than {others}." if apart else f"and {others} miss a known ratio."),
         evidence,
-        f"off by {own} %; others {low} to {high} %",
+        f"{own} % off; others {low} to {high} %",
         "peers",
     )
 
@@ -208,8 +214,9 @@ def _hidden(numbers: dict[str, Any]) -> Finding:
     order = max(_at_least(bias.low, bias.high) for row in numbers["order"] for bias in row["bias"].values())
     most, where = max(worst.values())
     return Finding(
-        f"A twin does not show every bias; the largest that was found: {where}.",
-        f"The bias is at least: {listed}; the place in the order {_percent(order, 2)}. Each figure is the end "
+        f"The largest bias that no twin shows: {where}.",
+        f"The bias is at least: {listed}; the place in the order {_percent(order, 2)}. Each figure is the "
+        "end "
         "of an interval that is nearer to no difference. So all variants read one buffer, and every round "
         "draws their order again.",
         f"at least {_percent(most)}",
@@ -235,8 +242,9 @@ def _cold(numbers: dict[str, Any]) -> Finding:
     after_read = read["added"]["no_grad after reading"]
     after_computing = computed["added"]["no_grad after computing"]
     return Finding(
-        f"The price of a no_grad() block in place {grows} with the data; the block's work stays the same.",
-        f"The block costs {low} at {first['numel']:,} elements and {high} at {last['numel']:,}. "
+        f"In place, the price of a no_grad() block {grows} with the data.",
+        f"The work of the block stays the same. The block costs {low} at {first['numel']:,} elements and "
+        f"{high} at {last['numel']:,}. "
         f"After reading {format.size(read['bytes'])}, in {format.seconds(read['seconds'])}, it costs "
         f"{format.seconds(after_read.mean)}. After computing for {format.seconds(computed['seconds'])} on "
         f"{format.size(computed['bytes'])} it costs {format.seconds(after_computing.mean)}. "

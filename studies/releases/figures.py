@@ -9,7 +9,6 @@ from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
 from gradbench.report.palette import LOOKS
 from studies.releases.analysis import Study, labels_of, outcome
 
-
 # The first figure of the page is as wide as its column, in inches.
 WIDE = 9.9
 

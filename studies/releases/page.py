@@ -63,13 +63,12 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> str:
 def answer(study: Study) -> str:
     """What changed from the first release to the last, in one sentence."""
     last = study.against_first[-1]
-    words = [
-        f"{sum(each.outcome == word for each in last.variants)} {word}" for word in ("faster", "slower")
-    ]
+    faster, slower = (sum(each.outcome == word for each in last.variants) for word in ("faster", "slower"))
     one, other = (label.removeprefix("torch-") for label in labels_of(last))
     return (
-        f"From PyTorch {one} to {other}, {' and '.join(words)} of {len(last.variants)} variants of gradient "
-        "control."
+        f"From PyTorch {one} to {other}, {faster} of {len(last.variants)} variants became faster and "
+        f"{slower} "
+        "became slower."
     )
 
 
@@ -177,10 +176,10 @@ def _finding(judged: Judged) -> Finding:
         f"{text.where(each)} ({', '.join(map(str, each.memory))})" for each in judged.variants if each.memory
     ]
     largest = " ".join(f"{word.capitalize()}: {_listed(found)}." for word, found in moved.items())
-    differs = f"differs in {'; '.join(memory)}" if memory else "does not differ"
+    differs = f" Memory differs in {'; '.join(memory)}." if memory else ""
     return Finding(
         f"{other} against {one}: {counts}, {same} the same of {len(judged.variants)} variants.",
-        f"{largest} The same means within {margin}. Memory {differs}.",
+        f"{largest} The same means within {margin}.{differs}",
         "memory differs" if memory else "",
         "variants",
     )
