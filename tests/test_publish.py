@@ -12,11 +12,12 @@ from synthetic import memory, results
 
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.summary import summarise
-from gradbench.define.planner import plan_run
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
-from gradbench.record.plan import Plan, Request
+from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
+from gradbench.report.glance import glance_of, in_words
+from studies.files import read_analysis
 from studies.publish import pictures, site
 from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
 
@@ -59,12 +60,17 @@ def test_a_run_is_published_with_its_results_its_report_an_index_and_a_table(run
     index = (reports / "index.html").read_text()
     assert f'href="runs/{folder.name}/index.html"' in index
     assert f"{len(verdicts(summarise(read_results(copy))))} claims" in index
+    shown = read_analysis(copy)
+    assert f"<h1>{shown.answer.sentence}</h1>" in index
+    assert in_words(glance_of(shown)) in index
+    for words in (index, readme.read_text()):
+        assert re.search(r"\d+ claims: \d+ (true|false|depends|open)", words)
+        assert not re.search(r"\d (supported|refuted|unresolved)", words)
     table = readme.read_text()
     assert table.startswith("before\n")
     assert table.endswith("after\n")
     assert "old table" not in table
-    (row,) = (line for line in table.splitlines() if line.startswith("| `torch.no_grad()` |"))
-    assert row.count("1.40") == 4
+    assert f"- {shown.answer.sentence}" in table
 
 
 def test_publishing_again_changes_nothing(run):
@@ -137,35 +143,16 @@ def test_nothing_is_written_where_the_readme_has_no_place(run):
     assert not reports.exists()
 
 
-def test_a_method_and_workloads_that_nobody_knows_are_in_the_table_of_the_readme(run, tmp_path):
-    """With a label that Markdown would take for a border, one size only, parts, and alternatives."""
-    plan = plan_run(Request(workloads=("elementwise", "update"), sizes=("small",)))
-    elementwise, alternatives = plan.comparisons
-    (method,) = (each for each in elementwise.variants if each.name == "no_grad")
-    method = msgspec.structs.replace(method, name="new", label="new(a | b)")
-    whole = msgspec.structs.replace(
-        elementwise, id="new", workload="new", title="new work", variants=(*elementwise.variants, method)
-    )
-    part = msgspec.structs.replace(elementwise, id="part", workload="parts", part="forward")
-    made = results({"new": 3.0}, plan=Plan((whole, part, alternatives)))
-    _, reports, readme = run
-    publish(write(made, tmp_path / "runs" / "two"), reports, readme)
-    head, border, *rows = (line for line in readme.read_text().splitlines() if line.startswith("|"))
-    assert head == "|  | `new` 100 |"
-    assert border == "| --- | ---: |"
-    assert len(rows) == len([each for each in whole.variants if each.role in ("baseline", "method")])
-    assert "| `new(a \\| b)` | 3.00 |" in rows
-    assert "`new` is new work." in readme.read_text()
-
-
-def test_the_table_of_the_readme_is_of_one_device(run, tmp_path):
-    made = results({}, request=Request(workloads=("elementwise",), sizes=("small", "large")))
-    there = made.header.plan.comparisons
-    other = [msgspec.structs.replace(each, id=f"cuda/{each.id}", device="cuda:0") for each in there]
-    _, reports, readme = run
-    publish(write(results({}, plan=Plan((*there, *other))), tmp_path / "runs" / "two"), reports, readme)
-    head = next(line for line in readme.read_text().splitlines() if line.startswith("|"))
-    assert head == "|  | `elementwise` 100 | `elementwise` 1M |"
+def test_the_readme_lists_the_answer_and_each_recommendation_of_the_newest_run(run):
+    source, reports, readme = run
+    folder = publish(source, reports, readme)
+    answer = read_analysis(folder / f"{FILENAME}.gz").answer
+    lines = [line for line in readme.read_text().splitlines() if line.startswith("- ")]
+    assert lines[0] == f"- {answer.sentence}"
+    assert len(lines) == 1 + len(answer.recommendations) > 1
+    for line, each in zip(lines[1:], answer.recommendations, strict=True):
+        assert line.startswith(f"- {each.purpose}: `{each.use}`.")
+    assert "](reports/glance.png)](reports/runs/" in readme.read_text()
 
 
 def test_a_page_of_a_study_is_added_in_one_place_and_linked_from_all_once_it_has_data(run, monkeypatch):
@@ -176,7 +163,13 @@ def test_a_page_of_a_study_is_added_in_one_place_and_linked_from_all_once_it_has
     made = rebuild(reports, readme)
     assert reports / "regressions" / "index.html" in made
     assert '<a href="../../regressions/index.html">Regressions</a>' in (folder / "index.html").read_text()
-    assert '<a href="regressions/index.html">Regressions' in (reports / "index.html").read_text()
+    index = (reports / "index.html").read_text()
+    assert '<a href="regressions/index.html">Regressions' in index
+    # Without data the study has no answer, and the index says what was done.
+    assert site.PAGES[2].about in index
+    shutil.copy(ROOT / "reports/regressions/data/versus.json", reports / "regressions" / "data")
+    rebuild(reports, readme)
+    assert "<p>Regressions found: gradbench versus" in (reports / "index.html").read_text()
     monkeypatch.setattr(site, "PAGES", ())
     rebuild(reports, readme)
     assert "Regressions" not in (reports / "index.html").read_text()

@@ -24,15 +24,26 @@ def described(facts: SideFacts) -> str:
 
 
 def answer(judged: Judged) -> str:
-    """The answer of a trial in one sentence: whether B is slower than A."""
-    said = []
-    for word in ("slower", "faster"):
-        found = [each for each in judged.variants if each.outcome == word]
-        if found:
-            said.append(f"{word} in {len(found)}")
-    if not said:
-        return f"No difference between B and A is shown in {_variants(len(judged.variants))}."
-    return f"B is {' and '.join(said)} of {_variants(len(judged.variants))}."
+    """The answer of a trial: whether B is slower than A, has more bytes, or fails."""
+    counts = Counter(each.outcome for each in judged.variants)
+    timed = [each for each in judged.variants if each.ratio is not None]
+    moved = [f"{word} in {counts[word]}" for word in ("slower", "faster") if counts[word]]
+    if moved:
+        said = [f"B is {' and '.join(moved)} of {_variants(len(judged.variants))}."]
+    elif not timed:
+        said = ["No variant was timed on both sides."]
+    elif counts["same"] == len(timed):
+        margin = format.percent(judged.trial.header.options.margin)
+        said = [f"B takes as long as A, within {margin}, in {_variants(len(timed))}."]
+    else:
+        said = [f"B is not shown to be slower or faster than A in {_variants(len(timed))}."]
+    larger = sum(each.larger for each in judged.variants)
+    broken = sum(each.broken for each in judged.variants)
+    if larger:
+        said.append(f"It has more bytes in {_variants(larger)}.")
+    if broken:
+        said.append(f"It fails in {_variants(broken)}.")
+    return " ".join(said)
 
 
 def _variants(count: int) -> str:

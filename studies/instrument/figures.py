@@ -192,7 +192,7 @@ def errors(found: Sequence[Error], narrow: bool = False) -> str:
             axes.set_ylim(len(tools) - 0.4, -0.6)
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
-            axes.set_xlabel(f"error on {'a ratio that is known' if known else 'identical code'}, %")
+            axes.set_xlabel(f"error on {'a known ratio' if known else 'identical code'}, %")
         figure.legend(frameon=False, loc="outside upper right", ncols=2, borderaxespad=0, borderpad=0.1)
         return svg(figure, f"errors{' narrow' if narrow else ''}")
 

@@ -41,12 +41,6 @@ class Published:
         """How many claims are true, false, open, or depend on the case."""
         return counted(self.summary.judgements, shown=True)
 
-    @property
-    def answer(self) -> str:
-        """The answer of the run in one sentence; empty for a run without methods."""
-        answer = self.summary.answer
-        return "" if answer is None else answer.sentence
-
 
 def publish(run: Path, reports: Path, readme: Path) -> Path:
     """Copy the compressed results of a run into reports/, and make everything there again.
