@@ -85,7 +85,7 @@ def control(judged: Judged) -> str:
 
 
 def notes(judged: Judged) -> list[str]:
-    """What limits the trial, and how to fix it."""
+    """Warnings: the limits of the trial, and how to fix them."""
     said = []
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:

@@ -234,8 +234,8 @@ def _cold(numbers: dict[str, Any]) -> Finding:
     small, large = first["added"]["no_grad"], last["added"]["no_grad"]
     low, high = format.seconds(small.mean), format.seconds(large.mean)
     grows = "grows" if large.low > small.high else "is not shown to grow"
-    # Elapsed time does not explain the price of a control if the price is higher after a shorter operation:
-    # after reading for less time than the longest computation takes.
+    # Is the price higher after reading, which takes less time than the longest computation? Then the time
+    # that has passed does not explain the price.
     computed = numbers["computed"][-1]
     quicker = [row for row in numbers["evicted"] if row["seconds"] <= computed["seconds"]]
     read = max(quicker, key=lambda row: row["added"]["no_grad after reading"].low)
@@ -249,8 +249,8 @@ def _cold(numbers: dict[str, Any]) -> Finding:
         f"{format.seconds(after_read.mean)}. After computing for {format.seconds(computed['seconds'])} on "
         f"{format.size(computed['bytes'])} it costs {format.seconds(after_computing.mean)}. "
         + (
-            "So the time that has passed does not explain the price. What the operation touched, and pushed "
-            "out of the caches, explains it."
+            "So the time that has passed does not explain the price. The memory that the operation touched, "
+            "and pushed out of the caches, explains it."
             if after_computing.high < after_read.low
             else "So these figures do not separate the two explanations, memory touched and time passed."
         ),

@@ -45,7 +45,7 @@ PAGES = (
     Page(
         "releases",
         "Releases",
-        "What gradient control costs from release to release of PyTorch",
+        "The cost of gradient control from release to release of PyTorch",
         "gradbench versus ran the same code under several releases, in turn on one processor.",
     ),
     Page(
@@ -82,7 +82,7 @@ class Study:
 
     Attributes:
         path: of the page.
-        answer: of the study, in one sentence; empty where its data are.
+        answer: of the study, in one sentence; empty if there are no data to answer with.
     """
 
     page: Page

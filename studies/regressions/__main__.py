@@ -22,16 +22,16 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--comparisons", type=click.IntRange(1), default=20, show_default=True, help="Of identical commits."
+    "--comparisons", type=click.IntRange(1), default=20, show_default=True, help="Pairs of identical commits."
 )
 @click.option("--changed", type=click.IntRange(1), default=3, show_default=True, help="Slower commits.")
 @click.option(
-    "--bench", default="Square.track_(ratio|saved)", show_default=True, help="As of asv: which to run."
+    "--bench", default="Square.track_(ratio|saved)", show_default=True, help="Benchmarks to run, as for asv."
 )
 @click.option("--budget", type=int, default=75, show_default=True, help="Seconds of a run at each commit.")
 @_output
 def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -> None:
-    """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by asv; half an hour."""
+    """Try asv on identical commits, 5 % in Square.backward, and 64 bytes more saved; half an hour."""
     from studies.regressions import asv_trials
 
     output.mkdir(parents=True, exist_ok=True)
@@ -40,15 +40,19 @@ def asv(comparisons: int, changed: int, bench: str, budget: int, output: Path) -
 
 @main.command()
 @click.option(
-    "--identical", type=click.IntRange(1), default=20, show_default=True, help="Of identical commits."
+    "--identical", type=click.IntRange(1), default=20, show_default=True, help="Pairs of identical commits."
 )
 @click.option(
-    "--changed", type=click.IntRange(1), default=3, show_default=True, help="Of a slower commit, twice."
+    "--changed",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Trials of a slower commit, made twice.",
 )
 @click.option("--budget", type=int, default=60, show_default=True, help="Seconds of each trial.")
 @_output
 def versus(identical: int, changed: int, budget: int, output: Path) -> None:
-    """Identical commits, 5 % in Square.backward, and 64 bytes more saved, by versus; half an hour."""
+    """Try versus on identical commits, 5 % in Square.backward, and 64 bytes more saved; half an hour."""
     from studies.regressions import versus_trials
 
     output.mkdir(parents=True, exist_ok=True)

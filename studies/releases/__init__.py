@@ -1,1 +1,1 @@
-"""What gradient control costs from one release of PyTorch to the next, by `gradbench versus`."""
+"""The cost of gradient control from one release of PyTorch to the next, by `gradbench versus`."""

@@ -61,7 +61,7 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> str:
 
 
 def answer(study: Study) -> str:
-    """What changed from the first release to the last, in one sentence."""
+    """How many variants changed from the first release to the last, in one sentence."""
     last = study.against_first[-1]
     faster, slower = (sum(each.outcome == word for each in last.variants) for word in ("faster", "slower"))
     one, other = (label.removeprefix("torch-") for label in labels_of(last))

@@ -18,12 +18,11 @@ from studies.instrument.peers.tool import DRY, Answer, Reading, Settings, Tool, 
 class Pyperf(Tool):
     """`Runner.timeit` in worker processes, and the mean of all values, which it reports.
 
-    Its documentation asks for many processes, 20 by default, of 1 warmup and 3 values each; every one
-    imports torch, which is its real price here. So it gets as many as the budget holds, and what is
-    left goes into more values. The number of loops is the one that its rule gives (the first power
-    of two above its `min_time` of 0.1 s), found before the study: that spares it a process for each
-    statement. Its verdict is that of `pyperf compare_to`, a t-test over all values; what is not
-    significant it leaves open.
+    Its documentation asks for many processes, 20 by default, with 1 warmup and 3 values each. Every process
+    imports torch, which is its real price here. So it gets as many processes as the budget holds. The rest of
+    the budget goes into more values. The number of loops follows its rule: the first power of two above its
+    `min_time` of 0.1 s. We find it before the study, which saves a process per statement. The verdict is that
+    of `pyperf compare_to`, a t-test over all values. It leaves open a difference that is not significant.
     """
 
     name = "pyperf"
@@ -45,7 +44,7 @@ class Pyperf(Tool):
         self.speeds = found.seconds
 
     def loops(self, name: str) -> int:
-        """Of a value."""
+        """The number of loops of a value."""
         return 1 << max(0, math.ceil(math.log2(self.min_time / self.speeds[name])))
 
     def _value(self) -> float:
