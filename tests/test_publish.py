@@ -16,6 +16,8 @@ from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
+from gradbench.report.glance import glance_of, in_words
+from studies.files import read_analysis
 from studies.publish import pictures, site
 from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
 
@@ -58,13 +60,17 @@ def test_a_run_is_published_with_its_results_its_report_an_index_and_a_table(run
     index = (reports / "index.html").read_text()
     assert f'href="runs/{folder.name}/index.html"' in index
     assert f"{len(verdicts(summarise(read_results(copy))))} claims" in index
+    shown = read_analysis(copy)
+    assert f"<h1>{shown.answer.sentence}</h1>" in index
+    assert in_words(glance_of(shown)) in index
+    for words in (index, readme.read_text()):
+        assert re.search(r"\d+ claims: \d+ (true|false|depends|open)", words)
+        assert not re.search(r"\d (supported|refuted|unresolved)", words)
     table = readme.read_text()
     assert table.startswith("before\n")
     assert table.endswith("after\n")
     assert "old table" not in table
-    assert "](reports/glance.png)](" in table
-    assert "- A no_grad() block adds 40 % to " in table
-    assert "- Keep one tensor out of the graph: `requires_grad_(False)`. " in table
+    assert f"- {shown.answer.sentence}" in table
 
 
 def test_publishing_again_changes_nothing(run):
@@ -137,12 +143,16 @@ def test_nothing_is_written_where_the_readme_has_no_place(run):
     assert not reports.exists()
 
 
-def test_a_run_that_timed_nothing_is_no_headline(run, tmp_path):
-    _, reports, readme = run
-    made = results({}, passes=0)
-    with pytest.raises(RequestError, match="expected a run of methods that timed something"):
-        publish(write(made, tmp_path / "runs" / "two"), reports, readme)
-    assert not reports.exists()
+def test_the_readme_lists_the_answer_and_each_recommendation_of_the_newest_run(run):
+    source, reports, readme = run
+    folder = publish(source, reports, readme)
+    answer = read_analysis(folder / f"{FILENAME}.gz").answer
+    lines = [line for line in readme.read_text().splitlines() if line.startswith("- ")]
+    assert lines[0] == f"- {answer.sentence}"
+    assert len(lines) == 1 + len(answer.recommendations) > 1
+    for line, each in zip(lines[1:], answer.recommendations, strict=True):
+        assert line.startswith(f"- {each.purpose}: `{each.use}`.")
+    assert "](reports/glance.png)](reports/runs/" in readme.read_text()
 
 
 def test_a_page_of_a_study_is_added_in_one_place_and_linked_from_all_once_it_has_data(run, monkeypatch):
@@ -153,7 +163,13 @@ def test_a_page_of_a_study_is_added_in_one_place_and_linked_from_all_once_it_has
     made = rebuild(reports, readme)
     assert reports / "regressions" / "index.html" in made
     assert '<a href="../../regressions/index.html">Regressions</a>' in (folder / "index.html").read_text()
-    assert '<a href="regressions/index.html">Regressions' in (reports / "index.html").read_text()
+    index = (reports / "index.html").read_text()
+    assert '<a href="regressions/index.html">Regressions' in index
+    # Without data the study has no answer, and the index says what was done.
+    assert site.PAGES[2].about in index
+    shutil.copy(ROOT / "reports/regressions/data/versus.json", reports / "regressions" / "data")
+    rebuild(reports, readme)
+    assert "<p>Regressions found: gradbench versus" in (reports / "index.html").read_text()
     monkeypatch.setattr(site, "PAGES", ())
     rebuild(reports, readme)
     assert "Regressions" not in (reports / "index.html").read_text()

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from gradbench.errors import ResultsFileError
-from studies.regressions import page
+from studies.regressions import figures, page
+from studies.regressions.part import Point, Score
 from studies.regressions.versus_trials import Trial, Trials, part, trial_of
 
 
@@ -65,14 +66,44 @@ def test_the_table_counts_trials_alarms_and_what_was_found():
     assert [row[1:5] for row in table.rows] == [
         ("the usual", "2", "1", ""), ("the usual", "1", "0", "0"), ("square", "1", "1", "1"),
     ]  # fmt: skip
-    assert "1.00% at most. The calibration task came out apart by 0.20% at most" in part(TRIALS).about[1]
+    assert (
+        "The largest difference was 1.00%. The calibration task differed by 0.20% at most"
+        in part(TRIALS).evidence
+    )
+
+
+def test_the_answer_counts_found_changes_and_false_alarms():
+    found = part(TRIALS)
+    assert found.score == Score(found=1, changes=2, alarms=1, identical=2)
+    assert page.answer([found]) == (
+        "Regressions found: gradbench versus 1 of 2. False alarms on identical commits: 1 of 2."
+    )
+    assert page.answer([]) == ""
+
+
+def test_the_figure_shows_the_change_of_the_backward_and_which_pairs_are_reported():
+    name = f"{BACKWARD} function"
+    made = [
+        msgspec.structs.replace(trial("identical"), apart={name: 1.01}),
+        msgspec.structs.replace(trial("slower", alarms={name: "slower"}), apart={name: 1.06}),
+        msgspec.structs.replace(trial("slower", alarms={"other": "slower"}), apart={name: 1.05}),
+        msgspec.structs.replace(trial("larger"), apart={name: 1.2}),
+    ]
+    points = part(msgspec.structs.replace(TRIALS, trials=made)).points
+    assert points == [
+        Point("identical", 1.01, False), Point("slower", 1.06, True), Point("slower", 1.05, False)
+    ]  # fmt: skip
+    assert figures.in_words([(point.kind, point) for point in points]) == (
+        "identical: +1.0 to +1.0 %, 0 of 1 reported; slower: +5.0 to +6.0 %, 1 of 2 reported"
+    )
 
 
 def test_the_page_is_made_of_the_data_that_are_there(tmp_path):
     (tmp_path / "versus.json").write_bytes(msgspec.json.encode(TRIALS))
-    page.write(tmp_path, tmp_path / "index.html")
+    answer = page.write(tmp_path, tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
-    assert "gradbench versus" in text
+    assert f"<h1>{answer}</h1>" in text
+    assert text.count("<table>") == text.count('<details class="table">') == 1
     assert "slower &lt;b&gt;" in text
     assert "data/asv.json" not in text
 

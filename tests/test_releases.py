@@ -9,7 +9,7 @@ import pytest
 from synthetic import trial
 
 from gradbench.versus.judge import INSTALLATION, judge_trial
-from studies.releases import same
+from studies.releases import page, same
 from studies.releases.analysis import Study, closures, prices
 from studies.releases.figures import marks, over_releases
 
@@ -41,6 +41,18 @@ def test_two_steps_that_make_the_whole_way_add_up_and_others_do_not():
     (product,) = [product for each, product in closures(three(1.2, 1.5, 1.2)) if each.name == "no_grad"]
     assert product.mean == pytest.approx(1.5, rel=0.02)
     assert product.low > 1.4
+
+
+def test_the_answer_counts_the_variants_that_changed_from_the_first_release_to_the_last():
+    found = three(1, 1, 1.2)
+    of = len(found.variants)
+    assert page.answer(found) == (
+        f"From PyTorch a to c, 0 of {of} variants became faster and 1 became slower."
+    )
+    first, last, between = (page._finding(judged) for judged in found.trials.values())
+    assert first.sentence == f"b against a: 0 slower, 0 faster, {of} the same of {of} variants."
+    assert "Slower: 1 variant, most of all elementwise 100 no_grad at 1.2" in last.evidence
+    assert "Slower: no variant. Faster: no variant." in between.evidence
 
 
 def test_nothing_closes_without_three_releases():

@@ -1,6 +1,7 @@
 """The study of the instrument: its numbers from results whose truth is known, and its page from them."""
 
 import math
+import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -19,9 +20,11 @@ from gradbench.record.results import FORMAT, Header, Options, read_results
 from gradbench.record.telemetry import Telemetry
 from gradbench.record.undecided import Undecided
 from gradbench.record.visits import PassEnd, RunEnd, VariantTime, Visit
-from studies.instrument import analysis, clocks, simulation, stopping, trials
+from gradbench.report.palette import LOOKS as LOOKS_OF_METHODS
+from studies.instrument import analysis, clocks, figures, page, simulation, stopping, trials
 from studies.instrument.clocks import Clocked
-from studies.instrument.findings import _at_least, _cold
+from studies.instrument.figures import CONTROLS
+from studies.instrument.findings import _at_least, _cold, answer, findings
 from studies.instrument.order import Carried
 
 
@@ -170,16 +173,75 @@ def test_telemetry_explains_visits_that_were_disturbed(tmp_path):
 PUBLISHED = Path(__file__).parents[1] / "reports" / "instrument"
 
 
+@pytest.fixture(scope="module")
+def instrument(tmp_path_factory):
+    """The page made of the published data, its answer and its findings."""
+    output = tmp_path_factory.mktemp("instrument") / "index.html"
+    answer = page.write(PUBLISHED / "data", output)
+    return output.read_text(), answer, findings(page.numbers(PUBLISHED / "data"))
+
+
+def words(html):
+    """The number of words that a reader sees in a piece of a page."""
+    html = re.sub(r"<(svg|style)\b.*?</\1>", "", html, flags=re.DOTALL)
+    return len(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def closed(html):
+    """The page without the contents of its folds, which are closed."""
+    return re.sub(r"(<details[^>]*><summary>.*?</summary>).*?</details>", r"\1", html, flags=re.DOTALL)
+
+
+def test_the_first_screen_of_the_instrument_has_the_answer_and_a_line_for_each_finding(instrument):
+    html, answer, found = instrument
+    body = closed(re.sub(r"<details>\s*<summary>", "<details><summary>", html)).partition("<body>")[2]
+    first = body.partition('id="simulated"')[0]
+    assert f"<h1>{answer}</h1>" in first
+    assert first.count("<summary>") == len(found) == 9
+    assert words(first) <= 240
+    assert words(body) <= 3000
+
+
+def test_each_finding_has_evidence_a_figure_and_a_section(instrument):
+    html, _, found = instrument
+    for each in found:
+        assert each.evidence
+        assert each.figure
+        assert f'<section id="{each.topic}">' in html
+    assert len({each.topic for each in found}) == len(found)
+
+
+def test_all_tables_of_the_instrument_are_folded(instrument):
+    html, *_ = instrument
+    folds = re.findall(r'<details class="table">.*?</details>', html, flags=re.DOTALL)
+    assert len(folds) == html.count("<table>") == sum(fold.count("<table>") for fold in folds) >= 10
+
+
+def test_the_answer_is_made_of_power_and_of_identical_code():
+    numbers = {
+        "power": {"ratios": {"one": (1.018, 1.021), "two": (1.029, 1.034)}, "found": {"one": 3, "two": 4},
+                  "runs": 4, "seconds": 7.7},
+        "same": {"false_runs": 1, "runs": 90},
+    }  # fmt: skip
+    assert answer(numbers) == (
+        "gradbench found a difference of 2 to 3 % in 7 of 8 runs of 8 s. It called identical code different "
+        "in 1 of 90 runs."
+    )
+
+
+def test_a_control_of_a_method_looks_as_in_a_report():
+    assert {name: CONTROLS[name] for name in LOOKS_OF_METHODS} == LOOKS_OF_METHODS
+    assert CONTROLS["nullcontext"] not in LOOKS_OF_METHODS.values()
+
+
 def test_no_text_of_a_figure_is_cut_off(monkeypatch):
     """Nor where a reader's fonts are a tenth wider than those that the figure was laid out in."""
-    from studies.instrument import figures, page
-
     drawn = {}
     monkeypatch.setattr(figures, "svg", lambda figure, name: drawn.setdefault(name, figure) and "")
     monkeypatch.setattr(page, "put", lambda text, output: None)
     monkeypatch.setattr(Path, "write_bytes", lambda path, content: len(content))
     page.write(PUBLISHED / "data", PUBLISHED / "index.html")
-    assert len(drawn) == 9
+    assert len(drawn) == 11
     for figure in drawn.values():
         figure.draw_without_rendering()
         for axes in figure.axes:

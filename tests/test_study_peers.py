@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from studies.files import read_records
+from studies.instrument.figures import errors_of
 from studies.instrument.findings import _peers
 from studies.instrument.peers import conditions, gradbench, study
 from studies.instrument.peers.figures import ENOUGH, figures
@@ -107,13 +108,34 @@ def test_the_finding_tells_both_questions_and_leaves_out_what_was_asked_too_seld
         *asked("timeit", 2, 0.02, 7.0, "same core busy"),
     ]
     found = _peers({"peers": figures(readings)})
-    assert "0.40 % (0.27 to 0.77) on a short call (others 2.0 to 3.0 %)" in found.sentence
-    assert "0.010 % (0.0068 to 0.019) on a short call (others 0.20 to 1.0 %)" in found.sentence
+    assert "0.40 % (0.27 to 0.77) on a short call (others 2.0 to 3.0 %)" in found.evidence
+    assert "0.010 % (0.0068 to 0.019) on a short call (others 0.20 to 1.0 %)" in found.evidence
+    assert found.sentence.endswith("is closer to a known ratio than 2 other tools.")
+    assert found.figure == "0.40 and 0.40 % off; others 2.0 to 3.0 %"
     assert "8 repetitions (quiet machine)" in found.evidence
     assert "2 to 2 repetitions" in found.evidence
     assert "700" not in found.sentence + found.evidence
     few = _peers({"peers": figures(asked("gradbench", 2, 0.004, 0.0) + asked("timeit", 2, 0.02, 0.01))})
     assert "too few times" in few.sentence
+
+
+def test_gradbench_is_called_closer_only_where_no_other_interval_reaches_its_interval():
+    readings = [*asked("gradbench", 8, 0.015, 0.0), *asked("timeit", 8, 0.02, 0.01)]
+    found = _peers({"peers": figures(readings)})
+    assert found.sentence == "At the same budget, gradbench and 1 other tool miss a known ratio."
+
+
+def test_the_first_figure_shows_the_first_condition_with_gradbench_on_top():
+    readings = [
+        *asked("timeit", 8, 0.02, 0.01),
+        *asked("gradbench", 8, 0.004, 0.0001),
+        *asked("timeit", 2, 0.5, 0.5, "same core busy"),
+    ]
+    found = errors_of(figures(readings))
+    assert [each.tool for each in found] == ["gradbench", "timeit"] * 4
+    assert [each.known for each in found] == [True] * 4 + [False] * 4
+    known = [each.rms.mean for each in found if each.known]
+    assert known == pytest.approx([0.004, 0.02, 0.004, 0.02])
 
 
 def test_what_failed_is_counted_and_has_no_figures():

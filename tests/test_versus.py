@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_whether_the_sides_are_one_installation_is_told_and_of_old_trials_guesse
     sides = (made.header.sides[0], SideFacts("new", "0", other))
     made.header = msgspec.structs.replace(made.header, sides=sides)
     assert not made.header.one_installation
-    assert "two installations. Identical installations differ by 0.50 %" in text.control(judge_trial(made))
+    assert "Identical installations differ by 0.50 %" in text.control(judge_trial(made))
     made.header = msgspec.structs.replace(made.header, shared=True)
     assert made.header.one_installation
 
@@ -184,7 +185,7 @@ def test_unbound_processes_are_compared_in_multiples_of_the_calibration_task():
     noisy = {"pairs": 27, "scatter": 0.005, "machine": 0.1}
     assert outcomes(trial({"no_grad": 1.05}, pinned=False, **noisy))["no_grad"] == "slower"
     assert outcomes(trial({"no_grad": 1.05}, pinned=True, **noisy))["no_grad"] == "cannot tell"
-    assert "net of the calibration task" in text.control(judge_trial(trial(pinned=False)))
+    assert "relative to the ratio of the calibration task" in text.control(judge_trial(trial(pinned=False)))
 
 
 def test_the_calibration_task_says_what_the_machine_gave_the_two_sides():
@@ -621,7 +622,7 @@ def test_a_module_that_raises_while_it_is_imported_in_b_is_broken_there(gradbenc
     done = gradbench("versus", a, b, "--setup", SETUP, "--statement", "y = work(x)", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "Fails in B and not in A: statement." in done.stdout
-    assert "the first, on side B: RuntimeError: not on a Wednesday" in " ".join(done.stdout.split())
+    assert "The first failure, on side B: RuntimeError: not on a Wednesday" in " ".join(done.stdout.split())
     (folder,) = (tmp_path / "runs").glob("[!.]*")
     assert read_trial(folder).pairs == []
 
@@ -738,6 +739,36 @@ def test_the_figure_has_each_variant_with_its_ratio_and_what_is_shown_is_filled(
     assert "fill: var(--slower)" in figure
     assert "fill: var(--faster)" in figure
     assert "fill: var(--same)" not in figure
+
+
+def test_the_answer_of_a_trial_counts_what_differs():
+    made = judge_trial(trial({"no_grad": 1.2, "tracked": 0.8}, pairs=27))
+    of = len(made.variants)
+    assert text.answer(made) == f"B is slower in 1 and faster in 1 of {of} variants."
+    same = judge_trial(trial(pairs=27))
+    assert text.answer(same) == f"B takes as long as A, within 2.0 %, in {of} variants."
+    few = judge_trial(trial(pairs=2, scatter=0.2))
+    assert text.answer(few) == f"B is not shown to be slower or faster than A in {of} variants."
+    none = judge_trial(trial(pairs=0))
+    assert text.answer(none) == "No variant was timed on both sides."
+
+
+def test_the_answer_of_a_trial_tells_of_bytes_and_of_failures_in_b_alone():
+    made = trial(pairs=27)
+    bytes_of(made, "A", "tracked", saved=400)
+    bytes_of(made, "B", "tracked", saved=464)
+    assert text.answer(judge_trial(made)).endswith(" It has more bytes in 1 variant.")
+
+
+def test_the_page_of_a_trial_begins_with_the_answer_and_folds_a_long_table(tmp_path):
+    judged = judge_trial(trial({"no_grad": 1.2}, pairs=27))
+    write_versus(judged, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"<h1>{text.answer(judged)}</h1>" in page
+    assert ('<details class="table" open>' in page) is (len(judged.variants) <= 8)
+    many = replace(judged, variants=judged.variants * 9)
+    write_versus(many, tmp_path / "report.html")
+    assert '<details class="table"><summary>' in (tmp_path / "report.html").read_text()
 
 
 def test_a_page_escapes_what_a_file_says(tmp_path):

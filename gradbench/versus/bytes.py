@@ -20,12 +20,12 @@ from gradbench.versus.sides import Side
 
 @dataclass
 class SideBytes:
-    """The bytes of one side; `gradbench.measure.visitor` sends them.
+    """The bytes of one side. `gradbench.measure.visitor` calls its methods.
 
     Attributes:
-        ready: what its first process said of itself.
+        ready: the first process's description of its environment.
         records: in the order in which they came.
-        imported: modules that it imported from its sources.
+        imported: the number of modules that the side imported from its sources.
     """
 
     name: Name
@@ -38,7 +38,7 @@ class SideBytes:
 
     @property
     def failures(self) -> dict[tuple[str, str | None], SideFailure]:
-        """Failures that keep a variant from being timed; None for the variant: a whole comparison."""
+        """Failures that prevent timing, by comparison and variant; None is the whole comparison."""
         return {
             (each.failure.comparison, each.failure.variant): each
             for each in self.records
@@ -75,14 +75,14 @@ class SideBytes:
 
 
 def count_bytes(order: TrialOrder, dice: random.Random) -> tuple[SideBytes, SideBytes]:
-    """Count on A, and then on B. Raises RequestError where there is nothing to hold against each other."""
+    """Count on A, and then on B. Raises RequestError if there is nothing to compare."""
     a, b = (SideBytes(name, side, order, dice) for name, side in zip(NAMES, order.sides, strict=True))
     for each in (a, b):
         visit_each(order.comparisons, each)
         if each is a:
             _refuse_where_nothing_stands(a)
-        # A module that raises while it is imported is not among those that were: what fails in B and
-        # stands in A is broken there.
+        # A module that raises during its import does not count as imported. A variant that then fails only
+        # in B is a regression, and no mistake of the user.
         if each.side.sources and not each.imported and not b.failures.keys() - a.failures.keys():
             raise RequestError(
                 f"{each.side.label}: nothing that is measured is imported from there, so both sides would be "
@@ -92,7 +92,7 @@ def count_bytes(order: TrialOrder, dice: random.Random) -> tuple[SideBytes, Side
 
 
 def _refuse_where_nothing_stands(a: SideBytes) -> None:
-    """Raise RequestError where no variant works on A: B could not be compared with anything."""
+    """Raise RequestError if no variant works on A: there is nothing to compare B with."""
     failures = a.failures
     if all(
         (comparison.id, variant.name) in failures or (comparison.id, None) in failures

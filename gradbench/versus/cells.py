@@ -1,4 +1,4 @@
-"""The comparisons of a trial of two sides: those of the plan, or the user's statement."""
+"""The comparisons of a trial of two sides: those of the plan, or a statement of the user."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from gradbench.define.planner import plan_run
 from gradbench.errors import RequestError
 from gradbench.record.plan import STATEMENT, Comparison, Expectation, Request, Variant
 
-# The workloads that people choose between, at the size where a control costs most. More would take longer.
+# The methods that people choose between, at the size where a control costs most. More of them take longer.
 USUAL_WORKLOADS = ("control", "elementwise", "chain", "square", "custom", "inference")
 USUAL_METHODS = ("tracked", "detach", "no_grad", "inference_mode")
 
-# The same work whatever is compared: it is done by the C library, of which a machine has one, through ctypes,
-# which no side brings with it. About 10 µs in the first cache.
+# The C library does the same work for both sides: a machine has one C library, and no side brings another.
+# ctypes calls it. The work takes about 10 µs in the first cache.
 _TASK_SETUP = """\
 import ctypes
 task_scan = (ctypes.cdll.msvcrt if __import__("os").name == "nt" else ctypes.CDLL(None)).strspn
@@ -27,14 +27,14 @@ CALIBRATION_TASK = Variant(
     statement="task_scan(task_text, task_set)",
     probe="",
     expect=Expectation(),
-    effect="The same work on both sides, by the C library: what it differs by, the machine gave the sides.",
+    effect="The same work on both sides, by the C library: a difference comes from the machine.",
     result="",
     counted=False,
 )
 
 
 def planned(request: Request) -> tuple[Comparison, ...]:
-    """The comparisons of a request as a trial measures them; without workloads, those that are usual.
+    """The comparisons of a request as a trial measures them; the usual ones for a request without workloads.
 
     Raises RequestError as `plan_run` does.
     """
@@ -48,9 +48,9 @@ def planned(request: Request) -> tuple[Comparison, ...]:
 
 
 def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
-    """The comparison with the calibration task, and without what only serves ratios within one process."""
+    """The comparison with the calibration task, without variants that only serve ratios in one process."""
     variants = [variant for variant in comparison.variants if variant.role in ("baseline", "method")]
-    # A copy is a measure for the others, and the two sides have the calibration task.
+    # A copy serves as a limit for other variants. The two sides have the calibration task instead.
     variants = [variant for variant in variants if not variant.limit]
     if narrowed and not comparison.alternatives:
         variants = [
@@ -62,10 +62,10 @@ def _cell(comparison: Comparison, narrowed: bool) -> Comparison:
 
 
 def written(setup: str, statement: str, device: str = "cpu") -> Comparison:
-    """A statement of the user's as a comparison with one variant; `device` does its work.
+    """A statement of the user as a comparison with one variant; `device` does its work.
 
-    Where that is the CPU it may be another all the same: the one that it turns out to have put tensors on.
-    Raises RequestError where it is no Python.
+    If `device` is the CPU, the statement may still put tensors on another device, which then does the work.
+    Raises RequestError if the statement is not Python.
     """
     for name, code in (("--setup", setup), ("--statement", statement)):
         try:

@@ -1,4 +1,4 @@
-"""The verdicts of a trial: for each variant whether B is slower, faster or the same, and its bytes."""
+"""The outcome of a trial: for each variant, whether B is slower, faster or the same, and its memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gradbench.record.plan import Comparison, Variant
 from gradbench.record.visits import Memory
 from gradbench.versus.records import Name, SideFailure, Trial
 
-# A trial looks at its results after so many pairs, and ends where every variant is decided. Any look may be
-# the last, so all looks share the chance of a false alarm equally. The end of the budget is one more look.
+# A trial looks at its outcome after so many pairs, and ends when every variant is decided. Each look may be
+# the last. So all looks, and the one at the end of the budget, share the chance of a false alarm equally.
 LOOKS = (5, 8, 12, 18, 27, 40, 60, 90)
 LEVEL = stats.FAMILY / (len(LOOKS) + 1)
 
-# Two installations of one build differ for a whole trial, wherever their files lie in memory. This is the
-# standard deviation of a variant's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
-# It was estimated by maximum likelihood over the 161 variants whose mean is known to 0.6 %. The likely cause
+# Two installations of one build differ by this for a whole trial, because of where their files lie in memory.
+# It is the standard deviation of a variant's log-ratio (METHODOLOGY.md has the trials). No pair shows it.
+# We estimated it by maximum likelihood over the 161 variants whose mean is known to 0.6 %. The likely cause
 # is physical memory: of libtorch_python.so, 80 % lay in runs of 16 KB in one installation, 0.5 % in another.
 # After a fresh read from the disk it was 15 % at most. How these runs make a variant slower is not known.
 INSTALLATION = 0.005
@@ -35,12 +35,12 @@ class VariantOutcome:
     """One variant on both sides.
 
     Attributes:
-        ratio: time of B ÷ time of A, with its 95 % interval over pairs; None where it was not timed. The
-            interval contains INSTALLATION where the sides are two installations.
+        ratio: time of B ÷ time of A, with its 95 % interval over pairs; None if it was not timed. The
+            interval includes INSTALLATION if the sides are two installations.
         seconds: median time per call on A and on B, the loop included.
-        outcome: `slower` and `faster` are shown against chance over all variants and looks, and their mean
-            is beyond the margin. `same` has its whole 95 % interval within the margin. `failed`: not timed.
-        memory: what differs in memory; None where it is not known on both sides.
+        outcome: `slower` and `faster` are shown against chance over all variants and looks, with a mean
+            beyond the margin. `same` has its whole 95 % interval within the margin. `failed` was not timed.
+        memory: the differences in memory; None if memory is not known on both sides.
         failures: of the variant, and those that cost a visit of its comparison.
     """
 
@@ -64,7 +64,7 @@ class VariantOutcome:
 
     @property
     def broken(self) -> bool:
-        """Whether it has no time because it fails in B, and not in A."""
+        """Whether the variant has no time because it fails only in B."""
         return self.outcome == "failed" and {each.side for each in self.failures} == {"B"}
 
     @property
@@ -79,7 +79,7 @@ class Judged:
 
     Attributes:
         variants: in the order of the plan, without the calibration task.
-        calibration_task: time of B ÷ time of A of the same work on both sides, over all comparisons.
+        calibration_task: time of B ÷ time of A for the same work on both sides, over all comparisons.
         lost: failures that cost a whole visit.
     """
 
@@ -96,7 +96,7 @@ class Judged:
 
 
 def judge_trial(trial: Trial) -> Judged:
-    """Judge what is there so far."""
+    """Judge a trial by the pairs that it has so far."""
     keys = [
         (c, variant)
         for c in trial.header.comparisons
@@ -137,12 +137,12 @@ def judge_trial(trial: Trial) -> Judged:
 
 
 def installation_spread(trial: Trial) -> float:
-    """The standard deviation of what the two sides differ by for the whole trial though their code is one."""
+    """The standard deviation of the difference between installations; 0 if both sides share one."""
     return 0.0 if trial.header.one_installation else INSTALLATION
 
 
 def decided(judged: Judged) -> bool:
-    """Whether more pairs could not change the outcome of any variant that can be measured."""
+    """Whether every variant that can be measured has a verdict."""
     timed = [each for each in judged.variants if each.outcome != "failed"]
     return bool(timed) and all(each.outcome != "cannot tell" for each in timed)
 
@@ -150,8 +150,8 @@ def decided(judged: Judged) -> bool:
 def _log_ratios(trial: Trial) -> dict[tuple[str, str], dict[int, float]]:
     """By comparison and variant, and by pair: the log-ratio of B to A.
 
-    Where the two processes were not bound to one processor, in multiples of the calibration task: their
-    processors may not have had the same speed.
+    If the two processes were not bound to one processor, their processors may differ in speed. Then the
+    log-ratio is relative to that of the calibration task.
     """
     found: dict[tuple[str, str], dict[int, float]] = {}
     for visit in trial.visits:
@@ -179,7 +179,7 @@ def _shown(
 
 
 def keeps_from_timing(each: SideFailure) -> bool:
-    """Whether it keeps a variant from being timed: bytes that cannot be counted do not."""
+    """Whether the failure prevents timing. A failure to count the bytes of a variant does not."""
     return each.failure.stage != "memory" or each.failure.variant is None
 
 
@@ -190,8 +190,8 @@ def _outcome(found: Interval | None, shown: bool, margin: float, failed: bool) -
         return "cannot tell"
     if -margin <= found.low and found.high <= margin:
         return "same"
-    # A test against the margin itself would need half as many pairs again for a change of 5 %: of three
-    # trials of a minute two did not find it.
+    # A test against the margin itself would need half as many pairs again for a change of 5 %. Two of three
+    # trials of a minute did not find the change that way.
     if shown and abs(found.mean) > margin:
         return "slower" if found.mean > 0 else "faster"
     return "cannot tell"
@@ -218,7 +218,7 @@ def _grown(trial: Trial, key: tuple[str, str]) -> tuple[MemoryDifference, ...] |
 
 
 def _calibration_task(trial: Trial) -> Interval | None:
-    """Over pairs; in each the mean over its comparisons."""
+    """The ratio over pairs. A pair has the mean over its comparisons."""
     by_pair: dict[int, list[float]] = {}
     for visit in trial.visits:
         if "calibration_task" in visit.variants:

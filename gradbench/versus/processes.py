@@ -17,7 +17,7 @@ from gradbench.versus.sides import Side
 
 @dataclass(frozen=True)
 class TrialOrder:
-    """The request of a trial: A and B, the comparisons, the options, and the command."""
+    """The order for a trial: the sides A and B, the comparisons, the options, and the user's command."""
 
     sides: tuple[Side, Side]
     comparisons: tuple[Comparison, ...]

@@ -1,4 +1,4 @@
-"""Progress of a trial: a line after each pair on a terminal, nothing elsewhere."""
+"""The progress of a trial: a line after each pair on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def make_watcher() -> Iterator[Watcher]:
-    """A line on standard error where that is a terminal; silence where it is not."""
+    """A line on standard error if that is a terminal; otherwise nothing."""
     if not sys.stderr.isatty():
         yield Watcher()
         return
@@ -37,7 +37,7 @@ class _Line(Watcher):
         live.update("starting both sides")
 
     def began(self, trial: Trial) -> None:
-        # Bytes are exact: what they say need not wait for the clock.
+        # Bytes are exact, so their differences need not wait for the clock.
         for each in judge_trial(trial).variants:
             if each.memory:
                 self._live.console.print(f"memory: {where(each)}: {in_words(each.memory)}")

@@ -1,7 +1,7 @@
 """The records of a trial of two sides, and their file of JSON Lines.
 
-The first line is the Header; then come, as they happened, a SideMemory for each variant on each side,
-PairStart, PairVisit and SideFailure records, and an End for a trial that came to its end.
+The first line is the Header. The other records follow in the order of time: a SideMemory for each variant
+on each side, then PairStart, PairVisit and SideFailure records. A trial that came to its end has an End.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gradbench.record.visits import Failure, Memory
 FORMAT = "gradbench-versus"
 FILENAME = "versus.jsonl"
 
-# The two sides: A is the reference, and B is compared with it.
+# The two sides. B is compared with A.
 Name = Literal["A", "B"]
 NAMES: tuple[Name, Name] = ("A", "B")
 
@@ -41,10 +41,10 @@ class SideFacts(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options of a trial that decide its measurement and its verdicts.
+    """The options of a trial that decide its measurements and its outcome.
 
     Attributes:
-        margin: a change of time within this fraction is none.
+        margin: a change of time within this fraction counts as none.
         budget: seconds of wall time.
         pairs: at most so many pairs of processes.
         slice: seconds per side and visit.
@@ -69,7 +69,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
     Attributes:
         sides: A and B.
         pinned: both processes of a pair run on one processor, so that its speed is common to both.
-        shared: both sides import torch from the same files; None in trials from before this was asked.
+        shared: both sides import torch from the same files; None in trials that did not record it.
     """
 
     format: str
@@ -85,7 +85,7 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 
     @property
     def one_installation(self) -> bool:
-        """Whether the sides share the files of torch; where that was not asked, the same build."""
+        """Whether the sides share the files of torch. Old trials did not record it: whether builds agree."""
         if self.shared is not None:
             return self.shared
         a, b = (
@@ -103,7 +103,7 @@ class SideMemory(msgspec.Struct, frozen=True, tag="side_memory"):
 
 
 class SideFailure(msgspec.Struct, frozen=True, tag="side_failure"):
-    """Something that was to be measured on one side and was not."""
+    """A measurement that failed on one side."""
 
     side: Name
     failure: Failure
@@ -113,7 +113,7 @@ class PairStart(msgspec.Struct, frozen=True, tag="pair_start"):
     """Two fresh processes began, one on each side.
 
     Attributes:
-        processor: that both are bound to; None where they are not.
+        processor: both processes are bound to it; None if they are not bound.
     """
 
     number: int
@@ -127,7 +127,7 @@ class PairTime(msgspec.Struct, frozen=True):
     Attributes:
         calls: in a batch, the same on both sides.
         a, b: median over the turns of the seconds per call, the loop included.
-        log_ratio: median over pairs of turns of log(time of B / time of A in the turn beside it).
+        log_ratio: median over pairs of neighbouring turns of log(time of B / time of A).
     """
 
     calls: int
@@ -137,7 +137,7 @@ class PairTime(msgspec.Struct, frozen=True):
 
 
 class PairVisit(msgspec.Struct, frozen=True, tag="pair_visit"):
-    """One comparison, measured by both processes of a pair in turn; `turns` is how many each had."""
+    """One comparison in both processes of a pair; `turns` is the number of turns of each process."""
 
     number: int
     comparison: str
@@ -190,8 +190,8 @@ def is_trial(path: Path) -> bool:
 def read_trial(path: Path) -> Trial:
     """Read a trial's file, compressed by gzip or not (or the one in its folder).
 
-    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours, and
-    RequestError where there is none.
+    Raises ResultsFileError, in one line, for a file that is empty, corrupt, newer, or not ours. Raises
+    RequestError if there is no file.
     """
     if path.is_dir():
         found = [each for name in (FILENAME, f"{FILENAME}.gz") if (each := path / name).is_file()]

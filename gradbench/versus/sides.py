@@ -1,4 +1,4 @@
-"""The sides of a trial: existing interpreters, or sources with a separate environment."""
+"""The sides of a trial: existing interpreters, or sources that get a new environment."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from gradbench.versus.records import NAMES
 
 @dataclass(frozen=True)
 class Side:
-    """An interpreter to measure with, and how a report calls it: without the folders that it lies in.
+    """An interpreter that measures, and its name in a report, which has no folders.
 
     Attributes:
-        sources: the folder that it imports from before all else; empty for an interpreter as it is.
+        sources: the folder that it imports from first; empty for an interpreter without added sources.
     """
 
     label: str
@@ -37,14 +37,14 @@ class Side:
 
 @contextlib.contextmanager
 def open_sides(one: str, other: str) -> Iterator[tuple[Side, Side]]:
-    """The sides that two words mean; environments that had to be made are gone afterwards.
+    """The sides that two words mean. It removes the environments that it made when the trial ends.
 
-    A word is an interpreter (a path, or a name on PATH that begins with python or pypy), the folder of a
-    virtual environment, a folder of sources, or a git revision of the repository in this folder.
-    Sources, of a folder or of a revision, are put before everything else that this interpreter imports, in
-    an environment of their own: both sides then differ in these sources alone.
+    A word is an interpreter: a path, or a name on PATH that begins with python or pypy. It may also be the
+    folder of a virtual environment, a folder of sources, or a git revision of the repository in this folder.
+    Sources, of a folder or of a revision, get a new environment. It imports them before everything else that
+    this interpreter imports. Both sides then differ only in these sources.
 
-    Raises RequestError for a word that is none of these.
+    Raises RequestError for any other word.
     """
     with TemporaryDirectory(prefix="gradbench-versus-") as folder:
         sides = []
@@ -60,7 +60,7 @@ def open_sides(one: str, other: str) -> Iterator[tuple[Side, Side]]:
 
 
 def _interpreter(word: str) -> str | None:
-    """The interpreter that a word means; None where it means none."""
+    """The interpreter that a word means; None if it means no interpreter."""
     path = Path(word)
     for inside in ("bin/python", "Scripts/python.exe"):
         if (path / inside).is_file():
@@ -71,14 +71,15 @@ def _interpreter(word: str) -> str | None:
                 f"{word}: expected a Python interpreter; this file cannot be executed; name the python "
                 "of an environment, such as .venv/bin/python"
             )
-        # Not resolved: an environment's interpreter is a link, and knows its environment by the link's name.
+        # An environment's interpreter is a link. It finds its environment by the name of the link, so the
+        # link is not resolved.
         return str(path.absolute())
-    # Other names may be a program as well as a revision: HEAD is one of both.
+    # Other names may be a program and also a revision: HEAD is both.
     return shutil.which(word) if word.startswith(("python", "pypy")) and not path.is_dir() else None
 
 
 def _environment_name(word: str) -> str:
-    """The name of an interpreter's environment; of one that has none, its own.
+    """The name of an interpreter's environment, or of the interpreter if it has no environment.
 
     >>> _environment_name("/home/me/old/bin/python"), _environment_name("python3.12")
     ('old', 'python3.12')
@@ -90,7 +91,7 @@ def _environment_name(word: str) -> str:
 
 
 def _sources(word: str, folder: Path) -> tuple[Path, str]:
-    """The sources that a word means, and their label; those of a revision are put into `folder`."""
+    """The sources that a word means, and their label. Sources of a revision go into `folder`."""
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{word}^{{commit}}")
     if Path(word).is_dir():
         if found is not None and found.returncode == 0:
@@ -112,10 +113,10 @@ def _sources(word: str, folder: Path) -> tuple[Path, str]:
 
 
 def _check_out(word: str, commit: str, folder: Path) -> None:
-    """Put a revision's files into a new folder, with their links and what may be executed.
+    """Put a revision's files into a new folder, with their links and their permission to be executed.
 
-    They come by an index of their own, and no worktree: whatever ends this process, the repository is left as
-    it was.
+    A separate index and no worktree serve for it. So the repository stays as it was, even if this process is
+    killed.
     """
     folder.mkdir()
     place = _git("rev-parse", "--absolute-git-dir")
@@ -129,7 +130,7 @@ def _check_out(word: str, commit: str, folder: Path) -> None:
 
 
 def _git(*arguments: str, index: str = "") -> subprocess.CompletedProcess[str] | None:
-    """git, in this folder, with its own index or another; None where it is not installed."""
+    """Run git in this folder, with this index if one is named; None if git is not installed."""
     environment = {**os.environ, "GIT_INDEX_FILE": index} if index else None
     try:
         return subprocess.run(
@@ -140,19 +141,19 @@ def _git(*arguments: str, index: str = "") -> subprocess.CompletedProcess[str] |
 
 
 def _environment(folder: Path, sources: Path) -> str:
-    """An environment that imports these sources first, and else what this interpreter imports.
+    """An environment that imports these sources first, and otherwise all that this interpreter imports.
 
-    No package is installed: a build would take minutes, and torch gigabytes. What must be built, such as
-    C extensions, needs environments that the user makes.
+    No package is installed: a build would take minutes, and torch gigabytes. Code that must be built, for
+    example C extensions, needs environments that the user makes.
     """
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
-    # Not the scheme `venv`, which Python 3.10 does not know.
+    # Python 3.10 does not know the scheme `venv`.
     scheme = "nt" if os.name == "nt" else "posix_prefix"
     site = Path(sysconfig.get_path("purelib", scheme, {"base": str(folder), "platbase": str(folder)}))
     own = [path for path in sys.path if path.rstrip("/\\").endswith(("site-packages", "dist-packages"))]
     before = [str(path) for path in (sources / "src", sources) if path.is_dir()]
-    # Files of paths are read in order of their names; a line that imports is executed. Sources go before
-    # all else; an editable installation of the same package is found after them, by a finder that it adds.
+    # Python reads .pth files in order of their names, and executes a line that imports. The sources go first.
+    # An editable installation of the same package comes after them, by a finder that it adds.
     lines = [
         f"import sys; sys.path[:0] = {before!a}",
         *(f"import site; site.addsitedir({path!a})" for path in own),
@@ -162,9 +163,9 @@ def _environment(folder: Path, sources: Path) -> str:
 
 
 def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
-    """The request with its device by name, and the room that both sides have there.
+    """The request with its device by name, and the memory that both sides have there.
 
-    Raises RequestError where torch does not find it on one of them.
+    Raises RequestError if torch on one side does not find the device.
     """
     found = []
     for name, side in zip(NAMES, sides, strict=True):
@@ -177,7 +178,7 @@ def on_both(request: Request, sides: tuple[Side, Side]) -> Request:
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names are of one file; a hard link, as some installers make, is another one.
+    """Whether two names are of one file. A hard link, which some installers make, counts as another file.
 
     Environments of hard links differed in more variants than one environment does from itself
     (METHODOLOGY.md).

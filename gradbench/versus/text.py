@@ -1,4 +1,4 @@
-"""The outcome of a trial, for a terminal and for programs."""
+"""The outcome of a trial in words and as data: for its page, a terminal and programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,42 @@ from gradbench.versus.records import NAMES, SideFacts
 
 
 def described(facts: SideFacts) -> str:
-    """A side in words: the user's name for it, and its versions."""
+    """A side in words: its label, and the versions of torch, Python and gradbench."""
     environment = facts.environment
     return (
         f"{facts.label} (torch {environment.torch}, Python {environment.python}, gradbench {facts.gradbench})"
     )
 
 
+def answer(judged: Judged) -> str:
+    """The answer of a trial: whether B is slower than A, has more bytes, or fails."""
+    counts = Counter(each.outcome for each in judged.variants)
+    timed = [each for each in judged.variants if each.ratio is not None]
+    moved = [f"{word} in {counts[word]}" for word in ("slower", "faster") if counts[word]]
+    if moved:
+        said = [f"B is {' and '.join(moved)} of {_variants(len(judged.variants))}."]
+    elif not timed:
+        said = ["No variant was timed on both sides."]
+    elif counts["same"] == len(timed):
+        margin = format.percent(judged.trial.header.options.margin)
+        said = [f"B takes as long as A, within {margin}, in {_variants(len(timed))}."]
+    else:
+        said = [f"B is not shown to be slower or faster than A in {_variants(len(timed))}."]
+    larger = sum(each.larger for each in judged.variants)
+    broken = sum(each.broken for each in judged.variants)
+    if larger:
+        said.append(f"It has more bytes in {_variants(larger)}.")
+    if broken:
+        said.append(f"It fails in {_variants(broken)}.")
+    return " ".join(said)
+
+
+def _variants(count: int) -> str:
+    return f"{count} variant{'' if count == 1 else 's'}"
+
+
 def sentence(judged: Judged) -> str:
-    """The outcome in a sentence or two."""
+    """How many variants have each outcome, and how their memory differs."""
     options = judged.trial.header.options
     timed = [each for each in judged.variants if each.ratio is not None]
     counts = Counter(each.outcome for each in judged.variants)
@@ -32,67 +59,66 @@ def sentence(judged: Judged) -> str:
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
     memory = summed_up([each.memory for each in judged.variants])
-    of = f"{format.counted(len(timed), 'variant')}, {format.counted(judged.pairs, 'pair')}"
-    return f"B against A in {of}: {', '.join(said)}; {memory}."
+    pairs = f"{judged.pairs} pair{'' if judged.pairs == 1 else 's'}"
+    return f"B against A in {_variants(len(timed))}, {pairs}: {', '.join(said)}; {memory}."
 
 
 def control(judged: Judged) -> str:
-    """How well the trial compares the same work on both sides."""
+    """How far the calibration task shows the trial to be fair; empty where it was not timed."""
     if judged.calibration_task is None:
         return ""
     how = (
         "both processes of a pair ran on one processor"
         if judged.trial.header.pinned
-        else "the processes of a pair were not bound to one processor, and ratios are net of the calibration "
-        "task"
+        else "the processes of a pair were not bound to one processor, so ratios are relative to the ratio "
+        "of the calibration task"
     )
     task = format.ratio_with_ends(judged.calibration_task)
-    said = f"The calibration task, the same work on both sides, has a ratio of {task}: {how}."
+    said = f"The ratio of the calibration task, the same work on both sides, is {task}: {how}."
     if not judged.trial.header.one_installation:
         said += (
             " The sides are two installations. Identical installations differ by "
-            f"{format.percent(INSTALLATION)} (standard deviation). Each interval contains that, and more "
-            "pairs do not reduce it."
+            f"{format.percent(INSTALLATION)} (standard deviation). Every interval includes this difference, "
+            "and more pairs do not lessen it."
         )
     return said
 
 
 def notes(judged: Judged) -> list[str]:
-    """Warnings: open and failed variants, and what to do about them."""
+    """Warnings: the limits of the trial, and how to fix them."""
     said = []
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"{format.counted(len(open_), 'variant')} {'is' if len(open_) == 1 else 'are'} open after "
-            f"{format.counted(judged.pairs, 'pair')}. Give more time with --budget, or choose fewer variants "
-            "with --workload and --method."
+            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after {judged.pairs} "
+            f"pair{'' if judged.pairs == 1 else 's'}. Give more time with --budget, or fewer variants with "
+            "--workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
     if broken:
-        said.append(f"Fails in B and not in A: {', '.join(broken)}.")
+        said.append(f"{'Fails' if len(broken) == 1 else 'Fail'} in B and not in A: {', '.join(broken)}.")
     failed = [each for each in judged.variants if each.failures]
     if failed or judged.lost:
         first = (judged.lost or failed[0].failures)[0]
         said.append(
-            f"{format.counted(len(failed), 'variant')} failed, and "
-            f"{format.counted(len(judged.lost), 'visit')} {'was' if len(judged.lost) == 1 else 'were'} lost; "
-            f"the first, on side {first.side}: "
-            f"{first.failure.message}"
+            f"{_variants(len(failed))} failed, and {len(judged.lost)} "
+            f"visit{' was' if len(judged.lost) == 1 else 's were'} lost. "
+            f"The first failure, on side {first.side}: {first.failure.message}"
         )
     if judged.trial.end is None:
-        said.append("The trial was interrupted. The table shows the pairs that it measured.")
+        said.append("The trial was interrupted; its figures are of the pairs before.")
     return said
 
 
 def where(each: VariantOutcome) -> str:
-    """The comparison of a variant, and the variant."""
+    """The names of a comparison and its variant."""
     if not each.comparison.numel:
         return each.variant.name
     return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.variant.name}"
 
 
 def as_text(judged: Judged, width: int) -> str:
-    """The outcome as a table of this many columns, the worse variants first."""
+    """The outcome as a table, as wide as this many characters; variants that differ come first."""
     from rich.console import Console
     from rich.table import Table
 
@@ -117,7 +143,7 @@ def as_text(judged: Judged, width: int) -> str:
 
 
 def ordered(variants: Sequence[VariantOutcome]) -> list[VariantOutcome]:
-    """Worse variants first, then better ones, then the rest; in the order of the plan among themselves."""
+    """Worse variants first, then better ones, then the rest. Equals keep the order of the plan."""
 
     def place(each: VariantOutcome) -> int:
         if each.worse:

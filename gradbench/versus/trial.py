@@ -1,16 +1,16 @@
 """Measuring two sides against each other: pairs of fresh processes that take turns on one processor.
 
     for each pair (two fresh processes, one on each side, new hash seeds, padded environments):
-        bind both to one processor, drawn anew
+        bind both to one processor, drawn again
         for each comparison, in random order:
             build the variants on both sides; choose one n per variant for both
             until the slice of time is used:
                 A and B, in random order: rounds of all variants for 10 ms
             keep per variant the median over turns of log(time of B / time of A)
 
-The machine's drift is slow against a turn, so it cancels between turns that stand beside each other, and
-absolute times can be compared. What is left is what each process drew by its start (METHODOLOGY.md has the
-figures); so the pair is the unit of replication.
+The machine drifts slowly compared with a turn. So drift cancels between neighbouring turns, and absolute
+times can be compared. The remaining difference comes from the start of each process (METHODOLOGY.md has the
+figures). So the pair is the unit of replication.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ from gradbench.versus.records import (
 from gradbench.versus.sides import same_file
 from gradbench.versus.turns import Partner, SideLost, visit
 
-# A comparison that lost this many visits is not tried again.
+# A comparison that lost this many visits is given up.
 GIVE_UP_AFTER = 3
-# Later pairs compare results with the baseline's alone: both sides have shown what they compute.
+# Later pairs compare results only with the baseline's: both sides have shown the right answers.
 ANSWERED = 3
 
 
 class Watcher:
-    """Hears what a trial finds while it goes on; this one keeps quiet."""
+    """Hears the progress of a trial. This watcher does nothing."""
 
     def began(self, trial: Trial) -> None:
-        """Both sides stand, and the bytes of all variants are counted."""
+        """Both sides work, and the bytes of all variants are counted."""
 
     def paired(self, trial: Trial, elapsed: float) -> None:
-        """A pair ended, so many seconds after the trial began."""
+        """A pair ended, `elapsed` seconds after the trial began."""
 
 
 def measure(output: Path, order: TrialOrder, watcher: Watcher) -> Trial:
     """Measure two sides into a new folder, until every variant is decided or the budget is used.
 
-    Raises RequestError before anything is written when a side cannot be measured, and EndedEarly when
-    the trial was interrupted, with the pairs it has kept.
+    Raises RequestError if a side cannot be measured, before it writes anything. Raises EndedEarly if the
+    trial was interrupted; it names the pairs that are kept.
     """
     new_folder(output)
     measuring = _Measuring(output, order, watcher)
@@ -94,14 +94,14 @@ class _Measuring:
         self._options = order.options
         self._watcher = watcher
         self._dice = random.Random(order.options.seed)
-        # Both processes of a pair share one processor where that does no harm.
+        # Both processes of a pair share one processor if that does no harm.
         self._pinned = order.options.threads == 1 and hasattr(os, "sched_setaffinity")
         self._processors = sorted(os.sched_getaffinity(0)) if self._pinned else []
         self._writer: Writer | None = None
         self._lost: dict[str, int] = {}
-        # Variants that raised while they were timed: the others go on without them.
+        # Variants that raised while they were timed. The trial goes on without them.
         self._fallen: set[tuple[str, str]] = set()
-        # The pair that is to come, where it could start already.
+        # The next pair, if it could start already.
         self._next: SidePair | None = None
         self.trial: Trial | None = None
 
@@ -111,7 +111,7 @@ class _Measuring:
         finally:
             if self._next is not None:
                 self._next.stack.close()
-            # A disk that turns out to be full here ends the trial as one that was full before.
+            # A disk that is found full here ends the trial like one that was full before.
             if self._writer is not None:
                 self._writer.close()
 
@@ -155,7 +155,7 @@ class _Measuring:
             return "decided"
         if pairs >= self._options.pairs:
             return "pairs"
-        # The first pair runs under any budget: without it there is no outcome.
+        # The first pair ignores the budget; without it there is no outcome.
         if pairs and self._elapsed() + took > self._options.budget:
             return "budget"
         if not self._left():
@@ -177,7 +177,7 @@ class _Measuring:
             self._fallen.add((failure.comparison, failure.variant))
 
     def _open(self, ready: list[Ready]) -> Trial:
-        """Begin the file with what the sides are."""
+        """Begin the file with the facts of the sides."""
         facts = [
             SideFacts(side.label, each.gradbench, each.environment)
             for side, each in zip(self._order.sides, ready, strict=True)
@@ -203,7 +203,7 @@ class _Measuring:
             self._write(PairStart(number, time.monotonic() - begun, processor))
             others = {each for each in self._processors if each != processor}
             if others and number < self._options.pairs:
-                # The next pair imports torch meanwhile, elsewhere. That disturbs A and B alike.
+                # Meanwhile the next pair imports torch on other processors. That disturbs A and B alike.
                 self._next = start_pair(self._order, number + 1, self._dice)
                 for worker in self._next.workers:
                     worker.bind(others)
@@ -216,11 +216,11 @@ class _Measuring:
                     self._lost[comparison.id] = self._lost.get(comparison.id, 0) + 1
                     failure = Failure(number, comparison.id, None, "time", lost.why.kind, str(lost.why))
                     self._write(SideFailure(lost.name, failure))
-                    # The rest of the pair has lost its partner; the next pair begins with fresh processes.
+                    # The other process has lost its partner, so the pair ends here.
                     return
 
     def _bind(self, pair: SidePair) -> int | None:
-        """Bind both processes to one random processor; None where that is not possible."""
+        """Bind both processes to one processor, drawn again; None if that is not possible."""
         if not self._pinned:
             return None
         processor = self._dice.choice(self._processors)

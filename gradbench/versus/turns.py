@@ -30,7 +30,7 @@ class Partner:
     def __init__(
         self, name: Name, worker: WorkerProcess, timeout: float, fail: Callable[[Name, Failure], None]
     ) -> None:
-        """The process may be silent for `timeout` seconds; what fails in it goes to `fail`."""
+        """The process may be silent for `timeout` seconds; its failures go to `fail`."""
         self.name = name
         self._worker = worker
         self._timeout = timeout
@@ -38,9 +38,9 @@ class Partner:
         self._waits_for_turn = False
 
     def ask(self, request: Task | Turn) -> Calibrated | Turned | Finish:
-        """Send a request, pass on what fails, and return the answer. Raises SideLost.
+        """Send a request, pass on failures, and return the answer. Raises SideLost.
 
-        The process leaves out a variant that raises in its turn, and then offers the others again.
+        The process leaves out a variant that raises in its turn. It then offers the others again.
         """
         try:
             for message in self._worker.ask(request, self._timeout):
@@ -67,16 +67,16 @@ def visit(
     fallen: Set[tuple[str, str]],
     check: Check,
 ) -> tuple[int, dict[str, PairTime]] | None:
-    """Have A and B visit a comparison; the turns of each, and by variant its times. Raises SideLost.
+    """Have A and B visit a comparison. Returns the turns of each, and the times by variant. Raises SideLost.
 
     Args:
         partners: A and B.
-        dice: draw who begins.
-        fallen: comparison and variant of those that are left out; it may grow meanwhile.
+        dice: draw the side that begins.
+        fallen: comparison and variant of the variants that are left out; it may grow meanwhile.
         check: how much both sides check before their first turn.
 
     Returns:
-        None where no variant but the calibration task stands on both sides, or one fell out.
+        None if only the calibration task works on both sides, or a variant raised.
     """
     offers = [each.ask(Task(comparison, 0.0, check=check)) for each in partners]
     calls = {}
@@ -89,7 +89,7 @@ def visit(
 
 
 def _agreed(comparison: Comparison, offers: list[Calibrated], fallen: Set[tuple[str, str]]) -> dict[str, int]:
-    """The calls in a batch, the same on both sides: what differs must not be their number."""
+    """The calls in a batch, the same on both sides: their number must not cause a difference."""
     a, b = (offer.calls for offer in offers)
     return {
         variant.name: max(1, round(math.sqrt(a[variant.name] * b[variant.name])))

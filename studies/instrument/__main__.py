@@ -1,6 +1,6 @@
 """The study as one command: `python -m studies.instrument`, or `make instrument`.
 
-It takes about 50 minutes on two cores, and leaves data, figures and the page under reports/instrument.
+It takes about 50 minutes on two cores. It writes data, figures and the page to reports/instrument.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 
 REPORTS = Path("reports/instrument")
 
-# By name, the module of each part: its `study(data, log)` measures, and writes into the folder `data`.
+# The module of each part, by name. Its `study(data, log)` measures, and writes into the folder `data`.
 PARTS = {
     "simulation": "studies.instrument.simulation",
     "stopping": "studies.instrument.stopping",
@@ -30,7 +30,7 @@ PARTS = {
     "parts",
     multiple=True,
     type=click.Choice([*PARTS, "page"]),
-    help="Only this part; the others' data stay as they are.  [default: all, and the page]",
+    help="Make only this part; the data of the others stay.  [default: all parts and the page]",
 )
 @click.option("--output", type=click.Path(path_type=Path), default=REPORTS, show_default=True)
 def main(parts: tuple[str, ...], output: Path) -> None:

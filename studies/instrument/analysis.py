@@ -1,4 +1,4 @@
-"""From the study's data to its figures: numbers only, no torch, nothing drawn."""
+"""From the study's data to its figures. This module has only numbers: no torch, and no drawing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _timed(path: Path) -> Iterator[tuple[ComparisonSummary, float]]:
 
 
 def _part_of(results: Results, passes: Iterable[int], copy: str) -> Results:
-    """The results of some passes, and of one copy of each comparison, as if they were a run."""
+    """The results of some passes and of one copy of each comparison, as a run."""
     plan = results.header.plan
     chosen = tuple(each for each in plan.comparisons if each.id.rpartition("/")[2] == copy)
     numbers, ids = set(passes), {each.id for each in chosen}
@@ -122,7 +122,7 @@ def known(path: Path) -> Table:
                 "ratio": ratio,
                 "error": ratio.mean / truth - 1,
                 "twin": twin,
-                # The measured time per call beside k calls: t(k) = extra + k c, from k and k + 1.
+                # The time per turn besides k calls: t(k) = extra + k c, from k and k + 1.
                 "extra": seconds * (1 - times * (ratio.mean - 1)),
             }
         )
@@ -130,7 +130,7 @@ def known(path: Path) -> Table:
 
 
 def power(paths: Sequence[Path]) -> dict[str, Any]:
-    """How often 2 % more was found in ten seconds, and how often identical code was called different."""
+    """How often ten seconds find 2 % more, and how often they call identical code different."""
     runs = [read_analysis(path) for path in paths]
     cases: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for run in runs:
@@ -173,7 +173,7 @@ def _visible(sd: float, passes: int) -> float:
 
 
 def hidden(path: Path) -> Table:
-    """Variants that differ in what should not matter: their ratio to the baseline, by size."""
+    """Variants whose difference should not matter: their ratio to the baseline, by size."""
     return [
         {
             "trial": each.comparison.id.partition("/")[0],
@@ -215,7 +215,7 @@ AFTER = {
 
 
 def after(path: Path) -> Table:
-    """The price of a control after an operation, by the bytes and the time of the operation."""
+    """The price of a control after an operation, by the bytes that the operation touches and its time."""
     return [
         {
             "bytes": 4 * each.comparison.numel,
@@ -244,7 +244,7 @@ def order(path: Path) -> Table:
     rows = []
     for numel, processes in sorted(by_size.items()):
         names = list(processes[0].bias)
-        # A process with few batches may have none of one variant after a certain other.
+        # A process with few batches may lack a pair of variants.
         seen: dict[tuple[str, str], list[float]] = defaultdict(list)
         for each in processes:
             for name in names:
@@ -268,7 +268,7 @@ def explained(results: Results) -> dict[str, Any]:
     """Whether the visits that the telemetry marks are the noisy ones.
 
     Returns:
-        Rank correlations over visits, with a visit's error relative to its comparison's median. Also the
+        Rank correlations over visits with a visit's error, relative to its comparison's median. Also the
         median relative error of the half with more switches, and of the other half.
     """
     by_comparison: dict[str, list[Visit]] = defaultdict(list)
@@ -319,7 +319,7 @@ def clocks(found: Sequence[Clocked]) -> dict[str, Any]:
 
 
 def stopping(found: Sequence[Stopped]) -> list[dict[str, Any]]:
-    """The result of each design, with the interval of its false verdicts."""
+    """The outcome of each design, with the interval of its false verdicts."""
     return [
         {
             **msgspec.to_builtins(each),

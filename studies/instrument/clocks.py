@@ -1,6 +1,6 @@
-"""Identical code by two clocks, in one process alone, in two side by side, and in two beside busy ones.
+"""Identical code by two clocks: in one process alone, in two side by side, and in two beside busy processes.
 
-Run as `python -m studies.instrument.clocks CONDITION SEED`: one process, a line of JSON for each statement.
+`python -m studies.instrument.clocks CONDITION SEED` is one process. It prints a line of JSON per statement.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def _trimmed(values: Array) -> float:
 
 
 class Clocked(msgspec.Struct, frozen=True):
-    """The figures of one process for a statement and its twin.
+    """The times of a statement and its twin in one process.
 
     Attributes:
         machine: its processor.
         seconds: per call, by the median of processor time.
-        off: by clock and estimator, the log-ratio of the twin, which is 0 in truth.
+        off: the log-ratio of the twin by clock and estimator; the truth is 0.
     """
 
     condition: str

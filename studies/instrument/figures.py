@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from gradbench.report.drawing import COLOURS, LINES, WIDTH, style, svg
+from gradbench.record.interval import Interval
+from gradbench.report.drawing import COLOURS, LINES, PAGE, WIDTH, style, svg
+from gradbench.report.palette import LOOKS, SOLID, Look
 from studies.instrument.analysis import Table, share_interval
 from studies.instrument.simulation import Coverage
 
-# By name, so that a control has one colour in every figure; the dash shows what was done before it.
-CONTROLS = dict(zip(("no_grad", "inference_mode", "nullcontext", "tracked", "detach"), LINES, strict=False))
-DASHES = {"": "-", "reading": "-", "writing": ":", "computing": "--"}
+# A control looks as in every chart of a report. No report shows nullcontext.
+CONTROLS = {**LOOKS, "nullcontext": Look("faint", SOLID, "x")}
+# How the mark of a control is filled, by the operation before the control.
+FILLS: dict[str, Literal["full", "none", "left"]] = {
+    "": "full", "reading": "full", "writing": "none", "computing": "left"
+}  # fmt: skip
+# Readers who do not see the colours see the marks.
+MARKS = "os^"
+# The first figure is as wide as the column of its page, in inches.
+WIDE = 9.9
 
 
 def _canvas(height: float) -> tuple[Figure, Any]:
@@ -58,8 +68,10 @@ def power(curves: dict[str, list[tuple[float, float]]]) -> str:
     """The smallest difference that is found in four of five runs, by the time that the run has."""
     with style():
         figure, axes = _canvas(2.3)
-        for paint, (name, points) in zip(LINES, curves.items(), strict=False):
-            axes.plot([x for x, _ in points], [100 * y for _, y in points], color=paint, label=name)
+        for paint, dash, (name, points) in zip(LINES, ("-", "--"), curves.items(), strict=False):
+            axes.plot(
+                [x for x, _ in points], [100 * y for _, y in points], color=paint, linestyle=dash, label=name
+            )
         _logarithmic(axes, "xy")
         axes.set_xlabel("seconds, starts of processes included")
         axes.set_ylabel("smallest difference, %")
@@ -69,24 +81,24 @@ def power(curves: dict[str, list[tuple[float, float]]]) -> str:
 
 
 def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
-    """The added time of each control, in µs, as the horizontal quantity grows."""
+    """The time that each control adds, in µs, over a quantity that grows."""
     names = list(dict.fromkeys(name for row in rows for name in row["added"]))
     with style():
         figure, axes = _canvas(2.9)
         for name in names:
             control, _, done = name.partition(" after ")
-            paint, dash = CONTROLS[control.removesuffix("()")], DASHES[done]
+            look = PAGE.line(CONTROLS[control.removesuffix("()")])
             points = [
                 (row[horizontal] / unit, row["added"][name])
                 for row in rows
                 if row["added"].get(name) is not None and row["added"][name].mean > 0
             ]
             where = [x for x, _ in points]
-            axes.plot(where, [1e6 * each.mean for _, each in points], color=paint, marker="o", markersize=3,
-                      linestyle=dash, linewidth=1.4, label=name)  # fmt: skip
+            axes.plot(where, [1e6 * each.mean for _, each in points], **look, markersize=4.5,
+                      fillstyle=FILLS[done], linewidth=1.4, label=name)  # fmt: skip
             low = [1e6 * max(each.low, each.mean / 3) for _, each in points]
             high = [1e6 * each.high for _, each in points]
-            axes.fill_between(where, low, high, color=paint, alpha=0.18, linewidth=0)
+            axes.fill_between(where, low, high, color=look["color"], alpha=0.18, linewidth=0)
         axes.set_xscale("log")
         _logarithmic(axes, "y")
         axes.set_xlabel(label)
@@ -97,12 +109,12 @@ def added(rows: Table, horizontal: str, label: str, unit: float) -> str:
 
 
 def peers(rows: Table, ratio: str) -> str:
-    """Each tool's error of a ratio whose truth is known, in every condition."""
+    """The error of every tool on one ratio whose truth is known, by condition of the machine."""
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     tools = list(dict.fromkeys(row["tool"] for row in rows))
     with style():
         figure, axes = _canvas(0.8 + 0.3 * len(tools))
-        for shift, (paint, condition) in enumerate(zip(LINES, conditions, strict=False)):
+        for shift, (paint, mark, condition) in enumerate(zip(LINES, MARKS, conditions, strict=False)):
             for place, tool in enumerate(tools):
                 row = next((r for r in rows if r["tool"] == tool and r["condition"] == condition), None)
                 rms = None if row is None else row["rms"][ratio]
@@ -112,7 +124,7 @@ def peers(rows: Table, ratio: str) -> str:
                 if rms.low is not None:
                     axes.plot([100 * rms.low, 100 * rms.high], [height] * 2, color=paint, linewidth=1.6)
                 axes.plot(
-                    [100 * rms.mean], [height], "o", color=paint, markersize=5,
+                    [100 * rms.mean], [height], mark, color=paint, markersize=5,
                     label=condition if place == 0 else None,
                 )  # fmt: skip
         _logarithmic(axes, "x")
@@ -125,8 +137,68 @@ def peers(rows: Table, ratio: str) -> str:
         return svg(figure, f"peers {ratio}")
 
 
+@dataclass(frozen=True)
+class Error:
+    """The error of one tool on one ratio.
+
+    Attributes:
+        tool: its name.
+        known: whether the true ratio is known by construction; otherwise the code is identical.
+        length: of the call: short or long.
+        rms: the root of the mean square, with its interval where that is known.
+    """
+
+    tool: str
+    known: bool
+    length: str
+    rms: Interval
+
+
+def errors_of(rows: Table) -> list[Error]:
+    """The errors of all tools in the first condition, gradbench first."""
+    here = [row for row in rows if row["condition"] == rows[0]["condition"]]
+    here.sort(key=lambda row: row["tool"] != "gradbench")
+    return [
+        Error(row["tool"], kind == "more", length, rms)
+        for kind in ("more", "again")
+        for length in ("short", "long")
+        for row in here
+        if (rms := row["rms"][f"{length}/{kind}"]) is not None and rms.mean
+    ]
+
+
+def errors(found: Sequence[Error], narrow: bool = False) -> str:
+    """The first figure: the errors of all tools, for a known ratio and for identical code."""
+    tools = list(dict.fromkeys(each.tool for each in found))
+    size, shape = ((WIDTH, 4.2), (2, 1)) if narrow else ((WIDE, 3.6), (1, 2))
+    with style():
+        figure = Figure(figsize=size, layout="constrained")
+        both = figure.subplots(*shape, sharey=True)
+        for axes, known in zip(both, (True, False), strict=True):
+            for shift, (paint, mark, length) in enumerate(zip(LINES, MARKS, ("short", "long"), strict=False)):
+                for each in found:
+                    if each.known is not known or each.length != length:
+                        continue
+                    height = tools.index(each.tool) + 0.28 * (shift - 0.5)
+                    if each.rms.low is not None and each.rms.high is not None:
+                        ends = [100 * each.rms.low, 100 * each.rms.high]
+                        axes.plot(ends, [height] * 2, color=paint, linewidth=1.6)
+                    axes.plot(
+                        [100 * each.rms.mean], [height], mark, color=paint, markersize=5,
+                        label=f"{length} call" if each.tool == tools[0] and known else None,
+                    )  # fmt: skip
+            _logarithmic(axes, "x")
+            axes.set_yticks(range(len(tools)), tools)
+            axes.set_ylim(len(tools) - 0.4, -0.6)
+            axes.tick_params(axis="y", length=0)
+            axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
+            axes.set_xlabel(f"error on {'a known ratio' if known else 'identical code'}, %")
+        figure.legend(frameon=False, loc="outside upper right", ncols=2, borderaxespad=0, borderpad=0.1)
+        return svg(figure, f"errors{' narrow' if narrow else ''}")
+
+
 def _logarithmic(axes: Any, directions: str) -> None:
-    """Logarithmic scales whose marks are plain numbers, on the axes x, y or both."""
+    """Give the axes x, y or both a logarithmic scale with plain numbers."""
     for direction in directions:
         axes.set(**{f"{direction}scale": "log"})
         axis = getattr(axes, f"{direction}axis")

@@ -1,4 +1,4 @@
-"""The findings of the study, in sentences from its figures."""
+"""The sentences of the page: the answer, and a finding for each section. The study's figures make them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,21 @@ from gradbench.measure.processor_time import LONG_SECONDS
 from gradbench.record.interval import Interval
 
 
+def answer(numbers: dict[str, Any]) -> str:
+    """The answer of the page in one sentence: how often gradbench is right about power and identical code."""
+    power, same = numbers["power"], numbers["same"]
+    ratios = [end for ends in power["ratios"].values() for end in ends]
+    low, high = (f"{100 * (end - 1):.0f}" for end in (min(ratios), max(ratios)))
+    hits, runs = sum(power["found"].values()), power["runs"] * len(power["found"])
+    return (
+        f"gradbench found a difference of {low if low == high else f'{low} to {high}'} % in {hits} of {runs} "
+        f"runs of {power['seconds']:.0f} s. It called identical code different in {same['false_runs']} of "
+        f"{same['runs']} runs."
+    )
+
+
 def findings(numbers: dict[str, Any]) -> list[Finding]:
-    """One finding for each part of the study, for any result."""
+    """One finding for each section, in the order of the sections."""
     parts = (_simulated, _looks, _same, _clocks, _known, _power, _peers, _hidden, _cold)
     return [part(numbers) for part in parts]
 
@@ -25,16 +38,16 @@ def _simulated(numbers: dict[str, Any]) -> Finding:
     holds = [row for row in rows if 0.93 <= row.covered <= 0.97]
     rest = [row for row in rows if row not in holds]
     low, high = min(row.covered for row in holds), max(row.covered for row in holds)
-    sentence = (
-        f"A 95 % interval holds the truth in {_percent(low)} to {_percent(high)} of {rows[0].runs:,} "
-        f"simulated runs, on {len(holds)} of {len(rows)} kinds of machine"
-    )
-    failed = "; ".join(f"where {row.flaw}, in {_percent(row.covered)}" for row in rest)
+    failed = "".join(f"It fails where {row.flaw}: {_percent(row.covered)}. " for row in rest)
     false = _percent(max(row.false for row in rows), 2)
+    fails = f"; {', '.join(f'{row.regime} {_percent(row.covered)}' for row in rest)}" if rest else ""
     return Finding(
-        f"{sentence}.",
-        (f"It fails {failed}. " if rest else "")
-        + f"Identical variants are called different in at most {false} of runs.",
+        f"A 95 % interval holds the truth on {len(holds)} of {len(rows)} simulated machines.",
+        f"It holds the truth in {_percent(low)} to {_percent(high)} of {rows[0].runs:,} runs on each of "
+        "these "
+        f"machines. {failed}gradbench calls identical variants different in at most {false} of runs.",
+        f"{100 * low:.1f} to {_percent(high)}{fails}",
+        "simulated",
     )
 
 
@@ -42,13 +55,31 @@ def _looks(numbers: dict[str, Any]) -> Finding:
     looks, alike = numbers["stopping"]
     low, high = looks["false_between"]
     covered = looks["covered"].values()
+    share = _percent(looks["false"], 2)
+    allowed = "keep to" if looks["false"] <= 0.01 else "exceed"
     return Finding(
-        f"Runs that choose what they measure by what they found have a false verdict in "
-        f"{_percent(looks['false'], 2)} of {looks['runs']:,} simulations ({_percent(low, 2)} to "
-        f"{_percent(high, 2)}); 1 % is allowed.",
+        f"Simulated runs that choose what they measure {allowed} 1 % of false verdicts.",
+        f"At most 1 % of runs may have a false verdict. {share} of {looks['runs']:,} runs have one "
+        f"({_percent(low, 2)} to {_percent(high, 2)}). "
         f"Their 95 % intervals hold the truth in {_percent(min(covered))} to {_percent(max(covered))}. They "
         f"leave {looks['undecided']:g} verdicts open in the median run. Where every comparison gets the same "
-        f"time {alike['undecided']:g} stay open.",
+        f"time, {alike['undecided']:g} stay open.",
+        f"{share} of {looks['runs']:,} runs",
+        "looks",
+    )
+
+
+def _same(numbers: dict[str, Any]) -> Finding:
+    same = numbers["same"]
+    return Finding(
+        f"{same['alarms']} of {same['comparisons']} comparisons of identical code have p < 0.05, where "
+        "chance "
+        f"gives {0.05 * same['comparisons']:.0f}.",
+        f"{same['false_runs']} of {same['runs']} runs made of these comparisons call anything different. "
+        f"Identical variants differed by {_percent(same['median_off'], 3)} in the median and by "
+        f"{_percent(same['worst_off'], 2)} at worst, in {same['passes']} processes of 60 ms each.",
+        f"{same['false_runs']} of {same['runs']} runs wrong",
+        "same",
     )
 
 
@@ -62,24 +93,16 @@ def _clocks(numbers: dict[str, Any]) -> Finding:
             if row["condition"] == condition and (row["took"] > LONG_SECONDS) is long
         ]
 
+    wall, thread = (_percent(max(off("busy", clock, True))) for clock in ("wall", "thread"))
     return Finding(
-        f"Beside busy processes identical calls of milliseconds come out "
-        f"{_percent(max(off('busy', 'wall', True)))} apart at worst by the wall clock, and "
-        f"{_percent(max(off('busy', 'thread', True)))} by processor time, which times them.",
-        f"Short calls in two processes side by side, each on a core, differ by "
-        f"{_percent(max(off('side by side', 'wall', False)), 2)} at most, and in one process alone by "
-        f"{_percent(max(off('alone', 'wall', False)), 2)}.",
-    )
-
-
-def _same(numbers: dict[str, Any]) -> Finding:
-    same = numbers["same"]
-    return Finding(
-        f"Of {same['comparisons']} real comparisons of a variant with itself {same['alarms']} have p < 0.05 "
-        f"(5 % would be {0.05 * same['comparisons']:.0f}). Of {same['runs']} runs made of them, "
-        f"{same['false_runs']} call anything different.",
-        f"Identical variants came out {_percent(same['median_off'], 3)} apart in the median and "
-        f"{_percent(same['worst_off'], 2)} at worst, in {same['passes']} processes of 60 ms each.",
+        "Beside busy processes, gradbench times calls of milliseconds by processor time.",
+        f"By processor time, identical calls of milliseconds differ by {thread} at worst beside busy "
+        f"processes; by the wall clock, by {wall}. Short calls in two processes side by side, each on a "
+        "core, "
+        f"differ by {_percent(max(off('side by side', 'wall', False)), 2)} at most. In one process alone, "
+        f"short calls differ by {_percent(max(off('alone', 'wall', False)), 2)} at most.",
+        f"{thread} off; wall clock {wall}",
+        "clocks",
     )
 
 
@@ -88,16 +111,19 @@ def _known(numbers: dict[str, Any]) -> Finding:
     many = [row for row in rows if row["times"] >= 10]
     worst = max(many, key=lambda row: abs(row["error"]))
     few = max((row for row in rows if 2 <= row["times"] < 10), key=lambda row: abs(row["error"]))
-    # Of longer calls the rest is a small difference of large numbers.
+    # In longer calls the rest is a small difference between large numbers.
     extra = max(abs(row["extra"]) for row in rows if row["times"] > 1 and row["seconds"] < 3e-6)
     calls = [row["seconds"] / row["times"] for row in many]
     return Finding(
-        f"A ratio known by construction is found to within {_percent(abs(worst['error']), 2)}, where ten or "
-        "more calls stand in the loop.",
-        f"Calls of {format.seconds(min(calls))} to {format.seconds(max(calls))} are compared with one more "
-        f"of the same. With {few['times']} calls the error is up to {_percent(abs(few['error']), 1)} (at "
-        f"{format.seconds(few['seconds'])}). A turn of the loop takes up to {format.seconds(extra)} that "
-        "neither the calls nor the empty loop account for.",
+        f"From ten calls in the loop on, a known ratio is measured to within "
+        f"{_percent(abs(worst['error']), 2)}.",
+        f"The known ratio is k + 1 calls against k, with calls of {format.seconds(min(calls))} to "
+        f"{format.seconds(max(calls))}. With {few['times']} calls the error is up to "
+        f"{_percent(abs(few['error']), 1)} (at {format.seconds(few['seconds'])}). A turn of the loop takes "
+        "up "
+        f"to {format.seconds(extra)} that belong neither to the calls nor to the empty loop.",
+        f"{few['times']} calls: {_percent(abs(few['error']), 1)} off",
+        "known",
     )
 
 
@@ -105,10 +131,13 @@ def _power(numbers: dict[str, Any]) -> Finding:
     power = numbers["power"]
     found = " and ".join(f"{hits} of {power['runs']} ({name})" for name, hits in power["found"].items())
     call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
+    hits, runs = sum(power["found"].values()), power["runs"] * len(power["found"])
     return Finding(
-        f"2 % more on a call of {call} is found in {power['seconds']:.0f} seconds in {found} runs.",
-        f"Each run has {power['passes']} processes. The same variant, entered again, was called different in "
-        f"{power['false']} of {power['false_trials']}.",
+        f"{hits} of {runs} runs of {power['seconds']:.0f} s find 2 % more time.",
+        f"They are {found}, on a call of {call}. Each run has {power['passes']} processes. The same "
+        f"variant, entered twice, was called different in {power['false']} of {power['false_trials']}.",
+        f"{power['false']} of {power['false_trials']} false",
+        "power",
     )
 
 
@@ -117,7 +146,7 @@ def _peers(numbers: dict[str, Any]) -> Finding:
     few = [row for row in rows if any(each is None or each.low is None for each in row["rms"].values())]
     bounded = [row for row in rows if row["condition"] not in {each["condition"] for each in few}]
     if not bounded:
-        return Finding("Other tools answered too few times for an interval on their errors.", "")
+        return Finding("Other tools answered too few times for an interval on their errors.", "", "", "peers")
     condition = bounded[0]["condition"]
     here = {row["tool"]: row for row in bounded if row["condition"] == condition}
     ours = here.pop("gradbench")
@@ -131,24 +160,35 @@ def _peers(numbers: dict[str, Any]) -> Finding:
             parts.append(f"{error(ours['rms'][ratio])} on a {length} call (others {low} to {high} %)")
         return " and ".join(parts)
 
+    known = ("short/more", "long/more")
+    theirs = [row["rms"][ratio].mean for row in here.values() for ratio in known]
+    low, high = (format.significant(100 * end, 2) for end in (min(theirs), max(theirs)))
+    own = " and ".join(format.significant(100 * ours["rms"][ratio].mean, 2) for ratio in known)
+    # The sentence names a winner only where no interval of another tool reaches gradbench's interval.
+    apart = all(ours["rms"][ratio].high < row["rms"][ratio].low for row in here.values() for ratio in known)
+    others = f"{len(here)} other tool{'' if len(here) == 1 else 's'}"
     evidence = (
-        f"The error is the root of the mean square over {ours['n']} repetitions ({condition} machine), "
-        f"start-up included, with its 95 % interval. The others are {', '.join(here)}. Identical code shows "
-        "only whether the drift of a shared machine falls on both sides. Where variants take turns it does "
-        "by design; where one is timed after another nothing makes it so. Most of these tools were made to "
-        "measure how long one statement takes. How they do on a steady machine, with more time, or called in "
-        "turns was not measured."
+        f"From a known ratio gradbench is off by {errors('more')}. From identical code it is off by "
+        f"{errors('again')}. The error is the root of the mean square over {ours['n']} repetitions "
+        f"({condition} machine), start-up included, with its 95 % interval. The others are "
+        f"{', '.join(here)}. "
+        "Identical code shows only whether the drift of a shared machine falls on both sides. Where variants "
+        "take turns, it does so by design. Where a tool times one variant after another, nothing ensures it. "
+        "Most of these tools were made to measure how long one statement takes. How they do on a steady "
+        "machine, with more time, or called in turns was not measured."
     )
     if few:
         counts = [row["n"] for row in few]
         evidence += (
             f" On busy machines there were {min(counts)} to {max(counts)} repetitions, too few for an "
-            "interval; they are in the table only."
+            "interval. They are only in the table."
         )
     return Finding(
-        f"At the same budget of wall time, gradbench is off from a ratio known by construction by "
-        f"{errors('more')}. From identical code it is off by {errors('again')}.",
+        "At the same budget, gradbench "
+        + (f"is closer to a known ratio than {others}." if apart else f"and {others} miss a known ratio."),
         evidence,
+        f"{own} % off; others {low} to {high} %",
+        "peers",
     )
 
 
@@ -172,11 +212,15 @@ def _hidden(numbers: dict[str, Any]) -> Finding:
         for trial, (off, where) in worst.items()
     )
     order = max(_at_least(bias.low, bias.high) for row in numbers["order"] for bias in row["bias"].values())
+    most, where = max(worst.values())
     return Finding(
-        f"The largest bias that a twin cannot show is at least: {listed}; the place in the order "
-        f"{_percent(order, 2)}.",
-        "Each figure is the end of an interval that is nearer to no difference. So all variants read one "
-        "buffer, and their order is drawn anew in every round.",
+        f"The largest bias that no twin shows: {where}.",
+        f"The bias is at least: {listed}; the place in the order {_percent(order, 2)}. Each figure is the "
+        "end "
+        "of an interval that is nearer to no difference. So all variants read one buffer, and every round "
+        "draws their order again.",
+        f"at least {_percent(most)}",
+        "hidden",
     )
 
 
@@ -187,24 +231,29 @@ def _at_least(low: float, high: float) -> float:
 
 def _cold(numbers: dict[str, Any]) -> Finding:
     first, last = numbers["in_place"][0], numbers["in_place"][-1]
-    low, high = first["added"]["no_grad"].mean, last["added"]["no_grad"].mean
-    # The time that has passed does not explain a control that is dearer after reading for less time than the
-    # longest computation takes.
+    small, large = first["added"]["no_grad"], last["added"]["no_grad"]
+    low, high = format.seconds(small.mean), format.seconds(large.mean)
+    grows = "grows" if large.low > small.high else "is not shown to grow"
+    # Is the price higher after reading, which takes less time than the longest computation? Then the time
+    # that has passed does not explain the price.
     computed = numbers["computed"][-1]
     quicker = [row for row in numbers["evicted"] if row["seconds"] <= computed["seconds"]]
     read = max(quicker, key=lambda row: row["added"]["no_grad after reading"].low)
     after_read = read["added"]["no_grad after reading"]
     after_computing = computed["added"]["no_grad after computing"]
     return Finding(
-        f"In place, a no_grad() block costs from {format.seconds(low)} at {first['numel']:,} elements to "
-        f"{format.seconds(high)} at {last['numel']:,}, though the block does the same.",
+        f"In place, the price of a no_grad() block {grows} with the data.",
+        f"The work of the block stays the same. The block costs {low} at {first['numel']:,} elements and "
+        f"{high} at {last['numel']:,}. "
         f"After reading {format.size(read['bytes'])}, in {format.seconds(read['seconds'])}, it costs "
-        f"{format.seconds(after_read.mean)}; after computing for {format.seconds(computed['seconds'])} on "
+        f"{format.seconds(after_read.mean)}. After computing for {format.seconds(computed['seconds'])} on "
         f"{format.size(computed['bytes'])} it costs {format.seconds(after_computing.mean)}. "
         + (
-            "So the time that has passed does not explain the price. What the operation touched, and pushed "
-            "out of the caches, explains it."
+            "So the time that has passed does not explain the price. The memory that the operation touched, "
+            "and pushed out of the caches, explains it."
             if after_computing.high < after_read.low
             else "So these figures do not separate the two explanations, memory touched and time passed."
         ),
+        f"{low} to {high}",
+        "cold",
     )

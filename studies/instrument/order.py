@@ -1,7 +1,7 @@
-"""The effect of a predecessor on a variant: the same batches as the product's, with the order kept.
+"""The effect of the previous variant on the next one: batches as in the product, with their order recorded.
 
-The product shuffles the variants of each round, so that no variant always follows the same other. But within
-a round a variant never follows itself. This study bounds the effect of that.
+The product shuffles the variants of every round, so no variant always follows the same other one. One bias
+remains: within a round a variant never follows itself. This trial bounds that bias.
 
 Run as `python -m studies.instrument.order NUMEL SECONDS SEED`: one process, one line of JSON.
 """
@@ -39,11 +39,12 @@ VARIANTS = {
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """Predecessors and their effects in one process.
+    """The effect of predecessors on variants, in one process.
 
     Attributes:
-        effect: by variant and predecessor, log of the median time after it to the variant's median over all.
-        bias: by variant, the log-ratio to `multiply` that its set of predecessors alone gives it.
+        effect: by variant and predecessor, the log of a ratio: the median time after the predecessor ÷ the
+            variant's median over all.
+        bias: by variant, the log-ratio to `multiply` that comes from its predecessors alone.
     """
 
     numel: int

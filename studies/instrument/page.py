@@ -9,16 +9,16 @@ from typing import Any
 from gradbench.analyse.visits import LEAST_LOOPS
 from gradbench.record.results import read_results
 from gradbench.report.template import Link, put, render
-from studies.files import read_records, write_json
+from studies.files import STUDIES, read_records, write_json
 from studies.instrument import analysis, clocks, figures, order, simulation, stopping, trials
-from studies.instrument.findings import error, findings
+from studies.instrument.findings import answer, error, findings
 from studies.instrument.peers import study as peers
 from studies.instrument.peers.figures import ENOUGH
 from studies.instrument.peers.figures import figures as peers_figures
 from studies.instrument.peers.tool import Reading
 from studies.instrument.simulation import Coverage
 
-# The ratios that every tool measured, in the page's order.
+# The ratios that every tool measured, in the order of the page.
 RATIOS = {
     "short/more": "one call more, short",
     "long/more": "one call more, long",
@@ -28,7 +28,7 @@ RATIOS = {
 
 
 def numbers(data: Path) -> dict[str, Any]:
-    """Every figure of the page, from the files in the folder `data`."""
+    """All figures of the page, from the files in the folder `data`."""
 
     def trial(name: str) -> Path:
         return data / trials.filename(name)
@@ -54,10 +54,16 @@ def numbers(data: Path) -> dict[str, Any]:
     }
 
 
-def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
-    """Build the page from the data; replaces it as a whole. As part of a site it has its navigation."""
+def write(data: Path, output: Path, site: Sequence[Link] = ()) -> str:
+    """Build the page from the data, replace the old page, and return the answer in one sentence.
+
+    `site` holds the links of the site that the page is part of.
+    """
     known = numbers(data)
+    errors = figures.errors_of(known["peers"])
     drawn = {
+        "errors": figures.errors(errors),
+        "errors narrow": figures.errors(errors, narrow=True),
         "coverage": figures.coverage(known["coverage"]),
         "p": figures.p_values(known["same"]["p"]),
         "power": figures.power(known["power"]["curve"]),
@@ -67,12 +73,16 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         ),
         **{f"peers {ratio}": figures.peers(known["peers"], ratio) for ratio in RATIOS},
     }
+    found = answer(known)
     output.parent.mkdir(parents=True, exist_ok=True)
     put(
         render(
             "instrument.html",
             Path(__file__).parent,
+            STUDIES,
             site=site,
+            answer=found,
+            errors=errors,
             drawn=drawn,
             findings=findings(known),
             ratios=RATIOS,
@@ -82,7 +92,8 @@ def write(data: Path, output: Path, site: Sequence[Link] = ()) -> None:
         ),
         output,
     )
-    # The same figures for programs, and for readers who doubt the page.
+    # Programs, and readers who doubt the page, find the same figures here.
     plain = {key: value for key, value in known.items() if key != "header"}
     plain["same"] = {key: value for key, value in known["same"].items() if key != "p"}
     write_json(output.parent / "figures.json", plain, sort=True)
+    return found

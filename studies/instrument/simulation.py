@@ -1,7 +1,7 @@
 """Simulated machines whose truth is known: does a 95 % interval cover it in 95 % of runs?
 
-A run uses the code of a real run, from the times of batches to the interval: `visit_times` for each visit,
-`summarise` for the run. Only the clock is simulated.
+A simulated run goes through the code of a real run, from the times of batches to the interval. That code is
+`visit_times` for each visit, and `summarise` for the run. Only the clock is simulated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = numpy.ndarray[Any, Any]
 
 FILENAME = "simulation.jsonl"
 
-# Seconds per call of the variants, and what the empty loop takes of each.
+# Seconds per call of the variants, and the seconds of the empty loop in each call.
 CALL, EMPTY = 350e-9, 6e-9
 EFFECT = 1.05
 VARIANTS = {"baseline": 1.0, "twin": 1.0, "same": 1.0, "slower": EFFECT}
@@ -45,13 +45,13 @@ class Regime:
     """A kind of machine.
 
     Attributes:
-        flaw: what is wrong with it, in words.
+        flaw: the flaw of the machine, in words.
         passes: processes in a run.
         rounds: in a visit.
         noise: per batch, a factor: (rng, rounds x variants) -> array of that shape.
         bias: per process, a factor for each variant: (rng, variants) -> array; its mean log is 0,
             or `shift` for the variant `slower`.
-        common: a factor that all batches share as time goes by: (rng, batches) -> array.
+        common: a factor over time that all batches share: (rng, batches) -> array.
         shift: mean of the log bias of the variant `slower`, which is part of the truth.
     """
 
@@ -133,7 +133,7 @@ REGIMES = (
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """The results of the simulated runs of a regime.
+    """The outcome of the simulated runs of a regime.
 
     Attributes:
         covered: share of the runs whose interval for the variant `slower` holds the truth.
@@ -164,7 +164,7 @@ HEADER = Header(
 
 
 def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
-    """Simulate one run of a regime, and summarise its comparison as that of a real one."""
+    """Simulate one run of a regime, and summarise its comparison like that of a real run."""
     results = Results(Path("simulated"), HEADER)
     roles = [each.role for each in _COMPARISON.variants]
     net = CALL * numpy.array([*VARIANTS.values(), 0.0])
@@ -174,7 +174,7 @@ def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
         shape = (regime.rounds, len(net))
         times = CALLS * 1e9 * (net * bias + EMPTY) * regime.noise(rng, shape)
         if regime.common is not None:
-            # The variants of a round take turns in random order, so the common factor falls on them so.
+            # The variants of a round take turns in random order; the common factor follows that order.
             places = rng.permuted(numpy.tile(numpy.arange(len(net)), (regime.rounds, 1)), axis=1)
             times *= numpy.take_along_axis(
                 regime.common(rng, regime.rounds * len(net)).reshape(shape), places, axis=1
@@ -190,8 +190,8 @@ def one_run(regime: Regime, rng: numpy.random.Generator) -> ComparisonSummary:
 def _some_runs(name: str, seed: int, runs: int) -> Array:
     """A row for each run of a regime.
 
-    The first columns are low, mean and high of the log-ratio of the variant `slower`. Then come p of the
-    variant `same`, whether `same` is called different, and whether `slower` is called slower.
+    The columns are: low, mean and high of the log-ratio of the variant `slower`, and p of the variant `same`.
+    Then come two flags: `same` is called different, and `slower` is called slower.
     """
     regime = next(each for each in REGIMES if each.name == name)
     rng = numpy.random.default_rng([seed, sum(name.encode())])
@@ -228,7 +228,7 @@ def simulate(regime: Regime, runs: int, pool: ProcessPoolExecutor, parts: int = 
 
 
 def study(data: Path, log: Log, runs: int = 10_000) -> None:
-    """Simulate every regime; one line of JSON each."""
+    """Simulate every regime, and write one line of JSON per regime."""
     with closing(new_writer(data / FILENAME)) as writer, ProcessPoolExecutor(2) as pool:
         for regime in REGIMES:
             found = simulate(regime, runs, pool)

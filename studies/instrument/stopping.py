@@ -1,7 +1,7 @@
-"""Simulated runs that choose what they measure by what they have found: is a verdict still to be trusted?
+"""Simulated runs that choose their visits by their findings: is a verdict still to be trusted?
 
-Only visits are simulated. The product's code chooses the next visits and their length, finds the open
-questions at each look, and concludes at the end. For comparison, passes that visit everything measure the
+Only visits are simulated. The product's code chooses the next visit and its length. It also finds the open
+questions at each look, and the verdicts at the end. For comparison, passes that visit everything measure the
 same machines.
 """
 
@@ -31,10 +31,10 @@ from studies.instrument.variants import called_different, with_twin
 FILENAME = "stopping.jsonl"
 
 COMPARISONS = 8
-# By name the factor that a variant takes; what differs by the margin of "the same" is where stopping tempts.
+# The factor of a variant by its name. A variant that differs by the margin of "the same" tempts runs to stop.
 EFFECTS = {"same 1": 1.0, "same 2": 1.0, "same 3": 1.0, "0.5 %": 1.005, "1 %": 1.01, "2 %": 1.02, "30 %": 1.3}
 BUDGET, BESIDE, STARTUP = 140.0, 2, 2.0
-# As a preset has it: a comparison with nothing open gets no more.
+# As in a preset: a comparison with nothing open gets no more visits.
 VISITS = 36
 
 Design = Literal["by what is open", "everything alike"]
@@ -42,13 +42,13 @@ DESIGNS: tuple[Design, ...] = ("by what is open", "everything alike")
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """The results of the simulated runs of a design.
+    """The outcome of the simulated runs of a design.
 
     Attributes:
         false: share of the runs in which any identical variant is called slower or faster.
         covered: by effect, the share of all 95 % intervals that hold the truth.
-        found: by effect, the share that is called slower.
-        undecided: median over runs of the verdicts that are left open.
+        found: by effect, the share of variants that are called slower.
+        undecided: median over runs of the verdicts that stay open.
     """
 
     design: Design
@@ -80,7 +80,7 @@ class _Machine:
             if each.role == "empty":
                 seconds_per_call, log = EMPTY, math.log(EMPTY / (CALL + EMPTY))
             else:
-                # Identical code in one process also has the same layout.
+                # Identical code in one process has the same layout.
                 layout = 0.0 if each.role in ("baseline", "twin") else dice.normal(0.0, self._between[id])
                 log = 0.0 if each.role == "baseline" else layout + dice.normal(0.0, noise)
                 factor = EFFECTS.get(each.name, 1.0) * math.exp(log)

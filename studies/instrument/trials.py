@@ -38,22 +38,22 @@ COPIES = 18
 FLAG = "x.requires_grad_()"
 CHAIN = "y = torch.exp(torch.sin(x ** 2))"
 NO_GRAD = "with torch.no_grad():\n    pass"
-# The setup of a control after an operation, beside the operation's data.
+# A control after an operation needs these tensors, besides the operation's data.
 CONTROLLED = "\nx = torch.rand(100).requires_grad_()\nbase = x.detach()"
 # Bytes that an operation touches between two controls.
 TOUCHED = (4_000, 40_000, 400_000, 2_000_000, 8_000_000, 32_000_000, 128_000_000)
-# Elements of an expensive function whose data stay in the caches, up to 0.4 MB of them.
+# Elements of an expensive function whose data stay in the caches, up to 0.4 MB.
 COMPUTED = (30, 300, 3_000, 15_000, 50_000)
 POWER_RUNS = 20
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of the product on a plan of ours.
+    """One run of the product on a plan of this study.
 
     Attributes:
         slice: seconds of a visit at most.
-        budget: seconds of measuring in all; None leaves the passes to decide.
+        budget: seconds of measuring in all; None if the number of passes decides.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Trial:
 
 
 def run_trial(trial: Trial, folder: Path) -> Results:
-    # A run keeps a part of its budget for the report, which is not made here.
+    # A run keeps a part of its budget for the report. This trial makes no report.
     budget = None if trial.budget is None else trial.budget + REPORT_SECONDS
     options = Options("study", 1, trial.allocator, 60.0, memory=False, batch_seconds=trial.batch_seconds)
     order = run.Order(Request(), options, f"make instrument ({trial.name})", Plan(trial.comparisons))
@@ -74,13 +74,13 @@ def run_trial(trial: Trial, folder: Path) -> Results:
 
 
 def measure(trial: Trial, output: Path) -> None:
-    """Run a trial; leave its results file, compressed, at `output`."""
+    """Run a trial, and write its compressed results file to `output`."""
     with tempfile.TemporaryDirectory() as folder:
         compress(run_trial(trial, Path(folder)).path.read_bytes(), output)
 
 
 def same() -> Trial:
-    """Identical variants, 216 times: each comparison as the product makes it."""
+    """Identical variants, 216 times, in comparisons of the product."""
     comparisons = tuple(
         with_twin(f"{name}/{copy}", statement, {"same": statement}, numel)
         for name, (statement, numel) in SAME.items()
@@ -125,9 +125,9 @@ def _on(buffer: str, name: str, role: Role = "method") -> Variant:
 def hidden(allocator: Allocator) -> Trial:
     """Variants that differ in nothing that a user would call a difference.
 
-    `place`: three variants on one buffer, one of them under a long name, and three on another, so that both
-    are equally warm. `align`: the same, the second buffer 16 bytes off. `warm`: one variant on a buffer that
-    no other touches, against six that share theirs.
+    `place`: three variants use one buffer, one of them under a long name, and three use another buffer. So
+    both buffers are equally warm. `align`: as `place`, with the second buffer 16 bytes off. `warm`: one
+    variant has a buffer that no other variant touches; six share a buffer.
     """
     three = [_on("base", "baseline", "baseline"), _on("base", "twin", "twin")]
     three.append(variant("named" + "_" * 60, f"y = {NAMED} * 2.0", setup=f"{NAMED} = base"))
@@ -172,7 +172,7 @@ def in_place() -> Trial:
 
 
 def evicted() -> Trial:
-    """A control after an operation that touches so many bytes."""
+    """A control after an operation that touches a growing number of bytes."""
     others = {
         "read, no_grad": f"junk.sum()\n{NO_GRAD}",
         "write": "junk.fill_(1.0)",
@@ -188,7 +188,7 @@ def evicted() -> Trial:
 
 
 def computed() -> Trial:
-    """A control after an operation that takes as long and touches little: the rival explanation.
+    """A control after an operation that takes as long and touches little memory: the other explanation.
 
     If the price grew with the time since the control last ran, it would grow here too.
     """
@@ -214,8 +214,8 @@ while True:
 
 
 def loaded(output: Path) -> None:
-    """A run beside processes that take a core for half of every two seconds: what telemetry explains."""
-    # As many as there are processors, so that wherever the worker runs it has company.
+    """A run beside processes that take a core every other second. It shows how much telemetry explains."""
+    # One process per processor disturbs the worker on any processor.
     command = [sys.executable, "-c", _BUSY_EVERY_OTHER_SECOND]
     crowd = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
     try:
@@ -227,7 +227,7 @@ def loaded(output: Path) -> None:
 
 
 def study(data: Path, log: Log) -> None:
-    """Every trial, one results file each."""
+    """Run every trial; each writes a results file."""
     trials = [
         known(),
         known(10e-6),

@@ -1,4 +1,4 @@
-"""Comparisons made by hand, whose truth is known: what the instrument is tried on."""
+"""Comparisons made by hand, whose truth is known. The study tries the instrument on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TENSOR = "base = torch.rand({numel})\nx = base.detach().requires_grad_()"
 
 
 def variant(name: str, statement: str, role: Role = "method", setup: str = "") -> Variant:
-    """A variant that promises nothing: it is timed as it stands."""
+    """A variant without expectations: it is timed without checks."""
     return Variant(name, name, role, setup, statement, "", Expectation())
 
 
@@ -45,12 +45,12 @@ def with_twin(
 
 
 def repeated(statement: str, times: int) -> str:
-    """The statement so many times, a line each."""
+    """The statement, repeated; each repetition has a line."""
     return "\n".join([statement] * times)
 
 
 def named(summary: ComparisonSummary, name: str) -> VariantSummary:
-    """The variant of this name. Raises LookupError where the comparison has none."""
+    """The variant of this name. Raises LookupError if the comparison has no such variant."""
     found = summary.variant(name)
     if found is None:
         raise LookupError(f"{summary.comparison.id}: has no variant {name}")
@@ -58,5 +58,5 @@ def named(summary: ComparisonSummary, name: str) -> VariantSummary:
 
 
 def called_different(each: VariantSummary) -> bool:
-    """Whether the verdict on a variant is that it is slower or faster than the baseline."""
+    """Whether the verdict on a variant is slower or faster."""
     return each.verdict in ("slower", "faster")

@@ -1,1 +1,1 @@
-"""Publishing a run: its report, its results, the index of reports, and the table in the README."""
+"""Publishing a run: its report, its results, the index of reports, and the headline of the README."""

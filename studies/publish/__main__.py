@@ -1,11 +1,12 @@
 """Publish a run into reports/: `python -m studies.publish RUN`.
 
-Without a run everything published is made again, from the data that are stored with it.
+Without a run, it makes all pages and pictures again, from the stored data.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.analyse.claims import counted
 from gradbench.errors import GradbenchError, RequestError
 from gradbench.record.results import FILENAME, locate, read_results
-from gradbench.report.glance import glance_of
+from gradbench.report import figures
+from gradbench.report.glance import glance_of, in_words
 from gradbench.report.glance import headline as in_short
 from gradbench.report.page import write_report
-from gradbench.report.template import put, render
+from gradbench.report.template import Link, put, render
 from studies.files import compress, read_analysis
 from studies.publish import pictures, site
 
@@ -29,25 +31,25 @@ BEGIN, END = "<!-- headline: made by make publish -->", "<!-- end of headline --
 
 @dataclass(frozen=True)
 class Published:
-    """A run in reports/, as its index shows it."""
+    """A run in reports/, as the index shows it."""
 
     folder: str
     summary: Analysis
 
     @property
     def verdicts(self) -> str:
-        """How many claims came out how."""
-        return counted(self.summary.judgements)
+        """How many claims are true, false, open, or depend on the case."""
+        return counted(self.summary.judgements, shown=True)
 
 
 def publish(run: Path, reports: Path, readme: Path) -> Path:
-    """Copy a run's results, compressed, into reports/, and make everything there again.
+    """Copy the compressed results of a run into reports/, and make everything there again.
 
-    Raises RequestError where there is no run, or the README has no place for the table.
+    Raises RequestError where there is no run, or the README has no place for the headline.
     """
     source = locate(run)
     results = read_results(source)
-    # Both raise before anything is written.
+    # A README without a place is refused before anything is written.
     splice(readme.read_text(encoding="utf-8"), "")
     headline(Published("", analyse(results)), "", "")
     header = results.header
@@ -65,9 +67,9 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
 
 
 def rebuild(reports: Path, readme: Path) -> list[Path]:
-    """Make every page and picture of reports/ and the README's table again, from the stored data alone.
+    """Make all pages and pictures of reports/ and the README's headline again, from the stored data alone.
 
-    The README and the pictures show the newest run. Raises RequestError where none is published.
+    The README and the pictures show the newest run. Raises RequestError if no run is published.
     """
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
@@ -78,16 +80,32 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     pages = [copy.with_name("index.html") for copy in copies]
     for run, page in zip(runs, pages, strict=True):
         write_report(run.summary, page, site.navigation(reports, page))
-    pages += site.rebuild(reports)
+    studies = list(site.rebuild(reports))
     index = reports / "index.html"
-    links = site.navigation(reports, index)
-    put(render("index.html", HERE, site=links, runs=runs, pages=site.present(reports)), index)
+    put(_index(runs, studies, site.navigation(reports, index)), index)
     put(text, readme)
-    return [*pages, index, *pictures.write(runs[0].summary, reports)]
+    made = [*pages, *(each.path for each in studies), index]
+    return [*made, *pictures.write(runs[0].summary, reports)]
+
+
+def _index(runs: Sequence[Published], studies: Sequence[site.Study], links: Sequence[Link]) -> str:
+    """The index of reports: the answer and the figure of the newest run, all runs, and all studies."""
+    newest = runs[0].summary
+    glance = glance_of(newest)
+    return render(
+        "index.html",
+        HERE,
+        site=links,
+        runs=runs,
+        studies=studies,
+        wide=figures.glance(newest) if glance else "",
+        narrow=figures.glance(newest, narrow=True) if glance else "",
+        words=in_words(glance) if glance else "",
+    )
 
 
 def splice(text: str, table: str) -> str:
-    """The text with the table in the place that is kept for it. Raises RequestError where there is none."""
+    """The text with the headline between its two lines. Raises RequestError where they are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

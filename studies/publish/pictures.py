@@ -1,4 +1,4 @@
-"""The newest run at a glance as pictures: for the README, and for links in social networks."""
+"""The figure of the newest run as pictures: for the README, and for links in social networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Form:
         size: width and height in inches.
         dpi: dots per inch.
         text: points of its text.
-        about: whether its title says what gradbench is, and not what was measured.
+        about: whether its title describes gradbench instead of the measured figures.
     """
 
     name: str
@@ -46,7 +46,7 @@ MARGIN = 0.25
 
 
 def write(run: Analysis, reports: Path) -> list[Path]:
-    """Write the pictures of a run into reports/; a run with too little for them leaves none there."""
+    """Write the pictures of a run into reports/. A run with too little data removes those of older runs."""
     found = glance_of(run)
     paths = [reports / form.name for form in FORMS]
     if found is None:
@@ -78,7 +78,7 @@ def _drawn(found: Glance, form: Form, origin: str) -> bytes:
 
 
 def described(found: Glance) -> str:
-    """All marks of a picture in words: a test sees by them that a picture is of the stored data."""
+    """All marks of a picture in words. A test compares them with the stored data."""
     listed = [
         f"{METHODS[name]}: "
         + ", ".join(

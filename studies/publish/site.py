@@ -1,4 +1,4 @@
-"""The pages of reports/ and how they are linked: a page is added here, and everywhere."""
+"""The pages of reports/ and their links. A page that is added here is linked from all others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gradbench.report.template import Link
 
 @dataclass(frozen=True)
 class Page:
-    """The page of a study. It is linked from the others, and in the index, where its data are there.
+    """The page of a study. The other pages and the index link to it if its data are there.
 
     Attributes:
-        study: its folder in reports/, which holds the folder `data`; and the module in studies/ whose `page`
-            has `write(data, output, site)`, which makes the page.
-        label: in the navigation.
-        title, about: in the index.
+        study: its folder in reports/, which holds the folder `data`; also its module in studies/. There
+            `page.write(data, output, site)` makes the page and returns its answer in one sentence.
+        label: its name in the navigation.
+        title, about: its words in the index.
     """
 
     study: str
@@ -40,25 +40,25 @@ PAGES = (
         "instrument",
         "The instrument",
         "How small a difference it sees, and how often it is wrong",
-        "Identical code, ratios known by construction, and other tools beside it.",
+        "We tried it on identical code and on ratios known by construction, side by side with other tools.",
     ),
     Page(
         "releases",
         "Releases",
-        "What gradient control costs from release to release of PyTorch",
-        "The same code under several releases, in turn on one processor, by gradbench versus.",
+        "The cost of gradient control from release to release of PyTorch",
+        "gradbench versus ran the same code under several releases, in turn on one processor.",
     ),
     Page(
         "regressions",
         "Regressions",
         "How well regressions are found",
-        "Identical, slower and larger commits, and what gradbench versus and asv report of them.",
+        "gradbench versus and asv compared identical, slower and larger commits.",
     ),
 )
 
 
 def navigation(reports: Path, page: Path) -> list[Link]:
-    """The links of a page at `page` to those that are there, itself among them."""
+    """The links of the page at this path to all pages that are there, and to itself."""
     newest = max(reports.glob(f"runs/*/{FILENAME}.gz"), default=None)
     run = page if page.parent.parent == reports / "runs" else newest and newest.with_name("index.html")
     wanted = [("All reports", reports / "index.html")]
@@ -76,10 +76,24 @@ def present(reports: Path) -> list[Page]:
     return [each for each in PAGES if (reports / each.study / "data").is_dir()]
 
 
-def rebuild(reports: Path) -> Iterator[Path]:
+@dataclass(frozen=True)
+class Study:
+    """A study whose page is made.
+
+    Attributes:
+        path: of the page.
+        answer: of the study, in one sentence; empty if there are no data to answer with.
+    """
+
+    page: Page
+    path: Path
+    answer: str
+
+
+def rebuild(reports: Path) -> Iterator[Study]:
     """Make the pages of the studies again, from their stored data."""
     for each in present(reports):
         output = reports / each.path
         module = importlib.import_module(f"studies.{each.study}.page")
-        module.write(output.with_name("data"), output, navigation(reports, output))
-        yield output
+        answer = module.write(output.with_name("data"), output, navigation(reports, output))
+        yield Study(each, output, answer)

@@ -1,7 +1,7 @@
 """asv on commits whose truth is known: identical ones, slower ones, and ones that save more.
 
-A temporary clone gets the commits. `asv run` measures each commit once, in asv's environment. `asv compare`,
-which judges as `asv continuous` does, compares it with the commit before.
+A temporary clone gets the commits. `asv run` measures each commit once, in asv's environment. `asv compare`
+compares it with the commit before; its verdict is that of `asv continuous`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ import msgspec
 from gradbench import format
 from studies.files import Log, write_json
 from studies.regressions.clone import CHANGES, Clone, measure_waits
-from studies.regressions.part import Part, Table
+from studies.regressions.part import Part, Point, Score, Table
 
 FACTOR = 1.03
-# Where asv has to report a change.
+# asv has to report a change in these benchmarks.
 _CHANGED = {"slower": "track_ratio('square.backward/", "larger": "track_saved('square.forward/"}
+# The figure of the smallest backward that a slower commit slows.
+_FIGURE = "interleaved.Square.track_ratio('square.backward/100', 'function')"
 
 
 class Comparison(msgspec.Struct, frozen=True):
     """Two commits, one after the other.
 
     Attributes:
-        kind: what the second one changes: identical, slower, back or larger.
-        alarms: what asv reports as changed: its mark (+ worse, - better, ! failed), ratio and benchmark.
-        before: by benchmark and cell, the figures at the first commit; None for an unknown figure.
-        after: the same at the second commit.
+        kind: the change in the second commit: identical, slower, back or larger.
+        alarms: the changes that asv reports: mark (+ worse, - better, ! failed), ratio and benchmark.
+        before: the tracked figures of the first commit by benchmark and cell; None where one is not known.
+        after: the tracked figures of the second commit.
     """
 
     kind: str
@@ -51,7 +53,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> list[str]:
-        """The report of asv on the change, and the figures where it has to report it."""
+        """The report of asv on the change, and the tracked figures that the change affects."""
         tracked = [
             f"{cell}: {_figure(self.before[cell])}, then {_figure(value)}"
             for cell, value in self.after.items()
@@ -65,10 +67,10 @@ def _figure(value: float | None) -> str:
 
 
 class Trials(msgspec.Struct):
-    """The settings of the trials, and their results.
+    """All comparisons, and how they were made.
 
     Attributes:
-        bench: which benchmarks of the suite.
+        bench: the benchmarks of the suite, as a pattern.
         budget: seconds that a run of gradbench may take at each commit.
         waits: by number of elements, the nanoseconds that slower commits wait in Square.backward.
     """
@@ -111,7 +113,7 @@ class Asv:
 
 
 def tracked(content: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """By benchmark and cell, the figures in a results file of asv; None for an unknown figure."""
+    """The figures in a results file of asv by benchmark and cell; None where one is not known."""
     for name, columns in content["results"].items():
         row = dict(zip(content["result_columns"], columns, strict=False))
         for cell, value in zip(itertools.product(*row["params"]), row["result"] or [], strict=False):
@@ -127,7 +129,7 @@ def alarms(table: str) -> list[tuple[str, str, str]]:
 
 
 def study(output: Path, comparisons: int, changed: int, bench: str, budget: int, log: Log) -> None:
-    """Make the commits, measure and compare them; asv.json is written again after each."""
+    """Make the commits, measure and compare them. It writes asv.json after each commit."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder), GRADBENCH_ASV_BUDGET=str(budget))
         asv = Asv(clone)
@@ -136,7 +138,7 @@ def study(output: Path, comparisons: int, changed: int, bench: str, budget: int,
         before = asv.measure(last, bench)
         started = datetime.datetime.now().isoformat(timespec="seconds")
         trials = Trials(started, asv.machine(), bench, budget, FACTOR, waits, [])
-        # A changed commit is between two unchanged ones, so that no drift of the machine helps to find it.
+        # Each changed commit is between two unchanged ones: no drift of the machine helps to find the change.
         kinds = ["identical"] * comparisons + ["slower", "back"] * changed + ["larger"]
         for number, kind in enumerate(kinds, 1):
             commit = clone.commit(kind, waits)
@@ -149,7 +151,7 @@ def study(output: Path, comparisons: int, changed: int, bench: str, budget: int,
 
 
 def part(trials: Trials) -> Part:
-    """The findings, for the page."""
+    """The part of asv on the page."""
     rows = []
     for kind, change in CHANGES.items():
         chosen = [each for each in trials.comparisons if each.kind == kind]
@@ -159,9 +161,11 @@ def part(trials: Trials) -> Part:
             rows.append((change, str(len(chosen)), str(loud), found))
     about = (
         f"Begun {trials.started}, on {trials.machine['cpu']} with {trials.machine['num_cpu']} processors. "
-        f"Benchmarks: {trials.bench}. asv run measured each commit, for which gradbench ran at most "
-        f"{trials.budget} s. asv compare --factor {trials.factor:g} compared it with the commit before."
+        f"Benchmarks: {trials.bench}. asv run measured each commit; gradbench ran at most {trials.budget} s "
+        f"for it. asv compare --factor {trials.factor:g} compared it with the commit before."
     )
+    identical = [each for each in trials.comparisons if each.kind == "identical"]
+    changed = [each for each in trials.comparisons if each.kind in _CHANGED]
     columns = ("change", "comparisons", "with an alarm", "found")
     return Part(
         "asv",
@@ -170,17 +174,35 @@ def part(trials: Trials) -> Part:
         [
             Table("Alarms, and changes that were found", columns, rows),
             Table(
-                "How far identical commits were apart",
+                "How far identical commits differed",
                 ("benchmark", "median", "largest", "known"),
-                _apart([each for each in trials.comparisons if each.kind == "identical"]),
+                _apart(identical),
             ),
         ],
-        [(CHANGES[each.kind], each.lines) for each in trials.comparisons if each.kind in _CHANGED],
+        Score(
+            found=sum(each.found for each in changed),
+            changes=len(changed),
+            alarms=sum(bool(each.alarms) for each in identical),
+            identical=len(identical),
+        ),
+        [(CHANGES[each.kind], each.lines) for each in changed],
+        points=_points(trials.comparisons),
     )
 
 
+def _points(comparisons: list[Comparison]) -> list[Point]:
+    """The pairs of commits in which the figure that slower commits change is known."""
+    found = []
+    for each in comparisons:
+        before, after = each.before.get(_FIGURE), each.after.get(_FIGURE)
+        if each.kind in ("identical", "slower") and before is not None and after is not None:
+            reported = any(name == _FIGURE for _, _, name in each.alarms)
+            found.append(Point(each.kind, after / before, reported))
+    return found
+
+
 def _apart(identical: list[Comparison]) -> list[tuple[str, ...]]:
-    """For each ratio that is tracked, how far identical commits were apart."""
+    """How far identical commits differed, for each tracked ratio."""
     rows = []
     for cell in sorted({cell for each in identical for cell in each.after if ".track_ratio(" in cell}):
         pairs = [(each.before.get(cell), each.after.get(cell)) for each in identical]

@@ -17,7 +17,7 @@ from studies.files import Log
 SLOWER = 0.05
 MORE_BYTES = 64
 
-# By kind of commit, what it changes.
+# The change of a commit, by its kind.
 CHANGES = {
     "identical": "none",
     "slower": f"{SLOWER:.0%} of a backward more in Square.backward",
@@ -25,9 +25,9 @@ CHANGES = {
     "larger": f"{MORE_BYTES} bytes more saved by Square",
 }
 
-# The command as a user has it.
+# The command of a user.
 GRADBENCH = (sys.executable, str(Path(sysconfig.get_path("scripts")) / "gradbench"))
-# Where Square is.
+# The file of Square.
 SOURCE = Path("gradbench") / "functions" / "autograd.py"
 
 _PLACE = "        return (x + x) * g\n"
@@ -45,9 +45,9 @@ class Clone:
     def __init__(self, folder: Path, **environment: str) -> None:
         """Clone into a folder; `environment` are variables of the commands that run there."""
         self.path = folder / "clone"
-        # asv keeps its description of a machine in the home folder.
+        # asv keeps its description of a machine in the home.
         self._environment = {**os.environ, "HOME": str(folder), **environment}
-        # The settings and the cache of pip still hold.
+        # pip still uses its settings and its cache.
         for name, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
             self._environment.setdefault(name, str(Path.home() / usual))
         self._environment.pop("PYTHONPATH", None)
@@ -57,7 +57,7 @@ class Clone:
         self.source = (self.path / SOURCE).read_text()
 
     def do(self, *command: str) -> str:
-        """The output of a command in the clone. Raises RuntimeError where it fails."""
+        """Run a command in the clone, and return its output. Raises RuntimeError if it fails."""
         done = subprocess.run(
             command,
             cwd=self.path,
@@ -71,7 +71,7 @@ class Clone:
         return done.stdout
 
     def commit(self, kind: str, waits: dict[int, int]) -> str:
-        """A commit of this kind of change to what was cloned; its hash."""
+        """Commit this kind of change to the cloned sources, and return the hash."""
         source = self.source
         if kind == "slower":
             source = slower(source, waits)
@@ -91,7 +91,7 @@ def measure_waits(log: Log) -> dict[int, int]:
         subprocess.run(command, check=True)
         export = [*GRADBENCH, "export", f"{folder}/run"]
         table = subprocess.run(export, check=True, capture_output=True, text=True).stdout
-    # The time to read the clock is part of the slowdown.
+    # The time of reading the clock is part of the slowdown.
     wait, number = _WAIT.format(waits={1: 0}), 10_000
     reading = min(timeit.repeat(wait, "import time, torch; x = torch.ones(1)", number=number)) / number * 1e9
     return {
@@ -102,13 +102,13 @@ def measure_waits(log: Log) -> dict[int, int]:
 
 
 def slower(source: str, waits: dict[int, int]) -> str:
-    """The source with a Square.backward that waits these nanoseconds, by number of elements."""
+    """The source with a Square.backward that waits so many nanoseconds, by number of elements."""
     waiting = _replaced(source, _PLACE, _WAITS.format(waits=waits))
     return _replaced(waiting, "import torch\n", "import time\n\nimport torch\n")
 
 
 def larger(source: str) -> str:
-    """The source, whose Square saves a tensor of 64 bytes more."""
+    """The source with a Square that saves a tensor of 64 bytes more."""
     saving = _SAVES.replace("(x)", f"(x, torch.empty({MORE_BYTES}, dtype=torch.uint8))", 1)
     return _replaced(_replaced(source, _SAVES, saving), _READS, _READS.replace("(x,)", "(x, _)"))
 

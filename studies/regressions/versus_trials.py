@@ -1,6 +1,6 @@
 """`gradbench versus` on commits whose truth is known: identical ones, a slower one, and one that saves more.
 
-A temporary clone gets the commits; each trial is the command as a user types it, in that clone.
+A temporary clone gets the commits. Each trial runs the command of a user in that clone.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ import msgspec
 
 from studies.files import Log, write_json
 from studies.regressions.clone import CHANGES, GRADBENCH, MORE_BYTES, Clone, measure_waits
-from studies.regressions.part import Part, Table
+from studies.regressions.part import Part, Point, Score, Table
 
-# Where a change of Square.backward, and of what Square saves, has to be reported.
+# versus has to report changes of Square.backward and of its saved tensors in these comparisons.
 _SLOW, _LARGE = "square.backward/100/float32/cpu", "square.forward/100/float32/cpu"
+# The variant that a slower commit slows.
+_FIGURE = f"{_SLOW} function"
 
 
 class Trial(msgspec.Struct, frozen=True):
     """One trial of two commits.
 
     Attributes:
-        kind: what the second commit changes: identical, slower or larger.
+        kind: the change in the second commit: identical, slower or larger.
         workloads: the `--workload` of the command; empty for its default.
         seconds: wall time of the command.
-        code: its exit code, 1 where something is worse.
-        ended: why: decided, budget or pairs.
-        alarms: variants that are called slower, faster or different in memory, with the outcome.
-        found: whether a change is reported where it was made.
+        code: its exit code, 1 where a variant is worse.
+        ended: the reason: decided, budget or pairs.
+        alarms: variants that versus calls slower, faster or different in memory, with the outcome.
+        found: whether versus reports the change where it was made; None without a change.
         apart: by variant, the ratio of the two sides.
         calibration_task: the ratio of the same work on both sides.
     """
@@ -52,7 +54,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Trials(msgspec.Struct):
-    """The settings of the trials, and their results; `waits` are nanoseconds by number of elements."""
+    """All trials, and how they were made; `waits` are nanoseconds by number of elements."""
 
     started: str
     processor: str
@@ -62,9 +64,9 @@ class Trials(msgspec.Struct):
 
 
 def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> None:
-    """Make the commits and compare them; versus.json is written again after each trial.
+    """Make the commits and compare them. It writes versus.json after each trial.
 
-    Trials that are in the file already are not made again.
+    Trials that are already in the file are not made again.
     """
     path = output / "versus.json"
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +77,7 @@ def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> 
         kinds = [("identical", "")] * identical
         kinds += [("slower", "")] * changed + [("slower", "square")] * changed + [("larger", "square")]
         if path.is_file():
-            # Go on with the file: measure only missing trials, with a new wait.
+            # Measure only the trials that the file lacks, with a new wait.
             trials = msgspec.json.decode(path.read_bytes(), type=Trials)
             trials.waits = waits
         else:
@@ -96,7 +98,7 @@ def study(output: Path, identical: int, changed: int, budget: int, log: Log) -> 
 
 
 def _versus(clone: Clone, before: str, after: str, workloads: str, budget: int, seed: int) -> dict[str, Any]:
-    """The output of the command on two commits, with its exit code and its wall time."""
+    """The data that the command prints on two commits, with its exit code and its wall time."""
     command = [*GRADBENCH, "versus", before, after, "--budget", str(budget), "--seed", str(seed)]
     command += ["--json", "--no-report", *(["--workload", workloads] if workloads else [])]
     with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +130,7 @@ def trial_of(data: dict[str, Any], kind: str, workloads: str) -> Trial:
 
 
 def _alarm(variant: dict[str, Any]) -> str:
-    """The outcome of a variant that is called different; empty where it is not."""
+    """The outcome of a variant that versus calls different; empty where it does not."""
     words = [variant["outcome"]] if variant["outcome"] in ("slower", "faster", "failed") else []
     if words and (ratio := variant["ratio"]):
         words = [f"{words[0]} {ratio['mean']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"]
@@ -137,9 +139,9 @@ def _alarm(variant: dict[str, Any]) -> str:
 
 
 def _found(kind: str, variants: dict[str, dict[str, Any]]) -> bool | None:
-    """Whether the change is reported where it was made; None where there is none."""
+    """Whether versus reports the change where it was made; None where there is no change."""
     if kind == "slower":
-        return bool(variants[f"{_SLOW} function"]["outcome"] == "slower")
+        return bool(variants[_FIGURE]["outcome"] == "slower")
     if kind == "larger":
         before, after = variants[f"{_LARGE} function"]["memory"].get("saved", (0, 0))
         return bool(after - before == MORE_BYTES)
@@ -147,7 +149,7 @@ def _found(kind: str, variants: dict[str, dict[str, Any]]) -> bool | None:
 
 
 def part(trials: Trials) -> Part:
-    """The findings, for the page."""
+    """The part of versus on the page."""
     rows = []
     for kind, workloads in dict.fromkeys((each.kind, each.workloads) for each in trials.trials):
         alike = [each for each in trials.trials if (each.kind, each.workloads) == (kind, workloads)]
@@ -159,8 +161,18 @@ def part(trials: Trials) -> Part:
     return Part(
         "versus",
         "gradbench versus",
-        _about(trials),
+        [
+            f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, "
+            "in "
+            f"at most {trials.budget} s. It measures the usual variants, unless the table names workloads."
+        ],
         [Table("Alarms, and changes that were found", columns, rows)],
+        Score(
+            found=sum(each.found is True for each in trials.trials),
+            changes=sum(each.found is not None for each in trials.trials),
+            alarms=sum(bool(each.alarms) for each in trials.trials if each.kind == "identical"),
+            identical=sum(each.kind == "identical" for each in trials.trials),
+        ),
         [
             (
                 f"{CHANGES[each.kind]}, {each.workloads or 'the usual'}, after {each.pairs} pairs",
@@ -169,24 +181,25 @@ def part(trials: Trials) -> Part:
             for each in trials.trials
             if each.alarms
         ],
+        _evidence([each for each in trials.trials if each.kind == "identical"]),
+        [
+            Point(each.kind, each.apart[_FIGURE], _FIGURE in each.alarms)
+            for each in trials.trials
+            if each.kind in ("identical", "slower") and _FIGURE in each.apart
+        ],
     )
 
 
-def _about(trials: Trials) -> list[str]:
-    about = [
-        f"Begun {trials.started}, on {trials.processor}. Each trial is gradbench versus on two commits, in "
-        f"at most {trials.budget} s, of the usual variants unless workloads are named."
-    ]
-    identical = [each for each in trials.trials if each.kind == "identical"]
+def _evidence(identical: list[Trial]) -> str:
     apart = sorted(abs(ratio - 1) for each in identical for ratio in each.apart.values())
-    if apart:
-        off = max(abs(each.calibration_task - 1) for each in identical)
-        about.append(
-            f"Identical code on both sides came out apart by {apart[len(apart) // 2]:.2%} in the median of "
-            f"{len(apart)} variants, by {apart[int(0.95 * len(apart))]:.2%} or more in one of twenty, and by "
-            f"{apart[-1]:.2%} at most. The calibration task came out apart by {off:.2%} at most."
-        )
-    return about
+    if not apart:
+        return ""
+    off = max(abs(each.calibration_task - 1) for each in identical)
+    return (
+        f"Identical code on both sides differed by {apart[len(apart) // 2]:.2%} in the median of "
+        f"{len(apart)} variants. One of twenty variants differed by {apart[int(0.95 * len(apart))]:.2%} or "
+        f"more. The largest difference was {apart[-1]:.2%}. The calibration task differed by {off:.2%} at most."
+    )
 
 
 def _span(values: list[int]) -> str:

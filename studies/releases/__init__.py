@@ -1,1 +1,1 @@
-"""The price of gradient control from one release of PyTorch to the next, by `gradbench versus`."""
+"""The cost of gradient control from one release of PyTorch to the next, by `gradbench versus`."""

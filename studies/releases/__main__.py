@@ -1,8 +1,8 @@
 """The study as one command: `python -m studies.releases ENVIRONMENT ENVIRONMENT …`.
 
-Each environment has another release of torch, and this gradbench; the others are compared with the first. The
-last two are also compared with each other, which shows whether the figures add up. Trials go into
-reports/releases/data, beside those that are there; `python -m studies.publish` makes the pages from them.
+Each environment has another release of torch, and this gradbench. The command compares all others with the
+first. It also compares the last two, which shows whether the figures add up. Trials go into
+reports/releases/data, beside existing trials. `python -m studies.publish` makes the pages from them.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def main(environments: tuple[str, ...], budget: float, data: Path) -> None:
 
 
 def trial(one: str, other: str, budget: float, folder: Path) -> None:
-    """One trial, its data compressed into a folder. Raises FileExistsError where it has data already."""
+    """Run one trial, and compress its data into a folder. Raises FileExistsError if the folder has data."""
     copy = folder / f"{FILENAME}.gz"
     if copy.exists():
         raise FileExistsError(f"{copy}: expected no data; move it away to measure again")
     with TemporaryDirectory() as temporary:
         output = Path(temporary) / "trial"
-        # As a user would type it: the trial records this as its command.
+        # The trial records this command of a user.
         sys.argv = ["gradbench", "versus", one, other, "--budget", f"{budget:g}", "--no-report"]
         try:
             gradbench([*sys.argv[1:], "--output", str(output)])

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from gradbench.analyse import stats
 from gradbench.record.interval import Interval
+from gradbench.record.plan import Comparison
 from gradbench.versus.judge import Judged, VariantOutcome, installation_spread, judge_trial
 from gradbench.versus.records import read_trial
 
 
 @dataclass(frozen=True)
 class Study:
-    """The trials, by the folder that each lies in, in order."""
+    """The trials by the name of their folder, in order."""
 
     trials: dict[str, Judged]
 
@@ -29,6 +30,11 @@ class Study:
     def against_first(self) -> list[Judged]:
         """The trials that begin with the first release."""
         return [each for each in self.trials.values() if labels_of(each)[0] == self.first]
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """The comparisons of a trial against the first release, in the order of the plan."""
+        return list({each.comparison.id: each.comparison for each in self.variants}.values())
 
     @property
     def variants(self) -> tuple[VariantOutcome, ...]:
@@ -55,18 +61,18 @@ def outcome(judged: Judged, comparison: str, variant: str) -> VariantOutcome | N
 
 
 def holds_one(interval: Interval) -> bool:
-    """Whether an interval on a ratio leaves open that there is no difference."""
+    """Whether an interval on a ratio allows that there is no difference."""
     return interval.low is not None and interval.high is not None and interval.low <= 1 <= interval.high
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The price of a method relative to no control needed, on each side of a trial.
+    """The price of a method relative to its baseline, on both sides of a trial.
 
     Attributes:
         a, b: time of the variant ÷ time of its baseline, on side A and on side B.
-        change: b ÷ a, computed per pair; effects that both variants of a side share cancel. Each of the two
-            variants includes the difference of installations.
+        change: b ÷ a, made per pair. A drift that both variants of a side share cancels. The interval
+            includes the difference between installations for both variants.
     """
 
     a: Interval
@@ -94,8 +100,7 @@ def prices(judged: Judged, comparison: str, variant: str, baseline: str) -> Pric
 def closures(study: Study) -> list[tuple[VariantOutcome, Interval]]:
     """For each variant, how far (first → middle) × (middle → last) ÷ (first → last) is from 1.
 
-    The trials are independent, so this shows what their intervals leave out: nothing, if 95 % of these
-    intervals hold 1.
+    The trials are independent. If 95 % of these intervals hold 1, the intervals of the trials miss nothing.
     """
     trials = {labels_of(each): each for each in study.trials.values()}
     labels = dict.fromkeys(label for sides in trials for label in sides)

@@ -1,7 +1,7 @@
-"""Trials of one build against itself: what intervals leave out, with and without the term for installations.
+"""Trials of one build against itself: do intervals hold 1, with and without the term for installations?
 
-Each trial's code is the same on both sides, so that 95 of 100 intervals should hold 1. The trials lie under a
-folder for each kind of installation of the two sides.
+A trial has the same code on both sides, so 95 of 100 intervals should hold 1. Each kind of installation has a
+folder of trials.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gradbench.versus.judge import Judged, VariantOutcome, judge_trial
 from gradbench.versus.records import Trial, read_trial
 from studies.releases.analysis import holds_one
 
-# By the name of their folder, what the sides were; in the order in which they are shown.
+# The sides in words, by the name of their folder, in the order of the page.
 SIDES = {
     "one": "one environment twice",
     "installed": "two environments, their files in memory as pip wrote them",
-    "b-anew": "the same, the files of B dropped from memory and read anew before every third trial",
+    "b-anew": "the same, the files of B dropped from memory and read again before every third trial",
     "both-anew": "the same, the files of both before each trial",
     "links": "one environment, and hard links to its files in another",
     "copy": "one environment, and a copy of it, made when the term had been chosen",
@@ -32,11 +32,11 @@ class Beyond:
     """The trials of one kind of installation.
 
     Attributes:
-        sides: the two sides in words.
-        variants: number of variants over all trials.
-        pairs: the fewest and the most pairs of a trial.
+        sides: in words.
+        variants: over all trials.
+        pairs: the fewest and the most of a trial.
         over_pairs: variants whose 95 % interval over pairs does not hold 1.
-        with_term: the same number with intervals that include the difference of two installations.
+        with_term: the same, where the interval includes the difference between two installations.
         alarms: variants that are called slower or faster, over pairs alone, beyond a margin of 2 %.
     """
 
@@ -50,7 +50,7 @@ class Beyond:
 
 
 def read(data: Path) -> list[Beyond]:
-    """The findings of the trials under a folder, by their sides. Raises as `read_trial` does."""
+    """The outcome of the trials under a folder, by their sides. Raises as `read_trial` does."""
     found = {
         sides: [read_trial(path) for path in sorted((data / name).glob("*.jsonl.gz"))]
         for name, sides in SIDES.items()
@@ -59,7 +59,7 @@ def read(data: Path) -> list[Beyond]:
 
 
 def beyond(sides: str, trials: Sequence[Trial]) -> Beyond:
-    """The findings of trials of identical code."""
+    """The outcome of trials of identical code."""
     alone = [_judged(each, shared=True) for each in trials]
     pairs = [each.pairs for each in alone]
     over_pairs = [variant for each in alone for variant in each.variants]
@@ -76,9 +76,9 @@ def beyond(sides: str, trials: Sequence[Trial]) -> Beyond:
 
 
 def _judged(trial: Trial, shared: bool) -> Judged:
-    """The trial as if its sides shared an installation, or did not, with the usual margin.
+    """The trial judged with the usual margin, as if its sides shared an installation, or did not.
 
-    The trials themselves have a margin so small that they went on with any result.
+    The margin of the trials is so small that no outcome ended them early.
     """
     options = msgspec.structs.replace(trial.header.options, margin=0.02)
     header = msgspec.structs.replace(trial.header, shared=shared, options=options)

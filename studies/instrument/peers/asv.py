@@ -15,13 +15,15 @@ from studies.instrument.peers.tool import DRY, Answer, Settings, Tool, answer_of
 class Asv(Tool):
     """`asv run` in the installed environment, one process a statement and round, and asv's result.
 
-    The result is the median of all samples of about 10 ms, its defaults. It runs 2 rounds by default. It does
-    so here where the budget holds them with their default of 5 samples, and one round otherwise. The rest of
-    the budget goes into more samples, by the documented triple of `repeat`. x is made at the import of the
-    file: with a `setup` method asv would time single calls. Processes are spawned, its default; its
-    forkserver would import torch only once. Its verdict is the rule of `asv compare` and `asv continuous`.
-    Two results are different where they differ by more than 10 % and by the Mann-Whitney U test. The others
-    are the same, except those beyond 10 % that the test does not separate.
+    The result is the median of all samples of about 10 ms, asv's defaults. asv runs 2 rounds by default. It
+    does so here if the budget has room for their default of 5 samples; otherwise it runs one. The rest of the
+    budget goes into more samples, by the documented triple of `repeat`. The import of the file makes x: with
+    a `setup` method asv would time single calls. Processes are spawned, asv's default; its forkserver would
+    import torch only once.
+
+    The verdict is the rule of `asv compare` and `asv continuous`. Two results are different if they differ
+    by more than 10 % and by the Mann-Whitney U test. Other results are the same, except those beyond 10 %
+    that the test does not separate.
     """
 
     name = "asv"
@@ -102,7 +104,7 @@ class Asv(Tool):
         return answer_of(seconds, json.loads(judged))
 
 
-# The steps of `asv compare` for each pair of results, with its function and its default factor.
+# The comparison of `asv compare` for each pair of results, with its function and its default factor.
 _VERDICT = """\
 import json, sys
 from asv.commands.compare import _is_result_better

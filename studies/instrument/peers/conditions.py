@@ -1,4 +1,4 @@
-"""The other work of the machine while a tool measures."""
+"""Other work on the machine while a tool measures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Condition:
-    """The other work of the machine.
+    """Other work on the machine.
 
     Attributes:
-        core: the core that the tool is pinned to, as a place in the list of allowed cores; None: not pinned.
-        busy: the core that a busy loop is pinned to; None: there is no such loop.
-        crowd: number of processes that share the tool's core, the tool among them.
+        core: the core of the tool, as a place in the list of allowed cores; None if it is not pinned.
+        busy: the core of a busy loop; None without such a loop.
+        crowd: processes that share the tool's core, with the tool.
     """
 
     core: int | None
@@ -32,7 +32,7 @@ CONDITIONS = {
     "same core busy": Condition(0, 0, 2),
 }
 
-# Ends with its parent, so that a study that is killed leaves nothing running.
+# The loop ends with its parent, so a study that is killed leaves no process.
 _BUSY = """\
 import os
 parent = os.getppid()
@@ -43,12 +43,12 @@ while os.getppid() == parent:
 
 
 def _cores() -> list[int]:
-    """The cores that this process may use; none where the system cannot pin."""
+    """The cores that this process may use; none if the system cannot pin."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
 
 
 def pin(core: int | None) -> Callable[[], object] | None:
-    """The first call of a child process, which keeps it and its children on a core."""
+    """The first call of a child: it keeps the child and all its processes on a core."""
     return None if core is None else functools.partial(os.sched_setaffinity, 0, {_cores()[core]})
 
 

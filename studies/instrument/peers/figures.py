@@ -14,7 +14,7 @@ from studies.instrument.peers.question import GROUPS, TRUTH
 from studies.instrument.peers.study import TOOLS
 from studies.instrument.peers.tool import Reading
 
-# A difference that a reader would take for one.
+# A reader would take this for a difference.
 NOTICED = 0.01
 # With fewer errors than these an interval on their root mean square reaches beyond 2.5 times it.
 ENOUGH = 5
@@ -23,11 +23,11 @@ ENOUGH = 5
 def figures(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     """A row for each condition and tool that were tried. A figure without data is None.
 
-    Fields of each row:
-        n, failed: readings with an answer, and without.
+    The figures of a row:
+        n, failed: readings with an answer, and readings without one.
         wall: seconds, mean.
         rms: by ratio, as in TRUTH, the root mean square error of log(ratio) against the truth, with a 95 %
-            interval where there are ENOUGH errors. Natural logarithms are nearly fractions.
+            interval if there are ENOUGH errors. Natural logarithms are nearly fractions.
         called_different: share of `again` that the tool itself calls different from `a`.
         noticed: share of `again` that is off by more than 1 %.
     """

@@ -18,12 +18,11 @@ from studies.instrument.peers.tool import DRY, Answer, Reading, Settings, Tool, 
 class Pyperf(Tool):
     """`Runner.timeit` in worker processes, and the mean of all values, which it reports.
 
-    Its documentation asks for many processes, 20 by default, of 1 warmup and 3 values each. Every process
-    imports torch, which is its real price here. So it gets as many as the budget holds, and the rest of the
-    budget goes into more values. The number of loops follows its rule: the first power of two above its
-    `min_time` of 0.1 s. It is found before the study, which saves a process for each statement. Its verdict
-    is that of `pyperf compare_to`, a t-test over all values. It leaves open a difference that is not
-    significant.
+    Its documentation asks for many processes, 20 by default, with 1 warmup and 3 values each. Every process
+    imports torch, which is its real price here. So it gets as many processes as the budget holds. The rest of
+    the budget goes into more values. The number of loops follows its rule: the first power of two above its
+    `min_time` of 0.1 s. We find it before the study, which saves a process per statement. The verdict is that
+    of `pyperf compare_to`, a t-test over all values. It leaves open a difference that is not significant.
     """
 
     name = "pyperf"

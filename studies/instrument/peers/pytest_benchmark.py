@@ -22,17 +22,17 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
 class PytestBenchmark(Tool):
     """A test with the `benchmark` fixture for each statement, its median, `max_time` to fill the share.
 
-    The call of the function that the fixture gets is part of its times. Its warmup is on. Without it the
-    number of rounds follows from the duration of one cold call, and a function of 3 µs gets a thirtieth of
-    `max_time`. Its hook leaves its raw data out of its JSON file, since writing them takes time from
-    measuring. It has no test for a difference.
+    The call of the function that the fixture gets is part of its times. Its warmup is on. Without warmup,
+    one cold call decides the number of rounds, and a function of 3 µs gets a thirtieth of `max_time`. A hook
+    leaves the raw data out of the JSON file, since writing them takes time from measuring. The tool has no
+    test for a difference.
     """
 
     name = "pytest-benchmark"
     fixed = 2.0
     counts = True
     dry = (DRY / 4, DRY)
-    # Seconds of wall time for a second of `max_time`: rounds of 5 µs have a price, and so has sorting them.
+    # Seconds of wall time for a second of `max_time`: rounds of 5 µs take time, and so does sorting them.
     stretch = 1.3
 
     def calibrate(self, readings: Sequence[Reading]) -> None:

@@ -1,8 +1,8 @@
 """The question for each tool: how long do six statements take?
 
-Three are short (about 350 ns) and three long (about 3 µs). In each three, `again` is `a` word for word, and
-`more` is `a` with one line more. So the true ratios to `a` are known without a measurement: 1 and 7/6, 1 and
-11/10.
+Three are short (about 350 ns) and three are long (about 3 µs). In each group, `again` is `a` word for word,
+and `more` is `a` with one line more. So the true ratios to `a` are known without a measurement: 1 and 7/6,
+1 and 11/10.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ torch.manual_seed(0)
 torch.set_num_threads(1)
 x = torch.rand(100).requires_grad_()
 """
-# By group: the line, and how often `a` has it.
+# By group: the line, and how many times `a` has it.
 GROUPS = {"short": ("x.requires_grad_()", 6), "long": ("x.detach()", 10)}
 STATEMENTS = {
     f"{group}/{name}": repeated(line, times + extra)

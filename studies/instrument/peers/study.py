@@ -62,7 +62,7 @@ def ask(tool: Tool, condition: str, repetition: int, budget: float, fixed: float
 
 
 def dry_calls(tools: Sequence[Tool], log: Log) -> None:
-    """Learn what each tool that does not watch the clock pays before it measures."""
+    """Learn the start-up time of each tool that does not watch the clock."""
     for tool in tools:
         found = [ask(tool, "quiet", 0, tool.fixed + room, tool.fixed) for room in tool.dry]
         wrong = next((reading.error for reading in found if reading.error is not None), None)
@@ -74,15 +74,15 @@ def dry_calls(tools: Sequence[Tool], log: Log) -> None:
 
 
 def study(data: Path, log: Log, budget: float = BUDGET, repetitions: Mapping[str, int] = REPETITIONS) -> None:
-    """Ask every tool repeatedly in each condition; one line of JSON for each reading.
+    """Ask every tool in each condition, and write one line of JSON per reading.
 
-    Conditions take turns, and so do the tools within them, in a new order every time. So the drift of the
-    machine is the same for all. A condition that cannot be made here is recorded once.
+    Conditions take turns. The tools within a condition take turns in a new order every time. So the drift of
+    the machine is the same for all. A condition that cannot be made here is recorded once.
 
     Args:
-        budget: seconds of wall time for one question, start-up included. On a shared core it is multiplied by
-            the number of processes there, since some tools could not even start otherwise.
-        repetitions: number of readings by condition; a condition that is left out is not made.
+        budget: seconds of wall time for one question, start-up included. On a shared core it is multiplied
+            by the number of processes, because some tools could not even start in the budget.
+        repetitions: by condition; a condition that is left out is not made.
     """
     tools = [kind() for kind in TOOLS]
     dry_calls(tools, log)

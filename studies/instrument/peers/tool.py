@@ -17,7 +17,7 @@ Settings = dict[str, float]
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One tool's answer, once.
+    """One answer of one tool.
 
     Attributes:
         repetition: from 1; 0 for a condition that could not be made here.
@@ -42,7 +42,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A tool's answer; as in Reading."""
+    """A tool's answer; the fields are those of Reading."""
 
     seconds: dict[str, float]
     ratios: dict[str, float]
@@ -105,16 +105,16 @@ class Tool:
         return (wall - measured) / (crowd * self.starts(settings))
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """Variables that it needs beside the inherited ones."""
+        """Environment variables that the tool needs besides the inherited ones."""
         return {}
 
     def prepare(self, folder: Path, settings: Settings) -> None:
-        """Write its files; not part of its time."""
+        """Write the tool's files. This is no part of its time."""
 
     def command(self, settings: Settings, started: float) -> list[str]:
         """The command that answers the question, run in the folder; `started` is `time.time()`."""
         raise NotImplementedError
 
     def answer(self, folder: Path, printed: str) -> Answer:
-        """The answer, from what it printed or left in the folder."""
+        """The answer, from the tool's output or its files in the folder."""
         raise NotImplementedError
