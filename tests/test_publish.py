@@ -71,6 +71,7 @@ def test_a_run_is_published_with_its_results_its_report_an_index_and_a_table(run
     assert table.endswith("after\n")
     assert "old table" not in table
     assert f"- {shown.answer.sentence}" in table
+    assert "](reports/glance.png)](" in table
 
 
 def test_publishing_again_changes_nothing(run):
