@@ -67,7 +67,7 @@ def test_the_table_counts_trials_alarms_and_what_was_found():
         ("the usual", "2", "1", ""), ("the usual", "1", "0", "0"), ("square", "1", "1", "1"),
     ]  # fmt: skip
     assert (
-        "The largest difference was 1.00%. The calibration task differed by 0.20% at most"
+        "largest difference was 1.00%. The calibration task differed by 0.20% at most"
         in part(TRIALS).evidence
     )
 

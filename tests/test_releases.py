@@ -50,7 +50,9 @@ def test_the_answer_counts_the_variants_that_changed_from_the_first_release_to_t
         f"From PyTorch a to c, 0 of {of} variants became faster and 1 became slower."
     )
     first, last, between = (page._finding(judged) for judged in found.trials.values())
-    assert first.sentence == f"b against a: 0 slower, 0 faster, {of} the same of {of} variants."
+    assert (first.sentence, first.figure) == (
+        f"b against a: 0 of {of} variants changed.", f"0 slower, 0 faster, {of} the same"
+    )  # fmt: skip
     assert "Slower: 1 variant, most of all elementwise 100 no_grad at 1.2" in last.evidence
     assert "Slower: no variant. Faster: no variant." in between.evidence
 

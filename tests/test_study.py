@@ -229,6 +229,17 @@ def test_the_answer_is_made_of_power_and_of_identical_code():
     )
 
 
+def test_no_axes_of_the_first_figure_have_a_white_background(monkeypatch):
+    """A dark page would show it as a white box."""
+    drawn = []
+    monkeypatch.setattr(figures, "svg", lambda figure, name: drawn.append(figure) or "")
+    figures.errors(
+        [figures.Error("one", known, "short", Interval(0.01, 0.008, 0.02, 8)) for known in (True, False)]
+    )
+    # `svg` removes the background of the figure and of its first axes.
+    assert [axes.get_facecolor()[3] for axes in drawn[0].axes[1:]] == [0.0]
+
+
 def test_a_control_of_a_method_looks_as_in_a_report():
     assert {name: CONTROLS[name] for name in LOOKS_OF_METHODS} == LOOKS_OF_METHODS
     assert CONTROLS["nullcontext"] not in LOOKS_OF_METHODS.values()

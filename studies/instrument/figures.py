@@ -174,6 +174,8 @@ def errors(found: Sequence[Error], narrow: bool = False) -> str:
     with style():
         figure = Figure(figsize=size, layout="constrained")
         both = figure.subplots(*shape, sharey=True)
+        # `svg` removes only the background of the first axes.
+        both[1].set_facecolor("none")
         for axes, known in zip(both, (True, False), strict=True):
             for shift, (paint, mark, length) in enumerate(zip(LINES, MARKS, ("short", "long"), strict=False)):
                 for each in found:

@@ -13,11 +13,9 @@ from gradbench.record.interval import Interval
 def answer(numbers: dict[str, Any]) -> str:
     """The answer of the page in one sentence: how often gradbench is right about power and identical code."""
     power, same = numbers["power"], numbers["same"]
-    ratios = [end for ends in power["ratios"].values() for end in ends]
-    low, high = (f"{100 * (end - 1):.0f}" for end in (min(ratios), max(ratios)))
     hits, runs = sum(power["found"].values()), power["runs"] * len(power["found"])
     return (
-        f"gradbench found a difference of {low if low == high else f'{low} to {high}'} % in {hits} of {runs} "
+        f"gradbench found a difference of {_difference(power)} in {hits} of {runs} "
         f"runs of {power['seconds']:.0f} s. It called identical code different in {same['false_runs']} of "
         f"{same['runs']} runs."
     )
@@ -27,6 +25,13 @@ def findings(numbers: dict[str, Any]) -> list[Finding]:
     """One finding for each section, in the order of the sections."""
     parts = (_simulated, _looks, _same, _clocks, _known, _power, _peers, _hidden, _cold)
     return [part(numbers) for part in parts]
+
+
+def _difference(power: dict[str, Any]) -> str:
+    """The difference that the runs of the trial of power looked for, by all measured ratios."""
+    ratios = [end for ends in power["ratios"].values() for end in ends]
+    low, high = (f"{100 * (end - 1):.0f}" for end in (min(ratios), max(ratios)))
+    return f"{low if low == high else f'{low} to {high}'} %"
 
 
 def _percent(value: float, digits: int = 1) -> str:
@@ -133,7 +138,7 @@ def _power(numbers: dict[str, Any]) -> Finding:
     call = " and ".join(format.seconds(seconds) for seconds in power["calls"].values())
     hits, runs = sum(power["found"].values()), power["runs"] * len(power["found"])
     return Finding(
-        f"{hits} of {runs} runs of {power['seconds']:.0f} s find 2 % more time.",
+        f"{hits} of {runs} runs of {power['seconds']:.0f} s find {_difference(power)} more time.",
         f"They are {found}, on a call of {call}. Each run has {power['passes']} processes. The same "
         f"variant, entered twice, was called different in {power['false']} of {power['false_trials']}.",
         f"{power['false']} of {power['false_trials']} false",

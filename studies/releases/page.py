@@ -178,9 +178,9 @@ def _finding(judged: Judged) -> Finding:
     largest = " ".join(f"{word.capitalize()}: {_listed(found)}." for word, found in moved.items())
     differs = f" Memory differs in {'; '.join(memory)}." if memory else ""
     return Finding(
-        f"{other} against {one}: {counts}, {same} the same of {len(judged.variants)} variants.",
+        f"{other} against {one}: {sum(map(len, moved.values()))} of {len(judged.variants)} variants changed.",
         f"{largest} The same means within {margin}.{differs}",
-        "memory differs" if memory else "",
+        f"{counts}, {same} the same" + (", memory differs" if memory else ""),
         "variants",
     )
 

@@ -24,10 +24,9 @@ from studies.instrument.variants import named, with_twin
 class Gradbench(Tool):
     """A run of three passes that ends with the budget, and the point estimate of its summary.
 
-    As in every run there are a baseline, its twin and an empty loop beside the statements of the question.
-    `again` is a variant beside the twin: a twin takes part in no verdict, so it could never be called
-    different. Three passes are fewer than gradbench advises (it warns below ten), but each imports
-    torch, and a budget of seconds holds few.
+    Like every run, it has a baseline, its twin and an empty loop besides the statements of the question.
+    `again` is a separate variant: a twin gets no verdict, so it could never be called different. gradbench
+    warns below ten passes. Each pass imports torch, and a budget of seconds has room for three.
     """
 
     name = "gradbench"
@@ -61,14 +60,14 @@ def comparisons() -> tuple[Comparison, ...]:
     )
 
 
-# The verdicts of gradbench in the words of the study; it has no word for others.
+# The verdicts of gradbench in the words of the study. Other verdicts have no word.
 _VERDICTS = {"faster": "different", "slower": "different", "same": "same", "cannot tell": "cannot tell"}
 
 
 def measure(folder: Path, until: float) -> Answer:
     """gradbench's answer, by a run into a new folder that ends at `until` (as of `time.time()`).
 
-    Raises Failed where a statement was not measured.
+    Raises Failed if a statement was not measured.
     """
     left = until - time.time()
     results = run_trial(Trial("peers", comparisons(), PASSES, slice=left, budget=left), folder)

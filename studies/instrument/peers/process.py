@@ -1,4 +1,4 @@
-"""The process of a tool: run in a folder, its output, and why it failed."""
+"""The process of a tool: its run in a folder, its output, and the reason of a failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def execute(
     core: int | None = None,
     given: str = "",
 ) -> str:
-    """Run a command in a folder; what it printed. Raises Failed if it fails or takes too long."""
+    """Run a command in a folder, and return its output. Raises Failed if it fails or takes too long."""
     try:
         process = subprocess.Popen(
             command,

@@ -11,7 +11,7 @@ from studies.instrument.peers.tool import Answer, Settings, Tool, answer_of
 
 
 class _Script(Tool):
-    """A script that gets the time of its end, and shares the time left evenly among the statements left."""
+    """A script that gets the time of its end. It shares the time left evenly among the statements left."""
 
     body = ""
 
@@ -40,8 +40,8 @@ class _Script(Tool):
 class Timeit(_Script):
     """`timeit.Timer.autorange`, then `repeat`, and the best of the repeats.
 
-    That is what `python -m timeit` does and reports; the number of repeats, 5 there, is what the share
-    of time holds. The documentation advises the minimum.
+    `python -m timeit` does and reports the same, with 5 repeats. Here the share of time decides the number of
+    repeats. The documentation advises the minimum.
     """
 
     name = "timeit"

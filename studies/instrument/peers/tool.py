@@ -25,9 +25,9 @@ class Reading(msgspec.Struct, frozen=True):
         seconds: per call, by statement.
         ratios: of `again` and `more` to `a`, by statement.
         verdicts: the tool's verdict on `again` against `a`, by statement: `different`, `same`,
-            `cannot tell`; None where it has no rule.
-        settings: what it was run with.
-        error: why there is no answer; None where there is one.
+            `cannot tell`; None if the tool has no rule.
+        settings: the settings of the run.
+        error: the reason for a missing answer; None if there is an answer.
     """
 
     tool: str
@@ -53,7 +53,7 @@ def answer_of(seconds: dict[str, float], verdicts: Sequence[str | None] = (None,
     """The answer of a tool that times statements one by one: its ratios are quotients of its times.
 
     Args:
-        verdicts: for each group, in their order.
+        verdicts: one per group, in the order of the groups.
     """
     ratios = {name: seconds[name] / seconds[f"{name.partition('/')[0]}/a"] for name in TRUTH}
     return Answer(seconds, ratios, dict(zip((f"{group}/again" for group in GROUPS), verdicts, strict=True)))
