@@ -202,8 +202,8 @@ def test_side_by_side_a_row_has_the_time_and_the_ratios_of_each_device(both):
     times, sides = devices.tables(summary)
     assert times.columns == (
         "workload, elements", "requires_grad_(False), cpu", "requires_grad_(False), cuda:0",
-        "torch.no_grad(), cpu", "torch.no_grad(), cuda:0", "tracked (no control), cpu",
-        "tracked (no control), cuda:0",
+        "torch.no_grad(), cpu", "torch.no_grad(), cuda:0", "recording (no control), cpu",
+        "recording (no control), cuda:0",
     )  # fmt: skip
     rows = {row[0]: row[1:] for row in times.rows}
     # A microsecond and a nanosecond an element on the CPU; 5 µs to issue on the GPU, where 1e8 take 1 ms;

@@ -70,7 +70,7 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method(
         name="tracked",
-        label="tracked (no control)",
+        label="recording (no control)",
         scope="every operation",
         effect="Autograd records each operation on x: the price of not controlling gradients.",
         source=_NOTES,

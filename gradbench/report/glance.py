@@ -21,7 +21,7 @@ METHODS = {
     "no_grad": "no_grad()",
     "inference_mode": "inference_mode()",
     "set_grad_enabled_false": "set_grad_enabled(False)",
-    "tracked": "tracked (no control)",
+    "tracked": "recording",
     "detach": "detach() before",
 }
 # With one comparison there is nothing to compare the time of the work with.

@@ -91,7 +91,7 @@ WORKLOADS = (
             ),
             Alternative(
                 name="tracked",
-                label="tracked (no control)",
+                label="recording (no control)",
                 effect="Autograd records everything, and keeps it with each result.",
                 code=f"y = {_EVALUATED}",
                 holds="y[0].requires_grad",

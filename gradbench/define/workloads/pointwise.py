@@ -82,7 +82,7 @@ WORKLOADS = (
             ),
             Alternative(
                 name="tracked",
-                label="tracked (no control)",
+                label="recording (no control)",
                 effect="Autograd records the view.",
                 code="y = x[::2]",
                 holds="y.grad_fn is not None",
@@ -138,7 +138,7 @@ WORKLOADS = (
             ),
             Alternative(
                 name="tracked",
-                label="tracked (no control)",
+                label="recording (no control)",
                 effect="Autograd records everything.",
                 code=f"y = {_CHAIN}",
                 holds="y.requires_grad",
