@@ -198,8 +198,8 @@ def _evidence(identical: list[Trial]) -> str:
     return (
         f"Identical code on both sides differed by {apart[len(apart) // 2]:.2%} in the median of "
         f"{len(apart)} variants. One of twenty variants differed by {apart[int(0.95 * len(apart))]:.2%} or "
-        f"more. The largest difference was {apart[-1]:.2%}. The calibration task differed by {off:.2%} "
-        "at most."
+        f"more. The largest difference was {apart[-1]:.2%}. "
+        f"The calibration task differed by {off:.2%} at most."
     )
 
 
