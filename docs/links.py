@@ -27,7 +27,9 @@ def relink(text: str, folder: Path, reports: str) -> str:
     """
 
     def linked(found: re.Match[str]) -> str:
-        picture, words, target, fragment = found[1], found[2], found[3], found[4] or ""
+        picture, target, fragment = found[1], found[3], found[4] or ""
+        # The words of a link may be a picture.
+        words = LINK.sub(linked, found[2])
         path = Path(os.path.relpath((folder / target).resolve(), ROOT))
         if picture:
             return f"![{words}]({os.path.relpath(ROOT / path, HERE)})"

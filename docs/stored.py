@@ -32,31 +32,28 @@ def run_brief(reports: Path) -> str:
 
 
 def studies(reports: Path) -> dict[str, str]:
-    """The findings of each study, as lists in Markdown, from the published pages."""
+    """The answer and the findings of each study, as Markdown, from the published pages."""
     return {
-        "instrument_found": _list(_sentences(reports / "instrument", "short")),
-        "releases_found": _list(_sentences(reports / "releases", "question")),
-        "releases_variants": _list(_sentences(reports / "releases", "found")),
-        "regressions_found": _list(
-            [each for tool in ("versus", "asv") for each in _sentences(reports / "regressions", tool)]
-        ),
+        f"{name}_found": found(reports / name / "index.html")
+        for name in ("instrument", "releases", "regressions")
     }
 
 
-def _sentences(study: Path, section: str) -> list[str]:
-    """The items of the first list in a section of a study's page, or its paragraphs before the first table.
+def found(page: Path) -> str:
+    """The answer of a study's page, and its findings as a list with the figures that decide.
 
-    Raises ValueError where the page has no such section.
+    Raises ValueError where the page has neither.
     """
-    page = (study / "index.html").read_text(encoding="utf-8")
-    found = re.search(rf'<section id="{section}">(.*?)(?:<h3|<div|</section>)', page, re.DOTALL)
-    if not found or not re.search("<(?:li|p)>", found[1]):
-        raise ValueError(
-            f"{study}/index.html: expected findings in a section {section}; name the one that has them"
-        )
-    items = re.findall(r"<li>(?:<p>)?(.*?)</(?:p|li)>", found[1], re.DOTALL)
-    items = items or re.findall(r"<p>(.*?)</p>", found[1], re.DOTALL)
-    return [html.unescape(re.sub(r"<[^>]+>", "", each)).replace("<", "&lt;") for each in items]
+    text = page.read_text(encoding="utf-8")
+    answer = re.search("<h1>(.*?)</h1>", text, re.DOTALL)
+    findings = re.findall(
+        '<span class="says">(.*?)</span> <span class="deciding">(.*?)</span>', text, re.DOTALL
+    )
+    if not answer or not findings:
+        raise ValueError(f"{page}: expected an answer and findings; publish the page again")
+    rows = [f"- {says}{f' ({figure})' if figure else ''}" for says, figure in findings]
+    plain = re.sub(r"<[^>]+>", "", "\n".join([f"**{answer[1]}**", "", *rows]))
+    return html.unescape(plain).replace("<", "&lt;")
 
 
 def methods_table() -> str:
@@ -75,7 +72,3 @@ def _analysis(folder: Path) -> Analysis:
 
 def _block(text: str) -> str:
     return f"```text\n{text}\n```"
-
-
-def _list(sentences: list[str]) -> str:
-    return "\n".join(f"- {each}" for each in sentences)

@@ -95,6 +95,10 @@ def test_memory_decides_where_times_tie():
     assert found.choice.startswith("Time does not decide; ")
     assert found.choice.endswith((" peaks at 300 B.", "torch.inference_mode() peaks at 111 B."))
     assert "times as long" not in found.choice
+    # The preferred variant gives way to one that ties and holds less.
+    memory(made, "no_grad", peak=130)
+    (found,) = analyse(made).answer.recommendations
+    assert found.use == "torch.inference_mode()"
 
 
 def test_memory_that_is_not_known_decides_nothing():

@@ -80,7 +80,7 @@ def test_the_pages_show_what_stored_data_say(site):
     for name, words in (
         ("tutorial.html", "net.py: 19,210 parameters"),
         ("model.html", "resnet18.py: 11,689,512 parameters"),
-        ("studies.html", "of 10,000 simulated runs"),
+        ("studies.html", "simulated machines"),
         ("commands.html", "gradbench-versus"),
         ("api.html", 'id="gradbench.compare"'),
         ("glossary.html", "A/A twin"),
@@ -115,6 +115,7 @@ def test_no_page_scrolls_sideways_on_a_phone(site):
         ("[a](https://example.org/a.md#b)", "docs", "[a](https://example.org/a.md#b)"),
         ("[a](#b)", "docs", "[a](#b)"),
         ("![a](reports/a.svg)", "", "![a](../reports/a.svg)"),
+        ("[![a](reports/a.png)](reports/index.html)", "", "[![a](../reports/a.png)](reports:index.html)"),
         ('<img src="reports/a.svg">', "", '<img src="../a.svg">'),
     ],
 )

@@ -101,8 +101,9 @@ def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
     """The one variant to use in a comparison; None where it serves no purpose or nothing was timed.
 
-    Of the variants that are not shown to be slower than the fastest by more than MATTERS, the run recommends
-    the one that the purpose prefers. A variant that gives wrong gradients is never recommended.
+    Variants tie that are not shown to be slower than the fastest by more than MATTERS. Of those that do not
+    hold much more memory than another, the run recommends the one that the purpose prefers. It never
+    recommends a variant that gives wrong gradients.
     """
     purpose = PURPOSES.get(each.comparison.workload) or _unlisted(each.comparison)
     if purpose is None or (purpose.part and each.comparison.part != purpose.part):
@@ -117,7 +118,8 @@ def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | 
         return None
     fastest = min(candidates, key=seconds)
     tied = [variant for variant in candidates if not _behind(each, variant, fastest)]
-    chosen = min(tied, key=lambda variant: (purpose.place(variant.name), seconds(variant)))
+    light = [variant for variant in tied if not any(_holds_more(variant, other) for other in tied)]
+    chosen = min(light, key=lambda variant: (purpose.place(variant.name), seconds(variant)))
     against = _against(each, chosen, purpose)
     words = purpose.against_words if against.name == purpose.against else against.label
     return Recommendation(
@@ -221,12 +223,12 @@ def _memory_gain(chosen: VariantSummary, against: VariantSummary) -> str:
     return f"{share} {'less' if after < before else 'more'} peak memory ({ends})"
 
 
-def _holds_more(variant: VariantSummary, chosen: VariantSummary) -> bool:
-    """Whether memory decides against a variant that ties in time."""
-    if variant.memory is None or chosen.memory is None:
+def _holds_more(variant: VariantSummary, other: VariantSummary) -> bool:
+    """Whether memory decides against a variant that ties in time with another."""
+    if variant.memory is None or other.memory is None:
         return False
-    peak, other = variant.memory.peak, chosen.memory.peak
-    return peak is not None and other is not None and peak > (1 + _MUCH) * other
+    one, two = variant.memory.peak, other.memory.peak
+    return one is not None and two is not None and one > (1 + _MUCH) * two
 
 
 def _choice(

@@ -22,8 +22,6 @@ function nameOf(part) {
 const names = new Map(parts.map(part => [nameOf(part), part]));
 const openedFirst = new Set(parts.filter(part => part.open));
 
-function facetsOf(box) { return boxes.filter(each => each.dataset.facet === box.dataset.facet); }
-
 function chosen() {
   const found = {};
   for (const box of boxes) {
@@ -125,8 +123,10 @@ function restore() {
   const state = new URLSearchParams(location.hash.slice(1));
   preset = presets.some(each => each.dataset.preset === state.get("for")) ? state.get("for") : EVERYTHING;
   for (const box of boxes) {
-    const values = state.get(box.dataset.facet);
-    box.checked = values === null || values.split(",").includes(box.value);
+    // A value that the page does not know, as of another run, chooses nothing.
+    const values = (state.get(box.dataset.facet) ?? "").split(",");
+    const known = boxes.filter(each => each.dataset.facet === box.dataset.facet && values.includes(each.value));
+    box.checked = known.length === 0 || known.includes(box);
   }
   if (words) words.value = state.get("words") ?? "";
   const changed = new Set((state.get("open") ?? "").split(",").filter(Boolean));

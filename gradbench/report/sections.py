@@ -61,35 +61,35 @@ _OTHERS: tuple[tuple[Kind, bool], ...] = (("time", True), ("time", False), ("mem
 
 SECTIONS = (
     Section(
-        "cost",
+        "ask-cost",
         "What does a control cost by itself?",
         ("cost",),
         ("control", "view", "mixed"),
         (Lead("control", first=True), Lead("view"), Lead("mixed", first=True)),
     ),
     Section(
-        "around-work",
+        "ask-around-work",
         "When does that price matter?",
         ("cost",),
         ("elementwise", "chain", "break_even", "matmul"),
         (Lead("break_even", "operations"), Lead("elementwise", first=True), Lead("matmul")),
     ),
     Section(
-        "evaluate",
+        "ask-evaluate",
         "How do I evaluate a model?",
         ("evaluate",),
         ("inference", "attention", "batch"),
         (Lead("inference"), Lead("attention"), Lead("batch"), Lead("inference", "memory")),
     ),
     Section(
-        "fine-tune",
+        "ask-fine-tune",
         "How do I train a part of a model?",
         ("fine-tune",),
         ("freeze", "target"),
         (Lead("freeze.training"), Lead("target"), Lead("freeze.training", "timeline")),
     ),
     Section(
-        "write",
+        "ask-write",
         "How do I write to parameters and clear gradients?",
         ("write",),
         ("update", "zero_grad"),
@@ -101,7 +101,7 @@ SECTIONS = (
         ),
     ),
     Section(
-        "memory",
+        "ask-memory",
         "What keeps memory alive?",
         ("memory", "evaluate"),
         ("accumulate", "retain"),
@@ -113,7 +113,7 @@ SECTIONS = (
         ),
     ),
     Section(
-        "functions",
+        "ask-functions",
         "Is a custom Function worth it?",
         ("functions",),
         ("custom",),
@@ -125,7 +125,7 @@ SECTIONS = (
         ),
     ),
     Section(
-        "placement",
+        "ask-tiny-model",
         "Is PyTorch worth it for a tiny model?",
         ("functions",),
         ("placement",),
