@@ -60,10 +60,10 @@ def test_the_page_goes_from_the_answer_to_the_list_to_the_figures_and_to_how_it_
     assert sections == [
         "answer",
         "found",
-        "cost",
-        "around-work",
-        "fine-tune",
-        "write",
+        "ask-cost",
+        "ask-around-work",
+        "ask-fine-tune",
+        "ask-write",
         "tables",
         "how",
         "machine",
@@ -331,7 +331,15 @@ def test_what_a_filter_leaves_nothing_of_is_gone_with_its_heading(open_page):
     every = page.locator(".comparison").count()
     assert shown(page) == (0, every)
     assert visible(page, "[data-size]") == 0
-    for gone in ("#cost", "#around-work", "#fine-tune", "#write", "#control", "#glance", "#purposes"):
+    for gone in (
+        "#ask-cost",
+        "#ask-around-work",
+        "#ask-fine-tune",
+        "#ask-write",
+        "#control",
+        "#glance",
+        "#purposes",
+    ):
         assert page.locator(gone).count() == 1
         assert not page.locator(gone).is_visible(), gone
     # What was found of the run as a whole stays, and how it was measured.

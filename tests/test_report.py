@@ -289,11 +289,11 @@ def test_a_section_is_a_question_with_its_workloads_and_those_of_no_section_have
     request = Request(workloads=("control", "view", "custom"), sizes=("small",))
     page = rendered(results({}, request=request))
     assert "<h2>What does a control cost by itself?</h2>" in page
-    cost, functions = page.index('<section id="cost"'), page.index('<section id="functions"')
+    cost, functions = page.index('<section id="ask-cost"'), page.index('<section id="ask-functions"')
     for workload, after in (("control", cost), ("view", cost), ("custom", functions)):
         assert page.rindex("<section", 0, page.index(f'class="workload" id="{workload}"')) == after
     # What the run lacks has no section.
-    for absent in ("evaluate", "fine-tune", "write", "memory", "placement"):
+    for absent in ("ask-evaluate", "ask-fine-tune", "ask-write", "ask-memory", "ask-tiny-model"):
         assert f'<section id="{absent}"' not in page
     (comparison,) = results(
         {}, request=Request(workloads=("view",), sizes=("small",))
