@@ -1,4 +1,4 @@
-"""What the guide claims, a file for each of its sections."""
+"""The claims of the guide, a file for every section."""
 
 from __future__ import annotations
 
