@@ -33,7 +33,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ("nothing is switched off", "+ + + + + +"),
         ("until changed", "- - - - - -"),
         ("until grad mode is switched back", "- - - - + +"),
-        ("until the block ends", "- - + + + +"),
+        ("until the block is left", "- - + + + +"),
         ("as long as the new tensor lives", "- + + - + -"),
         ("as long as the new tensor lives; the work before it is recorded", "+ + + - + -"),
     ),
