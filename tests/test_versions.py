@@ -608,8 +608,8 @@ def test_a_part_is_a_sentence_on_time(ratio, passes, says):
 def test_bytes_are_told_to_the_byte():
     found = memory(made(), "a.py", peak=893_952, retained=1_179_648, saved=1_511_424)
     memory(found, "b.py", peak=893_952, retained=3_538_976, saved=3_576_832)
-    assert "it peaks at 893,952 bytes, as much as a.py" in sentence(found, "evaluation")
-    assert "it saves 3,576,832 bytes for backward, against 1,511,424 of a.py" in sentence(found, "recorded")
+    assert "it peaks at 894 kB, as much as a.py" in sentence(found, "evaluation")
+    assert "it saves 3.58 MB for backward, against 1.51 MB of a.py" in sentence(found, "recorded")
     assert "its bytes are not known" in sentence(made(), "recorded")
 
 

@@ -181,7 +181,7 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     if optimizer is not None and anatomy.stepping() > peak:
         sentences.append(
             f"{optimizer.name}.step() peaks higher, at {format.size(anatomy.stepping())}: it needs "
-            f"{format.size(optimizer.peak)} beside the gradients."
+            f"{format.size(optimizer.peak)} besides the gradients."
         )
     return sentences
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
+from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, Twins
 
 # Where identical code may seem to differ by more than this (a log-ratio), times are rough.
 ROUGH = 0.02
@@ -73,7 +73,7 @@ def _evidence(summary: RunSummary) -> tuple[str, ...]:
     return tuple(
         found
         for found in (
-            f"{summary.twins.near} of {len(summary.twins.differences)} twins differ by at most 0.3 %.",
+            _near(summary.twins),
             _visible(summary),
             _moved(summary),
             *_parts(summary),
@@ -81,6 +81,13 @@ def _evidence(summary: RunSummary) -> tuple[str, ...]:
         )
         if found
     )
+
+
+def _near(twins: Twins) -> str:
+    """How many twins are within 0.3 % of their baseline."""
+    every = len(twins.differences)
+    is_ = "is" if twins.near == 1 else "are"
+    return f"{twins.near} of {every} twin{'' if every == 1 else 's'} {is_} within 0.3 %."
 
 
 def _visible(summary: RunSummary) -> str:

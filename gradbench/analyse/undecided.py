@@ -39,7 +39,7 @@ def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     asked = [each for each in judgements if each.verdict != "not measured"]
     decided = sum(each.verdict != "unresolved" for each in asked)
     left = sum(each > 0 for each in found.values())
-    says = f"{left} of {len(found)} comparisons have open questions"
+    says = f"open questions in {left} of {len(found)} comparison{'' if len(found) == 1 else 's'}"
     if asked:
         says = f"{decided} of {len(asked)} claims decided, {says}"
     return Undecided(found, says, tuple(questions))

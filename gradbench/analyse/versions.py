@@ -50,7 +50,7 @@ def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreemen
         for variant in others
     ]
     listed = "; ".join(
-        f"{variant.label} {format.seconds(variant.time.mean if variant.time else None)}"
+        f"{variant.label} {format.seconds(variant.time.mean) if variant.time else 'not timed'}"
         + (f", {_all_bytes(variant.memory)}" if variant.memory else "")
         for variant in each.methods
     )
@@ -69,8 +69,12 @@ def _against(
     name, before, after = figure
     one, other = (getattr(side.memory, name, None) for side in (variant, baseline))
     if one is not None and other is not None:
-        against = "as much as" if one == other else f"against {other:,} of"
-        said.append(f"{before} {one:,} bytes{after}, {against} {baseline.label}")
+        sizes = [format.size(each) for each in (one, other)]
+        if one != other and sizes[0] == sizes[1]:
+            # Three digits do not show the difference.
+            sizes = [f"{each:,} B" for each in (one, other)]
+        against = "as much as" if one == other else f"against {sizes[1]} of"
+        said.append(f"{before} {sizes[0]}{after}, {against} {baseline.label}")
     elif one is None:
         said.append("its bytes are not known")
     if agreement is not None:
@@ -133,5 +137,5 @@ def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
 def _all_bytes(memory: Memory) -> str:
     return (
         f"peak {memory.peak:,} B, retained {memory.retained:,} B, "
-        f"saved for backward {format.UNKNOWN if memory.saved is None else f'{memory.saved:,} B'}"
+        f"saved for backward {'not visible' if memory.saved is None else f'{memory.saved:,} B'}"
     )

@@ -177,8 +177,8 @@ def _noise(summary: RunSummary) -> Iterator[str]:
             else "The place of the data in memory causes that, not the method."
         )
         yield (
-            f"In {_of(moved, summary)} identical code takes a different time in a separate buffer. The "
-            f"largest ratio is in {where.comparison.id}, {format.ratio_with_ends(ratio)} times. {cause}"
+            f"In {_of(moved, summary)} identical code on memory of its own takes another time. The farthest "
+            f"is {where.comparison.id}, {format.ratio_with_ends(ratio)} times. {cause}"
         )
 
 

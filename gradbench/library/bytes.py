@@ -50,9 +50,10 @@ class Bytes(Shown, memory.Bytes, frozen=True):
             kept = f"its graph saves {sizes['saved']} for a backward"
         else:
             kept = "no graph saves anything"
+        stay = f"it frees {format.size(-self.retained)}" if self.retained < 0 else f"{sizes['retained']} stay"
         sentences = [
             f"A call allocates {sizes['allocated']}{where} in total and holds {sizes['peak']} at its peak; "
-            f"while its result is held, {sizes['retained']} stay, and {kept}."
+            f"while its result is held, {stay}, and {kept}."
         ]
         if self.left > 0:
             sentences.append(

@@ -236,7 +236,7 @@ def _against(row: Row, baseline: str = "") -> str:
     assert ratio.low is not None
     assert ratio.high is not None
     if ratio.low == 0:
-        return f"no more time than an empty call{f', compared with {baseline}' if baseline else ''}"
+        return f"no more time than an empty call{f', and less than {baseline}' if baseline else ''}"
     if not _LEAST_SHARE <= ratio.mean <= _MOST_SHARE:
         times = f"{format.ratio_with_ends(ratio)} times"
         return f"{times} as long as {baseline}" if baseline else f"{times} as long"

@@ -184,6 +184,7 @@ def _machine(header: Header) -> list[tuple[str, str]]:
     keeps = (
         "freed pages are kept (MALLOC_* set by gradbench)" if options.allocator == "keep" else "its defaults"
     )
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return [
         ("Processor", f"{machine.processor}, {machine.cpus} logical, {machine.machine}"),
         *(
@@ -196,7 +197,7 @@ def _machine(header: Header) -> list[tuple[str, str]]:
         ),
         ("Memory", format.size(machine.memory)),
         ("System", f"{machine.system}, {machine.libc}"),
-        ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {machine.threads} thread(s)"),
+        ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {threads}"),
         ("Python", f"{machine.implementation} {machine.python}, NumPy {machine.numpy}"),
         ("C allocator", f"{keeps}; for memory figures its defaults"),
         ("gradbench", f"{header.gradbench}, seed {header.request.seed}"),

@@ -114,8 +114,9 @@ def source(results: Results) -> str:
     passes = len({visit.number for visit in results.visits})
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return (
-        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical processors · "
-        f"PyTorch {machine.torch}, {threads} · {passes} passes · {header.created[:10]}"
+        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical "
+        f"processor{'' if machine.cpus == 1 else 's'} · PyTorch {machine.torch}, {threads} · "
+        f"{passes} pass{'' if passes == 1 else 'es'} · {header.created[:10]}"
     )
 
 
@@ -233,6 +234,8 @@ def _slide(
 def _intervals(own: Sequence[ComparisonSummary]) -> str:
     """The words for lines and bands. A pass need not visit every comparison, so their passes differ."""
     few, many = min(each.passes for each in own), max(each.passes for each in own)
+    if few == many == 1:
+        return "of one process, without intervals"
     return f"with 95 % intervals over {few if few == many else f'{few} to {many}'} processes"
 
 
