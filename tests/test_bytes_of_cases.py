@@ -497,7 +497,7 @@ def test_what_is_not_seen_is_a_dash_for_every_reader():
     assert "saved bytes are not visible" in next(
         found.evidence for found in findings(summary) if "memory for the backward" in found.sentence
     )
-    assert "What is saved by" in memory_notes(each)
+    assert "Saved bytes are not visible for" in memory_notes(each)
 
 
 def test_notes_say_what_stands_what_is_left_and_who_worked():

@@ -221,7 +221,7 @@ def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on(
         "A training step keeps 60.0 MB of activations for the backward, besides 10.0 MB of parameters and "
         "inputs that exist anyway."
     )
-    assert "20.0 MB of that is kept in modules that are not trained (norm)" in found.memory[1]
+    assert "20.0 MB of that is in modules that are not trained (norm)" in found.memory[1]
     assert [(each.name, each.activations) for each in found.modules][:2] == [
         ("embed", 40 * MB),
         ("norm", 20 * MB),

@@ -460,7 +460,7 @@ def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
     assert 'id="advice"' not in page
     assert 'id="guide"' not in page
     assert page.count("class Net(nn.Module)") == 1
-    assert "# net.py stands here, as shown below" in page
+    assert "# net.py goes here, as shown below" in page
 
 
 def test_the_page_of_another_run_has_no_file():

@@ -679,7 +679,7 @@ def test_the_page_shows_each_file_once_and_no_claims():
     page = rendered(made(1.2))
     assert "a.py and b.py, compared" in page
     assert page.count("x = &#39;a.py&#39;") == page.count("x = &#39;b.py&#39;") == 1
-    assert "# b.py stands here, as shown below" in page
+    assert "# b.py goes here, as shown below" in page
     assert 'id="claims"' not in page
     assert 'id="advice"' not in page
     plan = plan_of(names=("plain", "fast"), files=[FileText("own.py", DICT)])
