@@ -200,7 +200,7 @@ def test_a_batch_is_promised_only_as_far_as_it_was_executed():
         (_, sentence) = screen(anatomy=msgspec.structs.replace(fit, **changes)).batches
         return sentence
 
-    assert says().endswith("the loss takes no other number of samples than 32.")
+    assert says().endswith("the loss accepts only 32 samples.")
     two = (BatchPeak(16, 60 * MB), *fit.batches)
     assert "should fit" in says(batches=two, predicted=19)
     # What was executed counts, and not what was guessed.

@@ -34,7 +34,7 @@ def sentences(compared: Compared) -> list[str]:
             f"such as {gone[0].comparison.id} {gone[0].variant.name}."
         )
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        lines.append('More passes in both runs would decide "cannot tell".')
+        lines.append('More passes in both runs would decide the variants with "cannot tell".')
     moved = _moved(compared.changes)
     if moved:
         lines.append(
@@ -52,7 +52,7 @@ def _memory(changes: Sequence[Change]) -> str:
     """In how many variants bytes differ; for other code by held and by allocated bytes."""
     both = [each for each in changes if each.outcome not in ("other code", "gone", "new")]
     others = any(each.other_code for each in both)
-    text = summed_up([each.judged for each in both], "memory that is held" if others else "memory")
+    text = summed_up([each.judged for each in both], "held memory" if others else "memory")
     passing = sum(each.memory != each.judged for each in both)
     return text + (f"; the bytes allocated in total differ in {passing}" if passing else "")
 
@@ -76,11 +76,11 @@ def _worse(changes: Sequence[Change]) -> list[str]:
         "Larger": [(each, _grown(each)) for each in changes if each.larger],
         "Fails": [(each, "") for each in changes if each.outcome == "fails"],
         "Fails in some passes": [(each, "") for each in changes if each.failing and each.outcome != "fails"],
-        "Not timed any more": [(each, "") for each in changes if each.worse and each.outcome == "not timed"],
-        "Not measured any more": [
+        "No longer timed": [(each, "") for each in changes if each.worse and each.outcome == "not timed"],
+        "No longer measured": [
             (each, "") for each in changes if each.worse and each.outcome == "gone" and each.asked
         ],
-        "Bytes not known any more": [
+        "Bytes no longer known": [
             (each, f" ({', '.join(each.lost)})") for each in changes if each.lost and not each.by_chance
         ],
         "Not measured this time, perhaps because the budget ended": [

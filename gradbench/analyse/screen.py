@@ -240,7 +240,7 @@ def _batches(anatomy: Anatomy | None) -> list[str]:
     if alone > anatomy.fit:
         why = f"the model and the step of its optimizer take {format.size(alone)} without any sample"
     elif len(anatomy.batches) < 2:
-        why = f"the loss takes no other number of samples than {whole:,}"
+        why = f"the loss accepts only {whole:,} sample{'' if whole == 1 else 's'}"
     return [f"No batch is known that fits into {room}: {why}."]
 
 

@@ -158,7 +158,7 @@ def _alike_in_words(ratio: Interval) -> str:
 def beyond_in_words(ratio: Interval) -> str:
     """Why the interval of two that tie may lie on one side of 1; empty where it does not."""
     beyond = (ratio.low is not None and ratio.low > 1) or (ratio.high is not None and ratio.high < 1)
-    return ", less than this run can tell from 1" if beyond else ""
+    return ", too close to 1 for this run" if beyond else ""
 
 
 def _peak(variant: VariantSummary, other: VariantSummary) -> str:

@@ -51,7 +51,8 @@ def trust(summary: RunSummary) -> Trust:
     if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
         return Trust("good", sentence, "", _evidence(summary))
     are = f"comparison{'' if len(known) == 1 else 's'} {'is' if rough == 1 else 'are'}"
-    sentence += f" {rough} of {len(known)} {are} rough: over {format.percent(ROUGH)} is open."
+    sentence += f" {rough} of {len(known)} {are} rough: identical code may seem to differ by over "
+    sentence += f"{format.percent(ROUGH)}."
     return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more, _evidence(summary))
 
 
