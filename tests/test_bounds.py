@@ -112,7 +112,7 @@ def test_without_a_price_nothing_can_be_told():
     found.visits[:] = [visit for visit in found.visits if visit.comparison != price.id]
     variant = evaluation(found).variant("no_grad")
     assert (variant.verdict, variant.bound.seconds, variant.bound.share) == ("cannot tell", None, None)
-    assert "what the control adds is not known" in bound_in_words(variant.bound)
+    assert "the price of the control is not known" in bound_in_words(variant.bound)
     assert variant.time is not None
 
 
@@ -208,7 +208,8 @@ def test_the_findings_say_what_is_bounded_and_by_what():
     found = analyse(made())
     (told,) = [each for each in found.findings if "no difference that matters" in each.sentence]
     assert (
-        "the same execution as requires_grad_(False), but for the control: torch.no_grad()" in told.sentence
+        "the same execution as requires_grad_(False), except for the control: torch.no_grad()"
+        in told.sentence
     )
     assert "of 50.0 ms, 0.02" in told.sentence
     assert "x * 2 at 4,000,000 elements" in told.evidence
@@ -228,7 +229,7 @@ def test_a_page_of_a_long_model_shows_the_price_as_no_part_of_it():
     for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
         assert absent not in page
     assert "The same execution, by the operators that they dispatch: twin as requires_grad_false" in page
-    assert "Bytes of the same execution were counted once. They are of one execution" in page
+    assert "The run counted bytes of the same execution once. Bytes come from one execution" in page
     # Its code is its own, and the file stands on the page once.
     assert "base = torch.rand((4000000,), dtype=torch.float32)" in page
     assert page.count("class Net(nn.Module)") == 1

@@ -494,10 +494,10 @@ def test_what_is_not_seen_is_a_dash_for_every_reader():
     found = bars(each)
     assert found.highest == 800
     assert {row.name: row.values for row in found.rows}["tracked"] == (800, None, 800)
-    kept = next(found for found in findings(summary) if "for the backward" in found.sentence)
-    assert "saved bytes are not seen, and 400 B would be free without the graph" in kept.evidence
-    assert kept.figure == "400 B in elementwise"
-    assert "What is saved by" in memory_notes(each)
+    assert "saved bytes are not visible" in next(
+        found.evidence for found in findings(summary) if "memory for the backward" in found.sentence
+    )
+    assert "Saved bytes are not visible for" in memory_notes(each)
 
 
 def test_notes_say_what_stands_what_is_left_and_who_worked():
@@ -507,8 +507,8 @@ def test_notes_say_what_stands_what_is_left_and_who_worked():
     for words in (
         f"{label}: peak and retained count 4,000 B",
         f"{label}: each call leaves 131 kB",
-        f"{label}: 64 B hold themselves",
-        f"{label} also work in other threads",
+        f"{label}: 64 B are in reference cycles",
+        f"{label}: other threads work too",
     ):
         assert words in notes
     (silent,) = summary_of(saved=0).comparisons
@@ -538,7 +538,7 @@ def findings_of(**bytes_):
 def test_of_a_model_that_grows_memory_it_is_told():
     told, page = findings_of(left=131072)
     (left,) = (each for each in told if "behind" in each.sentence)
-    assert left.sentence.startswith("Each call of net.py leaves up to 131 kB behind")
+    assert left.sentence.startswith("A call of net.py leaves up to 131 kB behind")
     assert "each call leaves 131 kB that stay" in page
     assert not [each for each in findings_of(left=0)[0] if "behind" in each.sentence]
 
@@ -547,7 +547,7 @@ def test_of_a_model_that_works_in_threads_it_is_told():
     told, page = findings_of(threads=2)
     (threads,) = (each for each in told if "other threads" in each.sentence)
     assert "separate grad mode" in threads.sentence
-    assert "also work in other threads" in page
+    assert "other threads work too" in page
     assert not [each for each in findings_of(threads=1)[0] if "other threads" in each.sentence]
 
 
@@ -563,7 +563,7 @@ def test_of_a_model_under_no_hook_what_is_saved_is_not_seen():
     told, page = findings_of(saved=None)
     (recorded,) = (each for each in told if each.sentence.startswith("Recorded"))
     assert "keeps 400 B alive" in recorded.sentence
-    assert "What is saved for backward is not seen" in recorded.evidence
+    assert "Bytes saved for backward are not visible" in recorded.evidence
     assert "None" not in page.partition("<tbody>")[2].partition("</tbody>")[0]
 
 

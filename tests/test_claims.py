@@ -728,7 +728,7 @@ def test_in_full_a_claim_has_its_cases_and_the_open_alone_what_it_takes():
 def test_of_several_devices_verdicts_on_observations_are_counted_apart():
     of_none = judge_claim(CLAIM["objects.detach"], NOTHING)
     text = counted([replace(of_none, device="cuda:0"), of_none])
-    assert text == "1 claim on cuda:0: 1 not measured. 1 claim of observations: 1 not measured."
+    assert text == "1 claim on cuda:0: 1 not measured. 1 claim about observations: 1 not measured."
     assert counted([]) == "No claim was asked for."
 
 

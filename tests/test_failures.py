@@ -33,7 +33,7 @@ def test_a_run_of_nothing_says_why_and_what_to_do_and_does_not_ask_for_passes():
     made = lost(results({}), 0)
     said = failed(made)
     assert said.startswith(
-        "Nothing could be measured: out of memory: 40.0 GB were asked for (elementwise/100"
+        "Nothing could be measured: out of memory: torch requested 40.0 GB (elementwise/100"
     )
     assert "--size" in said
     summary = analyse(made)
@@ -60,7 +60,7 @@ def test_the_page_of_a_run_of_nothing_has_no_chart():
 
 def test_a_part_that_failed_is_counted_and_the_rest_asks_for_its_own_passes():
     said = failed(lost(results({}, request=REQUEST), 1))
-    assert said.startswith("1 of 2 comparisons failed. The commonest reason: out of memory")
+    assert said.startswith("1 of 2 comparisons failed. The most frequent reason: out of memory")
     assert "The report" in said
     assert not any("0 passes" in each for each in analyse(lost(results({}, request=REQUEST), 1)).warnings)
     few = analyse(lost(results({}, passes=4, request=REQUEST), 1))

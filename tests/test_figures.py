@@ -356,7 +356,7 @@ def test_a_run_that_measured_nothing_is_refused(tmp_path):
     writer = Writer(tmp_path / "results.jsonl")
     writer.write(results({}, passes=0).header)
     writer.close()
-    with pytest.raises(RequestError, match="nothing was measured"):
+    with pytest.raises(RequestError, match="holds no figures to draw"):
         write_figures(known(tmp_path), tmp_path / "figures", ["svg"])
     assert not Path(tmp_path / "figures").exists()
 

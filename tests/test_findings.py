@@ -63,7 +63,7 @@ def test_what_keeps_memory_is_named_from_the_records():
     found = findings(summarise(made))[-1]
     assert found.sentence == "Only detach().clone() before keeps memory for the backward."
     assert found.figure == "1,200 B in control"
-    assert "1,200 B are saved, and 800 B would be free without the graph" in found.evidence
+    assert "the graph saves 1,200 B, and the graph holds 800 B" in found.evidence
     assert found.evidence.endswith("1,600 B: detach().clone() before.")
     assert "No method keeps memory" in sentences(memory(results({}, request=REQUEST), "tracked", peak=400))
     assert "memory" not in sentences(results({}, request=REQUEST))

@@ -109,8 +109,8 @@ def test_identical_functions_are_not_told_apart_however_noisy(monkeypatch, scatt
         assert {row.verdict for row in found.rows} <= {"baseline", "same", "cannot tell"}
         assert found.fastest is None
         assert found.unbeaten == tuple("abcd")
-        assert found.sentence.startswith("No difference is shown: ")
-        assert "is the fastest" not in found.sentence
+        assert found.sentence.startswith("No difference is measurable: ")
+        assert "the fastest" not in found.sentence
 
 
 def test_intervals_of_four_alternatives_are_corrected_for_the_pairs(monkeypatch):
@@ -161,7 +161,7 @@ def test_a_difference_of_less_than_an_empty_call_is_none(monkeypatch):
 def test_what_takes_no_time_of_its_own_is_given_none(monkeypatch):
     found = compare_simulated(monkeypatch, {"a": 1.0, "b": 0.0})
     assert found["b"].verdict == "faster"
-    assert found.sentence == "b takes no time that an empty call does not take, against a."
+    assert found.sentence == "b takes no more time than an empty call, and less than a."
     assert "at most 0.0" in str(found)
     both = compare_simulated(monkeypatch, {"a": 1.0, "b": 0.0, "c": 0.0})
     assert both.fastest is None
@@ -175,7 +175,7 @@ def test_a_fastest_is_named_only_where_it_is_told_apart_from_every_other(monkeyp
     assert clear.sentence.endswith("d takes the same time within 2 %. b is the fastest.")
     open_ = compare_simulated(monkeypatch, {"a": 1.0, "b": 0.5, "c": 0.5})
     assert (open_.fastest, open_.unbeaten) == (None, ("b", "c"))
-    assert open_.sentence.endswith("Which of b and c is the fastest is not shown.")
+    assert open_.sentence.endswith("b and c tie for the fastest.")
     base = compare_simulated(monkeypatch, {"a": 1.0, "b": 1.5, "c": 1.7})
     assert base.sentence.endswith("a is the fastest.")
 
@@ -197,7 +197,7 @@ def test_the_sentence_says_what_the_table_says(monkeypatch, seed):
             assert row.ratio.low >= 1 / 1.02
             assert row.ratio.high <= 1.02
     differing = {"faster", "slower"} & set(verdicts.values())
-    assert found.sentence.startswith("No difference is shown") == (not differing)
+    assert found.sentence.startswith("No difference is measurable") == (not differing)
     if found.fastest is not None:
         assert costs[found.fastest] == min(costs.values())
         assert verdicts[found.fastest] in ("faster", "baseline")
@@ -206,7 +206,7 @@ def test_the_sentence_says_what_the_table_says(monkeypatch, seed):
     else:
         assert "is the fastest." not in found.sentence
     assert ("same time" in found.sentence) == ("same" in verdicts.values())
-    if "not told apart" in found.sentence:
+    if re.search(r"ties? with a\.", found.sentence):
         assert "cannot tell" in verdicts.values()
 
 
@@ -216,8 +216,8 @@ def test_where_too_few_rounds_fit_there_is_no_interval_and_no_verdict():
     )
     assert (found.rounds, found.floor, found.same) == (0, None, None)
     assert (found["b"].ratio.low, found["b"].ratio.high, found["b"].verdict) == (None, None, "cannot tell")
-    assert found.sentence.startswith("No difference is shown: ")
-    assert "give more with seconds=" in found.sentence
+    assert found.sentence.startswith("No difference is measurable: ")
+    assert "allow more time with seconds=" in found.sentence
     assert str(found)
 
 
@@ -281,7 +281,7 @@ def test_a_function_that_raised_is_not_called_again():
 
 def test_where_all_but_the_baseline_raise_nothing_is_compared():
     found = gradbench.compare({"a": nothing, "b": failing(0)}, seconds=0.05, bytes=False)
-    assert found.sentence.startswith("Nothing is compared: no function beside a could be timed.")
+    assert found.sentence.startswith("No comparison: no function besides a could be timed.")
     assert found["a"].seconds is not None
 
 
@@ -423,7 +423,7 @@ def test_bytes_are_equal_to_arithmetic():
 def test_what_no_hook_sees_is_a_dash_and_no_nothing():
     found = gradbench.bytes(lambda: torch.func.grad(lambda at: at.sin().sum())(torch.rand(10)))
     assert found.saved is None
-    assert "what is saved for a backward is not seen" in found.sentence
+    assert "bytes saved for a backward are not visible" in found.sentence
     assert re.search(r"^saved +– ", str(found), re.MULTILINE)
     assert found.to_pandas()["saved"].isna().all()
 
@@ -431,13 +431,13 @@ def test_what_no_hook_sees_is_a_dash_and_no_nothing():
 def test_what_each_call_leaves_behind_and_what_the_call_before_left_are_shown():
     kept = []
     found = gradbench.bytes(lambda: kept.append(torch.rand(100)))
-    assert "Each call leaves 400 B behind" in found.sentence
+    assert "A call leaves 400 B behind" in found.sentence
     assert re.search(r"^left +400 ", str(found), re.MULTILINE)
     assert found.to_pandas()["left"].tolist() == [400]
     compared = gradbench.compare({"a": lambda: kept.append(torch.rand(100)), "b": nothing}, seconds=0.05)
-    assert "Each call of a leaves 400 B behind" in str(compared)
+    assert "A call of a leaves 400 B behind" in str(compared)
     standing = msgspec.structs.replace(found, standing=800, left=0)
-    assert "800 B are gradients that the call before left" in standing.sentence
+    assert "800 B of gradients that the call before left" in standing.sentence
     assert re.search(r"^standing +800 ", str(standing), re.MULTILINE)
     assert "left" not in [row[0] for row in gradbench.bytes(recorded).table.rows]
 
@@ -459,9 +459,9 @@ def test_of_one_that_nothing_beats_it_is_not_asked_which_is_the_fastest():
         Row("c", 0.6, Interval(0.6, 0.5, 0.7, 9), "faster"),
     )
     found = Comparison(rows, "a", None, ("b",), 0.01, 0.01, 0.001, 0.1, 100, 1.0, False)
-    assert found.sentence.endswith(" Nothing is shown to be faster than b.")
+    assert found.sentence.endswith(" No function is shown to be faster than b.")
     assert msgspec.structs.replace(found, unbeaten=("b", "c")).sentence.endswith(
-        " Which of b and c is the fastest is not shown."
+        " b and c tie for the fastest."
     )
 
 
@@ -691,7 +691,7 @@ def test_a_control_that_changes_what_is_computed_is_named():
     report = gradbench.model(Other(8, 4), rows(), seconds=0.2)
     assert set(report.differing) == {"no_grad", "inference_mode"}
     assert (
-        "Against the recorded results, no_grad and inference_mode give values that differ by 1 in the norm."
+        "Compared with recording, no_grad and inference_mode give values that differ by 1 in the norm."
         in report.sentence
     )
 
@@ -768,7 +768,7 @@ def test_a_file_of_a_run_that_measured_nothing_yet_says_so(tmp_path):
     header = RUN.read_text().splitlines(keepends=True)[0]
     (tmp_path / "results.jsonl").write_text(header)
     run = gradbench.load(tmp_path)
-    assert run.sentence == "Nothing was found: nothing was measured yet."
+    assert run.sentence == "No findings: the run measured nothing yet."
     assert run.to_pandas()["value"].isna().all()
     assert run.sentence in run._repr_html_()
     run.plot(run.ids[0]).figure.canvas.draw()

@@ -49,7 +49,7 @@ def test_memory_is_summed_up_over_the_variants_of_which_it_is_known():
     assert summed_up([(), ()]) == "memory is the same to the byte in 2 variants"
     assert (
         summed_up([memory, (), None])
-        == "memory is more in 1 and less in 0 of 2 variants of 3; it is not known in the others"
+        == "memory is more in 1 and less in 0 of 2 variants, and not known for 1 more"
     )
     assert summed_up([None]) == "memory is not known"
 

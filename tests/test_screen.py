@@ -97,8 +97,8 @@ def test_a_ratio_that_is_not_known_is_no_figure():
     assert {each.time_in_words for each in found.savings} == {"not known yet"}
     # Of what neither bytes nor a time are known there is no row, and it is no gap.
     assert (
-        "backward(retain_graph=True), zero_grad(): its time is not known yet, and its bytes were not counted"
-        in found.left_out
+        "backward(retain_graph=True), zero_grad(): its time is not known yet, and the run did not count its "
+        "bytes" in found.left_out
     )
 
 
@@ -189,7 +189,7 @@ def test_with_a_size_to_fit_into_the_mark_says_what_fits_and_a_batch_is_named():
     assert marks["checkpoint norm"] == "~"
     assert marks["model.zero_grad(set_to_none=False)"] == "✗"
     (as_it_is, batch) = found.batches
-    assert as_it_is == "As it is, training peaks at 194 MB, and does not fit into 160 MB."
+    assert as_it_is == "Unchanged, training peaks at 194 MB, and does not fit into 160 MB."
     # 90 MB that stand, 19 of 32 samples of x, and 65 MB.
     assert batch == "A batch of 19 samples fits into 160 MB: executed, it peaks at 157 MB."
 
@@ -201,7 +201,7 @@ def test_a_batch_is_promised_only_as_far_as_it_was_executed():
         (_, sentence) = screen(anatomy=msgspec.structs.replace(fit, **changes)).batches
         return sentence
 
-    assert says().endswith("the loss takes no other number of samples than 32.")
+    assert says().endswith("the loss accepts only 32 samples.")
     two = (BatchPeak(16, 60 * MB), *fit.batches)
     assert "should fit" in says(batches=two, predicted=19)
     # What was executed counts, and not what was guessed.
@@ -209,7 +209,9 @@ def test_a_batch_is_promised_only_as_far_as_it_was_executed():
         "A batch of 19 samples"
     )
     over = says(batches=two, predicted=40, over=BatchPeak(40, 120 * MB))
-    assert over == ("No batch is known that fits into 160 MB: 40 samples were executed, and peak at 215 MB.")
+    assert over == (
+        "No batch is known that fits into 160 MB: executed, a batch of 40 samples peaks at 215 MB."
+    )
     # 90 MB that stand, gradients of 30, and 10 that the optimizer needs.
     assert "take 130 MB without any sample" in says(batches=two, fit=120 * MB)
 
@@ -217,10 +219,10 @@ def test_a_batch_is_promised_only_as_far_as_it_was_executed():
 def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on():
     found = screen()
     assert found.memory[0] == (
-        "A training step keeps 60.0 MB of activations for the backward, beside 10.0 MB of parameters and "
-        "inputs that are there anyway."
+        "A training step keeps 60.0 MB of activations for the backward, besides 10.0 MB of parameters and "
+        "inputs that exist anyway."
     )
-    assert "20.0 MB of that is kept in modules that are not trained (norm)" in found.memory[1]
+    assert "20.0 MB of that is in modules that are not trained (norm)" in found.memory[1]
     assert [(each.name, each.activations) for each in found.modules][:2] == [
         ("embed", 40 * MB),
         ("norm", 20 * MB),

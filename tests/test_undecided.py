@@ -81,7 +81,7 @@ def test_a_look_before_the_first_visit_finds_everything_open():
     made = results({}, passes=0, request=ONE)
     assert made.visits == []
     assert opened(made) > 0
-    assert find_open(made, LOOKS).says == "1 of 1 comparisons have something open"
+    assert find_open(made, LOOKS).says == "open questions in 1 of 1 comparison"
 
 
 def test_a_claim_opens_the_comparisons_that_it_waits_for():
@@ -91,7 +91,7 @@ def test_a_claim_opens_the_comparisons_that_it_waits_for():
     noisy = find_open(results({"no_grad": 20.0, "detach": 4.0}, scatter=0.1, request=sizes), LOOKS)
     assert sum(noisy.open.values()) > sum(quiet.open.values())
     assert "claims decided" in noisy.says
-    assert "comparisons have something open" in noisy.says
+    assert "open questions in" in noisy.says
 
 
 def asked_by(monkeypatch, *cases):

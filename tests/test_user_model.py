@@ -430,7 +430,7 @@ def retained(backward, step):
 def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
     lost = retained(0.9, 1.0)
     assert "faster: backward(retain_graph=True) (0.90)" in lost.sentence
-    assert "That is no advice: in a whole step backward(retain_graph=True) is the same" in lost.sentence
+    assert "That gain may not last: in a whole step backward(retain_graph=True) is the same" in lost.sentence
     assert re.search(
         r"A whole step with backward\(retain_graph=True\), zero_grad\(\): (1\.00|0\.99)", lost.evidence
     )
@@ -442,7 +442,7 @@ def test_what_a_part_gains_and_the_step_does_not_is_no_advice():
 def test_what_is_saved_is_told_apart_from_what_is_kept_and_from_peaks():
     found = memory(made(trains=False), "tracked", peak=1000, graph=600, saved=1400)
     (told,) = [each for each in user_model_findings(summarise(found)) if each.sentence.startswith("Recorded")]
-    assert "Saved for backward are 1,400 B: among them x and the parameters" in told.evidence
+    assert "1,400 B are saved for backward. That includes x and the parameters" in told.evidence
 
 
 def test_nothing_is_said_of_what_is_not_known():
@@ -458,7 +458,7 @@ def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
     for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
         assert absent not in page
     assert page.count("class Net(nn.Module)") == 1
-    assert "# net.py stands here, as shown below" in page
+    assert "# net.py goes here, as shown below" in page
 
 
 def test_the_page_of_another_run_has_no_file():

@@ -596,7 +596,7 @@ def sentence(found, part):
     [
         (2.0, 10, r"b\.py takes 2\.00\d* \(.*\) times as long as a\.py, 2\.00 µs against 1\.00 µs;"),
         (1.0, 10, "the same within 1 %"),
-        (2.0, 1, "by one pass, which shows nothing"),
+        (2.0, 1, "in one pass, which shows nothing"),
     ],
 )
 def test_a_part_is_a_sentence_on_time(ratio, passes, says):
@@ -608,8 +608,8 @@ def test_a_part_is_a_sentence_on_time(ratio, passes, says):
 def test_bytes_are_told_to_the_byte():
     found = memory(made(), "a.py", peak=893_952, retained=1_179_648, saved=1_511_424)
     memory(found, "b.py", peak=893_952, retained=3_538_976, saved=3_576_832)
-    assert "it peaks at 893,952 bytes, as much as a.py" in sentence(found, "evaluation")
-    assert "it saves 3,576,832 bytes for backward, against 1,511,424 of a.py" in sentence(found, "recorded")
+    assert "it peaks at 894 kB, as much as a.py" in sentence(found, "evaluation")
+    assert "it saves 3.58 MB for backward, against 1.51 MB of a.py" in sentence(found, "recorded")
     assert "its bytes are not known" in sentence(made(), "recorded")
 
 
@@ -617,12 +617,12 @@ def test_bytes_are_told_to_the_byte():
     ("error", "shapes", "same_x", "says"),
     [
         (0.0, None, True, "their results are equal to the bit"),
-        (1e-6, None, True, "their results agree but for rounding, 0.00010 % of the norm"),
+        (1e-6, None, True, "their results agree except for rounding, 0.00010 % of the norm"),
         (0.5, None, True, "their results differ, by 50 % of the norm"),
         (4.295, None, True, "their results differ, by 4.3 times the norm"),
-        (0.5, None, False, "by 50 % of the norm, and their x have other values"),
+        (0.5, None, False, "by 50 % of the norm, and their x have different values"),
         (None, ((4, 2), (4, 3)), True, "their results differ in shape, 4 × 2 against 4 × 3"),
-        (None, None, True, "how far their results differ is not known"),
+        (None, None, True, "the difference of their results is not known"),
     ],
 )
 def test_whether_results_agree_is_told(error, shapes, same_x, says):
@@ -661,10 +661,12 @@ def test_an_interval_beside_1_is_explained_where_no_difference_is_shown():
         for seed in range(12)
     ]
     beyond = [
-        each for each in told if "no difference is shown" in each and re.search(r"\(1\.0[1-9]\d* to", each)
+        each
+        for each in told
+        if "no difference is measurable" in each and re.search(r"\(1\.0[1-9]\d* to", each)
     ]
     assert beyond
-    assert all("less than this run can tell from 1" in each for each in beyond)
+    assert all("too close to 1 for this run" in each for each in beyond)
 
 
 def test_nothing_is_said_where_nothing_is_known():
@@ -675,13 +677,13 @@ def test_nothing_is_said_where_nothing_is_known():
 
 def test_the_page_shows_each_file_once_and_no_claims():
     page = rendered(made(1.2))
-    assert "a.py and b.py, held against each other" in page
+    assert "a.py and b.py, compared" in page
     assert page.count("x = &#39;a.py&#39;") == page.count("x = &#39;b.py&#39;") == 1
-    assert "# b.py stands here, as shown below" in page
-    for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
-        assert absent not in page
+    assert "# b.py goes here, as shown below" in page
+    assert 'id="claims"' not in page
+    assert 'id="advice"' not in page
     plan = plan_of(names=("plain", "fast"), files=[FileText("own.py", DICT)])
-    assert "The variants of own.py, held against each other" in rendered(results({}, plan=plan))
+    assert "The variants of own.py, compared" in rendered(results({}, plan=plan))
 
 
 def test_a_variant_of_a_file_is_a_program_that_can_be_pasted():

@@ -1,4 +1,4 @@
-"""What is known of a run: everything that a page, a table, a claim, an export or a terminal shows."""
+"""The analysis of a run: everything that a page, a table, a claim, an export or a terminal shows."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ from gradbench.record.versions import FileText
 
 @dataclass(frozen=True)
 class Analysis(RunSummary):
-    """The figures of a run, and what is concluded from them: once, when it is first asked for."""
+    """The figures of a run, and the conclusions from them, computed at their first use."""
 
     @cached_property
     def failed(self) -> str:
-        """What failed, and why; empty where nothing did."""
+        """The failures with their reason; empty where nothing failed."""
         return failed(self.results)
 
     @cached_property
     def unfinished(self) -> tuple[str, ...]:
-        """What did not come to its end, the file or the run."""
+        """Warnings on a file that is cut off, and on a run that was interrupted."""
         return tuple(unfinished(self.results))
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know before believing the figures; what failed and is unfinished among it."""
+        """Warnings: what limits the figures of a run, and how to fix it; with `failed` and `unfinished`."""
         return tuple(find_warnings(self))
 
     @cached_property
     def user_file(self) -> FileText | None:
-        """The file of the user's whose model was measured; None for any other run."""
+        """The user's file with the model; None for any other run."""
         return user_file(self.results)
 
     @cached_property
     def screen(self) -> ModelScreen | None:
-        """What a reader sees first of a model of the user's; None of an operation, and for any other run."""
+        """The first screen of a user's model; None for an operation, and for any other run."""
         if self.user_file is None or any(each.whole for each in self.results.header.plan.comparisons):
             return None
         return model_screen(self, self.user_file.name)
 
     @cached_property
     def version_files(self) -> tuple[FileText, ...]:
-        """The files of the user's whose versions were held against each other; none for any other run."""
+        """The user's files whose versions the run compares; empty for any other run."""
         return version_files(self.results)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found: of a model, an operation or versions of the user's, or of the methods."""
+        """The findings on a user's model, operation or versions, or on the methods."""
         if self.version_files:
             return tuple(versions_findings(self))
         if self.user_file is None:
@@ -69,31 +69,31 @@ class Analysis(RunSummary):
 
     @cached_property
     def answer(self) -> RunAnswer | None:
-        """What a reader of a run of methods sees first; None for other runs and where nothing was timed."""
+        """The first screen of a run of methods; None for other runs and where nothing was timed."""
         return None if self.user_file is not None or self.version_files else answer(self)
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:
-        """The verdicts on all claims, on each device."""
+        """The verdicts on all claims, for every device."""
         return tuple(verdicts(self))
 
     @cached_property
     def characteristics(self) -> tuple[Characteristics, ...]:
-        """What each method was observed to do, in words."""
+        """The observed behaviour of every method, in words."""
         return tuple(characteristics(self.results.observations))
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
-        """What was observed beside the methods."""
+        """The observations that belong to no method."""
         return tuple(answers(self.results.observations))
 
     @cached_property
     def limits(self) -> tuple[Limited, ...]:
-        """How near each variant comes to what memory allows, in the comparisons that show it."""
+        """How near variants come to the limit of memory, in the comparisons that show it."""
         return find_limits(self.comparisons)
 
 
 def analyse(results: Results) -> Analysis:
-    """What is known of a run, from its records alone. Imports no torch."""
+    """The analysis of a run, from its records alone. Imports no torch."""
     figures = summarise(results)
     return Analysis(**{each.name: getattr(figures, each.name) for each in fields(figures)})

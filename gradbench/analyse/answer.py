@@ -1,4 +1,4 @@
-"""The answer of a run on one screen: a sentence, a recommendation for each purpose, and its trust."""
+"""The answer of a run on one screen: a sentence, a recommendation for every purpose, and its trust."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gradbench.analyse.trust import Trust, trust
 from gradbench.record.interval import Interval
 from gradbench.record.plan import Comparison
 
-# A ratio whose interval stays within this of 1 is called about the same.
+# A ratio whose interval stays within this of 1 counts as about the same.
 _ABOUT = 0.05
 
-# A peak that is higher by more than this decides where times tie. A phone shows a time that gains as much.
+# A peak that is higher by more than this decides where times tie. A phone shows a larger gain in time.
 _MUCH = 0.1
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to use for a purpose, from one comparison.
+    """The variant to use for a purpose, from one comparison.
 
     Attributes:
-        purpose: what the reader wants to do.
+        purpose: the reader's purpose.
         topic: the preset of the page that it belongs to; empty for none.
         use: the label of the one variant that the run recommends.
-        gain: what the variant saves in time and bytes against `against`.
-        short: the same in a few words, for a phone.
-        choice: which variants tie with it and by what to choose, or how far the next one is behind.
-        against: the label of what a reader does without advice.
-        comparison: whose figures these are.
+        gain: the time and bytes that the variant saves, compared with `against`.
+        short: the gain in a few words, for a phone.
+        choice: which variants tie with it and how to choose, or how far the next one is behind.
+        against: the label of the variant that readers use without advice.
+        comparison: the comparison with these figures.
     """
 
     purpose: str
@@ -48,11 +48,11 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class RunAnswer:
-    """What a reader sees first.
+    """The first screen of a run of methods.
 
     Attributes:
         sentence: the answer; one or two short sentences.
-        device: whose figures these are, where a run has several devices; empty otherwise.
+        device: the device with these figures, where a run has several devices; empty otherwise.
         recommendations: those of the first screen, at most four.
         others: the recommendations for all purposes and sizes.
         trust: how far to trust the run.
@@ -69,7 +69,7 @@ def answer(summary: RunSummary) -> RunAnswer | None:
     """The answer of a run of methods; None where nothing was timed."""
     if not summary.passes:
         return None
-    # Who measured a GPU asks about the GPU.
+    # A user who measured a GPU asks about the GPU.
     device = next((each for each in summary.devices if each != "cpu"), summary.devices[0])
     there = summary.by_device.get(device, summary)
     sentence = _sentence(there)
@@ -87,7 +87,7 @@ def answer(summary: RunSummary) -> RunAnswer | None:
 
 
 def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """A recommendation for each of the first purposes, at the most elements; others fill what is missing."""
+    """A recommendation for every first purpose, at the most elements; others fill the gaps."""
     largest: dict[str, Recommendation] = {}
     for each in found:
         known = largest.get(each.purpose)
@@ -101,9 +101,8 @@ def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
     """The one variant to use in a comparison; None where it serves no purpose or nothing was timed.
 
-    Variants tie that are not shown to be slower than the fastest by more than MATTERS. Of those that do not
-    hold much more memory than another, the run recommends the one that the purpose prefers. It never
-    recommends a variant that gives wrong gradients.
+    Variants tie that are not shown to be slower than the fastest by more than MATTERS. The run recommends
+    the one that the purpose prefers. It never recommends a variant that gives wrong gradients.
     """
     purpose = PURPOSES.get(each.comparison.workload) or _unlisted(each.comparison)
     if purpose is None or (purpose.part and each.comparison.part != purpose.part):
@@ -153,7 +152,7 @@ def _ratio(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) 
 
 
 def _behind(each: ComparisonSummary, variant: VariantSummary, fastest: VariantSummary) -> bool:
-    """Whether a variant is shown to be slower by more than matters; without an interval by its mean."""
+    """Whether a variant is shown to be slower by more than MATTERS; without an interval, by its mean."""
     ratio = _ratio(each, variant, fastest)
     if variant is fastest or ratio is None:
         return False
@@ -161,7 +160,7 @@ def _behind(each: ComparisonSummary, variant: VariantSummary, fastest: VariantSu
 
 
 def _against(each: ComparisonSummary, chosen: VariantSummary, purpose: Purpose) -> VariantSummary:
-    """What a reader does without advice: the purpose's own, recording, the baseline, or the slowest."""
+    """The variant without advice: the one that the purpose names, recording, the baseline, or the slowest."""
     timed = [variant for variant in each.methods if variant.time and not variant.definition.limit]
     for name in (purpose.against, "tracked", each.baseline.name):
         found = next((variant for variant in timed if variant.name == name), None)
@@ -176,7 +175,7 @@ def _gain(each: ComparisonSummary, chosen: VariantSummary, against: VariantSumma
 
 
 def _short(each: ComparisonSummary, chosen: VariantSummary, against: VariantSummary) -> str:
-    """What the variant gains in a few words: in time where that matters, else in bytes; empty for neither."""
+    """The gain in a few words: in time where that matters, else in bytes; empty for neither."""
     ratio = _ratio(each, against, chosen)
     peaks = [variant.memory.peak for variant in (against, chosen) if variant.memory is not None]
     before, after = peaks if len(peaks) == 2 else (None, None)
@@ -200,7 +199,7 @@ def _time_gain(each: ComparisonSummary, chosen: VariantSummary, against: Variant
         return f"{format.significant(1 / ratio.mean)} times as long as {words}"
     if ratio.low >= 1 / (1 + _ABOUT) and ratio.high <= 1 + _ABOUT:
         return f"about as fast as {words} ({ends})"
-    return f"time against {words} not decided ({ends})"
+    return f"no measurable time difference to {words} ({ends})"
 
 
 def _ends(low: float, high: float) -> str:
@@ -215,7 +214,7 @@ def _memory_gain(chosen: VariantSummary, against: VariantSummary) -> str:
     if before is None or after is None or not before or before == after:
         return ""
     if not after:
-        return f"nothing allocated where {format.size(before)} were"
+        return f"0 B at the peak instead of {format.size(before)}"
     share = f"{format.significant(100 * abs(after - before) / before, 2)} %"
     if share == "100 %" and after < before:
         return f"{format.size(after)} at the peak instead of {format.size(before)}"
@@ -238,7 +237,7 @@ def _choice(
     candidates: Sequence[VariantSummary],
     purpose: Purpose,
 ) -> str:
-    """Which variants tie and by what to choose among them; else how far the next one is behind."""
+    """Which variants tie and how to choose among them; else how far the next one is behind."""
     others = [variant for variant in tied if variant is not chosen and not _holds_more(variant, chosen)]
     if others:
         first = min(others, key=lambda variant: purpose.place(variant.name))
@@ -259,7 +258,7 @@ def _choice(
 
 
 def _sentence(summary: RunSummary) -> str:
-    """What matters in evaluating a model; without a model, the price of a block, or the first finding."""
+    """The answer on evaluating a model; without a model, the price of a block, or the first finding."""
     models = _largest_models(summary)
     apart = [found for each in models if (found := _apart(each)) is not None]
     recording = [
@@ -282,7 +281,7 @@ def _sentence(summary: RunSummary) -> str:
 
 
 def _price(summary: RunSummary) -> str:
-    """What a no_grad() block adds to the shortest and to the longest work; empty where neither is known."""
+    """The time that a no_grad() block adds to the shortest and to the longest work; empty if not known."""
     known = sorted(
         (each.baseline.time.mean, variant.ratio.mean - 1, variant.verdict == "slower")
         for each in summary.comparisons
@@ -304,7 +303,7 @@ def _price(summary: RunSummary) -> str:
 
 
 def _largest_models(summary: RunSummary) -> list[ComparisonSummary]:
-    """Of each workload that evaluates a model, the comparison with the most elements."""
+    """For every workload that evaluates a model, the comparison with the most elements."""
     largest: dict[str, ComparisonSummary] = {}
     for each in summary.comparisons:
         own = each.comparison
@@ -316,7 +315,7 @@ def _largest_models(summary: RunSummary) -> list[ComparisonSummary]:
 
 
 def _apart(each: ComparisonSummary) -> float | None:
-    """By how much two no-grad methods differ at most, as a part of the time; None where that is unknown."""
+    """How much two no-grad methods differ at most, as a part of the time; None where that is unknown."""
     ends = [
         ratio.high - 1
         for one in NO_GRAD_METHODS
@@ -327,7 +326,7 @@ def _apart(each: ComparisonSummary) -> float | None:
 
 
 def _recording(found: Sequence[tuple[Interval, ComparisonSummary]]) -> str:
-    """What recording costs where nobody needs it."""
+    """The cost of recording that nobody needs."""
     shown = [ratio.mean - 1 for ratio, each in found if ("tracked", "no_grad") in each.above]
     time = f"{'up to ' if len(shown) < len(found) else ''}{_span(shown)} more time" if shown else ""
     bytes_ = [

@@ -1,7 +1,7 @@
-"""What is known of a variant that was not timed, since another one executes the same.
+"""Bounds for a variant that was not timed, because another variant executes the same.
 
-The two differ by the control alone. What a control adds in place was measured on other work, and bounds what
-it can add to a long call.
+The two differ by the control alone. The price of a control in place was measured on other work. It bounds
+the time that the control can add to a long call.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import PRICE
 from gradbench.record.visits import Execution
 
-# Seconds that an operator may take longer where a control is in force, beside the price of the control. On
-# tensors that need gradients it took 40 ns longer under no_grad() than on tensors that do not, of 1.2 µs on a
-# slow processor (METHODOLOGY.md, "A model of your own").
+# Seconds that an operator may take longer where a control is in force, besides the price of the control.
+# Under no_grad() it took 40 ns longer, of 1.2 µs, on tensors that need gradients than on others. That was on
+# a slow processor (METHODOLOGY.md, "A model of your own").
 PER_OPERATOR = 100e-9
-# By method the seconds that it adds in place, from the least to the most.
+# By method, the seconds that it adds in place, from the least to the most.
 Prices = Mapping[str, tuple[float, float]]
 
 
 def with_bounds(
     comparisons: Sequence[ComparisonSummary], executions: Iterable[Execution]
 ) -> tuple[ComparisonSummary, ...]:
-    """The comparisons, with what is known of those variants that another one was timed in the place of."""
+    """The comparisons, with a bound for every variant that another one was timed in place of."""
     known = {(each.comparison, each.variant): each for each in executions}
     if not known:
         return tuple(comparisons)
@@ -45,7 +45,7 @@ def with_bounds(
 
 
 def _prices(comparisons: Iterable[ComparisonSummary]) -> Prices:
-    """What each control adds in place, by its interval; the baseline adds nothing."""
+    """The interval of the seconds that each control adds in place; the baseline adds nothing."""
     found: dict[str, tuple[float, float]] = {}
     for each in comparisons:
         for variant in each.methods if each.comparison.workload == PRICE else ():
@@ -89,7 +89,7 @@ def _apart(one: str, other: str, prices: Prices) -> float | None:
 
 
 def verdict_in_words(variant: VariantSummary) -> str:
-    """What a table says of a variant: its bound, its verdict, or that there was no time for it."""
+    """The verdict column for a variant: its bound, its verdict, or `not timed`."""
     if variant.bound is not None:
         return bound_in_words(variant.bound)
     if variant.time is None and not variant.failures and variant.verdict == "cannot tell":
@@ -98,7 +98,7 @@ def verdict_in_words(variant: VariantSummary) -> str:
 
 
 def verdict_in_full(comparison: ComparisonSummary, variant: VariantSummary) -> str:
-    """The same with room to say why: of memory that is not the methods', or of what was not timed."""
+    """The verdict with its reason: for a twin in a separate buffer, and for a variant that was not timed."""
     execution = variant.execution
     if variant.time is None and variant.bound is None and execution is not None and execution.same_as:
         return f"not timed: the same execution as {execution.same_as}"
@@ -110,16 +110,16 @@ def verdict_in_full(comparison: ComparisonSummary, variant: VariantSummary) -> s
 
 
 def bound_in_words(bound: Bound) -> str:
-    """What the verdict says: the largest difference that is left open, in a call of so long."""
+    """The words of a bound: the largest difference that it leaves open, as seconds of a call."""
     if bound.seconds is None or bound.share is None:
-        return f"cannot tell: executes the same as {bound.label}; what the control adds is not known"
+        return f"cannot tell: executes the same as {bound.label}; the price of the control is not known"
     within = f"at most {format.seconds(bound.seconds)} of {format.seconds(bound.of)}"
     words = "no difference that matters" if bound.share < SAME_MARGIN else "cannot tell"
     return f"{words}: {within}, {format.percent(bound.share)}"
 
 
 def bounded_finding(each: ComparisonSummary, prices: Sequence[ComparisonSummary]) -> Finding | None:
-    """Which methods execute the same as one that was timed, and what that bounds; None where none does."""
+    """Which methods execute the same as one that was timed, and the bound; None where none does."""
     found = [
         (variant, variant.bound)
         for variant in each.methods
@@ -142,8 +142,9 @@ def bounded_finding(each: ComparisonSummary, prices: Sequence[ComparisonSummary]
     )
     part = each.comparison.title.partition(": ")[2]
     return Finding(
-        f"In {part}, the same execution as {timed}, but for the control: {names}; {bound_in_words(worst)}.",
-        f"They were not timed on the model. What a control adds in place was measured on {where}: "
+        f"In {part}, the same execution as {timed}, except for the control: {names}; "
+        f"{bound_in_words(worst)}.",
+        f"The run did not time them on the model. It measured the price of a control in place on {where}: "
         f"{', '.join(added)}.",
     )
 
@@ -154,7 +155,7 @@ def _added(extra: Interval) -> str:
 
 
 def executions_in_words(each: ComparisonSummary) -> str:
-    """Which variants are the same execution, by what, and whose bytes stand for whose; empty for none."""
+    """Which variants are the same execution, how that is known, and how bytes were counted; else empty."""
     sentences = []
     seen = [variant for variant in each.variants if variant.execution and variant.execution.same_as]
     for declared, how in ((False, "by the operators that they dispatch"), (True, "by their code")):
@@ -166,7 +167,7 @@ def executions_in_words(each: ComparisonSummary) -> str:
         if pairs:
             sentences.append(f"The same execution, {how}: {', '.join(pairs)}.")
     if any(variant.memory is not None and variant.memory.same_as for variant in each.variants):
-        sentences.append("Bytes of the same execution were counted once.")
+        sentences.append("The run counted bytes of the same execution once.")
     if any(variant.memory is not None and variant.memory.executions == 1 for variant in each.variants):
-        sentences.append("They are of one execution, since it is long: that they repeat is not shown.")
+        sentences.append("Bytes come from one execution, which is long: no second one repeats them.")
     return " ".join(sentences)

@@ -1,15 +1,15 @@
-"""What changed between two results files: ratios, with intervals and correction, and exact bytes.
+"""The changes between two results files: ratios, with intervals and correction, and exact bytes.
 
-Ratios to the baseline of the same comparison are compared, and not times: a shared machine drifts by 1.6x
-within seconds, and two runs are minutes or months apart. Each run's intervals are over its own passes, and
-what differs between two runs of the same code is in neither; so a change counts where its whole interval,
-corrected for the number of variants, is beyond a margin. METHODOLOGY.md says what runs of the same code
-differ by.
+gradbench compares ratios to the baseline of the same comparison, and not times. A shared machine drifts by
+1.6x within seconds, and two runs are minutes or months apart. The intervals of a run are over its passes.
+Neither run's intervals include the difference between two runs of the same code. So a change counts where its
+whole interval, corrected for the number of variants, is beyond a margin. METHODOLOGY.md gives the differences
+between runs of the same code.
 
-Where a file of the user's changed, and the baseline with it, seconds are compared as
-`gradbench.analyse.other_code` says, and bytes as they are. What was measured and is not any more is worse: a
-gate that lets it pass could never fail. Changes of a user's training are tried as far as there is time, so
-that one of them may be missing by chance, and is not worse for that.
+Where a user's file changed, and the baseline with it, `gradbench.analyse.other_code` compares seconds. Bytes
+are compared as they are. A variant that was measured and is missing now is worse: a gate that lets it pass
+could never fail. A run tries changes of a user's training as far as there is time. So one of them may be
+missing by chance, and is not worse for that.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import USER_MODEL, VERSIONS, Comparison, Variant
 from gradbench.record.results import Results
 
-# What matters most first.
+# The outcome that matters most comes first.
 Outcome = Literal[
     "slower", "fails", "not timed", "faster", "cannot tell", "same", "other code", "gone", "new"
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-# What a change of: the ratio to a baseline that is as it was, or the seconds per call.
+# The figure that changed: the ratio to an unchanged baseline, or the seconds per call.
 Basis = Literal["ratio", "seconds"]
-# Of other code how much it allocates in all is its own affair; what it holds is not.
+# The figures that count for other code: the bytes that it holds. Its allocations in total are free to change.
 HELD = ("peak", "retained", "graph", "saved", "left")
 # How the names of changes of a user's training begin, as `gradbench.define.changes` makes them.
 _CHANGES = ("freeze_", "no_grad_to_", "checkpoint_", "batch_")
@@ -48,20 +48,22 @@ class Change:
     """One variant in both runs.
 
     Attributes:
-        old, new: the ratio to the baseline in each run, with its 95 % interval; None where it is not known.
+        old, new: the ratio to the baseline in a run, with its 95 % interval; None where it is not known.
         change: new ratio ÷ old ratio, with its 95 % interval.
-        outcome: `slower` and `faster` are beyond the margin with the whole interval that all variants
-            together hold in 99 of 100 cases; `same` is within it with its 95 % interval; `fails`: it has no
-            time in the new run because it failed there; `not timed`: it has none for another reason; `other
-            code`: what was timed is not the same text, and no user's.
-        memory: what differs in memory; None where it is not known in both runs, or is that of other code.
+        outcome: `slower` and `faster` are beyond the margin with the whole interval. In 99 of 100 cases the
+            intervals of all variants hold together.
+            `same` is within the margin with its 95 % interval.
+            `fails`: it has no time in the new run because it failed there.
+            `not timed`: it has no time there for another reason.
+            `other code`: the timed code is not the same text, and is not a user's.
+        memory: the differences in memory; None where one run has no figures, or for `other code`.
         other_code: the user's code is not the same text in both runs.
-        basis: what `change` is a change of.
-        seconds: per call, in the old run and in the new one; of other code.
-        moved: by what seconds were taken relative to, new seconds ÷ old seconds of that.
+        basis: the figure that `change` compares.
+        seconds: per call, in the old run and in the new one; only for other code.
+        moved: by the work that seconds are relative to, the new seconds ÷ old seconds of that work.
         lost: the figures of memory that are known in the old run and not in the new one.
-        asked: the new run was asked to measure it.
-        failing: it failed in the new run, if only in a part of its passes, and never in the old one.
+        asked: the request of the new run includes it.
+        failing: it failed in the new run, if only in some passes, and never in the old one.
     """
 
     comparison: Comparison
@@ -81,19 +83,19 @@ class Change:
 
     @property
     def judged(self) -> tuple[MemoryDifference, ...] | None:
-        """What differs in memory and counts: of other code what it holds; None where it is not known."""
+        """The differences in memory that count: for other code only held bytes; None where not known."""
         if self.memory is None or not self.other_code:
             return self.memory
         return tuple(each for each in self.memory if each.figure in (*HELD, COUNT))
 
     @property
     def larger(self) -> bool:
-        """Whether the new run has more bytes in any figure of memory; of other code, in what it holds."""
+        """Whether the new run has more bytes in any figure of memory; for other code, in held bytes."""
         return larger(self.judged)
 
     @property
     def by_chance(self) -> bool:
-        """Whether it is measured only where time is left: a change of a user's training that may save."""
+        """Whether a run measures it only where time is left: a change to a user's training."""
         return (
             self.comparison.workload == USER_MODEL
             and self.comparison.part == "step"
@@ -102,17 +104,17 @@ class Change:
 
     @property
     def has_outcome(self) -> bool:
-        """Whether there is an outcome to show: a baseline of the same code has no ratio to have one."""
+        """Whether there is an outcome to show: a baseline of the same code has no ratio, and so none."""
         return self.variant.role != "baseline" or self.basis == "seconds" or self.outcome != "cannot tell"
 
     @property
     def missed(self) -> bool:
-        """Whether something was measured before, and is not any more though it was asked for."""
+        """Whether a figure was measured before and is missing now, although the run requested it."""
         return bool(self.lost) or self.outcome == "not timed" or (self.outcome == "gone" and self.asked)
 
     @property
     def worse(self) -> bool:
-        """Whether the variant became slower or larger, fails now, or is not measured any more."""
+        """Whether the variant became slower or larger, fails now, or is no longer measured."""
         missed = self.missed and not self.by_chance
         return self.outcome in ("slower", "fails") or self.larger or missed or self.failing
 
@@ -122,8 +124,8 @@ class Compared:
     """Two runs, compared.
 
     Attributes:
-        differing: what differs between the runs and may be what is compared, in words.
-        forced: what must not differ and does; it was asked for by force.
+        differing: facts that differ between the runs and may be the point of the comparison, in words.
+        forced: facts that must not differ and do; --force allowed that.
     """
 
     old: Results
@@ -135,15 +137,15 @@ class Compared:
 
     @property
     def worse(self) -> list[Change]:
-        """The variants that became slower or larger, fail now, or are not measured any more."""
+        """The variants that became slower or larger, fail now, or are no longer measured."""
         return [each for each in self.changes if each.worse]
 
 
 def compare(old: Results, new: Results, margin: float, force: bool = False) -> Compared:
-    """Compare two runs; `margin` is the change of a ratio, as a fraction, within which it is none.
+    """Compare two runs; `margin` is the change of a ratio, as a fraction, that still counts as none.
 
-    Raises RequestError where the runs were measured on machines or in ways that do not compare, unless it
-    is forced, and where they have no variant in common.
+    Raises RequestError where the runs have no variant in common. Without `force` it also raises where their
+    machines or options do not compare.
     """
     needed = [fact.name for fact in FACTS if fact.compared]
     forced = _differing(old, new, needed)
@@ -163,8 +165,8 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
     if not any(each.outcome not in ("gone", "new") for each in changes):
         users = any(_is_users(each.comparison) for each in changes)
         advice = (
-            "what their files define has other parts, or an x of another shape or device, or a result of "
-            "another dtype; `gradbench model OLD.py NEW.py` holds two files against each other"
+            "their files define other parts, or an x of another shape or device, or a result of "
+            "another dtype; `gradbench model OLD.py NEW.py` compares two files"
             if users
             else "measure both with the same --workload, --size, --dtype and --device"
         )
@@ -179,17 +181,17 @@ def compare(old: Results, new: Results, margin: float, force: bool = False) -> C
 
 
 def _is_users(comparison: Comparison) -> bool:
-    """Whether the code is a user's, so that other code of the same name is the same thing, changed."""
+    """Whether the code is a user's: other code of the same name then is a new version of it."""
     return comparison.workload in (USER_MODEL, VERSIONS)
 
 
 def _asked(gone: Change, old: Results, new: Results) -> Change:
-    """What is gone, with whether the new run's request leaves room for it: what is deselected is not lost."""
+    """A variant that is gone, with whether the new run requests it: a deselected variant is not lost."""
     change, variant, request = gone.comparison, gone.variant, new.header.request
     if request.methods and variant.role == "method" and variant.name not in request.methods:
         return replace(gone, asked=False)
     if _is_users(change):
-        # Workload, size, device and dtype are the file's, and nobody asks for them.
+        # The user's file decides workload, size, device and dtype, and no request names them.
         return gone
     asked = (
         # Another preset holds other workloads, sizes and alternatives.
@@ -203,7 +205,7 @@ def _asked(gone: Change, old: Results, new: Results) -> Change:
 
 
 def _sized(comparison: Comparison, size: str) -> bool:
-    """Whether a word of `--size` may mean the size of a comparison; of a sweep that is not known here."""
+    """Whether a word of `--size` may mean the size of a comparison; a sweep may mean any size."""
     try:
         return float(size) == comparison.numel
     except ValueError:
@@ -251,7 +253,7 @@ def _variants(old: ComparisonSummary | None, new: ComparisonSummary | None) -> l
     return found
 
 
-# A variant, and the comparison that it is of.
+# A comparison, and one of its variants.
 _Placed = tuple[ComparisonSummary, VariantSummary]
 
 
@@ -264,7 +266,7 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
     if own or of_baseline:
         if not _is_users(change.comparison):
             return replace(change, outcome="other code")
-        # Where the baseline is as it was, the ratio to it is the better measure: it was taken in turns.
+        # With an unchanged baseline the ratio is the better measure: both were timed in turns.
         basis: Basis = "seconds" if of_baseline else "ratio"
         change = replace(change, other_code=True, basis=basis, seconds=(one.time, other.time))
     outcome: Outcome = "cannot tell"
@@ -281,7 +283,7 @@ def _in_both(change: Change, old: _Placed, new: _Placed) -> Change:
 
 
 def _code(comparison: Comparison, variant: Variant) -> tuple[str, ...]:
-    """What was timed, and what it started from."""
+    """The timed code, its inputs and its setup."""
     return comparison.inputs(variant), variant.setup, variant.setup_per_call, variant.statement
 
 
@@ -292,7 +294,7 @@ def _judged(
     new: dict[str, ComparisonSummary],
     paces: tuple[Seconds, Seconds],
 ) -> list[Change]:
-    """The changes with their intervals and outcomes; a baseline that is as it was has neither."""
+    """The changes with their intervals and outcomes; an unchanged baseline has neither."""
     tested: dict[int, tuple[list[float], list[float]]] = {}
     by_seconds: list[int] = []
     for place, each in enumerate(changes):

@@ -1,4 +1,4 @@
-"""What changed between two runs, in sentences made from the comparison."""
+"""The changes between two runs, in sentences made from the comparison."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gradbench.analyse.compare import OUTCOMES, Change, Compared
 from gradbench.analyse.memory_difference import COUNT, in_words, summed_up
 from gradbench.analyse.phrases import span
 
-# So many that are worse in one way are named; the table has the rest.
+# A sentence names at most this many variants; the table has the rest.
 MOST_NAMED = 4
 
 
 def sentences(compared: Compared) -> list[str]:
-    """The outcome, and what limits it."""
+    """The changes, and the limits of the comparison."""
     by_ratio = [each for each in compared.changes if each.basis == "ratio"]
     by_seconds = [each for each in compared.changes if each.basis == "seconds"]
     counted = [
@@ -29,35 +29,36 @@ def sentences(compared: Compared) -> list[str]:
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
         lines.append(
-            f"The new run was not asked for {format.counted(len(gone), 'variant')} of the old run, such as "
-            f"{gone[0].comparison.id} {gone[0].variant.name}."
+            f"The old run measured {len(gone)} variant{'' if len(gone) == 1 else 's'} that the new run's "
+            "options leave out, "
+            f"such as {gone[0].comparison.id} {gone[0].variant.name}."
         )
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        lines.append("More passes in both runs would decide the variants that it cannot tell.")
+        lines.append('More passes in both runs would decide the variants with "cannot tell".')
     moved = _moved(compared.changes)
     if moved:
         lines.append(
-            f"In {', '.join(moved)} every variant moved the same way: perhaps only the baseline changed. "
-            "`gradbench versus OLD NEW` compares times."
+            f"In {', '.join(moved)} every variant moved the same way: the baseline may have changed. "
+            "`gradbench versus` compares times."
         )
     if compared.differing:
         lines.append(f"Between the runs: {'; '.join(compared.differing)}.")
     if compared.forced:
-        lines.append(f"--force compared the runs although these differ: {'; '.join(compared.forced)}.")
+        lines.append(f"--force compares the runs although these differ: {'; '.join(compared.forced)}.")
     return lines
 
 
 def _memory(changes: Sequence[Change]) -> str:
-    """In how many the bytes differ that count; of other code what is held, and what is allocated."""
+    """In how many variants bytes differ; for other code by held and by allocated bytes."""
     both = [each for each in changes if each.outcome not in ("other code", "gone", "new")]
     others = any(each.other_code for each in both)
-    text = summed_up([each.judged for each in both], "memory that is held" if others else "memory")
+    text = summed_up([each.judged for each in both], "held memory" if others else "memory")
     passing = sum(each.memory != each.judged for each in both)
-    return text + (f"; what is allocated in all differs in {passing}" if passing else "")
+    return text + (f"; the bytes allocated in total differ in {passing}" if passing else "")
 
 
 def _counted(changes: Sequence[Change], margin: float) -> str:
-    """How many have which outcome."""
+    """The number of variants by outcome."""
     counts = {word: sum(each.outcome == word for each in changes if each.has_outcome) for word in OUTCOMES}
     within = f" within {format.percent(margin)}"
     judged = [word for word in OUTCOMES if counts[word] or word in ("slower", "faster")]
@@ -65,7 +66,7 @@ def _counted(changes: Sequence[Change], margin: float) -> str:
 
 
 def _worse(changes: Sequence[Change]) -> list[str]:
-    """A sentence for each way in which variants are worse or missing, with those that are."""
+    """A sentence for each way in which variants are worse or missing, with their names."""
     ways = {
         "Slower": [
             (each, f", {format.ratio_with_ends(each.change)} times as long as before")
@@ -75,14 +76,14 @@ def _worse(changes: Sequence[Change]) -> list[str]:
         "Larger": [(each, _grown(each)) for each in changes if each.larger],
         "Fails": [(each, "") for each in changes if each.outcome == "fails"],
         "Fails in some passes": [(each, "") for each in changes if each.failing and each.outcome != "fails"],
-        "Not timed any more": [(each, "") for each in changes if each.worse and each.outcome == "not timed"],
-        "Not measured any more": [
+        "No longer timed": [(each, "") for each in changes if each.worse and each.outcome == "not timed"],
+        "No longer measured": [
             (each, "") for each in changes if each.worse and each.outcome == "gone" and each.asked
         ],
-        "Bytes not known any more": [
+        "Bytes no longer known": [
             (each, f" ({', '.join(each.lost)})") for each in changes if each.lost and not each.by_chance
         ],
-        "Not measured this time, for which there may have been no time": [
+        "Not measured this time, perhaps because the budget ended": [
             (each, "") for each in changes if each.missed and each.by_chance
         ],
     }
@@ -96,13 +97,13 @@ def _worse(changes: Sequence[Change]) -> list[str]:
 
 
 def _grown(change: Change) -> str:
-    """The figures of bytes that grew; of other code those of what it holds."""
+    """The figures of bytes that grew; for other code only those of held bytes."""
     grown = [each for each in change.judged or () if each.after > each.before and each.figure != COUNT]
     return f", {in_words(grown)}"
 
 
 def _of_other_code(changes: Sequence[Change]) -> list[str]:
-    """What a reader must know of code that is another: what its seconds were taken relative to."""
+    """For code that changed: the work that its seconds are relative to."""
     by_seconds = [each for each in changes if each.basis == "seconds"]
     if not by_seconds:
         return []
@@ -116,22 +117,23 @@ def _of_other_code(changes: Sequence[Change]) -> list[str]:
     lines = []
     if relative:
         lines.append(
-            f"The file changed, and its baseline with it: seconds are compared, relative to {relative} in "
-            "the new run. Slower and faster are beyond the margin and beyond that."
+            f"The file changed, and its baseline with it: gradbench compares seconds, relative to {relative} "
+            "in the new run. Slower and faster are beyond the margin and beyond that factor."
         )
     else:
         lines.append(
-            "The file changed, and its baseline with it. To compare seconds, both runs need two passes."
+            "The file changed, and its baseline with it: gradbench compares seconds in that case, and needs "
+            "two passes of both runs."
         )
     lines.append(
-        "Times of two runs carry the drift of the machine between them; `gradbench model OLD.py NEW.py` "
+        "Times of two runs include the drift of the machine between them. `gradbench model OLD.py NEW.py` "
         "measures both files in turns."
     )
     return lines
 
 
 def _moved(changes: Sequence[Change]) -> list[str]:
-    """The comparisons all of whose variants, and more than one, became slower, or faster."""
+    """The comparisons with several variants in which all variants became slower, or all faster."""
     by_id: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     for each in changes:

@@ -1,4 +1,4 @@
-"""Failures of a run in a sentence or two: how many, the commonest reason, and what would help."""
+"""Failures of a run in a sentence or two: how many, the most frequent reason, and advice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 200
 
 def failed(results: Results) -> str:
     """How many variants, comparisons and visits failed, and why; empty where none did."""
-    # Where the profiler does not see a device, no time and no byte is missing.
+    # A profiler that does not see a device costs no time and no byte.
     failures = [each for each in results.failures if each.stage != "kernels"]
     if not failures:
         return ""
@@ -36,8 +36,8 @@ def failed(results: Results) -> str:
         of = f" of {format.counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
         parts.append(format.counted(len(variants), "variant") + of)
     if whole:
-        parts.append(format.counted(whole, "visit"))
-    reason = f"{why}." if len(failures) == 1 else f"The commonest reason: {why}. The report lists them all."
+        parts.append(counted(whole, "visit"))
+    reason = f"{why}." if len(failures) == 1 else f"The most frequent reason: {why}. The report lists all."
     failed_ = f"{' and '.join(parts)} failed{':' if len(failures) == 1 else '.'}"
     return f"{failed_} {reason}{_advice(results, failures)}"
 
@@ -48,8 +48,17 @@ def lost_comparisons(results: Results) -> set[str]:
     return {each.comparison for each in results.failures if each.number and each.comparison not in visited}
 
 
+def counted(count: int, what: str) -> str:
+    """A number with its noun, singular or plural.
+
+    >>> counted(1, "pass"), counted(1_000, "pass"), counted(2, "byte")
+    ('1 pass', '1,000 passes', '2 bytes')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
+
+
 def _commonest(failures: list[Failure]) -> Failure:
-    """The first failure of the commonest kind; giving up is no reason."""
+    """The first failure of the most frequent kind; giving up is no reason."""
     reasons = [each for each in failures if each.kind != "given up"] or failures
     kind, _ = Counter(each.kind for each in reasons).most_common(1)[0]
     message, _ = Counter(each.message for each in reasons if each.kind == kind).most_common(1)[0]
@@ -65,7 +74,7 @@ def _why(failures: list[Failure]) -> str:
         asked = re.search(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]iB)", message, re.IGNORECASE)
         if asked:
             number, unit = asked.groups()
-            message = f"{format.size(int(number)) if unit == 'bytes' else f'{number} {unit}'} were asked for"
+            message = f"torch requested {format.size(int(number)) if unit == 'bytes' else f'{number} {unit}'}"
         message = f"out of memory: {message}"
     if len(message) > LONGEST:
         message = message[:LONGEST] + "..."
@@ -77,9 +86,9 @@ def _advice(results: Results, failures: list[Failure]) -> str:
     own = USER_MODEL in results.header.request.workloads
     most = _commonest(failures)
     if most.kind == "out of memory" or "SIGKILL" in most.message:
-        return " Give the file a smaller x." if own else " Choose fewer elements by --size."
+        return " Give the file a smaller x." if own else " Choose fewer elements with --size."
     if most.kind == "hung":
-        return " Give it longer by --timeout."
+        return " Allow more time with --timeout."
     if own:
         return " Correct that in the file."
     return ""

@@ -1,4 +1,4 @@
-"""What was found, in sentences made from the figures. No sentence is written for a result it expects."""
+"""Findings in sentences, made from the figures. No sentence expects a result."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gradbench.analyse.phrases import (
 def alone_and_in_place(
     under_methods: Sequence[ComparisonSummary],
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
-    """The workloads that are no parts: without work, and with."""
+    """The workloads without parts: first those without work, then those with work."""
     whole = [each for each in under_methods if not each.comparison.part]
     alone = [each for each in whole if each.comparison.workload == "control"]
     return alone, [each for each in whole if each.comparison.workload != "control"]
 
 
 def findings(summary: RunSummary) -> list[Finding]:
-    """The findings, the most general first; those whose figures are not there are left out."""
+    """The findings, the most general first; a finding without figures is left out."""
     by_workload: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in summary.comparisons:
         by_workload[each.comparison.workload].append(each)
@@ -50,7 +50,7 @@ def findings(summary: RunSummary) -> list[Finding]:
 
 
 def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
-    """What the controls cost by themselves, and which of them grow with the tensor."""
+    """The cost of the controls alone, and which costs grow with the tensor."""
     if not comparisons:
         return None
     first, last = comparisons[0], comparisons[-1]
@@ -65,7 +65,7 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
             for variant in variants
             if variant.time and (later := last.variant(variant.name)) is not None and later.time is not None
         ]
-        # The machine drifts between visits, so only a growth well beyond its drift counts as one.
+        # The machine drifts between visits, so only a growth well beyond that drift counts.
         grown = [label for label, times in growth if times > 3]
         figure = f"{', '.join(grown)} grows with the tensor" if len(grown) == 1 else figure
         figure = figure or f"{len(grown)} of {len(growth)} grow with the tensor"
@@ -79,7 +79,7 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
 
 
 def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSummary]) -> Finding | None:
-    """What no_grad() adds to work that is untracked anyway: the price that users pay."""
+    """The time that no_grad() adds to work that is untracked anyway: users pay that price."""
     known = [
         (each, variant)
         for each in in_place
@@ -103,7 +103,7 @@ def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSumm
 
 
 def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
-    """Whether a block around this work is dearer than the recording that it saves."""
+    """Whether a block around this work costs more time than the recording that it saves."""
     found = ratios_between(in_place, "no_grad", "tracked")
     if not found:
         return None
@@ -119,7 +119,7 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
 
 
 def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
-    """From how many operations on a block is cheaper than recording."""
+    """From how many operations on a block is faster than recording."""
     numels = {each.comparison.numel for each in comparisons}
     smallest = [each for each in comparisons if each.comparison.numel == min(numels)]
     found = ratios_between(smallest, "no_grad", "tracked")
@@ -150,7 +150,7 @@ def _operations(count: int) -> str:
 
 
 def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
-    """How far each form of the fused Function is from what moving its bytes costs."""
+    """How far each form of the fused Function is from a copy that moves as many bytes."""
     limits = find_limits(comparisons)
     if not limits:
         return None
@@ -167,9 +167,9 @@ def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         return None
     label, nearest = min(found, key=lambda pair: pair[1].mean)
     evidence = ", ".join(f"{label} {format.ratio_with_ends(ratio)}" for label, ratio in found)
-    where = "from cache where they fit" if each.comparison.device == "cpu" else "in time of the device"
+    where = "from cache where they fit" if each.comparison.device == "cpu" else "in the device's time"
     return Finding(
-        f"Of {each.comparison.title.partition(':')[0]}, {label} comes nearest to the limit of memory.",
+        f"In {each.comparison.title.partition(':')[0]}, {label} comes nearest to the limit of memory.",
         f"Times relative to {limit.copy.label}, {where}, in {each.comparison.title} at "
         f"{each.comparison.numel:,} elements: {evidence}.",
         f"{format.multiple(nearest)} times a copy",
@@ -193,7 +193,7 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
 
 
 def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
-    """Who keeps storages for backward, and what that is at its largest."""
+    """Which methods keep storages for the backward, and the most that one keeps."""
     known = [
         (each, variant) for each in comparisons for variant in each.methods if variant.memory is not None
     ]
@@ -207,7 +207,7 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not keeping:
         return Finding(
             "No method keeps memory for the backward in these comparisons.",
-            "Saved bytes and bytes that the graph holds are 0 in all comparisons.",
+            "The graph saves 0 B and holds 0 B in all comparisons.",
             "0 B",
             "memory",
         )
@@ -216,10 +216,10 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     assert variant.memory is not None
     saved = variant.memory.saved
     place = f"{each.comparison.title} at {each.comparison.numel:,} elements"
-    seen = f"{format.size(saved)} are saved" if saved is not None else "saved bytes are not seen"
+    seen = f"the graph saves {format.size(saved)}" if saved is not None else "saved bytes are not visible"
     return Finding(
         f"Only {', '.join(names)} keep{'s' if len(names) == 1 else ''} memory for the backward.",
-        f"In {place}: {seen}, and {format.size(variant.memory.graph)} would be free without the graph. "
+        f"In {place}: {seen}, and the graph holds {format.size(variant.memory.graph)}. "
         f"Peak of that execution, by method: {peaks(each)}.",
         f"{format.size(saved if saved is not None else variant.memory.graph)} in {each.comparison.name}",
         "memory",
@@ -227,7 +227,7 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
 
 
 def findings_of_methods(summary: RunSummary) -> list[Finding]:
-    """The findings of a run, on each device where there are several."""
+    """The findings of a run; for every device where there are several."""
     if not summary.by_device:
         return findings(summary)
     return [

@@ -1,4 +1,4 @@
-"""How near a variant comes to what memory allows: to copies that move as many bytes as it must."""
+"""How near a variant comes to the limit of memory: to copies that move as many bytes as it must."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gradbench.record.interval import Interval
 
 @dataclass(frozen=True)
 class Nearness:
-    """One variant against the copy; None where it is not known.
+    """One variant compared with the copy; None where it is not known.
 
     Attributes:
-        rate: bytes per second at which it moves what it must move at least.
-        distance: its time in that of the copy; of the device's times where both are known.
-        share: the rate in per cent of the copy's.
+        rate: bytes per second at which it moves the bytes that it must move at least.
+        distance: its time ÷ the time of the copy; from the device's times where both are known.
+        share: its rate in per cent of the copy's rate.
     """
 
     rate: float | None
@@ -34,8 +34,8 @@ class Limited:
 
 
 def find_limits(comparisons: Sequence[ComparisonSummary]) -> tuple[Limited, ...]:
-    """Those of the comparisons that say how near memory's limit is, in their order."""
-    # Of few elements a copy is the price of a call, and no measure of memory.
+    """The comparisons that show how near the limit of memory is, in their order."""
+    # With few elements the time of a copy is the price of a call, and no measure of memory.
     return tuple(
         Limited(each, copy, {variant.name: _nearness(each, variant, copy) for variant in each.methods})
         for each in comparisons

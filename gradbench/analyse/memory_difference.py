@@ -1,4 +1,4 @@
-"""What differs between the memory of one variant in two places: exact, so that any difference is one."""
+"""Differences in the memory of one variant between two places. Bytes are exact: any difference counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradbench.record.visits import Memory
 
 # The figures that are exact. The resident set is not.
 EXACT = ("allocated", "allocations", "peak", "retained", "graph", "saved", "left")
-# The one of them that is no bytes.
+# The one figure that counts no bytes.
 COUNT = "allocations"
 
 
@@ -34,7 +34,7 @@ class MemoryDifference:
 
 
 def memory_differences(before: Memory | None, after: Memory | None) -> tuple[MemoryDifference, ...] | None:
-    """The figures that differ, of those that both sides know; None where a side has none."""
+    """The figures that differ, among those that both sides know; None where a side has none."""
     if before is None or after is None:
         return None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in EXACT]
@@ -48,8 +48,8 @@ def memory_differences(before: Memory | None, after: Memory | None) -> tuple[Mem
 def larger(found: Iterable[MemoryDifference] | None) -> bool:
     """Whether any figure of bytes is known to have grown.
 
-    The number of allocations is shown and not judged: the same bytes in more pieces are no more memory, and
-    what making the pieces takes is in the time.
+    The number of allocations is shown and not judged. The same bytes in more pieces are no more memory, and
+    the time includes the work of making the pieces.
     """
     return any(each.after > each.before for each in found or () if each.figure != COUNT)
 
@@ -61,20 +61,20 @@ def smaller(found: Iterable[MemoryDifference] | None) -> bool:
 
 
 def in_words(found: Iterable[MemoryDifference] | None) -> str:
-    """All of them; `the same` where there is none, and a dash where it is not known."""
+    """All differences; `the same` where there is none, and a dash where it is not known."""
     return format.UNKNOWN if found is None else ", ".join(map(str, found)) or "the same"
 
 
 def summed_up(variants: Sequence[Iterable[MemoryDifference] | None], what: str = "memory") -> str:
-    """What is known of the memory of so many variants, in words; `what` these figures are of."""
+    """The changes in the memory of these variants, in words; `what` names the memory."""
     known = [list(found) for found in variants if found is not None]
     if not known:
         return f"{what} is not known"
     more = sum(larger(found) for found in known)
     less = sum(smaller(found) for found in known)
     change = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    sentence = f"{what} is {change} {format.counted(len(known), 'variant')}"
+    sentence = f"{what} is {change} {len(known)} variant{'' if len(known) == 1 else 's'}"
     if len(known) < len(variants):
-        sentence += f" of {len(variants)}; it is not known in the others"
+        sentence += f", and not known for {len(variants) - len(known)} more"
     pieces = sum(any(each.figure == COUNT for each in found) for found in known)
     return sentence + (f"; the number of allocations differs in {pieces}" if pieces else "")

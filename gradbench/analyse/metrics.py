@@ -1,4 +1,4 @@
-"""What a summary knows of a variant, by metric."""
+"""The figures of a variant in a summary, by metric."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a variant by one metric; None for what is not.
+    """A variant's figures for one metric; None for a figure that is not known.
 
     Attributes:
         value: seconds, bytes or a number; never scaled.
         interval: of the value, where it is not exact.
-        ratio: of the value to the baseline's.
-        same_as: the variant that it was measured of, which executes the same; empty for its own.
+        ratio: the value ÷ that of the baseline.
+        same_as: the measured variant, which executes the same; empty where this variant was measured.
     """
 
     value: float | int | None = None
@@ -39,7 +39,7 @@ def metrics_of(summary: RunSummary, each: ComparisonSummary) -> Iterator[Metric]
 
 
 def known(variant: VariantSummary, metric: Metric) -> Known:
-    """What is known of a variant by a metric of `metrics_of`."""
+    """A variant's figures for a metric of `metrics_of`."""
     if metric.measure:
         return Known(variant.figures.get(metric.name))
     read = _READ.get(metric.name)

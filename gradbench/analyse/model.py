@@ -1,4 +1,4 @@
-"""What is known of a run, as typed objects: everything that a page, a table or an export shows."""
+"""The summary of a run, as typed objects: everything that a page, a table or an export shows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Verdict = Literal[
 
 @dataclass(frozen=True)
 class Bound:
-    """What a variant that was not timed differs by at most from the one that was timed in its place.
+    """The largest difference of a variant that was not timed to the one that was timed in its place.
 
     Attributes:
-        timed, label: the name and the label of that one, which executes the same.
-        seconds: the difference at most; None where the price of a control is not known.
-        of: seconds of a call of that one.
+        timed, label: the name and the label of the timed variant, which executes the same.
+        seconds: the largest difference; None where the price of a control is not known.
+        of: seconds per call of the timed variant.
     """
 
     timed: str
@@ -47,23 +47,23 @@ class Bound:
 
 @dataclass(frozen=True)
 class VariantSummary:
-    """What is known of one variant; None stands for what is not.
+    """The summary of one variant; None for a figure that is not known.
 
     Attributes:
         time: seconds per call, net of the empty loop; geometric mean over passes.
-        ratio: of that to the baseline.
+        ratio: `time` ÷ that of the baseline.
         extra: seconds per call above the baseline: the price of the method in place; mean over passes.
         rank: among the methods of the comparison; 1 + the number shown to be faster.
         log_ratios, device_log_ratios: by pass, of time and of device.
-        seconds: by pass, what `time` is the mean of.
-        host, device: on an accelerator, the host's time to issue a call and the device's to do it; time is
-            then until the device has done it.
-        host_ratio, device_ratio: of those to the baseline's.
-        device_idle: the device has nothing to do for it that could be told from nothing.
-        kernels: what the profiler saw the device do.
-        figures: by metric, what an extension measured of it.
-        execution: what it executes, and whether another variant executes the same.
-        bound: it was not timed, and the time is that of another variant: what it differs by from that.
+        seconds: by pass; `time` is their mean.
+        host, device: on an accelerator, the host's time to issue a call and the device's time to execute it.
+            `time` then ends when the device has finished.
+        host_ratio, device_ratio: `host` and `device` ÷ those of the baseline.
+        device_idle: the device has no measurable work for it.
+        kernels: the kernels that the profiler saw on the device.
+        figures: by metric, the figures of an extension.
+        execution: its operators or code, and whether another variant executes the same.
+        bound: the largest difference to another variant that was timed in its place; `time` is from that one.
     """
 
     definition: Variant
@@ -94,7 +94,7 @@ class VariantSummary:
 
     @property
     def failure(self) -> Failure | None:
-        """Its first failure; what a profiler or an extension could not see is another matter."""
+        """Its first failure; failures of a profiler or an extension do not count."""
         return next((each for each in self.failures if each.stage in ("check", "time", "memory")), None)
 
     @property
@@ -104,26 +104,26 @@ class VariantSummary:
 
     @property
     def role(self) -> Role:
-        """What the variant is there for."""
+        """The role of the variant in its comparison."""
         return self.definition.role
 
 
 @dataclass(frozen=True)
 class ComparisonSummary:
-    """What is known of one comparison.
+    """The summary of one comparison.
 
     Attributes:
-        floor: the largest difference (a log-ratio) that the twin's interval leaves open: what identical
-            code may seem to differ by, here; None before two passes.
-        visible: the difference (a log-ratio) that would be called slower in 80 % of runs like this one, for
-            the median method: with its scatter over passes, the run's correction and the twin's floor.
+        floor: the largest difference (a log-ratio) that the twin's interval leaves open. Identical code may
+            seem to differ by as much here; None before two passes.
+        visible: the difference (a log-ratio) that 80 % of runs like this one would call slower. It is for the
+            median method, from its scatter over passes, the run's correction and the twin's floor.
         empty: seconds per turn of the empty loop.
-        failures: those that cost a whole visit.
+        failures: failures that cost a whole visit.
         timelines: by variant, where they were taken.
-        splits: by variant, the same split at the backward.
+        splits: by variant, its timeline split at the backward.
         above: pairs of variants of which the first is shown to be slower than the second.
-        part: of the level of a false verdict, what this look at the run may spend.
-        passes_per_visit: passes of the run for each that visits this.
+        part: the part of the level of a false verdict that this look at the run may spend.
+        passes_per_visit: passes of the run for every pass that visits this comparison.
     """
 
     comparison: Comparison
@@ -146,7 +146,7 @@ class ComparisonSummary:
 
     @property
     def baseline(self) -> VariantSummary:
-        """The variant that ratios are taken to."""
+        """The variant in the denominator of the ratios."""
         return next(variant for variant in self.variants if variant.role == "baseline")
 
     @property
@@ -156,18 +156,18 @@ class ComparisonSummary:
 
     @property
     def fewest(self) -> int:
-        """The passes of the method that has fewest, of those that have a ratio."""
+        """The passes of the method with the fewest passes, among methods that have a ratio."""
         counts = [len(each.log_ratios) for each in self.methods if each.log_ratios]
         return min([self.passes, *counts])
 
     @property
     def limit(self) -> VariantSummary | None:
-        """The variant that moves the bytes which the others must move at least, and does no more."""
+        """The variant that only moves the bytes that the others must move at least."""
         return next((variant for variant in self.variants if variant.definition.limit), None)
 
     @property
     def has_baseline(self) -> bool:
-        """Whether ratios can be known: the baseline takes a time that can be told from the empty loop."""
+        """Whether ratios can be known: the baseline takes measurably longer than the empty loop."""
         return self.baseline.verdict != "no time of its own"
 
     @cached_property
@@ -186,9 +186,9 @@ class ComparisonSummary:
 
     @cached_property
     def moved(self) -> Interval | None:
-        """How many times as long identical code takes on memory of its own.
+        """How many times as long identical code takes in a separate buffer.
 
-        None where that is within what the twin leaves open, or within what is called the same.
+        None where that is within the noise floor, or within the margin that counts as the same.
         """
         variant = next((each for each in self.variants if each.role == "twin_own_buffer"), None)
         if variant is None or variant.ratio is None or variant.ratio.low is None or self.floor is None:
@@ -196,17 +196,17 @@ class ComparisonSummary:
         log = variant.ratio.map(math.log)
         assert log.low is not None
         assert log.high is not None
-        # The whole interval, and not its middle: of many comparisons some would be beyond it by chance.
+        # The whole interval, not its middle: in many comparisons some middles are beyond the floor by chance.
         beyond = max(log.low, -log.high) > self.floor
         return variant.ratio if beyond and variant.verdict != "same" else None
 
 
 @dataclass(frozen=True)
 class Twins:
-    """By how much identical code came out different.
+    """How much identical code differs.
 
     Attributes:
-        differences: by comparison with a known twin, its ratio to the baseline less 1, without sign.
+        differences: for every comparison with a known twin, |ratio to the baseline - 1|.
     """
 
     differences: tuple[float, ...]
@@ -232,9 +232,9 @@ class RunSummary:
     """The figures of a run.
 
     Attributes:
-        passes: processes that visited something.
-        wall, outside: seconds of wall time of all passes, and those of them neither in timed rounds nor in
-            the import of torch; None for a run that did not end by itself.
+        passes: processes that visited a comparison.
+        wall: seconds of wall time of all passes; None for a run that was interrupted.
+        outside: the seconds of `wall` neither in timed rounds nor in the import of torch; None as for `wall`.
     """
 
     results: Results
@@ -245,34 +245,34 @@ class RunSummary:
 
     @property
     def devices(self) -> list[str]:
-        """The devices that were measured on, in the order of the plan."""
+        """The devices of the run, in the order of the plan."""
         return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
 
     @cached_property
     def user_parts(self) -> dict[str, ComparisonSummary]:
-        """By part, what was measured of the user's own model or expressions; empty where there is neither."""
+        """By part, the comparisons of the user's model or expressions; empty where there is neither."""
         return {
             each.comparison.part: each for each in self.comparisons if each.comparison.workload == USER_MODEL
         }
 
     def on(self, device: str) -> Self:
-        """What is known of one device."""
+        """The summary of one device."""
         there = tuple(each for each in self.comparisons if each.comparison.device == device)
         return replace(self, comparisons=there)
 
     @cached_property
     def by_device(self) -> dict[str, Self]:
-        """What is known of one device, for each of several; empty where there is one."""
+        """The summaries by device where there are several; empty where there is one."""
         return {device: self.on(device) for device in self.devices} if len(self.devices) > 1 else {}
 
     @cached_property
     def twins(self) -> Twins:
-        """What identical code came out different by."""
+        """How much identical code differs, by time."""
         return self._twins("ratio")
 
     @cached_property
     def parts_of_twins(self) -> dict[str, Twins]:
-        """The same of the `host`'s and of the `device`'s time; without any where there is no accelerator."""
+        """How much identical code differs by `host` and by `device` time; empty without an accelerator."""
         return {part: self._twins(f"{part}_ratio") for part in ("host", "device")}
 
     def _twins(self, ratio: str) -> Twins:
@@ -281,7 +281,7 @@ class RunSummary:
 
     @cached_property
     def farthest_moved(self) -> tuple[ComparisonSummary, Interval] | None:
-        """The comparison in which memory of its own moves identical code the farthest; None where in none."""
+        """The comparison in which a separate buffer changes identical code the most; None where none does."""
         found = [(each, each.moved) for each in self.comparisons if each.moved is not None]
         return max(found, key=lambda pair: abs(math.log(pair[1].mean)), default=None)
 
@@ -294,10 +294,10 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the figures say.
+    """A sentence with its figures.
 
     Attributes:
-        sentence: what they say.
+        sentence: the conclusion.
         evidence: the figures behind it.
         figure: the one figure that decides, short; empty where the sentence holds it.
         topic: the topic of the page that the finding belongs to; empty for all of them.
@@ -310,7 +310,7 @@ class Finding:
 
 
 def leaders(variants: Iterable[VariantSummary]) -> list[VariantSummary]:
-    """Of these variants, those of the least rank; none where none has a rank."""
+    """The variants with the least rank; empty where no variant has a rank."""
     ranked = [variant for variant in variants if variant.rank is not None]
     least = min((variant.rank for variant in ranked if variant.rank is not None), default=None)
     return [variant for variant in ranked if variant.rank == least]

@@ -1,4 +1,4 @@
-"""What a run found of two expressions of the user's, in sentences made from its figures."""
+"""The findings of a run on two expressions of a user, in sentences made from the figures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How the time of a user's code changed between two runs, where the code is another and its baseline as well.
+"""How the time of a user's code changed between two runs, where its baseline changed as well.
 
-A ratio to a baseline that changed says nothing, and seconds of two runs are minutes apart, on a machine that
-drifts by 1.6x within seconds. So seconds are taken relative to what was timed in the same pass and is none of
-the user's code. A change counts where it is beyond the margin and beyond what that itself moved by.
+A ratio to a baseline that changed says nothing. Seconds of two runs are minutes apart, on a machine that
+drifts by 1.6x within seconds. So seconds are relative to other work of the same pass that is not the user's
+code. A change counts where it is beyond the margin and beyond the change of that other work.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class SecondsChange:
     """The change of one variant's seconds per call, new against old, relative to what both runs share.
 
     Attributes:
-        outcome: as of a `Change`.
-        change: the change as a factor, with its 95 % interval, relative to whatever shows the least.
-        moved: by what it is relative to, new seconds ÷ old seconds of that.
+        outcome: as in `Change`.
+        change: the change as a factor, with its 95 % interval, relative to the work that shows the least.
+        moved: by the work that it is relative to, the new seconds ÷ old seconds of that work.
     """
 
     outcome: TimeOutcome
@@ -52,13 +52,13 @@ class Seconds:
         }
 
     def of(self, comparison: str, variant: str) -> Logs:
-        """Of a variant's calls, net of the empty loop."""
+        """The seconds of a variant's calls, net of the empty loop."""
         net = self._nets.get(comparison)
         known = {} if net is None or variant in net.indistinct else net.seconds.get(variant, {})
         return {number: math.log(seconds) for number, seconds in known.items()}
 
     def shared(self, comparison: str) -> dict[str, Logs]:
-        """Of what is none of the user's code, by what it is: timed in the passes of the comparison."""
+        """The seconds of work that is not the user's code, by its name: timed in the comparison's passes."""
         found: dict[str, Logs] = {}
         net = self._nets.get(comparison)
         if net is not None:
@@ -79,14 +79,14 @@ def _loops(net: Net) -> Logs:
 
 
 def comparable(old: Seconds, new: Seconds, comparison: str, variant: str) -> bool:
-    """Whether there is enough of a variant in both runs to judge: two passes or more."""
+    """Whether a variant has enough passes in both runs: two or more."""
     return bool(_relative(old, new, comparison, variant))
 
 
 def _relative(
     old: Seconds, new: Seconds, comparison: str, variant: str
 ) -> dict[str, tuple[list[float], list[float], float]]:
-    """By what both runs share: the variant's logs relative to it, old and new, and how that moved."""
+    """By work that both runs share: the variant's logs relative to it, old and new, and how it moved."""
     before, after = old.of(comparison, variant), new.of(comparison, variant)
     one, other = old.shared(comparison), new.shared(comparison)
     found = {}
@@ -108,11 +108,11 @@ def _relative(
 def outcome_of(
     joint: Sequence[tuple[Interval, float]], usual: Sequence[Interval], reach: float
 ) -> TimeOutcome:
-    """What a change of time is, by logarithms: each interval of `joint` has to be beyond its bound.
+    """The outcome of a change of time, by logarithms: every interval of `joint` has to be beyond its bound.
 
     Args:
-        joint: at the confidence of all variants together, each with what it has to be beyond.
-        usual: at 95 %; the change is none where all of these are within `reach`.
+        joint: intervals at the confidence of all variants together, with their bounds.
+        usual: intervals at 95 %; the outcome is `same` where all of these are within `reach`.
     """
     if all(found.low is not None and found.low > beyond for found, beyond in joint):
         return "slower"
@@ -125,7 +125,7 @@ def outcome_of(
 def change_of_seconds(
     old: Seconds, new: Seconds, comparison: str, variant: str, confidence: float, reach: float
 ) -> SecondsChange | None:
-    """How a variant's seconds changed; None where less than two passes of both runs tell.
+    """How a variant's seconds changed; None where a run has fewer than two usable passes.
 
     Args:
         confidence: of the interval that has to be beyond `reach`.

@@ -1,4 +1,4 @@
-"""Every variant of a comparison against every other, with the interval of their differences."""
+"""The ratios of all pairs of variants in a comparison, with their intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ratios_of_pairs(log_ratios: Mapping[str, Mapping[int, float]]) -> dict[Pair,
     """By pair, the ratio of the first to the second, from the passes that have both.
 
     Args:
-        log_ratios: by name and pass, the logarithm of the ratio to one and the same baseline.
+        log_ratios: by name and pass, the logarithm of the ratio to one baseline.
 
     Returns:
         The mean ratio with its 95 % interval; a pair without a common pass is left out.

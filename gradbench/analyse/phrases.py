@@ -1,4 +1,4 @@
-"""Parts of sentences that several findings are made of."""
+"""Parts of sentences that several findings share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERDICTS = {
     "faster": "faster",
     "slower": "slower",
     "same": "the same within 1 %",
-    "cannot tell": "no difference shown",
+    "cannot tell": "no measurable difference",
 }
 
 
@@ -48,7 +48,7 @@ def against(each: ComparisonSummary) -> str:
 
 
 def peaks(each: ComparisonSummary) -> str:
-    """The peaks of a comparison, lowest first, each with the methods that have it."""
+    """The peaks of a comparison, lowest first, with the methods that reach them."""
     found = defaultdict(list)
     for variant in each.methods:
         if variant.memory is not None:
@@ -57,7 +57,7 @@ def peaks(each: ComparisonSummary) -> str:
 
 
 def memory_notes(each: ComparisonSummary) -> str:
-    """What the bytes of a comparison hold beside what a call needs, and what of them is not seen."""
+    """Which bytes of a comparison a call does not need, and which bytes are not visible."""
     known = [(variant, variant.memory) for variant in each.methods if variant.memory is not None]
     sentences = [
         sentence.format(names=_names(labels, len(known)), size=format.size(size))
@@ -67,14 +67,14 @@ def memory_notes(each: ComparisonSummary) -> str:
     threaded = [variant.label for variant, memory in known if (memory.threads or 1) > 1]
     if threaded:
         sentences.append(
-            f"{_names(threaded, len(known))} also work in other threads, which is counted; how threads meet "
-            "decides the peak."
+            f"{_names(threaded, len(known))}: other threads work too, and their bytes count. The timing of "
+            "the threads decides the peak."
         )
     unseen = [variant.label for variant, memory in known if memory.saved is None]
     if unseen:
         sentences.append(
-            f"What is saved by {_names(unseen, len(known), '')} is not seen: it works under no saved-tensor "
-            "hook."
+            f"Saved bytes are not visible for {_names(unseen, len(known), '')}: it works under no "
+            "saved-tensor hook."
         )
     return " ".join(sentences)
 
@@ -82,13 +82,13 @@ def memory_notes(each: ComparisonSummary) -> str:
 # By field of the record of memory.
 _NOTES = {
     "standing": "{names}: peak and retained count {size} of gradients that the call before left.",
-    "left": "{names}: each call leaves {size} that stay when its result is let go of, as in a list.",
-    "cycles": "{names}: {size} hold themselves, so that only Python's collector frees them.",
+    "left": "{names}: each call leaves {size} that stay when its result is freed, as in a list.",
+    "cycles": "{names}: {size} are in reference cycles, so only Python's collector frees them.",
 }
 
 
 def _by_size(known: Sequence[tuple[VariantSummary, Memory]], field: str) -> dict[int, list[str]]:
-    """The labels of the variants by what they have of a field of memory, where that is not 0."""
+    """The labels of the variants by their bytes in a field of memory; 0 B is left out."""
     found: dict[int, list[str]] = defaultdict(list)
     for variant, memory in known:
         size = getattr(memory, field)
@@ -98,7 +98,7 @@ def _by_size(known: Sequence[tuple[VariantSummary, Memory]], field: str) -> dict
 
 
 def _names(labels: Sequence[str], count: int, every: str = "All") -> str:
-    """The labels, or that it is all of so many."""
+    """The labels; `All 3` where these are all variants."""
     if len(labels) == count > 1:
         return f"{every or 'all'} {count}"
     return ", ".join(labels)
@@ -125,14 +125,14 @@ def listed(ratios: Ratios) -> str:
 
 
 def seconds(variant: VariantSummary) -> float:
-    """The time of a variant, to sort by: what has none comes last."""
+    """The time of a variant, to sort by: a variant without a time comes last."""
     return variant.time.mean if variant.time else math.inf
 
 
 def slower_and_faster(
     found: Ratios, one: str, other: str
 ) -> tuple[list[ComparisonSummary], list[ComparisonSummary]]:
-    """The comparisons in which one variant is shown to be slower than the other, and faster."""
+    """The comparisons that show one variant to be slower than the other, and those that show it faster."""
     slower = [each for each, _ in found if (one, other) in each.above]
     return slower, [each for each, _ in found if (other, one) in each.above]
 

@@ -1,4 +1,4 @@
-"""The purposes that people come with, and what each purpose prefers where time does not decide."""
+"""The purposes of users, and the variants that a purpose prefers where time does not decide."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NO_GRAD_METHODS = ("no_grad", "no_grad_decorator", "inference_mode", "set_grad_e
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a reader wants to do, and how a tie is decided.
+    """A reader's purpose, and the rule that decides a tie.
 
     Attributes:
         asks: the purpose, as the page names it.
         topic: the preset of the page that it belongs to; empty for none.
-        prefer: by name of a variant why to take it where it ties, as a clause. The first that ties is
-            recommended.
+        prefer: by name of a variant, the reason to take it where it ties, as a clause. The run recommends the
+            first one that ties.
         against: the name of the variant that a reader uses without advice; empty for the baseline.
         against_words: what the page calls it.
         part: the part of the workload that decides; empty for a workload without parts.
@@ -34,7 +34,7 @@ class Purpose:
     part: str = ""
 
     def place(self, name: str) -> int:
-        """Where a variant stands among the preferred ones; a variant that is not named comes last."""
+        """The place of a variant among the preferred ones; a variant that is not named comes last."""
         return list(self.prefer).index(name) if name in self.prefer else len(self.prefer)
 
 
@@ -55,7 +55,7 @@ _EVALUATE = Purpose(
     "recording",
 )
 
-# By workload. Another workload goes by its own purpose, and prefers nothing.
+# By workload. A workload that is not here has the purpose of its definition, and prefers nothing.
 PURPOSES: dict[str, Purpose] = {
     "inference": _EVALUATE,
     "attention": _EVALUATE,

@@ -1,4 +1,4 @@
-"""What a reader sees first of a user's model: which method, where memory goes, what would save, faults."""
+"""The first screen of a user's model: which method to use, where memory goes, what saves it, faults."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelScreen:
-    """The first screen: sentences and rows, none of which is empty but for whole groups.
+    """The first screen: sentences and rows. A whole group may be empty, a single row never is.
 
     Attributes:
         facts: the model, its input, and where it was measured.
         parts: of the peak of a training step; empty without a loss.
-        kept: bytes saved for a backward, all of them; None where nobody watched.
+        kept: bytes saved for a backward, all of them; None where nothing observed them.
         left_out: changes without a row, and why.
-        batches: what is known of other batch sizes, in sentences.
+        batches: sentences on other batch sizes.
         trust: how far to believe the times.
-        mind: what else a reader must know before believing the figures.
+        mind: other warnings that limit the figures.
     """
 
     name: str
@@ -61,17 +61,17 @@ class ModelScreen:
     mind: tuple[str, ...] = ()
 
     def answers(self, sentence: str) -> bool:
-        """Whether the screen says this of the evaluation, so that a page need not say it again."""
+        """Whether the screen says this about the evaluation, so that a page need not repeat it."""
         return " ".join(self.evaluation).startswith(sentence)
 
     @property
     def outside(self) -> str:
-        """How a row is called of what is kept outside of all modules."""
+        """The name of the row for bytes that are kept outside of all modules."""
         return OUTSIDE
 
     @property
     def largest(self) -> tuple[Kept, ...]:
-        """The largest activations, or whatever is kept where there are none."""
+        """The largest activations; where there are none, the largest of all kept storages."""
         kept = [each for module in self.modules for each in module.calls]
         activations = [each for each in kept if each.role == "activation"] or kept
         return tuple(sorted(activations, key=lambda each: -each.bytes)[:LARGEST])
@@ -116,7 +116,7 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
 def _facts(results: Results) -> str:
     comparisons = [each for each in results.header.plan.comparisons if each.workload == USER_MODEL]
     shows = next((each.shows for each in comparisons if each.part == "evaluation"), "")
-    # Where no evaluation is measured, what is known of every comparison.
+    # Without an evaluation the facts come from the first comparison.
     first = comparisons[0]
     facts = _described(shows)[0] or f"x of {' × '.join(map(str, first.shape)) or 'one number'}, {first.dtype}"
     options, device = results.header.options, comparisons[0].device
@@ -125,19 +125,19 @@ def _facts(results: Results) -> str:
 
 
 def _described(shows: str) -> tuple[str, str]:
-    """Of what an evaluation shows, the facts of the model; and by what its unrecorded forward differs."""
+    """The facts of the model, and how its unrecorded forward differs: from what an evaluation shows."""
     facts, _, operators = shows.partition(": ")[2].rstrip(".").partition(". ")
     return facts, operators.replace("aten.", "")
 
 
 def _evaluation(each: ComparisonSummary, asked: Sequence[str], faults: Sequence[Fault]) -> list[str]:
-    """Which method to use, and whether torch takes other operators where nothing is recorded."""
+    """Which method to use, and whether torch uses other operators where nothing is recorded."""
     sentences = evaluation_sentences(each, asked, faults)
     operators = _described(each.comparison.shows)[1]
     if operators:
         tracked = each.variant("tracked")
         told = tracked is not None and differ(each, each.baseline, tracked)
-        sentences.append(f"{operators}{': a part of that difference is theirs' if told else ''}.")
+        sentences.append(f"{operators}{': they make a part of that difference' if told else ''}.")
     return sentences
 
 
@@ -151,7 +151,7 @@ def _measured(summary: RunSummary) -> str:
 
 
 def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> list[str]:
-    """What a step takes, and what it holds at its peak."""
+    """How long a step takes, and which bytes it holds at its peak."""
     step = parts.get("step")
     if step is None:
         return []
@@ -178,11 +178,11 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     peak = anatomy.stands() + step.baseline.memory.peak
     sentences.append(f"Peak {format.size(peak)}: {listed}.")
     if anatomy.optimizer_unknown:
-        sentences.append(f"The optimizer is not counted in: {anatomy.optimizer_unknown}.")
+        sentences.append(f"The peak leaves out the optimizer: {anatomy.optimizer_unknown}.")
     if optimizer is not None and anatomy.stepping() > peak:
         sentences.append(
             f"{optimizer.name}.step() peaks higher, at {format.size(anatomy.stepping())}: it needs "
-            f"{format.size(optimizer.peak)} beside the gradients."
+            f"{format.size(optimizer.peak)} besides the gradients."
         )
     return sentences
 
@@ -195,7 +195,7 @@ def _parts_exceed_the_step(parts: dict[str, ComparisonSummary]) -> bool:
 
 
 def _parts(step: ComparisonSummary | None, anatomy: Anatomy | None) -> tuple[Part, ...]:
-    """The peak of a step by what it is made of; the rest are gradients and whatever is not kept."""
+    """The parts of the peak of a step; the rest are gradients and temporaries."""
     if anatomy is None or step is None or step.baseline.memory is None:
         return ()
     optimizer, peak = anatomy.optimizer, step.baseline.memory.peak
@@ -217,11 +217,11 @@ def _fits(step: ComparisonSummary | None, anatomy: Anatomy | None) -> list[str]:
         return []
     peak = anatomy.highest(step.baseline.memory.peak)
     fits = "fits" if peak <= anatomy.fit else "does not fit"
-    return [f"As it is, training peaks at {format.size(peak)}, and {fits} into {format.size(anatomy.fit)}."]
+    return [f"Unchanged, training peaks at {format.size(peak)}, and {fits} into {format.size(anatomy.fit)}."]
 
 
 def _batches(anatomy: Anatomy | None) -> list[str]:
-    """What is known of other batch sizes, where a size to fit into was given."""
+    """Sentences on other batch sizes, where the user gave a size to fit into."""
     if anatomy is None or anatomy.fit is None or not anatomy.trains:
         return []
     whole = max((each.samples for each in anatomy.batches), default=1)
@@ -235,30 +235,30 @@ def _batches(anatomy: Anatomy | None) -> list[str]:
         return [f"A batch of {most.samples:,} samples fits into {room}: executed, it peaks at {total(most)}."]
     if anatomy.over is not None:
         return [
-            f"No batch is known that fits into {room}: {anatomy.over.samples:,} samples were executed, and "
-            f"peak at {total(anatomy.over)}."
+            f"No batch is known that fits into {room}: executed, a batch of {anatomy.over.samples:,} samples "
+            f"peaks at {total(anatomy.over)}."
         ]
     if anatomy.predicted is not None:
         return [
-            f"A batch of {anatomy.predicted:,} samples should fit into {room}, by the line through {listed}; "
-            "there was no time or no memory to execute it."
+            f"A batch of {anatomy.predicted:,} samples should fit into {room}, by the line through {listed}. "
+            "The run had no time or no memory to execute it."
         ]
     alone = anatomy.stepping(samples=0.0)
     why = f"the peaks are {listed}"
     if alone > anatomy.fit:
-        why = f"what stands and the step of the optimizer take {format.size(alone)} without any sample"
+        why = f"the model and the step of its optimizer take {format.size(alone)} without any sample"
     elif len(anatomy.batches) < 2:
-        why = f"the loss takes no other number of samples than {whole:,}"
+        why = f"the loss accepts only {whole:,} sample{'' if whole == 1 else 's'}"
     return [f"No batch is known that fits into {room}: {why}."]
 
 
 def _trust(summary: RunSummary) -> str:
-    """How far to believe the times, in a sentence, and what to do where that is not far."""
+    """How far to believe the times, in a sentence; where they are rough, what to do."""
     worst = summary.twins.worst
     if summary.passes == 0:
         return "Nothing was timed yet. " + summary.results.go_on_longer(10)
     if worst is None or summary.passes < 2:
-        return "Times are of one process: they show nothing yet. " + summary.results.go_on_longer(10)
+        return "Times come from one process: they show nothing yet. " + summary.results.go_on_longer(10)
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     reach = max(floors, default=None)
     sentence = f"Identical code differed by {format.percent(worst)} at most"

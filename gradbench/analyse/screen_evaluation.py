@@ -1,4 +1,4 @@
-"""Which method to evaluate a user's model with, and what that gains: the sentences of the first screen."""
+"""Which method to evaluate a user's model with, and its gain: the sentences of the first screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradbench.analyse.visits import SAME_MARGIN
 from gradbench.record.interval import Interval
 from gradbench.record.user_file import Fault
 
-# An interval that spans more than this factor says no more than that the ratio is not known.
+# Where an interval spans more than this factor, the ratio is not known.
 KNOWN_WITHIN = 2.0
 
 # How the names of the methods begin that switch recording off for a block.
@@ -22,9 +22,9 @@ _RECORDED = ("tracked", "detach_after")
 def evaluation_sentences(
     each: ComparisonSummary, asked: Sequence[str] = (), faults: Sequence[Fault] = ()
 ) -> list[str]:
-    """Which method to evaluate with, and what that gains; of methods that were asked for, about those.
+    """Which method to evaluate with, and its gain; where the user named methods, only about those.
 
-    `faults` are of the user's file: what breaks something is no advice.
+    `faults` are of the user's file: a method that breaks something is no advice.
     """
     named = [variant for name in asked if (variant := each.variant(name)) is not None]
     if len(named) > 1:
@@ -40,12 +40,12 @@ def evaluation_sentences(
     sentences = [f"Use {use}: {_time(each, first, tracked)}, {_peak(first, tracked)}."]
     sentences += [_between(each, variant, first) for variant in found[1:]]
     if first.definition.expect.result_inference:
-        sentences.append("What it returns can take part in no training.")
+        sentences.append("Its results cannot take part in training.")
     return sentences
 
 
 def _without_times(each: ComparisonSummary, tracked: VariantSummary | None) -> str:
-    """What can be said where no method that records nothing was timed."""
+    """The sentence where no method without recording was timed."""
     known = [
         variant
         for variant in each.methods
@@ -57,16 +57,17 @@ def _without_times(each: ComparisonSummary, tracked: VariantSummary | None) -> s
         reason = "no method without recording was timed"
     if known and tracked is not None and tracked.memory is not None:
         gain = _peak(known[0], tracked)
-        return f"Which method is quickest is not known, since {reason}. With {known[0].label}: {gain}."
-    return f"Which method to use is not known, since {reason}."
+        return f"The fastest method is not known: {reason}. With {known[0].label}: {gain}."
+    return f"The method to use is not known: {reason}."
 
 
 def _picks(
     each: ComparisonSummary, named: Sequence[VariantSummary], faults: Sequence[Fault]
 ) -> list[VariantSummary]:
-    """What to use: the first of the modes that no other beats, and the first inference mode.
+    """The methods to use: the first mode that no other mode beats, and the first inference mode.
 
-    None that breaks something in the user's file, where another is left. Nothing where no mode was timed.
+    A mode that breaks something in the user's file is left out where another mode is left. The list is
+    empty where no mode was timed.
     """
     pool = [
         variant
@@ -82,14 +83,14 @@ def _picks(
 
 
 def _beats(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> bool:
-    """Whether one is shown to be quicker than another, by more than is called the same."""
+    """Whether one is shown to be faster than the other, by more than SAME_MARGIN."""
     ratio = ratio_of(each, other, one)
     shown = (_stands(other), _stands(one)) in each.above
     return shown and ratio is not None and ratio.mean > 1 + SAME_MARGIN
 
 
 def _stands(variant: VariantSummary) -> str:
-    """The variant whose time this has: its own, or that of what executes the same."""
+    """The variant whose time this one has: itself, or another one that executes the same."""
     return variant.bound.timed if variant.bound is not None else variant.name
 
 
@@ -99,12 +100,12 @@ def _timed(each: ComparisonSummary, variant: VariantSummary) -> VariantSummary |
 
 
 def _share(variant: VariantSummary) -> float | None:
-    """What a variant differs by at most from the one whose time it has, as a part; None where not known."""
+    """How much a variant differs at most from the one whose time it has, as a part; None where not known."""
     return 0.0 if variant.bound is None else variant.bound.share
 
 
 def ratio_of(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> Interval | None:
-    """The ratio of two times; None where none was taken, and where a time stands for a method too roughly."""
+    """The ratio of two times; None where none was taken, or where a bound in place of a time is too rough."""
     if one is other:
         return Interval(1.0, 1.0, 1.0, 0)
     shares = _share(one), _share(other)
@@ -130,7 +131,7 @@ def differ(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) 
 
 
 def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummary) -> str:
-    """How much less time one takes than recording, with its interval; or that this is not shown."""
+    """How much less time one takes than recording, with its interval; or that no difference is measurable."""
     ratio = ratio_of(each, variant, other)
     if ratio is None or not known(ratio):
         return "whether it takes less time than recording is not known yet"
@@ -146,22 +147,22 @@ def _time(each: ComparisonSummary, variant: VariantSummary, other: VariantSummar
 
 
 def _alike_in_words(ratio: Interval) -> str:
-    """That two are not told apart: since they differ by nothing that matters, or since nothing is shown."""
+    """The end of a sentence on two that tie: no difference that matters, or none that is measurable."""
     assert ratio.low is not None
     assert ratio.high is not None
     if ratio.low >= 1 / (1 + SAME_MARGIN) and ratio.high <= 1 + SAME_MARGIN:
         return f"that matters ({ends_in_words(ratio)} times)"
-    return f"is shown ({ends_in_words(ratio)} times{beyond_in_words(ratio)})"
+    return f"is measurable ({ends_in_words(ratio)} times{beyond_in_words(ratio)})"
 
 
 def beyond_in_words(ratio: Interval) -> str:
-    """Of two that are not told apart, why the interval may lie on one side of 1; empty where it does not."""
+    """Why the interval of two that tie may lie on one side of 1; empty where it does not."""
     beyond = (ratio.low is not None and ratio.low > 1) or (ratio.high is not None and ratio.high < 1)
-    return ", less than this run can tell from 1" if beyond else ""
+    return ", too close to 1 for this run" if beyond else ""
 
 
 def _peak(variant: VariantSummary, other: VariantSummary) -> str:
-    """How much less it holds at its peak."""
+    """How much less memory a variant holds at its peak."""
     if variant.memory is None or other.memory is None:
         return "and its bytes are not known"
     low, high = variant.memory.peak, other.memory.peak
@@ -177,7 +178,7 @@ def _peak(variant: VariantSummary, other: VariantSummary) -> str:
 def _between(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> str:
     """Whether two methods differ from each other, in a sentence."""
     if _stands(one) == _stands(other):
-        # Of one execution: each is off from that by what its control adds.
+        # Both execute the same: only the price of the control separates a variant from that execution.
         bounds = [variant.bound for variant in (one, other) if variant.bound is not None]
         seconds = [bound.seconds for bound in bounds]
         if bounds and None not in seconds:
@@ -185,7 +186,7 @@ def _between(each: ComparisonSummary, one: VariantSummary, other: VariantSummary
             share = most / bounds[0].of
             if share < SAME_MARGIN:
                 return (
-                    f"No difference between the two that matters: at most {format.seconds(most)} of "
+                    f"No difference between the two matters: at most {format.seconds(most)} of "
                     f"{format.seconds(bounds[0].of)}, {format.percent(share)}."
                 )
         return "Which of the two is faster is not known yet."
@@ -198,9 +199,9 @@ def _between(each: ComparisonSummary, one: VariantSummary, other: VariantSummary
 
 
 def _against(each: ComparisonSummary, one: VariantSummary, other: VariantSummary) -> str:
-    """One method against another one, in a sentence."""
+    """One method compared with another, in a sentence."""
     if one is other:
-        return f"{one.label} was not held against anything: name two methods."
+        return f"{one.label} was not compared with another method: name two methods."
     memory = ""
     if one.memory is not None and other.memory is not None:
         low, high = one.memory.peak, other.memory.peak

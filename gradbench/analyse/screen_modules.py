@@ -1,4 +1,4 @@
-"""What each module of a user's model keeps for the backward: rows that add up, and sentences."""
+"""The bytes that each module of a user's model keeps for the backward: rows that add up, and sentences."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ OUTSIDE = "(outside of modules)"
 
 @dataclass(frozen=True)
 class ModuleBytes:
-    """What one module keeps for the backward, in bytes.
+    """The bytes that one module keeps for the backward.
 
     Attributes:
-        name: qualified; OUTSIDE for what is saved outside of all modules, as in a loss.
+        name: qualified; OUTSIDE for bytes that are saved outside of all modules, as in a loss.
         activations: only the graph keeps these alive.
         others: parameters, buffers and x, which are there anyway.
         passes_on: activations that it keeps to pass a gradient on, though nothing in it is trained.
@@ -32,7 +32,7 @@ class ModuleBytes:
 
 
 def by_module(anatomy: Anatomy) -> tuple[ModuleBytes, ...]:
-    """What each module keeps, those first whose activations are largest; the rows add up to `saved`."""
+    """The bytes of each module, the largest activations first; the rows add up to `saved`."""
     grouped: dict[str, list[Kept]] = defaultdict(list)
     for each in anatomy.kept:
         grouped[each.module].append(each)
@@ -50,20 +50,20 @@ def by_module(anatomy: Anatomy) -> tuple[ModuleBytes, ...]:
 
 
 def memory_sentences(anatomy: Anatomy | None, modules: Sequence[ModuleBytes]) -> list[str]:
-    """How much is kept for the backward, and by what."""
+    """How much a step keeps for the backward, and which modules keep it."""
     if anatomy is None or not anatomy.kept:
         return []
     when = "training step" if anatomy.trains else "recorded evaluation"
     there = anatomy.saved - anatomy.activations
     sentences = [
         f"A {when} keeps {format.size(anatomy.activations)} of activations for the backward"
-        + (f", beside {format.size(there)} of parameters and inputs that are there anyway." if there else ".")
+        + (f", besides {format.size(there)} of parameters and inputs that exist anyway." if there else ".")
     ]
     passed = [each for each in modules if each.passes_on]
     if passed:
         sentences.append(
-            f"{format.size(sum(each.passes_on for each in passed))} of that is kept in modules that are not "
+            f"{format.size(sum(each.passes_on for each in passed))} of that is in modules that are not "
             f"trained ({passed[0].name}{f' and {len(passed) - 1} more' if len(passed) > 1 else ''}): a "
-            "gradient passes through them to what comes before."
+            "gradient passes through them to the modules before."
         )
     return sentences

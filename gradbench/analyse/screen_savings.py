@@ -1,4 +1,4 @@
-"""What changes of a user's training save, as they were measured: the rows of the first screen."""
+"""Measured savings of changes to a user's training: the rows of the first screen."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gradbench.record.interval import Interval
 # Less than this part of the peak is no saving.
 WORTH_SAVING = 0.01
 
-# It fits, or saves and is not shown to be slower; it saves at a price, or not enough to fit; it saves
-# nothing; its bytes were not counted.
+# A tick fits, or saves and is not shown to be slower. A tilde saves at a price, or not enough to fit.
+# A cross saves nothing. For a question mark the bytes were not counted.
 Mark = Literal["✓", "~", "✗", "?"]
 
 
 @dataclass(frozen=True)
 class Saving:
-    """What a change of the training step saves, as it was measured.
+    """The measured saving of a change to the training step.
 
     Attributes:
-        before, after: the peak of a step with all that stands before it, in bytes; None where not counted.
-        time: of a step, to that without the change; None where it was not timed.
-        time_in_words: the same, or why it is not known.
-        code: to write; empty where it is one call that the label has.
+        before, after: the peak of a step, in bytes, with the memory in use before it; None where not counted.
+        time: of a step, relative to the step without the change; None where it was not timed.
+        time_in_words: that ratio, or why it is not known.
+        code: the lines to write; empty where the change is one call, which the label shows.
     """
 
     mark: Mark
@@ -81,7 +81,7 @@ def _why_no_row(step: ComparisonSummary, variant: VariantSummary) -> str:
     if variant.failure is not None:
         return f"failed: {variant.failure.message.rstrip('.')}"
     if ratio_of(step, variant, step.baseline) is not None:
-        return "its time is not known yet, and its bytes were not counted"
+        return "its time is not known yet, and the run did not count its bytes"
     return "not measured"
 
 
@@ -96,7 +96,7 @@ def _highest(anatomy: Anatomy | None, variant: VariantSummary) -> int | None:
 def _mark(before: int | None, after: int | None, fit: int | None, slower: bool) -> Mark:
     if before is None or after is None:
         return "?"
-    # At least: of nothing nothing can be saved.
+    # With `>=` a peak of 0 B, where a change can save no bytes, gets no tick.
     if after >= before * (1 - WORTH_SAVING):
         return "✗"
     if fit is not None:
@@ -111,7 +111,7 @@ def _step_time(ratio: Interval | None) -> str:
 
 
 def _code_of(variant: VariantSummary, step: ComparisonSummary) -> str:
-    """The lines that make a change: what its setup has more than that of the baseline."""
+    """The lines that make a change: those that its setup has and the setup of the baseline has not."""
     shared = step.baseline.definition.setup.split("\n")
     lines = variant.definition.setup.split("\n")
     while shared and lines and shared[0] == lines[0]:

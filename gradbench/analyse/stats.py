@@ -1,4 +1,4 @@
-"""Statistics on plain numbers. The unit is the pass: one number per pass, never rounds pooled."""
+"""Statistics on plain numbers. The unit is the pass: one number per pass, never pooled rounds."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gradbench.record.interval import Interval
 CONFIDENCE = 0.95
 
 
-# The chance that a run of nothing but identical variants calls any of them different.
+# The chance that a run of identical variants calls any of them different.
 FAMILY = 0.01
 
 
 POWER = 0.8
 
-# Of the times of a call over passes, the one that stands for a host on which nothing else disturbs it.
+# The quantile of a call's times over passes that represents an undisturbed host.
 QUARTILE = 0.25
 
 
 def interval(values: Sequence[float], confidence: float = CONFIDENCE, common: float = 0.0) -> Interval | None:
-    """Student's t-interval on the mean of independent values; None for no value at all.
+    """Student's t-interval on the mean of independent values; None without any value.
 
-    `common` is the standard deviation of what all values share, and so do not show.
+    `common` is the standard deviation of an error that all values share, and so do not show.
     """
     count = len(values)
     if count == 0:
@@ -48,16 +48,16 @@ def geometric(values: Sequence[float]) -> Interval | None:
 
 
 def geometric_of_logs(logs: Sequence[float]) -> Interval | None:
-    """The same from the logarithms of the values."""
+    """The geometric mean with its interval, from the logarithms of the values."""
     found = interval(logs)
     return None if found is None else found.map(math.exp)
 
 
 def quartile(seconds: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The lower quartile of independent times: what disturbs a call only adds, in some passes to all of it.
+    """The lower quartile of independent times: a disturbance only adds time, in some passes to all calls.
 
-    Its interval lies between two of the times in their order, whatever their distribution (a binomial
-    number of them lies below the quartile); `low` is 0 and `high` infinite where they are too few.
+    Its interval lies between two of the times in their order, for any distribution of the times. A binomial
+    number of times lies below the quartile. `low` is 0 and `high` infinite where there are too few times.
     """
     ordered = [0.0, *sorted(seconds), math.inf]
     low, high = _around_quartile(len(seconds), confidence)
@@ -65,23 +65,23 @@ def quartile(seconds: Sequence[float], confidence: float = CONFIDENCE) -> Interv
 
 
 def has_quartile(count: int, confidence: float = CONFIDENCE) -> bool:
-    """Whether so many times have a quartile with two ends."""
+    """Whether `count` times give a quartile with two ends."""
     low, high = _around_quartile(count, confidence)
     return low > 0 and high <= count
 
 
 def _around_quartile(count: int, confidence: float) -> tuple[int, int]:
-    """Of ordered times, counted from 1, those between which the quartile lies; 0 and `count` + 1 for none."""
+    """The places of the ordered times, from 1, around the quartile; 0 and `count` + 1 where there is none."""
     tail = (1 - confidence) / 2
     below = [float(bdtr(number, count, QUARTILE)) for number in range(count)]
-    # Fewer than `low` times lie below the quartile, or `high` and more, with these chances.
+    # `tail` limits the chance that fewer than `low` times, or `high` and more, lie below the quartile.
     low = sum(chance <= tail for chance in below)
     high = next((number + 1 for number, chance in enumerate(below) if 1 - chance <= tail), count + 1)
     return low, high
 
 
 def intervals(samples: numpy.ndarray[Any, Any]) -> list[Interval | None]:
-    """As `interval`, for each column of passes x columns; NaN marks a value that is missing."""
+    """As `interval`, for every column of passes x columns; NaN marks a missing value."""
     count = numpy.sum(~numpy.isnan(samples), axis=0)
     divisor = numpy.maximum(count, 1)
     mean = numpy.nansum(samples, axis=0) / divisor
@@ -98,19 +98,19 @@ def intervals(samples: numpy.ndarray[Any, Any]) -> list[Interval | None]:
     ]
 
 
-# The exponential of more is no number.
+# The exponential of much more overflows.
 _MOST_REACH = 600.0
 
 
 def factor(log: float) -> float:
-    """From a logarithm to a factor; intervals of two or three passes may reach beyond all numbers."""
+    """From a logarithm to a factor; the ends of an interval over two or three passes may overflow."""
     return math.exp(min(log, _MOST_REACH))
 
 
 def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:
-    """The interval of the same values at another confidence than the usual.
+    """The interval of the same values at another confidence than CONFIDENCE.
 
-    `logarithms`: it was made of the logarithms of the values, as those on times and ratios are.
+    `logarithms`: it was made of the logarithms of the values, like the intervals of times and ratios.
     """
     if interval.low is None or interval.high is None or interval.count < 2:
         return interval
@@ -118,7 +118,7 @@ def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:
     factor = float(stdtrit(freedom, 0.5 + confidence / 2) / stdtrit(freedom, 0.5 + CONFIDENCE / 2))
     if logarithms:
         reach = factor * (math.log(interval.high) - math.log(interval.low)) / 2
-        # Two values leave open more than any number.
+        # The interval of two values may overflow.
         if reach > _MOST_REACH:
             return Interval(interval.mean, 0.0, math.inf, interval.count)
         low, high = interval.mean * math.exp(-reach), interval.mean * math.exp(reach)
@@ -128,7 +128,7 @@ def wider(interval: Interval, confidence: float, logarithms: bool) -> Interval:
 
 
 def difference(values: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Welch's interval on the difference of the means of two independent samples of two or more (1947)."""
+    """Welch's interval (1947) on the difference of two means; the samples are independent, of two or more."""
     errors = [float(numpy.var(each, ddof=1)) / len(each) for each in (values, others)]
     mean = float(numpy.mean(values)) - float(numpy.mean(others))
     total = sum(errors)
@@ -142,7 +142,7 @@ def difference(values: Sequence[float], others: Sequence[float], confidence: flo
 
 
 def smallest_visible(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
-    """The mean that a two-sided t-test on so many values, scattered like these, finds in 80 % of cases.
+    """The mean that a two-sided t-test on as many values, scattered like these, finds in 80 % of cases.
 
     None for fewer than two values.
     """
@@ -154,10 +154,10 @@ def smallest_visible(values: Sequence[float], confidence: float = CONFIDENCE) ->
 
 
 def p_values(samples: numpy.ndarray[Any, Any], common: float = 0.0) -> numpy.ndarray[Any, Any]:
-    """Two-sided p of a t-test that the mean is 0, for each column; NaN marks a value that is missing.
+    """Two-sided p of a t-test that the mean is 0, for every column; NaN marks a missing value.
 
-    1 where fewer than two values are there: nothing is shown by them. `common` is the standard deviation of
-    what the values of a column share, and so do not show.
+    p is 1 for fewer than two values, which show nothing. `common` is the standard deviation of an error that
+    the values of a column share, and so do not show.
     """
     count = numpy.sum(~numpy.isnan(samples), axis=0)
     enough = count >= 2
@@ -188,8 +188,8 @@ def holm(p: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
 def above(samples: numpy.ndarray[Any, Any], level: float, least: float = 0.0) -> list[tuple[int, int]]:
     """The pairs of columns of which the first is shown to be more than the second, and by more than `least`.
 
-    Samples are passes x columns, paired by row; of false pairs there are any at all with a chance of `level`
-    at most: the tests are corrected by Holm's method.
+    Samples are passes x columns, paired by row. Holm's method corrects the tests: the chance of any false
+    pair is at most `level`.
     """
     if samples.shape[1] < 2:
         return []

@@ -1,6 +1,6 @@
 """From a results file to figures: times, ratios, ranks, the noise floor. No torch.
 
-All times and ratios are net of the empty loop of the same visit; the device's, of its own events. A ratio is
+Times and ratios are net of the empty loop of their visit; the device's times come from events. A ratio is
 made per pass, from the log-ratios paired by round, and its interval is a t-interval over passes.
 """
 
@@ -38,7 +38,7 @@ from gradbench.record.visits import Failure, Timeline
 def summarise(results: Results, part: float | None = None) -> RunSummary:
     """The figures of a run, from the records alone.
 
-    `part` of the level is spent by its verdicts; None for what its end may spend.
+    `part` is the part of the level that the verdicts may spend; None for the part of the run's end.
     """
     part = part_at_end(results) if part is None else part
     run = net_of_loops(results.header.plan.comparisons, results.visits)
@@ -67,7 +67,7 @@ def worst_precision(results: Results) -> float | None:
         for variant in comparison.methods if comparison.has_baseline else ():
             if variant.role == "baseline" or variant.verdict == "no time of its own":
                 continue
-            # Another one was timed in its place.
+            # Another variant was timed in its place.
             if variant.bound is not None:
                 continue
             if variant.ratio is None or variant.ratio.low is None or variant.ratio.high is None:
@@ -77,7 +77,7 @@ def worst_precision(results: Results) -> float | None:
 
 
 class _Records:
-    """The records of a run beside its visits, by the comparison that they are of, and by variant."""
+    """The records of a run besides its visits, by comparison and by variant."""
 
     def __init__(self, results: Results) -> None:
         self.memory = {(each.comparison, each.variant): each for each in results.memory}
@@ -86,7 +86,7 @@ class _Records:
         for figure in results.figures:
             self.figures[figure.comparison, figure.variant][figure.metric] = figure.value
         self.failures: dict[tuple[str, str | None], list[Failure]] = defaultdict(list)
-        # By comparison, those of passes that were to time it.
+        # By comparison, the failures of passes that should have timed it.
         self.untimed: dict[str, list[Failure]] = defaultdict(list)
         for failure in results.failures:
             self.failures[failure.comparison, failure.variant].append(failure)
@@ -132,7 +132,7 @@ def _variant(
     logs = net.log_ratios.get(name, {})
     log_ratio = None if indistinct else stats.interval(list(logs.values()))
     failures = tuple(records.failures.get(key, ()))
-    # What cost every visit of the comparison cost this variant its times.
+    # A failure that cost every visit of the comparison also cost this variant its times.
     lost = failures or (() if net.visits else records.untimed.get(net.comparison.id, ()))
     return VariantSummary(
         definition=definition,
@@ -157,9 +157,9 @@ def _variant(
 
 
 def _time(net: Net, name: str, log_ratio: Interval | None) -> Interval | None:
-    """Seconds per call. Of a variant that fewer passes timed than the baseline, the baseline's by its ratio.
+    """Seconds per call; where fewer passes timed it than the baseline, the baseline's seconds × its ratio.
 
-    The machine drifts between passes, so that times of other passes would not stand in that ratio.
+    The machine drifts between passes, so that times of different passes would not have that ratio.
     """
     seconds, baseline = net.seconds.get(name, {}), net.seconds.get(net.baseline, {})
     found, base = stats.geometric(list(seconds.values())), stats.geometric(list(baseline.values()))

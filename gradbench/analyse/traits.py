@@ -1,4 +1,4 @@
-"""The words for what probes saw: by rules over the values alone, and no rule knows the name of a method."""
+"""The words for observations of probes. Rules read the values alone; no rule knows the name of a method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradbench.record.observation import Observation, Value
 
 @dataclass(frozen=True)
 class Rule:
-    """Words for what was observed, where every value that `when` names was observed so."""
+    """Words for an observation, used where it has every value of `when`."""
 
     words: str
     when: Mapping[str, Value]
@@ -48,12 +48,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ("x was never cut off; the result only as a leaf of its own", "+ + + - + + + -"),
     ),
     "scope": _rules(
-        "given x other other_in_thread leaf_made_inside result other_after",
+        "given x other leaf_made_inside other_in_thread result other_after",
         ("nothing", "+ + + + + + +"),
         ("this tensor", "- - + + + - +"),
         ("the new tensor", "- + + + + - +"),
         ("the new tensor, made of the result", "+ + + + + - +"),
-        ("all operations inside, in this thread", "- - - + - + +"),
+        ("all operations inside, in this thread", "- - - - + + +"),
         ("all operations inside, in threads started there too", "- - - - - + +"),
     ),
     "write": _rules(
@@ -90,10 +90,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def words(trait: str, observed: Mapping[str, Value]) -> str:
-    """What was observed, in the words of the first rule that fits; `other: ...` with all of it where none
-    does.
+    """The words of the first rule that fits; `other:` and all values where no rule fits.
 
-    Raises KeyError for a trait that has no words: what the probes of no method saw is shown as it is.
+    Raises KeyError for a trait without words: probes of no method show their values as they are.
     """
     if trait in _COUNTED:
         found = _COUNTED[trait](observed)
@@ -126,21 +125,21 @@ _COUNTED = {"memory": _bytes("allocated"), "graph": _bytes("kept"), "objects": _
 
 
 class Characteristics(msgspec.Struct, frozen=True):
-    """One method's row, in words; None where nothing was asked.
+    """One method's row, in words; None where no probe observed the trait.
 
     Attributes:
         method: name of the method.
         persistence: how long it holds.
         memory: new storage of the control alone, in bytes, at 1,000,000 elements of float32.
-        graph: bytes that autograd keeps beside the result of two operations on as many.
+        graph: bytes that autograd keeps besides the result of two operations on as many elements.
         reversibility: how tracking comes back.
-        scope: what is no longer recorded.
+        scope: the operations that are no longer recorded.
         objects: Python objects of torch's types that it adds.
-        write: what a write through the tensor that it hands on does.
-        result: what a tensor computed under it is good for.
-        view: what a write through a view made under it does afterwards.
-        earlier: what becomes of a graph recorded before.
-        on_result: whether it takes a tensor that is no leaf.
+        write: the effect of a write through the tensor that it returns.
+        result: the uses of a tensor computed under it.
+        view: the later effect of a write through a view made under it.
+        earlier: the fate of a graph recorded before.
+        on_result: whether it accepts a tensor that is no leaf.
     """
 
     method: str
@@ -167,7 +166,7 @@ def characteristics(observations: Iterable[Observation]) -> list[Characteristics
     return [Characteristics(method, **row) for method, row in rows.items()]
 
 
-# How the traits are shown: titles of tables, and in each the traits with the heads of their columns.
+# Titles of the tables, and for each table its traits with the heads of their columns.
 TABLES = (
     (
         "How long, how far, and back",
@@ -194,7 +193,7 @@ TABLES = (
 )
 
 
-# What the probes of no method saw, in words: by trait and name.
+# The words for probes of no method: by trait and name.
 OBSERVED = {
     "zero_grad": {
         "after_one_backward": "the gradient after one backward",
@@ -267,14 +266,14 @@ OBSERVED = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A question that is of no method, and what was observed, or why nothing was."""
+    """A question about no method, and the observations, or the reason why there are none."""
 
     question: str
     observed: tuple[str, ...]
 
 
 def answers(observations: Iterable[Observation]) -> list[Answer]:
-    """What the probes of no method observed, in their order."""
+    """The observations of the probes of no method, in their order."""
     return [
         Answer(each.question, (each.error,) if each.error else tuple(observed_in_words(each)))
         for each in observations
@@ -286,12 +285,12 @@ _IN_BYTES = ("kept_without", "kept_with")
 
 
 def observed_in_words(observation: Observation) -> list[str]:
-    """What a probe of no method saw, each in words; a name of another version, without words, as it is."""
+    """The observations of a probe of no method, in words; a name of another version has none and stays."""
     known = OBSERVED.get(observation.trait, {})
     observed = observation.observed
     lines = []
     for name, value in observed.items():
-        # Why an attempt failed stands behind the word that it did.
+        # The reason of a failed attempt follows the word for the failure.
         if name.endswith("_says") and name.removesuffix("_says") in observed:
             continue
         why = observed.get(f"{name}_says")

@@ -1,4 +1,4 @@
-"""How far to trust a run: what identical code came out different by, and whether two clocks agree."""
+"""How far to trust a run: how much identical code differs, and whether two clocks agree."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradbench import format
-from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
+from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, Twins
 
 # Where identical code may seem to differ by more than this (a log-ratio), times are rough.
 ROUGH = 0.02
 
 
-# Fewer passes than this are not worth to go on to.
+# The advice never asks for fewer passes than this.
 _ENOUGH = 20
-# The most of the comparisons that may be rough in a run to be trusted.
+# A run with a larger part of rough comparisons is not graded good.
 _FEW_ROUGH = 0.1
 
 
@@ -25,9 +25,9 @@ class Trust:
 
     Attributes:
         grade: `good`, `fair` or `poor`.
-        sentence: the figures that the grade goes by.
+        sentence: the figures behind the grade.
         advice: what to do where the grade is not good; empty otherwise.
-        evidence: more of what the run says about itself, sentence by sentence.
+        evidence: further figures on the run's precision, one sentence each.
     """
 
     grade: str
@@ -37,7 +37,7 @@ class Trust:
 
 
 def trust(summary: RunSummary) -> Trust:
-    """The grade of a run, by what identical code came out different by."""
+    """The grade of a run, by how much identical code differs."""
     twins, results = summary.twins, summary.results
     more = results.go_on_longer(max(2 * summary.passes, _ENOUGH))
     if summary.passes < 2:
@@ -51,12 +51,13 @@ def trust(summary: RunSummary) -> Trust:
     if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
         return Trust("good", sentence, "", _evidence(summary))
     are = f"comparison{'' if len(known) == 1 else 's'} {'is' if rough == 1 else 'are'}"
-    sentence += f" {rough} of {len(known)} {are} rough: over {format.percent(ROUGH)} is open."
+    sentence += f" {rough} of {len(known)} {are} rough: identical code may seem to differ by over "
+    sentence += f"{format.percent(ROUGH)}."
     return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more, _evidence(summary))
 
 
 def floor(summary: RunSummary) -> Finding | None:
-    """What identical code differed by; None before anything is known of it."""
+    """How much identical code differed; None before any twin is known."""
     twins = summary.twins
     if twins.median is None or twins.worst is None:
         return None
@@ -69,11 +70,11 @@ def _differed(median: float, worst: float) -> str:
 
 
 def _evidence(summary: RunSummary) -> tuple[str, ...]:
-    """What the twins and the clocks of a run show beside its worst and its median twin."""
+    """Sentences on the twins and the clocks of a run, besides its worst and its median twin."""
     return tuple(
         found
         for found in (
-            f"{summary.twins.near} of {len(summary.twins.differences)} twins differ by at most 0.3 %.",
+            _near(summary.twins),
             _visible(summary),
             _moved(summary),
             *_parts(summary),
@@ -83,8 +84,15 @@ def _evidence(summary: RunSummary) -> tuple[str, ...]:
     )
 
 
+def _near(twins: Twins) -> str:
+    """How many twins are within 0.3 % of their baseline."""
+    every = len(twins.differences)
+    is_ = "is" if twins.near == 1 else "are"
+    return f"{twins.near} of {every} twin{'' if every == 1 else 's'} {is_} within 0.3 %."
+
+
 def _visible(summary: RunSummary) -> str:
-    """The difference that the run would have seen."""
+    """The difference that the run would have shown."""
     if summary.visible is None:
         return ""
     return (
@@ -100,7 +108,7 @@ def _moved(summary: RunSummary) -> str:
     where, ratio = summary.farthest_moved
     cold = ", which is cold" if ratio.mean > 1 else ""
     return (
-        f"On memory of its own{cold}, identical code takes {format.ratio_with_ends(ratio)} times as long in "
+        f"In a separate buffer{cold}, identical code takes {format.ratio_with_ends(ratio)} times as long in "
         f"{where.comparison.id}. No verdict counts that."
     )
 
@@ -115,7 +123,7 @@ def _parts(summary: RunSummary) -> list[str]:
     ]
 
 
-# A kernel that is shorter is little against what lies between two, which the profiler leaves out.
+# Shorter kernels are little against the gaps between kernels, which the profiler leaves out.
 _LONG_KERNELS = 20e-6
 
 

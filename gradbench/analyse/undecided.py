@@ -1,4 +1,4 @@
-"""What a run leaves open while it goes on, by comparison: where more visits would decide something."""
+"""Open questions of a run while it goes on, by comparison: where more visits would decide something."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gradbench.record.plan import PRICE
 from gradbench.record.results import Results
 from gradbench.record.undecided import Question, Undecided
 
-# A noise floor above this is one that more visits should lower: half of what counts as the same.
+# More visits should lower a noise floor above this: half of the margin that counts as the same.
 WANTED_FLOOR = math.log1p(SAME_MARGIN / 2)
-# What would take so many times the visits made so far, or fewer, is as well worth them as anything else.
+# A question that takes at most this many times the visits made so far keeps its full worth.
 IN_REACH = 3.0
-# What an open claim, a noise floor and a verdict are worth: a claim is asked by someone.
+# The worth of an open claim, a noise floor and a verdict: somebody asks about a claim.
 OF_CLAIM, OF_FLOOR, OF_VERDICT = 1.0, 0.5, 0.4
 
 
 def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
-    """What one of so many looks finds open, at its part of the level, in a run that goes on with others."""
+    """The open questions at one of `looks` looks, at its part of the level; `session` counts earlier runs."""
     summary = summarise(results, part_at_look(looks, session))
     judgements = verdicts(summary)
     made = {each.comparison.id: each.passes for each in summary.comparisons}
@@ -39,19 +39,19 @@ def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     asked = [each for each in judgements if each.verdict != "not measured"]
     decided = sum(each.verdict != "unresolved" for each in asked)
     left = sum(each > 0 for each in found.values())
-    says = f"{left} of {len(found)} comparisons have something open"
+    says = f"open questions in {left} of {len(found)} comparison{'' if len(found) == 1 else 's'}"
     if asked:
         says = f"{decided} of {len(asked)} claims decided, {says}"
     return Undecided(found, says, tuple(questions))
 
 
 def _in_reach(times: float) -> float:
-    """How near an open question is that so many times the visits made would decide: 1 or less."""
+    """The factor on the worth of a question that takes `times` times the visits made: 1 or less."""
     return 1.0 if times <= IN_REACH else IN_REACH / times
 
 
 def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Iterator[Question]:
-    """The question of an unresolved claim: the visits that its open cases take together."""
+    """The question of an unresolved claim: the visits that its open cases take."""
     if judgement.verdict != "unresolved":
         return
     takes: dict[str, int] = {}
@@ -61,7 +61,7 @@ def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Ite
         if case.holds is not None:
             continue
         if case.visits is None and case.passes is None:
-            # Its figure stands on a bound, or is not measured: no visit of the others decides the claim.
+            # Its figure is on a bound, or is not measured: no visit of the others decides the claim.
             return
         for id in case.comparisons:
             visits = case.visits
@@ -78,7 +78,7 @@ def _of_claim(judgement: Judgement, visits_per_pass: Mapping[str, float]) -> Ite
 
 def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
     """The questions of a comparison: its floor, and the verdicts that it leaves open."""
-    # What controls cost on other work is there for the bounds of a user's model, and asks nothing itself.
+    # The prices of controls serve the bounds of a user's model, and ask nothing themselves.
     if not each.has_baseline or each.comparison.workload == PRICE:
         return
     id = each.comparison.id
@@ -90,24 +90,24 @@ def _of_comparison(each: ComparisonSummary) -> Iterator[Question]:
         more = _more(each.passes, (each.floor / WANTED_FLOOR) ** 2)
         yield Question(OF_FLOOR, {id: more}, {id: frozenset()})
     for variant in each.methods:
-        # What was never timed is left out: another one executes the same, or there was no time for it.
+        # Variants without a time are left out: another one executes the same, or the budget ended.
         if variant.verdict == "cannot tell" and variant.bound is None and variant.log_ratios:
             more = _more(len(variant.log_ratios), _verdict_takes(variant))
             yield Question(OF_VERDICT, {id: more}, {id: frozenset({variant.name})})
 
 
 def _more(visits: int, times: float) -> int:
-    """How many more visits, where it takes so many times those that were made."""
+    """How many more visits it takes, where the whole takes `times` times the visits made."""
     return math.ceil(min(max(1.0, visits * (times - 1)), 1e9))
 
 
 def _verdict_takes(variant: VariantSummary) -> float:
-    """How many times the visits made would tell a method from the baseline, or call it the same."""
+    """How many times the visits made would show a difference from the baseline, or call it the same."""
     ratio = variant.ratio
     if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 0:
         return 1.0
     mean, half = abs(math.log(ratio.mean)), math.log(ratio.high / ratio.low) / 2
-    # To be told apart takes about twice the width of the 95 % interval, after the corrections.
+    # To show a difference takes about twice the width of the 95 % interval, after the corrections.
     apart = (2 * half / mean) ** 2 if mean > 0 else math.inf
     margin = math.log1p(SAME_MARGIN) - mean
     same = (half / margin) ** 2 if margin > 0 else math.inf

@@ -1,4 +1,4 @@
-"""What a run found of a model of the user's, in sentences made from its figures."""
+"""The findings of a run on a user's model, in sentences made from the figures."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def user_file(results: Results) -> FileText | None:
 
 
 def user_model_findings(summary: RunSummary) -> list[Finding]:
-    """The findings, what is gained first; those whose figures are not there are left out."""
+    """The findings, the gains first; a finding without figures is left out."""
     parts = summary.user_parts
     prices = [each for each in summary.comparisons if each.comparison.workload == PRICE]
     found: list[Finding | None] = []
-    # Of an operation the same is found in fewer words.
+    # For an operation, `operation_findings` says the same in fewer words.
     if "evaluation" in parts and not parts["evaluation"].comparison.whole:
         evaluation = parts["evaluation"]
         found += [
@@ -47,7 +47,7 @@ def user_model_findings(summary: RunSummary) -> list[Finding]:
 
 
 def evaluation_finding(each: ComparisonSummary, results: Results) -> Finding | None:
-    """Which method to evaluate with and what it gains, in the words of the first screen.
+    """Which method to evaluate with and its gain, in the words of the first screen.
 
     None where nothing was timed against recording.
     """
@@ -64,30 +64,30 @@ def evaluation_finding(each: ComparisonSummary, results: Results) -> Finding | N
 
 
 def _kept(each: ComparisonSummary) -> Finding | None:
-    """What a recorded forward keeps, and which methods peak at what; None where it keeps nothing."""
+    """The bytes that a recorded forward keeps, and the peak of each method; None where it keeps nothing."""
     tracked = each.variant("tracked")
     if tracked is None or tracked.memory is None or tracked.memory.graph <= 0:
         return None
     return Finding(
-        f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, for as long "
-        "as it is held.",
+        f"Recorded, its result keeps {format.size(tracked.memory.graph)} alive for a backward, as long as "
+        "the result exists.",
         f"{_saved(tracked.memory)} Peak of one evaluation, by method: {peaks(each)}.",
     )
 
 
 def _saved(memory: Memory) -> str:
     if memory.saved is None:
-        return "What is saved for backward is not seen: the model works under no saved-tensor hook."
+        return "Bytes saved for backward are not visible: the model works under no saved-tensor hook."
     if not memory.saved:
-        return "Nothing is saved for backward that a saved-tensor hook sees."
+        return "A saved-tensor hook sees nothing that is saved for backward."
     return (
-        f"Saved for backward are {format.size(memory.saved)}: among them x and the parameters, "
-        "which are there anyway, and neither in what is kept nor in a peak."
+        f"{format.size(memory.saved)} are saved for backward. That includes x and the parameters, "
+        "which exist anyway and count neither as kept nor in a peak."
     )
 
 
 def _left(parts: dict[str, ComparisonSummary]) -> Finding | None:
-    """What each call leaves behind when its result has been let go of, where it does."""
+    """The bytes that a call leaves behind after its result is freed; None where it leaves none."""
     left = {
         name: max((variant.memory.left or 0 for variant in each.methods if variant.memory), default=0)
         for name, each in parts.items()
@@ -97,14 +97,14 @@ def _left(parts: dict[str, ComparisonSummary]) -> Finding | None:
         return None
     listed = "; ".join(f"{name} {format.size(size)}" for name, size in left.items() if size > 0)
     return Finding(
-        f"Each call of {_file(parts[most])} leaves up to {format.size(left[most])} behind, which stay when "
-        "its result is let go of: a list, a hook or a cache may hold them. Memory grows with each call.",
-        f"Most that a call leaves, by part: {listed}. It is in no graph.",
+        f"A call of {_file(parts[most])} leaves up to {format.size(left[most])} behind after its result is "
+        "freed. A list, a hook or a cache may hold them. Memory grows with every call.",
+        f"The most that a call leaves, by part: {listed}. No graph holds these bytes.",
     )
 
 
 def _threads(parts: dict[str, ComparisonSummary]) -> Finding | None:
-    """That the work is done in other threads, which have grad modes of their own."""
+    """A warning that other threads work too, and have separate grad modes; None where none does."""
     threaded = [
         name
         for name, each in parts.items()
@@ -113,9 +113,9 @@ def _threads(parts: dict[str, ComparisonSummary]) -> Finding | None:
     if not threaded:
         return None
     return Finding(
-        f"{_file(parts[threaded[0]])} works in other threads as well, and their bytes are counted. Each has "
-        "a separate grad mode: a no_grad() outside reaches them only where the code passes it on.",
-        f"Seen in {', '.join(threaded)}. How threads meet decides the peak, which may be another each time.",
+        f"{_file(parts[threaded[0]])} works in other threads as well, and their bytes count. Every thread "
+        "has a separate grad mode: a no_grad() outside reaches it only where the code passes it on.",
+        f"Seen in {', '.join(threaded)}. The timing of the threads decides the peak, which may vary.",
     )
 
 
@@ -123,7 +123,7 @@ _WHAT = {"backward": "A backward", "step": "A whole step"}
 
 
 def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | None) -> Finding | None:
-    """What the alternatives of a part of training cost, and which gain the whole step does not show."""
+    """The cost of the alternatives in a part of training, and any gain that the whole step does not show."""
     comparison = against(each)
     if not comparison:
         return None
@@ -136,17 +136,17 @@ def _alternatives(each: ComparisonSummary, what: str, step: ComparisonSummary | 
             lost.append(f"{variant.label} is {VERDICTS.get(whole.verdict, whole.verdict)}")
             evidence += f" A whole step with {whole.label}: {format.ratio_with_ends(whole.ratio)}."
     if lost:
-        comparison += f". That is no advice: in a whole step {', '.join(lost)}"
+        comparison += f". That gain may not last: in a whole step {', '.join(lost)}"
         evidence += (
-            " What is freed after a part has ended is outside of its clock, and inside that of the step."
+            " The time of a part leaves out memory that is freed after its end; the time of the step has it."
         )
     return Finding(f"{what}, {comparison}.", evidence)
 
 
 def _step(parts: dict[str, ComparisonSummary]) -> Finding | None:
-    """Where the memory of a training step goes, or what the step takes where that is not known.
+    """Where the memory of a training step goes; where that is not known, the time of the step.
 
-    What it takes is on the first screen as well, and need not be there twice.
+    The first screen shows that time as well, so that it need not be here twice.
     """
     step = parts.get("step")
     if step is None or step.baseline.time is None:

@@ -1,4 +1,4 @@
-"""What a run found of versions of the user's, in sentences made from its figures."""
+"""The findings of a run on versions of a user's file, in sentences made from the figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradbench.record.results import Results
 from gradbench.record.versions import Agreement, FileText
 from gradbench.record.visits import Memory
 
-# How each part begins a sentence, and which bytes it is about: the figure, and the words before and after it.
+# By part: the beginning of its sentence, and its bytes (the figure, the words before it and after it).
 _PARTS = {
     "evaluation": ("Evaluated under torch.no_grad()", ("peak", "it peaks at", "")),
     "recorded": ("Recorded", ("saved", "it saves", " for backward")),
@@ -20,7 +20,7 @@ _PARTS = {
 
 
 def version_files(results: Results) -> tuple[FileText, ...]:
-    """The files of a run that holds versions against each other, the baseline first; none of another run."""
+    """The files of a run that compares versions, the baseline first; none for another run."""
     found = [each for each in results.header.plan.comparisons if each.workload == VERSIONS]
     if not found:
         return ()
@@ -31,7 +31,7 @@ def version_files(results: Results) -> tuple[FileText, ...]:
 
 
 def versions_findings(summary: RunSummary) -> list[Finding]:
-    """A finding for each part, and how far to trust them; a part whose figures are not there is left out."""
+    """A finding for each part, and how far to trust them; a part without figures is left out."""
     agreements = {(each.comparison, each.variant): each for each in summary.results.agreements}
     found = [
         _finding(each, agreements) for each in summary.comparisons if each.comparison.workload == VERSIONS
@@ -50,7 +50,7 @@ def _finding(each: ComparisonSummary, agreements: dict[tuple[str, str], Agreemen
         for variant in others
     ]
     listed = "; ".join(
-        f"{variant.label} {format.seconds(variant.time.mean if variant.time else None)}"
+        f"{variant.label} {format.seconds(variant.time.mean) if variant.time else 'not timed'}"
         + (f", {_all_bytes(variant.memory)}" if variant.memory else "")
         for variant in each.methods
     )
@@ -64,13 +64,17 @@ def _against(
     each: ComparisonSummary,
     agreement: Agreement | None,
 ) -> str:
-    """What one version differs by from the baseline: time, bytes, results."""
+    """How one version differs from the baseline: time, bytes, results."""
     said = [f"{variant.label} {_time(variant, baseline, each)}"]
     name, before, after = figure
     one, other = (getattr(side.memory, name, None) for side in (variant, baseline))
     if one is not None and other is not None:
-        against = "as much as" if one == other else f"against {other:,} of"
-        said.append(f"{before} {one:,} bytes{after}, {against} {baseline.label}")
+        sizes = [format.size(each) for each in (one, other)]
+        if one != other and sizes[0] == sizes[1]:
+            # Three digits do not show the difference.
+            sizes = [f"{each:,} B" for each in (one, other)]
+        against = "as much as" if one == other else f"against {sizes[1]} of"
+        said.append(f"{before} {sizes[0]}{after}, {against} {baseline.label}")
     elif one is None:
         said.append("its bytes are not known")
     if agreement is not None:
@@ -89,9 +93,9 @@ def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSum
         if variant.failure is not None:
             return f"failed ({variant.failure.message.rstrip('.')})"
         if variant.verdict == "no time of its own":
-            return "takes no time that can be told from an empty loop"
+            return "takes no measurable time: it is as fast as an empty loop"
         if variant.time is not None:
-            # It is the baseline that has no time.
+            # The baseline has no time.
             why = (
                 f" failed ({baseline.failure.message.rstrip('.')})" if baseline.failure else " was not timed"
             )
@@ -102,12 +106,12 @@ def _time(variant: VariantSummary, baseline: VariantSummary, each: ComparisonSum
     seconds = f"{format.seconds(variant.time.mean)} against {format.seconds(baseline.time.mean)}"
     times = f"takes {ratio} times as long as {baseline.label}, {seconds}"
     if variant.ratio.low is None:
-        return f"{times}, by one pass, which shows nothing"
+        return f"{times}, in one pass, which shows nothing"
     if variant.verdict in ("slower", "faster"):
         return times
     if variant.verdict == "same":
         return f"{times}: the same within 1 %"
-    return f"{times}: no difference is shown{beyond_in_words(variant.ratio)}"
+    return f"{times}: no difference is measurable{beyond_in_words(variant.ratio)}"
 
 
 def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
@@ -115,11 +119,11 @@ def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
         one, other = (" × ".join(map(str, shape)) or "a single number" for shape in agreement.shapes)
         said = f"their {what} differ in shape, {one} against {other}"
     elif agreement.error is None:
-        said = f"how far their {what} differ is not known, since they hold NaN or infinity"
+        said = f"the difference of their {what} is not known, because they hold NaN or infinity"
     elif agreement.error == 0:
         said = f"their {what} are equal to the bit"
     elif agreement.error <= tolerance:
-        said = f"their {what} agree but for rounding, {format.percent(agreement.error)} of the norm"
+        said = f"their {what} agree except for rounding, {format.percent(agreement.error)} of the norm"
     else:
         apart = (
             f"{format.percent(agreement.error)} of"
@@ -127,11 +131,11 @@ def _agrees(agreement: Agreement, tolerance: float, what: str) -> str:
             else f"{format.significant(agreement.error, 2)} times"
         )
         said = f"their {what} differ, by {apart} the norm"
-    return said if agreement.same_x else f"{said}, and their x have other values"
+    return said if agreement.same_x else f"{said}, and their x have different values"
 
 
 def _all_bytes(memory: Memory) -> str:
     return (
         f"peak {memory.peak:,} B, retained {memory.retained:,} B, "
-        f"saved for backward {format.UNKNOWN if memory.saved is None else f'{memory.saved:,} B'}"
+        f"saved for backward {'not visible' if memory.saved is None else f'{memory.saved:,} B'}"
     )

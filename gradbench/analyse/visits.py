@@ -1,11 +1,11 @@
-"""What the visits of a comparison say: net times and ratios by pass, what is slower than what, and verdicts.
+"""From the visits of a comparison: net times and ratios by pass, pairs that differ, and verdicts.
 
-The times of a visit hold a turn of the loop; the empty loop of the same visit is taken off. The device's
-times are of its own events, and hold none. Ratios are paired by round, so that the drift of the machine has
-cancelled.
+The times of a visit include a turn of the loop, and gradbench subtracts the empty loop of that visit. The
+device's times come from events, and include no loop. Ratios are paired by round, so that the drift of the
+machine cancels.
 
-One rule serves verdicts, ranks and findings: a difference stands where chance is ruled out after a
-correction, and where it is larger than what the twin leaves open.
+One rule serves verdicts, ranks and findings. A difference counts where a corrected test rules out chance, and
+where it is larger than the difference that the twin leaves open.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from gradbench.record.interval import Interval
 from gradbench.record.plan import Comparison, Variant
 from gradbench.record.visits import Failure, PartTime, VariantTime, Visit
 
-# Machines drift by 1.6x, so an empty loop beyond this many times its median over the run is of another kind.
+# Machines drift by 1.6x, so an empty loop beyond this many times its median over the run has another cause.
 ODD_LOOP = 2.0
 
-# A turn of a loop with a body takes up to this many empty turns more or less than the calls in it account
-# for, so what is shorter cannot be told from the loop (METHODOLOGY.md, "The shortest call").
+# A turn of a loop differs from the time of its calls by up to this many empty turns. So a shorter call is not
+# measurable beside the loop (METHODOLOGY.md, "The shortest call").
 LEAST_LOOPS = 5.0
 
-# A difference within this is called "the same": a tenth of the smallest difference that the guide claims.
+# A difference within this counts as "the same": a tenth of the smallest difference that the guide claims.
 SAME_MARGIN = 0.01
 
 
@@ -46,7 +46,7 @@ class Part:
     idle: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
     def mostly_idle(self, name: str) -> bool:
-        """Whether there was nothing of a variant in most visits."""
+        """Whether the part was idle for a variant in most visits."""
         idle = self.idle[name]
         return 2 * sum(idle) > len(idle)
 
@@ -68,7 +68,7 @@ class Net:
     """One comparison: by variant and pass, net seconds and net log-ratios to the baseline.
 
     Attributes:
-        indistinct: the variants whose time cannot be told from the empty loop.
+        indistinct: the variants whose time is not measurable beside the empty loop.
         host, device: on an accelerator, these parts of the time.
     """
 
@@ -96,12 +96,12 @@ class Net:
 
 
 def net_of_loops(comparisons: Iterable[Comparison], visits: Iterable[Visit]) -> list[Net]:
-    """The comparisons of a run, in their order, with what their visits say."""
+    """The comparisons of a run, in their order, with the net figures of their visits."""
     by_comparison: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
         by_comparison[visit.comparison].append(visit)
-    # A loop that reads the clock at each turn is another loop, by either clock. So is one that waits for a
-    # device.
+    # A loop that reads the clock at every turn is another loop, by either clock. So is a loop that waits for
+    # a device.
     kinds: dict[_Kind, list[Visit]] = defaultdict(list)
     plan = list(comparisons)
     for each in plan:
@@ -111,7 +111,7 @@ def net_of_loops(comparisons: Iterable[Comparison], visits: Iterable[Visit]) -> 
     return [_net(each, by_comparison[each.id], loops) for each in plan]
 
 
-# Of an empty loop: the device, whether each call is timed by itself, and the clock.
+# The kind of an empty loop: the device, whether every call is timed separately, and the clock.
 _Kind = tuple[str, bool, str]
 
 
@@ -128,10 +128,10 @@ def _loop(visits: list[Visit]) -> float:
 
 
 def _empty(visit: Visit, baseline: VariantTime | None, loop: float) -> VariantTime | None:
-    """The empty loop of a visit, or the run's where this one is out of its mind.
+    """The empty loop of a visit; the loop of the run where the visit's loop is far off.
 
     One in a hundred visits has an empty loop that turns three times as slowly, as if a branch were
-    mispredicted at each turn. It is not the loop that stands around the other variants.
+    mispredicted at every turn. The other variants of the visit do not have that slow loop.
     """
     empty = visit.variants.get("empty")
     if empty is None or baseline is None or empty.seconds <= ODD_LOOP * loop:
@@ -161,7 +161,7 @@ def _net(comparison: Comparison, visits: list[Visit], run_loops: Mapping[_Kind, 
                 net.log_ratios[name][visit.number] = math.log(ratio)
     net.indistinct = {name for name, values in loops.items() if _is_indistinct(values)}
     if baseline in net.indistinct:
-        # No time is a multiple of nothing. The device's own times hold no loop.
+        # A ratio to no time has no meaning. The device's times include no loop.
         net.log_ratios.clear()
         net.host.log_ratios.clear()
     return net
@@ -183,7 +183,7 @@ def _turns(variant: VariantTime, empty: VariantTime) -> float:
 
 
 def _add_parts(net: Net, name: str, visit: Visit, has_baseline: bool) -> None:
-    """Take in the host's and the device's part of a variant in a visit, where there are any."""
+    """Add the host's and the device's part of a variant in a visit, where there are any."""
     variant, empty = visit.variants[name], visit.variants.get("empty")
     if variant.host is not None:
         loop = None if empty is None else empty.host
@@ -203,9 +203,9 @@ def _add_parts(net: Net, name: str, visit: Visit, has_baseline: bool) -> None:
 
 
 def _net_ratio(variant: VariantTime | PartTime, empty: VariantTime | PartTime | None) -> float | None:
-    """The variant's ratio to the baseline, both net of the empty loop; None where nothing is left of one.
+    """The variant's ratio to the baseline, both net of the empty loop; None where a net time is 0 or less.
 
-    From ratios paired by round, in which the drift of the machine has cancelled, and not from times.
+    It comes from ratios paired by round, in which the drift of the machine has cancelled, and not from times.
     """
     if variant.log_ratio is None:
         return None
@@ -221,12 +221,12 @@ def _net_ratio(variant: VariantTime | PartTime, empty: VariantTime | PartTime | 
 
 @dataclass(frozen=True)
 class Family:
-    """What of the whole run decides in one comparison.
+    """The figures of the whole run that decide in one comparison.
 
     Attributes:
         real: the (comparison, variant) that differ from the baseline after the correction over the run.
-        tests: the ratios that it corrects for.
-        comparisons: how many there are; each has an equal part of the level for pairs within it.
+        tests: the number of ratios that the correction covers.
+        comparisons: their number; every comparison has an equal part of the level for its pairs.
         level: the chance of a false verdict, in the whole run.
     """
 
@@ -237,7 +237,7 @@ class Family:
 
 
 def family_of(run: Sequence[Net], level: float = stats.FAMILY) -> Family:
-    """What the comparisons of a run decide together, at this chance of any false verdict."""
+    """The figures that the comparisons of a run decide together, at this chance of any false verdict."""
     tests = sum(variant.role == "method" for each in run for variant in each.comparison.variants)
     return Family(_real(run, level), max(1, tests), len(run), level)
 
@@ -245,7 +245,7 @@ def family_of(run: Sequence[Net], level: float = stats.FAMILY) -> Family:
 def _real(run: Sequence[Net], level: float) -> frozenset[tuple[str, str]]:
     """The (comparison, variant) that differ from the baseline, after Holm's correction over the run.
 
-    Of runs in which nothing differs, at most this part shows anything.
+    Among runs in which nothing differs, at most the part `level` shows a difference.
     """
     passes = sorted({number for each in run for number in each.passes})
     columns = {
@@ -269,7 +269,7 @@ def floor_of(net: Net) -> float | None:
 
 
 def visible_in(net: Net, floor: float | None, family: Family) -> float | None:
-    """The difference (a log-ratio) that would be called slower in 80 % of runs, for the median method."""
+    """The difference (a log-ratio) that 80 % of runs would call slower, for the median method."""
     confidence = 1 - family.level / family.tests
     known = [
         found
@@ -283,8 +283,8 @@ def visible_in(net: Net, floor: float | None, family: Family) -> float | None:
 def above(net: Net, floor: float | None, family: Family) -> frozenset[Pair]:
     """The pairs of variants of which the first is shown to be slower.
 
-    Against the baseline after the correction over the run, and among the others over those of this
-    comparison; and in both by more than the twin leaves open.
+    For the baseline the test has the correction over the run; for the others, that over this comparison. In
+    both cases the difference must exceed the one that the twin leaves open.
     """
     if floor is None:
         return frozenset()
@@ -303,7 +303,7 @@ def above(net: Net, floor: float | None, family: Family) -> frozenset[Pair]:
 
 
 def ranks(net: Net, shown: frozenset[Pair]) -> dict[str, int]:
-    """By method, 1 and the number of those that it is shown to be slower than; none before two passes."""
+    """By method, 1 + the number of methods that it is shown to be slower than; empty before two passes."""
     if len(net.passes) < 2:
         return {}
     return {
@@ -331,8 +331,8 @@ def verdict(
 
     Args:
         log_ratio: to the baseline; None where it is not known.
-        indistinct: its time cannot be told from the empty loop.
-        shown: what it is shown to be against the baseline.
+        indistinct: its time is not measurable beside the empty loop.
+        shown: whether it is shown to be slower or faster than the baseline.
         failures: those that cost it its times.
     """
     if indistinct:

@@ -20,9 +20,9 @@ from gradbench.record.results import Results
 from gradbench.record.telemetry import DeviceReading, Telemetry
 from gradbench.record.visits import Visit
 
-# A layout that one process in five has goes unseen by fewer passes than this in a tenth of all runs.
+# With fewer passes than this, a tenth of all runs misses a memory layout that one process in five has.
 FEW_PASSES = 10
-# A warning names so many comparisons.
+# A warning names at most this many comparisons.
 _NAMED = 3
 
 
@@ -42,7 +42,7 @@ def find_warnings(summary: RunSummary) -> Iterator[str]:
 
 
 def beside_trust(summary: RunSummary) -> Iterator[str]:
-    """The warnings that neither a sentence on trust nor one on failures already says."""
+    """The warnings that neither the sentence on trust nor the one on failures has."""
     results = summary.results
     yield from unfinished(results)
     yield from _untimed(summary)
@@ -53,7 +53,7 @@ def beside_trust(summary: RunSummary) -> Iterator[str]:
 
 
 def _untimed(summary: RunSummary) -> Iterator[str]:
-    """Warn of comparisons that the run did not time, though it timed others."""
+    """Comparisons that the run did not time, though it timed others."""
     waiting = _waiting(summary)
     if waiting and summary.passes:
         named = ", ".join(waiting[:_NAMED])
@@ -74,7 +74,7 @@ def _was(found: Sequence[object]) -> str:
 
 
 def _waiting(summary: RunSummary) -> list[str]:
-    # To go on would fail in the same way where a comparison has failed in all passes.
+    # A comparison that failed in all passes would fail again.
     lost = lost_comparisons(summary.results)
     return [
         each.comparison.id
@@ -96,13 +96,13 @@ def _few_passes(summary: RunSummary) -> Iterator[str]:
         )
     elif passes < (FEWEST_TO_SETTLE if summary.results.looks else FEW_PASSES):
         yield (
-            f"Some comparisons have only {passes} passes: their intervals are wide. So few processes show "
-            "little of how the layout of memory changes times. " + summary.results.go_on_longer(wanted)
+            f"Some comparisons have only {passes} passes: their intervals are wide. The layout of memory "
+            "changes times, and so few processes show little of that. " + summary.results.go_on_longer(wanted)
         )
 
 
 def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
-    """Warn of a machine that was busy or throttled during the run."""
+    """Warnings on a machine that was busy or throttled during the run."""
     busy = [each.others for each in readings if each.others is not None]
     if busy and statistics.median(busy) > 0.05:
         yield (
@@ -113,7 +113,7 @@ def machine_warnings(readings: Sequence[Telemetry]) -> Iterator[str]:
     if stolen and float(numpy.mean(stolen)) > 0.01:
         yield (
             f"The host of this machine kept {100 * float(numpy.mean(stolen)):.1f} % of its processor time "
-            "for others. Ratios hold, times are too long. A machine that shares no processor would help."
+            "for other guests. Ratios hold, times are too long. Use a machine that shares no processor."
         )
     clocks = [each.frequency for each in readings if each.frequency is not None]
     if clocks and _fell(clocks):
@@ -129,7 +129,7 @@ def _fell(clocks: Sequence[float]) -> bool:
 
 
 def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
-    """Warn of accelerators that were throttled or shared, or whose clock fell."""
+    """Warnings on accelerators that were throttled or shared, or whose clock fell."""
     by_device: dict[str, list[DeviceReading]] = defaultdict(list)
     for visit in visits:
         if visit.telemetry.device is not None:
@@ -158,7 +158,7 @@ def device_warnings(visits: Sequence[Visit]) -> Iterator[str]:
 
 
 def _noise(summary: RunSummary) -> Iterator[str]:
-    """Warn of comparisons in which identical code seems to differ."""
+    """Comparisons in which identical code seems to differ."""
     comparisons = summary.comparisons
     noisy = [each for each in comparisons if each.floor is not None and each.floor > ROUGH]
     if noisy:
@@ -173,7 +173,7 @@ def _noise(summary: RunSummary) -> Iterator[str]:
         moved = [each for each in comparisons if each.moved is not None]
         # Cold data make nothing faster.
         cause = (
-            "The data is cold there; the methods share theirs and keep it warm for each other."
+            "That memory is cold; the methods share one buffer, which stays warm."
             if ratio.mean > 1
             else "The place of the data in memory causes that, not the method."
         )
@@ -188,12 +188,12 @@ def _short_baselines(summary: RunSummary) -> Iterator[str]:
     if short:
         yield (
             f"In {_of(short, summary)} the baseline is as fast as an empty loop: no ratio is known. The "
-            f"first is {short[0].comparison.id}. Compare seconds, or choose more elements by --size."
+            f"first is {short[0].comparison.id}. Compare seconds, or choose more elements with --size."
         )
 
 
 def unfinished(results: Results) -> Iterator[str]:
-    """Warn of a file or a run that did not come to its end."""
+    """Warnings on a results file that is cut off, and on a run that was interrupted."""
     if results.cut_off:
         lost = format.counted(results.cut_off, "byte")
         yield f"The last line of the results file is cut off ({lost}). The report leaves it out."

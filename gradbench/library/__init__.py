@@ -1,5 +1,5 @@
-"""What notebooks and scripts call: measuring in their own process, and reading results files.
+"""The functions for notebooks and scripts: they measure in the caller's process, and read results files.
 
 `gradbench.compare`, `gradbench.bytes`, `gradbench.model` and `gradbench.load` are defined here. They are
-loaded when they are first asked for.
+loaded at their first use.
 """

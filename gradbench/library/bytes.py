@@ -12,23 +12,23 @@ from gradbench.guard import memory
 from gradbench.guard.calls import expect_callable
 from gradbench.library.table import Shown, Table, frame
 
-# What each figure of `Bytes` says, in the order in which it is shown.
+# The meaning of every figure of `Bytes`, in the order of the table.
 MEANINGS = {
     "allocated": "sum of all allocations",
     "peak": "most live at once",
-    "retained": "live with the result held, its graph included",
-    "saved": "kept by the graph for a backward, inputs among them",
+    "retained": "live while the result is held, including its graph",
+    "saved": "kept by the graph for a backward, including inputs",
 }
 FIGURES = tuple(MEANINGS)
 # Shown where they are not 0.
 BESIDE = {
-    "standing": "of peak and retained: gradients that the call before left",
-    "left": "added to what stays by each call, when its result is let go of",
+    "standing": "part of peak and retained: gradients that the call before left",
+    "left": "stays after every call, when its result is freed",
 }
 
 
 class Bytes(Shown, memory.Bytes, frozen=True):
-    """What one call does to the memory of tensors, exact; what was there before is not counted.
+    """The exact bytes of tensors that one call adds; memory from before the call does not count.
 
     The figures are those of `gradbench.guard.Bytes`: `allocated`, `peak`, `retained`, `saved`, `device`,
     `standing`, `left`, `threads`.
@@ -41,35 +41,36 @@ class Bytes(Shown, memory.Bytes, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What the call does, in words."""
+        """The figures in words."""
         sizes = {name: format.size(figure) for name, figure in self.figures.items()}
         where = "" if self.device == "cpu" else f" on {self.device}"
         if self.saved is None:
-            kept = "what is saved for a backward is not seen"
+            kept = "bytes saved for a backward are not visible"
         elif self.saved:
             kept = f"its graph saves {sizes['saved']} for a backward"
         else:
             kept = "no graph saves anything"
+        stay = f"it frees {format.size(-self.retained)}" if self.retained < 0 else f"{sizes['retained']} stay"
         sentences = [
-            f"A call allocates {sizes['allocated']}{where} in all and holds {sizes['peak']} at its peak; "
-            f"while its result is held {sizes['retained']} stay, and {kept}."
+            f"A call allocates {sizes['allocated']}{where} in total and holds {sizes['peak']} at its peak; "
+            f"while its result is held, {stay}, and {kept}."
         ]
         if self.left > 0:
             sentences.append(
-                f"Each call leaves {format.size(self.left)} behind when its result is let go: memory grows "
-                "with each call."
+                f"A call leaves {format.size(self.left)} behind when its result is freed: memory grows "
+                "with every call."
             )
         if self.standing > 0:
             sentences.append(
-                f"Of the peak {format.size(self.standing)} are gradients that the call before left."
+                f"The peak includes {format.size(self.standing)} of gradients that the call before left."
             )
         if self.threads > 1:
-            sentences.append(f"{self.threads} threads worked; how they meet decides the peak.")
+            sentences.append(f"{self.threads} threads worked; their timing decides the peak.")
         return " ".join(sentences)
 
     @property
     def table(self) -> Table:
-        """A row for each figure; one for what stands or is left only where that is not 0."""
+        """A row for every figure; a row for `standing` and `left` only where that is not 0."""
         rows = [(name, _exact(figure), MEANINGS[name]) for name, figure in self.figures.items()]
         beside = {name: getattr(self, name) for name in BESIDE}
         rows += [(name, _exact(figure), BESIDE[name]) for name, figure in beside.items() if figure]
@@ -78,7 +79,7 @@ class Bytes(Shown, memory.Bytes, frozen=True):
         )
 
     def to_pandas(self) -> Any:
-        """A DataFrame of one row: a column for each field, in bytes but `threads` and `device`."""
+        """A DataFrame of one row: a column for every field, in bytes except `threads` and `device`."""
         whole = (*FIGURES, *BESIDE, "threads")
         row = {name: getattr(self, name) for name in (*whole, "device")}
         return frame([row], tuple(row), whole=whole)
@@ -89,7 +90,7 @@ def _exact(figure: int | None) -> str:
 
 
 def cells(found: Bytes | None) -> list[str]:
-    """The cells of a table that hold these figures; dashes where they are not known."""
+    """The cells of a table with these figures; dashes where they are not known."""
     return [format.size(None if found is None else found.figures[name]) for name in FIGURES]
 
 
@@ -106,16 +107,17 @@ def bytes(
     >>> found.peak, found.retained, found.saved
     (800, 400, 800)
     >>> print(found.sentence)
-    A call allocates 800 B in all and holds 800 B at its peak; while its result is held 400 B stay, and its \
-graph saves 800 B for a backward.
+    A call allocates 800 B in total and holds 800 B at its peak; while its result is held, 400 B stay, and \
+its graph saves 800 B for a backward.
 
     Args:
-        setup: called before each call and not counted; what it returns is passed to the function.
-        device: whose memory is counted, such as `cuda:0`. None is the CUDA device in use, where the call
-            allocates there, and else the CPU.
+        setup: called before every call and not counted; the function gets its result.
+        device: the device whose memory is counted, such as `cuda:0`. None is the CUDA device in use, where
+            the call allocates there, and else the CPU.
 
     Raises:
-        TypeError, ValueError: for what cannot be called, and for a device that cannot be used or guessed.
+        TypeError, ValueError: for an argument that is not callable, and for a device that cannot be used or
+            guessed.
         gradbench.measure.memory.Unrepeatable: where two calls do not allocate the same.
         gradbench.measure.memory.Uncounted: where the allocator of the device does not count bytes.
     """

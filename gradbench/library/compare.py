@@ -1,4 +1,4 @@
-"""Functions held against each other in this process."""
+"""Compare functions in this process."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def compare(
     bytes: bool = True,
     seed: int | None = None,
 ) -> Comparison:
-    """Time functions in turns in this process, and count the bytes of a call of each.
+    """Time functions in turns in this process, and count the bytes of one call of every function.
 
-    In each round stand, in random order, a batch of calls of every function, of the baseline a second time,
-    and of nothing. So what slows the machine down slows all of them down, and the second measurement of the
-    baseline shows what identical code differs by.
+    A round has, in random order, a batch of calls of every function, a second batch of the baseline, and a
+    batch of empty calls. So a slower machine slows all of them down. The second batch of the baseline shows
+    how much identical code differs.
 
     >>> import torch, gradbench
     >>> x = torch.rand(100, requires_grad=True)
@@ -44,26 +44,27 @@ def compare(
     >>> found["recorded"].bytes.saved, found["no_grad"].bytes.saved
     (800, 0)
 
-    `print(found)` and the last line of a notebook's cell show a table; `found.sentence` says what was found,
-    `found.to_pandas()` is a DataFrame and `found.plot()` draws the ratios.
+    `print(found)` and the last line of a notebook's cell show a table. `found.sentence` gives the result in
+    words, `found.to_pandas()` is a DataFrame and `found.plot()` draws the ratios.
 
     Args:
         functions: by name; they are called without arguments.
-        setup: called before each call, outside the clock; what it returns is passed to the function.
-        seconds: to spend on timing. To count bytes takes a few calls of each beyond that.
-        baseline: the name of the function that ratios are taken to; None is the first.
-        device: that does the work of a call after it has returned, and whose memory is counted, such as
+        setup: called before every call, outside the clock; the function gets its result.
+        seconds: time to spend on timing. Counting bytes takes a few further calls of every function.
+        baseline: the name of the function in the denominator of the ratios; None is the first.
+        device: the device that works after a call has returned, and whose memory is counted, such as
             `cuda:0`. None is the CUDA device that torch uses in this process, if any.
-        margin: a difference within it is called none; at least 0.02, which one process may do to identical
-            code.
-        bytes: whether they are counted.
-        seed: of the random orders; None is a new one.
+        margin: a smaller difference counts as none; at least 0.02, because identical code may differ by that
+            much in one process.
+        bytes: whether to count bytes.
+        seed: for the random orders; None is a new one.
 
     Returns:
-        A row for each function. One that raises is a row with its error. What the baseline raises is raised.
+        A row for every function. A function that raises has a row with its error; an error of the baseline is
+        raised.
 
     Raises:
-        TypeError, ValueError: for arguments that cannot be meant, and a device that cannot be used.
+        TypeError, ValueError: for arguments of a wrong type or value, and a device that cannot be used.
     """
     names = _expect_functions(functions)
     if setup is not None:
@@ -122,7 +123,7 @@ def count(
     function: Callable[..., object], setup: Callable[[], object] | None, device: str | None
 ) -> tuple[Bytes | None, str]:
     """The bytes of a call, or why they are not known."""
-    # After so many calls it would be there if any of them made a tensor.
+    # After all these calls torch would be loaded if any of them made a tensor.
     if "torch" not in sys.modules:
         return None, "torch is not loaded in this process"
     try:
@@ -132,7 +133,7 @@ def count(
 
 
 def _in_short(error: Exception) -> str:
-    """An error in a line: its kind, and the begin of what it says."""
+    """An error in a line: its type, and the beginning of its message."""
     said = " ".join(str(error).split())
     kind = type(error).__name__
     return f"{kind}: {said if len(said) <= _MOST_SAID else f'{said[:_MOST_SAID]}...'}" if said else kind
@@ -155,7 +156,7 @@ def _row(name: str, baseline: str, judged: Judged, counted: tuple[Bytes | None, 
 
 
 def _expect_functions(given: object) -> list[str]:
-    """The names of the functions. Raises TypeError or ValueError for what cannot be compared."""
+    """The names of the functions. Raises TypeError or ValueError for other values."""
     example = 'give a dict, for example {"a": f, "b": g}'
     if not isinstance(given, Mapping):
         raise TypeError(

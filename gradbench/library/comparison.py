@@ -1,4 +1,4 @@
-"""What `gradbench.compare` found: a row for each function, a sentence, a table, a plot."""
+"""The result of `gradbench.compare`: a row for every function, a sentence, a table, a plot."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class Row(msgspec.Struct, frozen=True):
 
     Attributes:
         seconds: median per call, net of the empty loop, at least 0; None where it raised.
-        ratio: of its time to the baseline's, net, with its 95 % interval, as far as that is above 0; the ends
-            are None where there were too few rounds for any. None for the baseline, and for one that raised.
-        verdict: against the baseline. `faster` and `slower` differ by more than the margin, with an interval
-            that is corrected for the number of pairs; `same` is within the margin, with that interval.
+        ratio: its net time ÷ the net time of the baseline, with a 95 % interval that is cut off at 0.
+            The ends are None where there were too few rounds for an interval.
+            None for the baseline, and for a function that raised.
+        verdict: compared with the baseline. `faster` and `slower` differ by more than the margin.
+            `same` is within the margin. Both use an interval that is corrected for the number of pairs.
         bytes: of one call; None where they are not known.
-        why_no_bytes: the reason; empty where they are known, and where they were not asked for.
-        error: what it raised; empty where it did not.
+        why_no_bytes: the reason; empty where they are known, and where the call did not request them.
+        error: the error that it raised; empty where it raised none.
     """
 
     name: str
@@ -48,17 +49,17 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     Attributes:
         rows: in the order in which the functions were given; `comparison["name"]` is one of them.
-        baseline: the name of the row that ratios are taken to.
+        baseline: the name of the row in the denominator of the ratios.
         fastest: the name of the row that is shown to be faster than every other; None where none is.
-        unbeaten: the names of those that no other is shown to be faster than.
-        margin: a difference within it is called none.
+        unbeaten: the names of the rows that no other row is shown to beat.
+        margin: a smaller difference counts as none.
         floor: the largest difference that the second measurement of the baseline leaves open for identical
             code, at 95 %; None where there were too few rounds.
-        same: by what share identical code differed; None where it was not timed.
-        empty: the share of the baseline's time that the loop and an empty call take, which is taken off.
-        rounds: that were taken.
-        seconds: wall time that the timing took.
-        counted: bytes were asked for.
+        same: the share by which identical code differed; None where it was not timed.
+        empty: the share of the baseline's time that the loop and an empty call take; it is subtracted.
+        rounds: the number of rounds.
+        seconds: wall time of the timing.
+        counted: whether bytes were counted.
     """
 
     rows: tuple[Row, ...]
@@ -82,7 +83,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What was found, in plain words: what is faster by how much, or that no difference is shown."""
+        """The result in plain words: what is faster by how much, or that no difference is measurable."""
         said = self._differing() or self._not_differing()
         return " ".join([*said, *(f"{row.name} raised {row.error}." for row in self.rows if row.error)])
 
@@ -90,7 +91,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         return [row for row in self.rows if row.verdict in verdicts]
 
     def _differing(self) -> list[str]:
-        """What differs from the baseline, and what of all is the fastest; empty where nothing differs."""
+        """Which functions differ from the baseline, and which is the fastest; empty where none differs."""
         rows = self._with("faster", "slower")
         if not rows:
             return []
@@ -102,23 +103,23 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         if same:
             said.append(f"{_subject(same, 'takes', 'take')} the same time within {self._margin}.")
         if unclear:
-            said.append(f"{_subject(unclear, 'is', 'are')} not told apart from {self.baseline}.")
+            said.append(f"{_subject(unclear, 'ties', 'tie')} with {self.baseline}.")
         if self.fastest is not None:
-            # Of two that is in the first sentence.
+            # With two functions the first sentence already says so.
             said += [f"{self.fastest} is the fastest."] if len(rows) + len(same) + len(unclear) > 1 else []
         elif not {*self.unbeaten} <= {self.baseline, *(row.name for row in same)}:
             said.append(
-                f"Which of {joined(self.unbeaten)} is the fastest is not shown."
+                f"{joined(self.unbeaten)} tie for the fastest."
                 if len(self.unbeaten) > 1
-                else f"Nothing is shown to be faster than {self.unbeaten[0]}."
+                else f"No function is shown to be faster than {self.unbeaten[0]}."
             )
         return said
 
     def _not_differing(self) -> list[str]:
-        """That nothing differs, as far as is shown, and why that is not known better."""
+        """The sentences where no difference is measurable, with the reason."""
         same, unclear = self._with("same"), self._with("cannot tell")
         if not same and not unclear:
-            return [f"Nothing is compared: no function beside {self.baseline} could be timed."]
+            return [f"No comparison: no function besides {self.baseline} could be timed."]
         clauses = []
         if same:
             clauses.append(
@@ -127,7 +128,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         if unclear:
             ratios = [f"{row.name} {format.ratio_with_ends(row.ratio)}" for row in unclear]
             clauses.append(f"{joined(ratios)} times the time of {self.baseline}")
-        said = [f"No difference is shown: {'; '.join(clauses)}."]
+        said = [f"No difference is measurable: {'; '.join(clauses)}."]
         if unclear:
             said.append(self._why_unclear)
         return said
@@ -135,21 +136,21 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
     @property
     def _why_unclear(self) -> str:
         if self.rounds < FEWEST_BLOCKS:
-            return f"Too few calls fit into {self.seconds:.2g} s: give more with seconds=."
+            return f"Too few calls fit into {self.seconds:.2g} s: allow more time with seconds=."
         if self.empty >= MOST_EMPTY:
             return (
-                "The calls are so short that an empty one takes half of their time: give more work to a call."
+                "The calls are so short that an empty call takes half of their time: do more work in a call."
             )
         return f"{self._identical_code}."
 
     @property
     def _identical_code(self) -> str:
-        """By what identical code differed, and what counts therefore; empty where that is not known."""
+        """How much identical code differed, and which differences count; empty where that is not known."""
         if self.same is None or self.floor is None:
             return ""
         return (
-            f"Identical code differed by {format.percent(abs(self.same))}, with {format.percent(self.floor)} "
-            f"left open; a difference counts beyond that and {self._margin}"
+            f"Identical code differed by {format.percent(abs(self.same))}, and may differ by "
+            f"{format.percent(self.floor)}; a difference counts beyond that and {self._margin}"
         )
 
     @property
@@ -158,7 +159,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
     @property
     def table(self) -> Table:
-        """A row for each function, with its bytes where they were counted."""
+        """A row for every function, with its bytes where they were counted."""
         heads = ["", "time", "ratio (95 %)", "verdict", *(FIGURES if self.counted else ())]
         rows = []
         for row in self.rows:
@@ -175,7 +176,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
             if row.why_no_bytes:
                 why.setdefault(row.why_no_bytes, []).append(row.name)
         leaving = [
-            f"Each call of {row.name} leaves {format.size(row.bytes.left)} behind."
+            f"A call of {row.name} leaves {format.size(row.bytes.left)} behind."
             for row in self.rows
             if row.bytes is not None and row.bytes.left > 0
         ]
@@ -186,7 +187,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         ]
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each function: seconds, bytes and ratios, never scaled; needs pandas."""
+        """A DataFrame with a row for every function: seconds, bytes and ratios, unscaled; needs pandas."""
         rows = [
             {
                 "name": row.name,
@@ -203,9 +204,9 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
         return frame(rows, COLUMNS, NUMBERS, FIGURES)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the ratios with their intervals; the band is what identical code leaves open.
+        """Draw the ratios with their intervals; the band shows how much identical code may differ.
 
-        Without `axes`, on a new figure of pyplot. Returns the axes; `axes.figure` is the figure.
+        Without `axes` it draws on a new figure of pyplot. Returns the axes; `axes.figure` is the figure.
         """
         from gradbench.library.draw import draw_ratios
 
@@ -215,7 +216,7 @@ class Comparison(Shown, msgspec.Struct, frozen=True):
 
 
 def _time_and_ratio(row: Row) -> tuple[str, str]:
-    """The cells of a row; of what cannot be told from an empty call, a dash and what its ratio is at most."""
+    """The cells of a row; for a time within that of an empty call, a dash and the upper end of the ratio."""
     ratio = row.ratio
     if ratio is None:
         return format.seconds(row.seconds), "1" if row.verdict == "baseline" else format.UNKNOWN
@@ -224,18 +225,18 @@ def _time_and_ratio(row: Row) -> tuple[str, str]:
     return format.seconds(row.seconds), format.ratio_with_ends(ratio)
 
 
-# Beyond these a share of 100 % says less than the ratio itself.
+# Beyond these limits the ratio says more than a share of 100 %.
 _LEAST_SHARE, _MOST_SHARE = 0.1, 2.0
 
 
 def _against(row: Row, baseline: str = "") -> str:
-    """How a time differs from the baseline's; without the baseline's name it follows a clause that has it."""
+    """How a time differs from the baseline's; without a name it follows a clause that names the baseline."""
     ratio = row.ratio
     assert ratio is not None
     assert ratio.low is not None
     assert ratio.high is not None
     if ratio.low == 0:
-        return f"no time that an empty call does not take{f', against {baseline}' if baseline else ''}"
+        return f"no more time than an empty call{f', and less than {baseline}' if baseline else ''}"
     if not _LEAST_SHARE <= ratio.mean <= _MOST_SHARE:
         times = f"{format.ratio_with_ends(ratio)} times"
         return f"{times} as long as {baseline}" if baseline else f"{times} as long"

@@ -11,7 +11,7 @@ from gradbench.report.drawing import Theme
 from gradbench.report.figures import Row, draw_rows
 from gradbench.report.palette import LIGHT
 
-# A notebook shows figures on white, whatever its own paper is.
+# A notebook shows figures on white, also where its theme is dark.
 NOTEBOOK = Theme(LIGHT, 9.5, "none")
 WIDTH = 6.0
 
@@ -20,7 +20,7 @@ Drawn = tuple[str, Interval | None, str]
 
 
 def axes_for(axes: Any, rows: int) -> Any:
-    """The axes that were given, or those of a new figure of pyplot, as high as so many rows need."""
+    """The given axes, or those of a new figure of pyplot, as high as `rows` rows need."""
     if axes is None:
         from matplotlib import pyplot
 
@@ -36,12 +36,12 @@ def draw_ratios(
     band: tuple[float, float] | None,
     label: str,
 ) -> Any:
-    """Draw names, ratios and verdicts, a row each; a dash where there is no ratio.
+    """Draw a row with name, ratio and verdict for every entry; a dash where there is no ratio.
 
     Args:
-        axes: of matplotlib; None makes some.
-        band: within which a ratio says nothing.
-        label: what is divided by what.
+        axes: of matplotlib; None makes a new figure.
+        band: a ratio inside it may be that of identical code.
+        label: of the axis: which time is divided by which.
     """
     on = axes_for(axes, len(rows))
     drawn = [
@@ -53,7 +53,7 @@ def draw_ratios(
 
 
 def draw_bars(axes: Any, bars: Sequence[tuple[str, float]], label: str) -> Any:
-    """Draw names and seconds, a bar each, the first at the top; `axes` as in `draw_ratios`."""
+    """Draw a bar for every name with its seconds, the first at the top; `axes` as in `draw_ratios`."""
     on = axes_for(axes, len(bars))
     drawn = on.barh([name for name, _ in bars], [seconds for _, seconds in bars], color=NOTEBOOK["line1"])
     on.bar_label(drawn, [format.seconds(seconds) for _, seconds in bars], padding=4)

@@ -1,4 +1,4 @@
-"""What rounds of several functions show: the time of each, and which pairs are told apart."""
+"""Judge rounds of several functions: the time of every function, and the pairs that differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradbench.guard.interleave import BASELINE, MOST_EMPTY, Blocks
 from gradbench.guard.time import InTurns
 from gradbench.record.interval import Interval
 
-# What one function is shown to be against another.
+# How one function is shown to compare with another.
 Relation = Literal["slower", "faster", "same"]
 _INVERSE: Mapping[Relation, Relation] = {"slower": "faster", "faster": "slower", "same": "same"}
 
@@ -22,13 +22,13 @@ class Judged(msgspec.Struct, frozen=True):
     """Functions that were timed in turns.
 
     Attributes:
-        seconds: by name, median per call, net of the empty loop; the baseline's among them.
+        seconds: by name, median per call, net of the empty loop; includes the baseline.
         ratios: by name, to the baseline's time, with their 95 % intervals; the baseline has none.
-        relations: by pair of names, what the first is shown to be against the second, both ways round; pairs
-            that nothing is shown of are not there.
-        errors: by name, what was raised.
+        relations: by pair of names, in both orders, how the first compares with the second; a pair that ties
+            is not there.
+        errors: by name, the error that a function raised.
         blocks: of the rounds.
-        spent: seconds of wall time that the timing took.
+        spent: seconds of wall time of the timing.
     """
 
     seconds: dict[str, float]
@@ -47,21 +47,21 @@ def judge_turns(turns: InTurns, names: Sequence[str], margin: float, seed: int |
     """Spend the time of `turns` on rounds, and judge them.
 
     Args:
-        names: of the alternatives, and last of the baseline.
-        margin: a difference within it is called none.
-        seed: of the random orders.
+        names: of the alternatives, and the name of the baseline last.
+        margin: a smaller difference counts as none.
+        seed: for the random orders.
     """
     started = turns.running
     blocks = turns.use_up(seed)
     floor, _ = blocks.twin()
-    # What raised in the meantime is no longer running, and its column says nothing.
+    # A function that raised in the meantime is no longer running, and its column says nothing.
     columns = {names[place]: column for column, place in enumerate(started) if place in turns.running}
     *_, base = names
     columns[base] = BASELINE
     pairs = list(itertools.combinations(columns, 2))
     relations: dict[tuple[str, str], Relation] = {}
     for one, other in pairs:
-        # Ratios are to the longer of two alternatives, which takes a time of its own if either does.
+        # The longer of two alternatives is the denominator: it has a measurable time if either has one.
         if other != base and blocks.seconds(columns[one]) > blocks.seconds(columns[other]):
             one, other = other, one
         found = relation(blocks, columns[one], columns[other], 1 - FAMILY / len(pairs), margin, floor)
@@ -82,18 +82,17 @@ def judge_turns(turns: InTurns, names: Sequence[str], margin: float, seed: int |
 
 
 def _above_zero(value: float) -> float:
-    """What takes no time of its own comes out below 0 by chance."""
+    """A net time of nearly 0 may come out below 0 by chance."""
     return max(0.0, value)
 
 
 def relation(
     blocks: Blocks, one: int, other: int, confidence: float, margin: float, floor: float | None
 ) -> Relation | None:
-    """What a column is shown to be against another; None where that is open.
+    """How a column is shown to compare with another; None where that is open.
 
-    `slower` and `faster` are beyond the margin, what is left open for identical code, and the time of an
-    empty call, by the whole interval. `same` is within the margin by the whole interval, and so is
-    identical code.
+    For `slower` and `faster` the whole interval is beyond the margin, the floor of identical code and the
+    time of an empty call together. For `same` the whole interval is within the margin, and so is the floor.
     """
     ratio = blocks.ratio(one, other, confidence)
     if ratio.low is None or ratio.high is None or floor is None:

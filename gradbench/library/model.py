@@ -1,4 +1,4 @@
-"""A module of the caller's, measured in this process."""
+"""Measure the caller's module in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradbench.library.modules import Modules
 if TYPE_CHECKING:
     from gradbench.measure.user_module import Steps
 
-# Of the seconds for training these parts go to the step with its forward, and to the backward alone.
+# The parts of the seconds for training: the step with its forward, and the backward alone.
 _STEP, _BACKWARD = 0.6, 0.4
 
 
@@ -26,12 +26,12 @@ def model(
     seconds: float = 20.0,
     seed: int | None = None,
 ) -> ModelReport:
-    """Measure a module of torch in this process: its evaluation under each control, and its training.
+    """Measure a module of torch in this process: its evaluation under every control, and its training.
 
-    It is evaluated in evaluation mode: while everything is recorded (`tracked`), after
-    `requires_grad_(False)`, under `no_grad`, and under `inference_mode`. With a loss it is also trained,
-    without an optimizer, in the mode and with the flags that it has. All of it happens to copies on the same
-    storages: flags, mode, buffers, gradients and random generators are left as they were.
+    gradbench evaluates it in evaluation mode: fully recorded (`tracked`), after `requires_grad_(False)`,
+    under `no_grad`, and under `inference_mode`. With a loss gradbench also trains it, without an optimizer,
+    in its mode and with its flags. All of this happens to copies on the same storages. Flags, mode, buffers,
+    gradients and random generators stay as they were.
 
     >>> import torch, gradbench
     >>> module = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
@@ -43,21 +43,21 @@ def model(
     >>> report.training.forward.bytes.saved == report.modules.saved
     True
 
-    `print(report)` and the last line of a notebook's cell show its tables; `report.sentence` says what was
-    found. `report.evaluation` is a `gradbench.Comparison`, `report.training` a `gradbench.Training`, and
-    `report.modules` says what each module keeps for the backward.
+    `print(report)` and the last line of a notebook's cell show its tables. `report.sentence` gives the result
+    in words. `report.evaluation` is a `gradbench.Comparison`, `report.training` a `gradbench.Training`, and
+    `report.modules` has the bytes that every module keeps for the backward.
 
     Args:
         module: a torch.nn.Module with a parameter that requires gradients.
-        x: what it is called with; on the device of the module.
-        loss: from what the module returns to a tensor of one number; None leaves training out.
-        call: how the module is called, as `call(module, x)`; None is `module(x)`.
-        seconds: to spend on timing, half of it on training where there is a loss.
-        seed: of the random orders; None is a new one.
+        x: the argument of the module, on the module's device.
+        loss: from the module's result to a tensor of one number; None leaves training out.
+        call: calls the module, as `call(module, x)`; None is `module(x)`.
+        seconds: time to spend on timing, half of it on training where there is a loss.
+        seed: for the random orders; None is a new one.
 
     Raises:
-        TypeError, ValueError: for what cannot be measured so. What the module or the loss raises is raised;
-        under a control other than recording it is the error of that row.
+        TypeError, ValueError: for arguments that cannot be measured. An error of the module or the loss is
+        raised; under a control other than recording it becomes the error of that row.
     """
     for name, function in (("loss", loss), ("call", call)):
         if function is not None:

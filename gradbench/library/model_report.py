@@ -1,4 +1,4 @@
-"""What `gradbench.model` found of a module: its evaluation under each control, and its training."""
+"""The result of `gradbench.model`: the evaluation of a module under every control, and its training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Part(msgspec.Struct, frozen=True):
     Attributes:
         name: `forward` (with the loss), `backward`, or `step` (both, and gradients cleared).
         seconds: median per call.
-        bytes: of one call; None where they are not known. Those of the backward are counted in the step's.
+        bytes: of one call; None where they are not known. The step's bytes include those of the backward.
         why_no_bytes: the reason where they are not known.
     """
 
@@ -33,8 +33,8 @@ class Training(Shown, msgspec.Struct, frozen=True):
     """A training step without its optimizer, in the mode and with the flags of the module.
 
     Attributes:
-        forward, backward, step: measured apart, so that the first two need not add up to the third.
-        rounds: that the step was timed in; 0 where the times are of single calls.
+        forward, backward, step: measured separately, so that the first two need not add up to the third.
+        rounds: the rounds of the step; 0 where the times are of single calls.
     """
 
     forward: Part
@@ -49,7 +49,7 @@ class Training(Shown, msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What a step takes and holds."""
+        """The time and the bytes of a step."""
         said = (
             f"A training step without its optimizer takes {format.seconds(self.step.seconds)}; measured "
             f"alone, forward and loss {format.seconds(self.forward.seconds)} and backward "
@@ -63,7 +63,7 @@ class Training(Shown, msgspec.Struct, frozen=True):
 
     @property
     def table(self) -> Table:
-        """A row for each part."""
+        """A row for every part."""
         rows = [(part.name, format.seconds(part.seconds), *cells(part.bytes)) for part in self.parts]
         notes = ["Times are of single calls: too few calls fit into the time."] if not self.rounds else []
         notes += [
@@ -74,7 +74,7 @@ class Training(Shown, msgspec.Struct, frozen=True):
         return Table(self.sentence, ("training", "time", *FIGURES), tuple(rows), notes=tuple(notes))
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each part, in seconds and bytes; needs pandas."""
+        """A DataFrame with a row for every part, in seconds and bytes; needs pandas."""
         rows = [
             {"name": part.name, "seconds": part.seconds, **(part.bytes.figures if part.bytes else {})}
             for part in self.parts
@@ -82,19 +82,19 @@ class Training(Shown, msgspec.Struct, frozen=True):
         return frame(rows, ("name", "seconds", *FIGURES), ("seconds",), FIGURES)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the seconds of each part; as `Comparison.plot`."""
+        """Draw the seconds of every part; as `Comparison.plot`."""
         from gradbench.library.draw import draw_bars
 
         return draw_bars(axes, [(part.name, part.seconds) for part in self.parts], "time per call")
 
 
 class ModelReport(msgspec.Struct, frozen=True):
-    """What was found of a module.
+    """The figures of a module.
 
     Attributes:
         name: of its class.
-        evaluation: under each control, against recording everything.
-        modules: what each of them keeps for a backward.
+        evaluation: under every control, compared with recording everything.
+        modules: the bytes that every submodule keeps for a backward.
         training: a training step; None without a loss.
         differing: by control, how its values differ from the recorded ones by more than rounding.
     """
@@ -107,13 +107,13 @@ class ModelReport(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What was found of time, of bytes, of values, and of training."""
+        """The results on time, bytes, values and training, in words."""
         said = [f"Evaluating {self.name}: {self.evaluation.sentence}", *self._bytes()]
         alike: dict[str, list[str]] = {}
         for name, difference in self.differing.items():
             alike.setdefault(difference, []).append(name)
         said += [
-            f"Against the recorded results, {joined(names)} give{'s' * (len(names) == 1)} {difference}."
+            f"Compared with recording, {joined(names)} give{'s' * (len(names) == 1)} {difference}."
             for difference, names in alike.items()
         ]
         if self.training is not None:
@@ -122,7 +122,7 @@ class ModelReport(msgspec.Struct, frozen=True):
         return " ".join(said)
 
     def _bytes(self) -> list[str]:
-        """What recording keeps, and what the peaks are; nothing where they are not known."""
+        """The bytes that recording keeps, and the peaks; empty where they are not known."""
         recorded = self.evaluation[self.evaluation.baseline].bytes
         if recorded is None:
             return []
@@ -143,7 +143,7 @@ class ModelReport(msgspec.Struct, frozen=True):
         return [msgspec.structs.replace(first, title=self.sentence), *others]
 
     def to_pandas(self) -> Any:
-        """A DataFrame of evaluation and training, told apart by the column `part`; needs pandas."""
+        """A DataFrame of evaluation and training; the column `part` names them. Needs pandas."""
         evaluation = self.evaluation.to_pandas()
         evaluation.insert(0, "part", "evaluation")
         if self.training is None:

@@ -1,4 +1,4 @@
-"""What each module keeps for a backward, as a table."""
+"""The bytes that every module keeps for a backward, as a table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Modules(Shown, msgspec.Struct, frozen=True):
     """The unique storages that the graph of a recorded forward keeps, by the module that saved them first.
 
     Attributes:
-        rows: a storage each, in the order in which they were saved, in bytes.
-        trains: a loss was computed, in the mode of the module; else it is an evaluation.
+        rows: the storages, in the order in which they were saved, in bytes.
+        trains: whether the call computed a loss, in the module's mode; else it is an evaluation.
     """
 
     rows: tuple[Kept, ...]
@@ -30,7 +30,7 @@ class Modules(Shown, msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """How much is kept, and which module keeps most of it."""
+        """How much a call keeps, and which module keeps most of it."""
         what = "A training step" if self.trains else "A recorded evaluation"
         kept = sum(each.bytes for each in self.rows if each.role == "activation")
         text = f"{what} keeps {format.size(kept)} of activations for the backward"
@@ -41,7 +41,7 @@ class Modules(Shown, msgspec.Struct, frozen=True):
 
     @property
     def table(self) -> Table:
-        """A row for each module, the largest first."""
+        """A row for every module, the largest first."""
         rows = [
             (
                 each.name,
@@ -52,12 +52,12 @@ class Modules(Shown, msgspec.Struct, frozen=True):
             )
             for each in by_module(self._anatomy)
         ]
-        heads = ("module", "activations", "there anyway", "largest", "line")
-        note = "Parameters, buffers and x are there anyway; the rows add up to all that is saved."
+        heads = ("module", "activations", "exist anyway", "largest", "line")
+        note = "Parameters, buffers and x exist anyway; the rows add up to all saved bytes."
         return Table(self.sentence, heads, tuple(rows), frozenset({0, 3, 4}), (note,))
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each storage, in bytes; needs pandas."""
+        """A DataFrame with a row for every storage, in bytes; needs pandas."""
         columns = ("module", "role", "operator", "shape", "dtype", "line", "bytes")
         rows = [{name: getattr(each, name) for name in columns} for each in self.rows]
         return frame(rows, columns, (), ("bytes",))

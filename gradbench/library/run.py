@@ -1,4 +1,4 @@
-"""A results file, read: of a run, or of a trial of two sides. Imports no torch."""
+"""Read the results file of a run, or of a trial of two sides. Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> Run:
-    """Read what `gradbench run`, `model` or `versus` left: the results file, or its folder.
+    """Read the results of `gradbench run`, `model` or `versus`: the results file, or its folder.
 
     >>> import gradbench
     >>> run = gradbench.load("tests/samples/schema2/results.jsonl")
@@ -35,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     `run.to_pandas()` is the tidy table that `gradbench export` writes, and `run.plot(id)` draws a comparison.
 
     Raises:
-        TypeError: for what is no path.
+        TypeError: for a value that is no path.
         gradbench.errors.RequestError: where there is no results file.
         gradbench.errors.ResultsFileError: for a file that is corrupt, newer, or from elsewhere.
     """
@@ -48,16 +48,16 @@ def load(path: str | os.PathLike[str]) -> Run:
     return VersusRun(Path(path)) if is_trial(Path(path)) else AnalysedRun(Path(path))
 
 
-# The columns of the tidy table that hold numbers which need not be whole.
+# The columns of the tidy table with numbers that need not be whole.
 _NUMBERS = ("value", "low", "high", "ratio", "ratio_low", "ratio_high")
 
 
 class Run(Shown):
-    """What is known from a results file.
+    """The results of a file.
 
     Attributes:
         path: of the file.
-        comparisons: what is known of each, with its variants; of a trial each variant, on both sides.
+        comparisons: the summaries with their variants; for a trial the variants, on both sides.
     """
 
     path: Path
@@ -65,12 +65,12 @@ class Run(Shown):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found, the most important first: each has a `sentence` and its `evidence`."""
+        """The findings, the most important first: a finding has a `sentence` and its `evidence`."""
         raise NotImplementedError
 
     @property
     def claims(self) -> tuple[Judgement, ...]:
-        """Claims with their verdicts; none where none was judged."""
+        """Claims with their verdicts; empty where none was judged."""
         return ()
 
     @property
@@ -81,17 +81,17 @@ class Run(Shown):
     @property
     def sentence(self) -> str:
         """The first finding."""
-        return self.findings[0].sentence if self.findings else "Nothing was found: nothing was measured yet."
+        return self.findings[0].sentence if self.findings else "No findings: the run measured nothing yet."
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each variant and metric; needs pandas."""
+        """A DataFrame with a row for every variant and metric; needs pandas."""
         raise NotImplementedError
 
     def plot(self, comparison: str | None = None, axes: Any = None) -> Any:
         """Draw the ratios of a comparison with their intervals.
 
         Args:
-            comparison: its id, one of `ids`; may be left out where there is one.
+            comparison: its id, one of `ids`; may be left out where there is only one.
             axes: of matplotlib; None makes a new figure of pyplot.
 
         Returns the axes. Raises ValueError for an id that is not there.
@@ -109,7 +109,7 @@ class Run(Shown):
         return draw_ratios(axes, *self._drawn(comparison))
 
     def _drawn(self, comparison: str) -> tuple[Sequence[Drawn], tuple[float, float] | None, str]:
-        """What `draw_ratios` takes beside the axes."""
+        """The arguments of `draw_ratios` besides the axes."""
         raise NotImplementedError
 
 
@@ -117,7 +117,7 @@ class AnalysedRun(Run):
     """A run of `gradbench run` or `gradbench model`.
 
     Attributes:
-        analysis: all that is known of it, as `gradbench.analyse.analysis.Analysis`.
+        analysis: its analysis, a `gradbench.analyse.analysis.Analysis`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +138,7 @@ class AnalysedRun(Run):
 
     @property
     def table(self) -> Table:
-        """A row for each method of each comparison."""
+        """A row for every method of every comparison."""
         rows = []
         for each in self.comparisons:
             for variant in each.methods:
@@ -175,7 +175,7 @@ class VersusRun(Run):
     """A trial of `gradbench versus`: every ratio is the time of side B to that of side A.
 
     Attributes:
-        judged: all that is known of it, as `gradbench.versus.judge.Judged`.
+        judged: its verdicts, a `gradbench.versus.judge.Judged`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -194,7 +194,7 @@ class VersusRun(Run):
 
     @property
     def table(self) -> Table:
-        """A row for each variant of each comparison."""
+        """A row for every variant of every comparison."""
         from gradbench.versus.text import notes
 
         rows = tuple(
@@ -211,7 +211,7 @@ class VersusRun(Run):
         return Table(self.sentence, heads, rows, frozenset({0, 1, 5}), tuple(notes(self.judged)))
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each variant: seconds on both sides, B ÷ A; needs pandas."""
+        """A DataFrame with a row for every variant: seconds on both sides, B ÷ A; needs pandas."""
         numbers = ("a", "b", "ratio", "ratio_low", "ratio_high")
         columns = ("workload", "method", "size", "numel", "device", "dtype", *numbers, "pairs", "outcome")
         rows = []

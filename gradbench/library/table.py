@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-# Nothing here has a colour of its own, so that a table reads on light and on dark paper. On a page without a
-# doctype a table inherits a colour only where it is asked to.
+# A table sets no colours, so that it reads on light and on dark paper. On a page without a doctype a table
+# inherits a colour only with `color: inherit`.
 _LINE = "1px solid rgba(128, 128, 128, 0.45)"
 _CELL = "padding: 0.2em 0.8em; background: transparent; color: inherit;"
 
@@ -18,11 +18,11 @@ class Table(msgspec.Struct, frozen=True):
     """Rows of cells under their heads.
 
     Attributes:
-        title: what was found, in a sentence; empty for none.
-        heads: of the columns; the first is that of the rows' names.
+        title: the result in a sentence; empty for none.
+        heads: of the columns; the first column has the rows' names.
         rows: of cells, as many as there are heads.
-        words: places of the columns that hold words, which begin at the left; figures end at the right.
-        notes: what a reader must know beside the cells, a sentence each.
+        words: places of the columns with words, which begin at the left; figures end at the right.
+        notes: sentences under the table that a reader needs.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Table(msgspec.Struct, frozen=True):
         return "\n".join([*filter(None, [self.title]), *text, *self.notes])
 
     def as_html(self) -> str:
-        """The table as HTML that takes its colours from the page it stands on."""
+        """The table as HTML, in the colours of its page."""
         head = "".join(
             f'<th scope="col" style="{self._style(column)} border-bottom: {_LINE};">{html.escape(each)}</th>'
             for column, each in enumerate(self.heads)
@@ -72,7 +72,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Shown:
-    """What has a `table`: a notebook shows it as HTML, a terminal as text."""
+    """A result with a `table`: a notebook shows it as HTML, a terminal as text."""
 
     __slots__ = ()
 
@@ -96,7 +96,7 @@ def frame(
     numbers: Sequence[str] = (),
     whole: Sequence[str] = (),
 ) -> Any:
-    """A DataFrame of pandas with these columns, of which some hold numbers, or whole numbers, or nothing.
+    """A DataFrame of pandas with these columns; `numbers` and `whole` name those with numbers.
 
     Raises ImportError, in one line, where pandas is not installed.
     """
@@ -105,5 +105,5 @@ def frame(
     except ImportError:
         raise ImportError("to_pandas() needs pandas, which is not installed: pip install pandas") from None
     made = pandas.DataFrame([dict(row) for row in rows], columns=list(columns))
-    # Of a column with gaps pandas would make one of floats, and of one with nothing else one of objects.
+    # pandas would make floats of a column with gaps, and objects of an empty column.
     return made.astype({**dict.fromkeys(numbers, "float64"), **dict.fromkeys(whole, "Int64")})

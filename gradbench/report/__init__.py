@@ -1,6 +1,6 @@
-"""What a results file shows, for readers: pages, figures, tables on a terminal, and exports."""
+"""Results for readers: pages, figures, tables on a terminal, and exports."""
 
 import logging
 
-# Where its cache cannot be written matplotlib says so twice as it is imported, and draws all the same.
+# Without a writable cache matplotlib warns twice at its import, and draws nevertheless.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

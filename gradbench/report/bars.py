@@ -14,7 +14,7 @@ from gradbench.report.drawing import Theme
 # The figures of memory that have bars, and their heads.
 FIGURES = ("peak", "saved", "retained")
 HEADS = ("peak", "kept by the graph (saved)", "retained")
-# How bars differ without their colour: full, hatched, dotted.
+# The patterns of bars, for readers without colours: full, hatched, dotted.
 PATTERNS = ("", "////", "...")
 
 
@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bars:
-    """The rows of a comparison, and its greatest figure without its sign: one scale for all its bars.
+    """The rows of a comparison, and the largest absolute figure: one scale for all bars.
 
     A figure below 0 is memory that an execution releases: a backward frees the graph of the forward.
     """
@@ -37,12 +37,12 @@ class Bars:
     highest: int
 
     def share(self, value: int | None) -> float:
-        """How long a bar is, from 0 to 1; 0 for what is not known."""
+        """The length of a bar, from 0 to 1; 0 for an unknown figure."""
         return abs(value or 0) / self.highest
 
 
 def bars(comparison: ComparisonSummary) -> Bars | None:
-    """The bars of a comparison; None where its methods do not differ, or nothing is known of them."""
+    """The bars of a comparison; None where its methods do not differ, or have no known bytes."""
     rows = tuple(
         Row(
             variant.name,
@@ -57,7 +57,7 @@ def bars(comparison: ComparisonSummary) -> Bars | None:
 
 
 def draw_bars(row_of_axes: Any, found: Bars, theme: Theme) -> None:
-    """Draw the bars in three axes side by side, with the figure beside its bar."""
+    """Draw the bars in three axes side by side, with the figures beside the bars."""
     lowest = min(value for row in found.rows for value in row.values if value is not None)
     for index, (axes, head) in enumerate(zip(row_of_axes, HEADS, strict=True)):
         values = [row.values[index] for row in found.rows]
@@ -76,7 +76,7 @@ def draw_bars(row_of_axes: Any, found: Bars, theme: Theme) -> None:
             )  # fmt: skip
         # One scale for all three; room for the figures on the right.
         axes.set_xlim(min(lowest, 0) * 1.05, found.highest * 1.62)
-        # A few rows do not become slabs.
+        # A few rows do not become thick bars.
         axes.set_ylim(max(len(values), 7) - 0.4, -0.6)
         axes.xaxis.set_major_locator(NullLocator())
         axes.set_yticks(places, [row.name for row in found.rows] if index == 0 else [""] * len(values))

@@ -1,4 +1,4 @@
-"""The devices of a run side by side: what control costs on each, and which claims come out differently."""
+"""The devices of a run side by side: the cost of control on every device, and claims that differ."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gradbench.report.table import Table
 
 # The methods that people choose between, and recording.
 SHOWN = ("no_grad", "inference_mode", "tracked")
-# Verdicts that say something: what is open on one device differs from nothing.
+# Verdicts that decide: an open verdict differs from no other.
 _DECIDED = ("supported", "refuted", "depends")
 
 
 def tables(analysis: Analysis) -> list[Table]:
-    """What several devices of a run have in common, and where they differ; none where there is one device."""
+    """Tables of the figures that devices of a run share, and of claims that differ; empty for one device."""
     if not analysis.by_device:
         return []
     made = (_times(analysis), _claims(analysis, analysis.judgements))
@@ -25,7 +25,7 @@ def tables(analysis: Analysis) -> list[Table]:
 
 
 def _times(summary: RunSummary) -> Table | None:
-    """By workload and size, the time of the baseline and the ratios of a few methods, on each device."""
+    """By workload and size, the time of the baseline and the ratios of a few methods, on every device."""
     rows: dict[tuple[str, int, str], dict[str, ComparisonSummary]] = {}
     for each in summary.comparisons:
         of = each.comparison
@@ -53,7 +53,7 @@ def _times(summary: RunSummary) -> Table | None:
 
     return Table(
         "devices",
-        "What control costs on each device",
+        "Cost of gradient control by device",
         (
             "workload, elements",
             *(f"{baseline.label}, {device}" for device in summary.devices),
@@ -63,8 +63,8 @@ def _times(summary: RunSummary) -> Table | None:
             (f"{workload}, {numel:,}{f', {dtype}' if several else ''}", *cells(found))
             for (workload, numel, dtype), found in shared.items()
         ),
-        "The time of a call of the baseline, until a device has done it, and times relative to it. On an "
-        "accelerator a method's price is the host's, and hidden once the device is busy for longer.",
+        "The time of a baseline call until the device has finished, and times relative to it. On an "
+        "accelerator the host pays the price of a method. A device that is busy for longer hides it.",
         sizes=tuple(next(iter(found.values())).comparison.size for found in shared.values()),
     )
 
@@ -79,7 +79,7 @@ def _ratio(each: ComparisonSummary | None, name: str) -> str:
 
 
 def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | None:
-    """The claims whose verdict is another on another device."""
+    """The claims whose verdicts differ between devices."""
     by_claim: dict[str, dict[str, Judgement]] = {}
     for each in judgements:
         if each.device and each.verdict in _DECIDED:
@@ -100,5 +100,5 @@ def _claims(summary: RunSummary, judgements: Sequence[Judgement]) -> Table | Non
             )
             for found in changed
         ),
-        f"{len(changed)} of {len(by_claim)} claims that are decided on some device.",
+        f"{len(changed)} of the {len(by_claim)} claims that at least one device decides.",
     )

@@ -1,4 +1,4 @@
-"""The themes of figures, for the page and for a talk, and the way from matplotlib to a file."""
+"""The themes of figures, for the page and for a talk, and the writing of figures to files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradbench.report.palette import LIGHT, Look
 # A phone of 360 pixels shows this width without scaling, so that text keeps its size.
 WIDTH = 3.35
 
-# Drawn in these colours, which the page then replaces: matplotlib knows no CSS variables.
+# matplotlib knows no CSS variables. It draws in these colours, and the page replaces them.
 COLOURS = {
     "ink": "#010101", "faint": "#020202", "grid": "#030303", "slower": "#040404",
     "faster": "#050505", "same": "#060606", "band": "#070707", "paper": "#080808",
@@ -34,9 +34,9 @@ class Theme:
     """How a figure looks: on the page, in a talk or in a notebook.
 
     Attributes:
-        colours: by name; on the page stand-ins, which become variables of its style sheet.
+        colours: by name; on the page placeholders, which become variables of its style sheet.
         text: points of its text; lines and marks grow with it.
-        text_as: `none` leaves text to the fonts of the reader, `path` draws it, the same everywhere.
+        text_as: `none` leaves text to the reader's fonts, `path` draws it, identical everywhere.
     """
 
     colours: Mapping[str, str]
@@ -47,11 +47,11 @@ class Theme:
         return self.colours[colour]
 
     def points(self, on_the_page: float) -> float:
-        """The points of a width or a size in this theme, from its points on the page."""
+        """Convert points on the page to points in this theme."""
         return on_the_page * self.text / PAGE.text
 
     def line(self, look: Look) -> dict[str, Any]:
-        """How matplotlib draws a line with this look."""
+        """The arguments for matplotlib to draw a line with this look."""
         return {
             "color": self[look.colour],
             "linestyle": (0, look.dash) if look.dash else "-",
@@ -92,7 +92,7 @@ def style(theme: Theme = PAGE) -> Iterator[None]:
 def svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element that takes its colours from the page's style sheet.
 
-    The name must be the figure's own in its page: what the SVG refers to inside itself begins with it.
+    The name must be unique in its page: references inside the SVG begin with it.
     """
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
@@ -101,10 +101,10 @@ def svg(figure: Figure, name: str) -> str:
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     for colour, stand_in in COLOURS.items():
         drawn = drawn.replace(stand_in, f"var(--{colour})")
-    # The page's white is not the figure's business, and the page already says what the figure shows.
+    # The page has its background, and a text that describes the figure.
     drawn = re.sub(r'<g id="patch_1">.*?</g>', "", drawn, count=1, flags=re.DOTALL)
     drawn = re.sub(r'<g id="patch_2">.*?</g>', "", drawn, count=1, flags=re.DOTALL)
-    # Names like axes_1 would stand in every figure of a page; nothing refers to them.
+    # Names like axes_1 would be in every figure of a page; nothing refers to them.
     drawn = re.sub(r' id="[A-Za-z.]+[A-Za-z0-9.]*_\d+"', "", drawn)
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
     drawn = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
@@ -114,7 +114,7 @@ def svg(figure: Figure, name: str) -> str:
 def write_line(
     figure: Figure, up: float, words: str, size: float, colour: str, margin: float, bold: bool = False
 ) -> None:
-    """Write a line of text, `up` inches from below, smaller than asked where the margins leave less room."""
+    """Write a line of text, `up` inches from below, smaller than `size` where the margins leave less room."""
     width, height = figure.get_size_inches()
     text = figure.text(
         margin / width, up / height, words, fontsize=size, va="baseline", color=colour,
@@ -123,23 +123,23 @@ def write_line(
     wide = text.get_window_extent().width / figure.dpi
     room = width - 2 * margin
     if wide > room:
-        # Letters of a smaller size sit on other dots: a line may come out a hair wider than in proportion.
+        # Letters of a smaller size are on other dots: a line may be a little wider than in proportion.
         text.set_fontsize(0.98 * size * room / wide)
 
 
 def settle(figure: Figure) -> None:
-    """Put all axes where the layout engine wants them. All formats then have the same layout."""
+    """Fix all axes at the places of the layout engine. All formats then have the same layout."""
     if engine := figure.get_layout_engine():
         engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        # The solver's last digits differ from call to call, and names in an SVG are made from them.
+        # The solver's last digits differ from call to call, and matplotlib makes names in an SVG from them.
         left, bottom, width, height = (round(each, 6) for each in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))
 
 
 def picture(figure: Figure, form: str, title: str, theme: Theme, description: str = "") -> bytes:
-    """The figure as a file of its own, `svg` or `png`, the same for the same figure.
+    """The figure as a separate file, `svg` or `png`; equal figures give equal bytes.
 
     A PNG holds the description as text.
     """
@@ -148,7 +148,7 @@ def picture(figure: Figure, form: str, title: str, theme: Theme, description: st
         if form == "svg":
             dpi = figure.dpi
             FigureCanvasSVG(figure).print_svg(content, metadata={"Title": title, "Date": None})
-            # Printing leaves the figure at the 72 dots of an SVG.
+            # Printing sets the figure to the 72 dots of an SVG.
             figure.dpi = dpi
         else:
             words = {"Title": title, **({"Description": description} if description else {})}

@@ -91,7 +91,7 @@ class Row:
     Attributes:
         ratio: with its interval; None is a dash.
         paint: the colour of both.
-        shown: whether the run shows what the colour says. The mark is then filled.
+        shown: whether the run shows the verdict of the colour. The mark is then filled.
     """
 
     name: str
@@ -165,14 +165,14 @@ def _beside(axes: Any, where: float, row: float, text: str, theme: Theme) -> Non
 
 
 class FromOne(Locator):
-    """A tick at 1, which readers hold a ratio against, and others at steps of 1, 2 or 5 from it."""
+    """A tick at 1, where the times are equal, and others at steps of 1, 2 or 5 from it."""
 
     def __call__(self) -> list[float]:
         assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        # At most four steps: their numbers stand side by side on a phone.
+        # At most four steps: their numbers fit side by side on a phone.
         least = (vmax - vmin) / 4
         size = 10.0 ** math.floor(math.log10(least))
         step = next(each * size for each in (1, 2, 5, 10) if each * size >= least * (1 - 1e-9))
@@ -337,7 +337,7 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
         equal[tuple(tuple(stretch.live) for stretch in stretches)].append(variant.name)
     styles = looks(variant.name for variant in variants)
     labels = []
-    # Solid and wide lines below: where lines lie on each other they are seen under the dashes of those above.
+    # Solid and wide lines come first: where lines overlap, they show under the dashes of later lines.
     solid_first = sorted(equal.items(), key=lambda item: bool(styles[item[1][0]].dash))
     for place, (lives, names) in enumerate(solid_first):
         # Each line of code is as wide as any other: variants with more allocations stay comparable.
@@ -365,7 +365,7 @@ def draw_timeline(axes: Any, comparison: ComparisonSummary, theme: Theme) -> Non
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, count)
     axes.set_ylabel(f"live, {unit}")
-    # Above, since it would cover the lines of a step that fills the figure. About so many letters are a row.
+    # Above the axes, because it would cover the lines of a step. About 96 letters fit in a row.
     columns = max(1, min(3, 96 // (max(map(len, labels)) + 9)))
     axes.legend(
         alignment="left", frameon=False, fontsize=theme.points(8), loc="lower left", handlelength=4,

@@ -1,4 +1,4 @@
-"""A run at a glance: what each method adds to work, over the time of that work."""
+"""A run at a glance: the time that every method adds to work, over the time of that work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHODS = {
     "tracked": "recording",
     "detach": "detach() before",
 }
-# With one comparison there is nothing to compare the time of the work with.
+# One comparison shows no trend over the time of the work.
 LEAST_COMPARISONS = 2
 # The axis of prices begins here, in per cent: a mark at its end is at most this.
 LOWEST = 0.1
@@ -75,7 +75,7 @@ def glance_of(analysis: Analysis) -> Glance | None:
     there = analysis.on(analysis.devices[0]).comparisons if analysis.devices else ()
     for each in there:
         plan = each.comparison
-        # Alternatives and parts are questions of their own. Where nothing is computed there is no work.
+        # Alternatives and parts ask other questions. Where nothing is computed there is no work.
         if plan.alternatives or plan.part or not plan.answer or each.baseline.time is None:
             continue
         if any(_point(each, name) is not None for name in METHODS):
@@ -136,8 +136,8 @@ def in_words(found: Glance) -> str:
     """The figure in words: a caption, and the text for readers who do not see it."""
     ends = (found.comparisons[0], found.comparisons[-1])
     sentences = [
-        f"What each method adds to a call, in per cent of the call with {found.baseline}, over the time of "
-        "that call."
+        f"The time that a method adds to a call, in per cent of the call with {found.baseline}, over the "
+        "time of that call."
     ]
     for each in ends:
         listed = [words for name in METHODS if (words := _price_in_words(each, name))]
@@ -150,7 +150,7 @@ def in_words(found: Glance) -> str:
 
 
 def headline(found: Glance) -> str:
-    """What the first method of METHODS adds to the shortest and to the longest work."""
+    """The time that the first method of METHODS adds to the shortest and to the longest work."""
     ends = (found.comparisons[0], found.comparisons[-1])
     for name, label in METHODS.items():
         first, last = (_point(each, name) for each in ends)
@@ -159,7 +159,7 @@ def headline(found: Glance) -> str:
                 f"{label} adds {_added(first)} to {format.seconds(first.work)} of work, "
                 f"and {_added(last)} to {format.seconds(last.work)}"
             )
-    return "what each method adds to work"
+    return "the time that a method adds to work"
 
 
 def _added(point: Point) -> str:
@@ -200,7 +200,7 @@ def draw_glance(axes: Any, found: Glance, theme: Theme, narrow: bool = False) ->
     axes.set_axisbelow(True)
     axes.grid(color=theme["grid"], linewidth=theme.points(0.6))
     head, under = "added time, in % of the work", "time of the work itself"
-    # What a filled and a hollow mark mean stands outside the axes: marks may be anywhere inside.
+    # The meaning of filled and hollow marks is outside the axes: marks may be anywhere inside.
     key = "filled: measured; hollow: at most this"
     if not narrow:
         key = "filled: measured, with 95 % interval; hollow: not measurable, at most this"
@@ -282,7 +282,7 @@ def _mark(axes: Any, point: Point, look: Look, theme: Theme) -> None:
 
 
 def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
-    """Draw the line where a method costs as much as the work, and the price of an empty block."""
+    """Draw a line where a method costs as much as the work, and another for the price of an empty block."""
     axes.axhline(100.0, color=theme["faint"], linewidth=theme.points(1.0), zorder=1)
     axes.annotate(
         "as much as the work itself", (1, 100), xycoords=axes.get_yaxis_transform(),
@@ -293,7 +293,7 @@ def _references(axes: Any, found: Glance, theme: Theme, narrow: bool) -> None:
     (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     start = max(low, _work(found.comparisons[0]) / 1.5, 100 * found.empty_block / top)
     end = 100 * found.empty_block / bottom
-    # Left of the line's end there is room for its name, unless all work is very short or very long.
+    # Left of the line's end there is room for its name, unless all work is far shorter or far longer.
     if end > high or start > end / 3 or math.log(end / low) < 0.55 * math.log(high / low):
         return
     axes.plot(
@@ -320,7 +320,7 @@ def _paper(theme: Theme) -> dict[str, Any]:
 def _labels(axes: Any, found: Glance, styles: dict[str, Look], theme: Theme) -> None:
     """Write the names left of the first marks, without overlaps, and draw a line to the mark."""
     bottom, top = (math.log(end) for end in axes.get_ylim())
-    # Of the axes' height.
+    # A part of the axes' height.
     apart = 1.3 * theme.text / _room(axes, theme)[1]
     first = {
         name: (math.log(max(points[0].price or 0, math.exp(bottom))) - bottom) / (top - bottom)

@@ -1,4 +1,4 @@
-"""The guide's own tables, with what was measured in place of what it says."""
+"""The tables of the guide, with measured figures in place of its statements."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gradbench.report.table import Table
 
 
 def tables(analysis: Analysis) -> list[Table]:
-    """The guide's tables from the figures of a run, of each device where there are several.
+    """The guide's tables from the figures of a run, for every device where there are several.
 
-    Those of which nothing was measured are left out.
+    Tables without any figure are left out.
     """
     if analysis.by_device:
         return [
@@ -66,7 +66,7 @@ def _time(summary: RunSummary) -> Table | None:
 
 
 def _added(variant: VariantSummary) -> Interval | None:
-    """What a variant takes above the baseline; of the baseline itself that is no figure."""
+    """The time of a variant above the baseline; the baseline itself has none."""
     return None if variant.verdict == "baseline" else variant.extra
 
 
@@ -149,13 +149,13 @@ def _implications(summary: RunSummary) -> Table | None:
         "Practical Implications",
         ("size", "the guide's choice", *names),
         tuple((size, choice, *(cell(name, size) for name in names)) for size, choice in _CHOICES.items()),
-        "Of the three, those that no other is shown to be faster than.",
+        "The ones among the three that no other is shown to be faster than.",
         sizes=tuple(_CHOICES),
     )
 
 
 def best_of(each: ComparisonSummary, names: Sequence[str]) -> str:
-    """Of these variants, those that no other is shown to be faster than; empty where none has a rank."""
+    """The ones among these variants that no other is shown to be faster than; empty where none has a rank."""
     variants = (variant for name in names if (variant := each.variant(name)) is not None)
     return ", ".join(variant.label for variant in leaders(variants))
 
@@ -175,5 +175,5 @@ def _comparison(summary: Analysis) -> Table | None:
         "Comparison Table",
         ("method", "scope", "persistence", "reversibility", "new storage", "kept by the graph"),
         tuple(row(method) for method in GUIDED),
-        "By observation. The guide calls them efficient, a new allocation, and very efficient.",
+        "By observation. In the guide they are efficient, a new allocation, and `very efficient`.",
     )

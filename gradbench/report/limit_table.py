@@ -1,4 +1,4 @@
-"""The table that says how near each form comes to what memory allows."""
+"""The table that shows how near every form comes to the limit of memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradbench.report.table import Table
 
 
 def tables(limits: Sequence[Limited]) -> list[Table]:
-    """By workload, device and type, the rate of each variant, and its share of the copy's."""
+    """By workload, device and type, the rate of every variant, and its share of the copy's rate."""
     grouped: dict[tuple[str, str, str], list[Limited]] = {}
     for each in limits:
         of = each.summary.comparison
@@ -19,7 +19,7 @@ def tables(limits: Sequence[Limited]) -> list[Table]:
 
 
 def _table(found: Sequence[Limited], workload: str, device: str, dtype: str) -> Table:
-    # The copy stands last, whatever it is called in a comparison: it is the limit.
+    # The copy is the limit and comes last, under any name that it has in a comparison.
     labels = {
         variant.name: variant.label
         for each in found
@@ -29,14 +29,14 @@ def _table(found: Sequence[Limited], workload: str, device: str, dtype: str) -> 
     comparisons = [each.summary.comparison for each in found]
     return Table(
         f"limit-{workload}-{device.replace(':', '')}-{dtype}",
-        f"How near {workload} comes to what memory allows ({device}, {dtype})",
+        f"How near {workload} comes to the limit of memory ({device}, {dtype})",
         ("variant", *(f"{each.part}, {each.numel:,}" for each in comparisons)),
         (
             *((label, *(_cell(each, name) for each in found)) for name, label in labels.items()),
             ("copies of as many bytes", *(_cell(each, each.copy.name) for each in found)),
         ),
-        "Bytes that must be read and written at least, in a second; and what share that is of what "
-        + f"copies reach{', from cache where they fit' if device == 'cpu' else ', in time of the device'}.",
+        "The least bytes that a variant must read and write, per second, and their share of the rate of "
+        + f"copies{', from cache where they fit' if device == 'cpu' else ', in time of the device'}.",
         places=(None, *comparisons),
     )
 

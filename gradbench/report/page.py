@@ -1,4 +1,4 @@
-"""The page: what the template is given, and where the file goes."""
+"""The page: the values for the template, and the place of the file."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from gradbench.report.sections import sections
 from gradbench.report.snippet import snippet
 from gradbench.report.template import Link, put
 
-# A table with more columns than this is no glance.
+# A table with more columns than this is too wide for a glance.
 GLANCE = 24
 
 
 def write_report(analysis: Analysis, output: Path, site: Sequence[Link] = ()) -> None:
-    """Write the report of a run. Imports no torch; an existing report is replaced as a whole.
+    """Write the report of a run. Imports no torch; it replaces an existing report as a whole.
 
-    A page of a site has its navigation; any other stands alone. Raises RequestError where it cannot be
-    written.
+    A page of a site has the site's navigation; any other page has none. Raises RequestError where it cannot
+    be written.
     """
     put(render(analysis, output, site), output)
 
@@ -82,7 +82,7 @@ def render(analysis: Analysis, output: Path | None = None, site: Sequence[Link] 
 
 
 def _claims(analysis: Analysis) -> dict[str, Any]:
-    """The verdicts, apart from them the claims that this run could not judge.
+    """The verdicts, and separately the claims that this run could not judge.
 
     Claims that many people repeat come before those of the guide.
     """
@@ -90,7 +90,7 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
     words = [each.verdict for each in judged]
     used = [word for word in VERDICTS if word in words]
     return {
-        # A list of claims none of which this run was asked about helps nobody.
+        # A list of claims helps nobody where the run judges none of them.
         "judgements": sorted(judged, key=lambda each: not template.web(each.claim.source)),
         "unmeasured": [each for each in analysis.judgements if each.verdict == "not measured"]
         if judged
@@ -124,19 +124,19 @@ def _first_figure(analysis: Analysis) -> dict[str, str]:
 
 
 def _left_out(analysis: Analysis) -> dict[str, str]:
-    """What the plan left out of workloads that have no section, with the reasons."""
+    """The comparisons that the plan left out, of workloads without a section, with the reasons."""
     measured = {each.comparison.workload for each in analysis.comparisons}
     skipped = analysis.results.header.plan.skipped
     return {id: why for id, why in skipped.items() if re.split(r"[./]", id)[0] not in measured}
 
 
 def _heading(analysis: Analysis) -> str:
-    """What the page is about."""
+    """The heading of the page."""
     files = [each.name for each in analysis.version_files]
     if len(files) > 1:
-        return f"{', '.join(files[:-1])} and {files[-1]}, held against each other"
+        return f"{', '.join(files[:-1])} and {files[-1]}, compared"
     if files:
-        return f"The variants of {files[0]}, held against each other"
+        return f"The variants of {files[0]}, compared"
     own = analysis.user_file
     return f"What gradient control costs {own.name if own else 'here'}"
 
@@ -145,13 +145,13 @@ def _snippet_of_user_file(files: Sequence[FileText], comparison: Comparison, var
     """A variant's code without the user's file, which the page shows once."""
     if comparison.workload not in (USER_MODEL, VERSIONS):
         return snippet(comparison, variant)
-    stands = f"# {variant.file or files[0].name} stands here, as shown below"
+    stands = f"# {variant.file or files[0].name} goes here, as shown below"
     shown = msgspec.structs.replace(comparison, prepare=stands, files=())
     return snippet(shown, variant)
 
 
 def _kinds(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
-    """What a reader may choose among, each with its values in their order."""
+    """The facets that a reader may choose among, with their values in order."""
     by_size = sorted(comparisons, key=lambda each: each.numel)
     found = [
         ("size", [each.size for each in by_size]),
@@ -162,17 +162,17 @@ def _kinds(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
 
 
 def _glance(analysis: Analysis) -> dict[str, Any]:
-    """The table at a glance: all methods, each workload as a whole; empty where there are too many.
+    """The table at a glance: all methods, every workload as a whole; empty where there are too many.
 
-    Its columns are comparisons, and its rows a variant that names a method, with the method's variant in
-    each comparison, None where it does not fit.
+    Its columns are comparisons. A row has a variant that names a method, and the method's variant in every
+    comparison, None where the method does not fit.
     """
     columns = [
         each for each in analysis.comparisons if not each.comparison.alternatives and not each.comparison.part
     ]
     if len(columns) > GLANCE:
         columns = []
-    # Whatever has most methods goes first, so that one that is left out elsewhere keeps its place.
+    # The comparison with most methods goes first, so that a method that others lack keeps its place.
     ordered = sorted(columns, key=lambda each: -len(each.methods))
     named = {variant.name: variant.definition for each in ordered for variant in each.methods}
     rows = [(variant, [each.variant(name) for each in columns]) for name, variant in named.items()]
@@ -184,6 +184,7 @@ def _machine(header: Header) -> list[tuple[str, str]]:
     keeps = (
         "freed pages are kept (MALLOC_* set by gradbench)" if options.allocator == "keep" else "its defaults"
     )
+    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return [
         ("Processor", f"{machine.processor}, {machine.cpus} logical, {machine.machine}"),
         *(
@@ -196,7 +197,7 @@ def _machine(header: Header) -> list[tuple[str, str]]:
         ),
         ("Memory", format.size(machine.memory)),
         ("System", f"{machine.system}, {machine.libc}"),
-        ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {machine.threads} thread(s)"),
+        ("PyTorch", f"{machine.torch} ({machine.torch_git[:10]}), {threads}"),
         ("Python", f"{machine.implementation} {machine.python}, NumPy {machine.numpy}"),
         ("C allocator", f"{keeps}; for memory figures its defaults"),
         ("gradbench", f"{header.gradbench}, seed {header.request.seed}"),

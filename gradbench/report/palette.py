@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # On paper every colour of text and of lines stands out at least 4.5 to 1 (WCAG 2.2, 1.4.3), in both.
-# The colours of lines were searched: readers who are blind to red, green or blue see them apart as well.
+# A search chose the colours of lines: they also differ for readers who are blind to red, green or blue.
 LIGHT = {
     "ink": "#1c2024", "faint": "#5d6671", "grid": "#dfe3e8", "paper": "#ffffff", "sheet": "#f6f7f9",
     "band": "#e4e8ee", "slower": "#b3370b", "faster": "#0b6b57", "same": "#5d6671", "link": "#0a58b5",
@@ -28,8 +28,8 @@ class Look:
 
     Attributes:
         colour: its name in LIGHT and DARK.
-        dash: of its line: on and off in widths of the line; empty for a solid line.
-        marker: of its points, as matplotlib names it.
+        dash: lengths on and off, in widths of the line; empty for a solid line.
+        marker: of its points, by matplotlib's name.
     """
 
     colour: str

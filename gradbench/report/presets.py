@@ -1,4 +1,4 @@
-"""The presets of the page: what a reader may ask for at once."""
+"""The presets of the page: topics that a reader can choose with one click."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Preset:
     Attributes:
         id: in the address of the page.
         label: on its button.
-        topics: of claims and sections; empty for all of them.
+        topics: of claims and sections; empty for all topics.
     """
 
     id: str

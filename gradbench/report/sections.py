@@ -24,8 +24,8 @@ class Lead:
 
     Attributes:
         name: of a comparison, such as `freeze.training`.
-        kind: what the figure shows of it.
-        first: whether of the fewest elements instead of the most.
+        kind: the kind of the figure.
+        first: whether it shows the fewest elements instead of the most.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Section:
         id: its anchor.
         question: its heading.
         topics: the topics of claims that it belongs to; presets choose by them.
-        workloads: those that answer it.
-        leads: the figures that it shows first; what a run lacks is left out.
+        workloads: the workloads that answer it.
+        leads: the figures that it shows first; a figure that a run lacks is left out.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Section:
 
 # Figures side by side: a row on a wide screen. A curve takes two places.
 _ROW = 4
-# With so many places taken, a row needs no other figures.
+# A row with this many places taken needs no other figures.
 _ENOUGH = 3
 # The other figures of a workload, in the order in which they fill a row.
 _OTHERS: tuple[tuple[Kind, bool], ...] = (("time", True), ("time", False), ("memory", False))
@@ -140,9 +140,9 @@ class Panel:
 
     Attributes:
         kind: of a Lead; `sweep` for a curve over sizes.
-        comparisons: those that it shows.
+        comparisons: the comparisons that it shows.
         caption: its heading.
-        words: what it shows, for those who do not see it.
+        words: a description for readers who do not see it.
         svg: the figure; empty where it is a table of bars.
         bars: the bytes of a comparison, as bars; None for any other figure.
     """
@@ -184,7 +184,7 @@ def sections(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _section_of(found: Sequence[ComparisonSummary]) -> Section:
-    """The section of a workload that no section names: it shows time and memory of its first parts."""
+    """The section of a workload that no section names: it shows time and memory of the first parts."""
     first = found[0].comparison
     names = list(dict.fromkeys(each.comparison.name for each in found))[:2]
     leads = (*(Lead(name) for name in names), *(Lead(name, "memory") for name in names))
@@ -200,7 +200,7 @@ def _capital(text: str) -> str:
 
 
 def _panels(analysis: Analysis, section: Section) -> list[Panel]:
-    """The first figures of a section, as many as stand in a row, on the device that the page answers for.
+    """The first figures of a section, as many as fit in a row, on the device that the page answers for.
 
     Where a run lacks the section's leads, other figures of its workloads take their places.
     """
@@ -231,7 +231,7 @@ def _panels(analysis: Analysis, section: Section) -> list[Panel]:
 
 
 def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
-    """One figure: of the fewest or the most elements, or a curve where there are many sizes."""
+    """One figure, at the fewest or the most elements; a curve where there are many sizes."""
     each = (min if lead.first else max)(own, key=lambda found: found.comparison.numel)
     comparison = each.comparison
     size = f"{format.count(comparison.numel)} elements"
@@ -254,7 +254,7 @@ def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
     if len(own) > figures.PANELS and comparison.workload != "break_even":
         words = f"{title}, by size"
         return Panel("sweep", _of(own), words, words, figures.sweep(own))
-    # A baseline alone is compared with nothing.
+    # A baseline alone has nothing to compare.
     drawn = figures.ratios(each) if sum(variant.ratio is not None for variant in each.methods) > 1 else ""
     return Panel(lead.kind, (comparison,), f"{title}, {size}", _words(each), drawn) if drawn else None
 
@@ -287,7 +287,7 @@ def _kind(each: ComparisonSummary) -> str:
 
 
 def _sweeps(comparisons: Sequence[ComparisonSummary], shown: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    """A curve over operations for each device and type, and the comparisons that it shows."""
+    """A curve over operations for every device and type, and the comparisons that it shows."""
     grouped: dict[str, list[ComparisonSummary]] = defaultdict(list)
     for each in comparisons:
         if each.passes:
@@ -305,7 +305,7 @@ def _sweeps(comparisons: Sequence[ComparisonSummary], shown: set[tuple[str, str]
 
 
 def _parts(comparisons: Sequence[ComparisonSummary], shown: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The parts of a workload, one by one on each device and in each type."""
+    """The parts of a workload, for every device and type."""
     grouped: dict[tuple[str, str], list[ComparisonSummary]] = defaultdict(list)
     for each in comparisons:
         grouped[each.comparison.part, _kind(each)].append(each)
@@ -319,7 +319,7 @@ def _parts(comparisons: Sequence[ComparisonSummary], shown: set[tuple[str, str]]
                 "name": f"{name} {kind}" if several else name,
                 "title": first.title.partition(": ")[2],
                 "kind": kind if several else "",
-                # A sentence that holds for all parts stands once.
+                # A sentence that holds for all parts appears once.
                 "shows": "" if first.shows in said else first.shows,
                 "skipped": first.skipped,
                 "comparisons": group,
@@ -335,7 +335,7 @@ def _figures(group: Sequence[ComparisonSummary], shown: set[tuple[str, str]]) ->
     drawn = [each for each in group if ("time", each.comparison.id) not in shown]
     counted = [each for each in group if ("memory", each.comparison.id) not in shown]
     curve = len(group) > figures.PANELS
-    # A figure that a curve stands for is not drawn; of bars the last, where they are longest.
+    # A curve replaces the figures of its comparisons. The page draws only their last bars, the longest.
     stands_alone = not curve and group[0].comparison.workload != "break_even"
     barred = [(each.comparison, found) for each in counted if (found := bars(each)) is not None]
     followed = [each for each in group if each.timelines and ("timeline", each.comparison.id) not in shown]
@@ -356,7 +356,7 @@ def _figures(group: Sequence[ComparisonSummary], shown: set[tuple[str, str]]) ->
 
 
 def _words(comparison: ComparisonSummary) -> str:
-    """What a figure shows, for those who do not see it."""
+    """The words of a figure, for readers who do not see it."""
     listed = [
         f"{variant.name} {format.ratio_with_ends(variant.ratio)}"
         for variant in comparison.methods

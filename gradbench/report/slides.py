@@ -41,8 +41,8 @@ class Slide:
     """A picture that can be drawn.
 
     Attributes:
-        name: of its file, without the ending.
-        title: what it shows.
+        name: of its file, without the suffix.
+        title: the heading of the slide.
         note: how to read it.
         draw: draws it on a figure, between the note and the source.
         ending: of the name, where a run has several devices or types.
@@ -58,13 +58,13 @@ class Slide:
 def write_figures(
     analysis: Analysis, output: Path, formats: Sequence[str], everything: bool = False
 ) -> list[Path]:
-    """Draw the pictures of a run into a new or empty folder, in each format. Imports no torch.
+    """Draw the pictures of a run into a new or empty folder, in every format. Imports no torch.
 
-    They are the `chosen` ones, or `everything` that the results hold.
+    It draws the `chosen` pictures, or with `everything` all that the results hold.
 
-    Raises RequestError, with nothing changed, where the folder holds something, a format is not one of
-    FORMATS, the run has nothing to draw, or the folder cannot be written. An interrupt removes the files that
-    were written.
+    Raises RequestError, with nothing changed, where the folder holds files or cannot be written. It also
+    raises where a format is not one of FORMATS, or the run has nothing to draw. An interrupt removes the
+    written files.
     """
     unknown = [each for each in formats if each not in FORMATS]
     if unknown or not formats:
@@ -78,9 +78,7 @@ def write_figures(
     found = slides(analysis)
     found = found if everything else chosen(found)
     if not found:
-        raise RequestError(
-            f"{analysis.results.path}: nothing was measured in it that could be drawn; see `gradbench report`"
-        )
+        raise RequestError(f"{analysis.results.path}: it holds no figures to draw; see `gradbench report`")
     try:
         with _all_or_nothing(output) as written:
             for slide in found:
@@ -117,8 +115,9 @@ def source(results: Results) -> str:
     passes = len({visit.number for visit in results.visits})
     threads = format.counted(machine.threads, "thread")
     return (
-        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical processors · "
-        f"PyTorch {machine.torch}, {threads} · {format.counted(passes, 'pass')} · {header.created[:10]}"
+        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical "
+        f"processor{'' if machine.cpus == 1 else 's'} · PyTorch {machine.torch}, {threads} · "
+        f"{passes} pass{'' if passes == 1 else 'es'} · {header.created[:10]}"
     )
 
 
@@ -135,8 +134,8 @@ def lay_out(slide: Slide, source: str) -> Figure:
         return figure
 
 
-# The pictures that most people need: what a method costs at all, which one is fast, around how many
-# operations, around one operation and around a model, how many bytes, and then training.
+# The pictures that most people need, in order. They show the cost of a method, the fastest one, the number
+# of operations, one operation, a model, bytes, and training.
 PREFERRED = (
     ("glance",),
     ("table-speed",),
@@ -154,9 +153,9 @@ PREFERRED = (
 def chosen(found: Sequence[Slide]) -> list[Slide]:
     """At most as many pictures as PREFERRED has, numbered in their order.
 
-    Where the run lacks one of them, charts take its place, and tables where there is no other chart.
+    Where the run lacks a picture, a chart takes its place, or a table where there is no other chart.
     """
-    # Of several devices and types the first one.
+    # With several devices or types the first one counts.
     base = {each.name: each.name.removesuffix(each.ending) for each in reversed(found)}
     first = {base[each.name]: each for each in reversed(found)}
     wanted = [next((first[name] for name in names if name in first), None) for names in PREFERRED]
@@ -236,6 +235,8 @@ def _slide(
 def _intervals(own: Sequence[ComparisonSummary]) -> str:
     """The words for lines and bands. A pass need not visit every comparison, so their passes differ."""
     few, many = min(each.passes for each in own), max(each.passes for each in own)
+    if few == many == 1:
+        return "of one process, without intervals"
     return f"with 95 % intervals over {few if few == many else f'{few} to {many}'} processes"
 
 
@@ -250,7 +251,7 @@ def _axes(figure: Figure, columns: int, bottom: float, **options: Any) -> Any:
 
 
 def _glances(summary: Analysis) -> list[Slide]:
-    """The run at a glance, on each device."""
+    """The run at a glance, on every device."""
     several = len(summary.devices) > 1
     found = [(device, glance_of(summary.on(device))) for device in summary.devices]
     return [_glance(each, f" {device}" if several else "") for device, each in found if each is not None]
@@ -305,7 +306,7 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
 
 
 def _legend(figure: Figure) -> None:
-    """What the marks of ratios mean."""
+    """Explain the marks of ratios."""
 
     def dot(paint: str, full: bool) -> Line2D:
         return Line2D(
@@ -314,7 +315,7 @@ def _legend(figure: Figure) -> None:
         )  # fmt: skip
 
     handles = [dot("slower", True), dot("faster", True), dot("same", False), Patch(facecolor=TALK["band"])]
-    words = ["slower", "faster", "no difference is measurable", "what identical code may differ by"]
+    words = ["slower", "faster", "no difference is measurable", "range of identical code"]
     figure.legend(
         handles, words, loc="lower left", bbox_to_anchor=(MARGIN / WIDTH, 0.66 / HEIGHT), ncols=4,
         frameon=False, fontsize=14, borderaxespad=0, borderpad=0, handletextpad=0.4,

@@ -11,7 +11,7 @@ def snippet(comparison: Comparison, variant: Variant) -> str:
     return "\n".join(
         part
         for part in (
-            # A file of the user's, whose __future__ imports must stand first, has it.
+            # A user's file has its imports, and __future__ imports must come first.
             *([] if "import torch" in inputs.split("\n") else ["import torch", ""]),
             inputs,
             variant.setup,

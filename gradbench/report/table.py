@@ -1,4 +1,4 @@
-"""What a table of a report is, wherever it is shown."""
+"""A table of a report, for the page and for pictures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Table:
 
     Attributes:
         name: short, for files.
-        title: of a table of the guide, as the guide names it.
-        columns: their heads; the first is that of the rows' names.
+        title: for a table of the guide, the guide's name for it.
+        columns: their heads; the first column has the rows' names.
         rows: cells, as many as there are columns.
         note: how to read it.
-        places: by column the comparison that it is of, None where it is of none; empty for a table without.
-        sizes: by row the class of size that it is of; empty for a table whose rows are methods.
+        places: by column its comparison, None where it has none; empty for a table without comparisons.
+        sizes: by row its class of size; empty for a table whose rows are methods.
     """
 
     name: str
@@ -31,5 +31,5 @@ class Table:
 
     @property
     def by_size(self) -> bool:
-        """Whether everything in it belongs to a size: nothing is left where none is wanted."""
+        """Whether every figure belongs to a size: without sizes nothing is left to show."""
         return bool(self.sizes) or (bool(self.places) and None not in self.places[1:])

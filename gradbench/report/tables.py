@@ -19,14 +19,13 @@ from matplotlib.patches import Rectangle
 from gradbench.format import UNKNOWN
 from gradbench.report.drawing import Theme
 
-# Of the size of the text: from line to line, between columns, and above and below a row.
+# Multiples of the size of the text: from line to line, between columns, and above and below a row.
 _LEADING, _GAP, _PAD = 1.3, 1.3, 0.5
-# A table of little text is not blown up beyond this many times the text of the theme; the rest are steps
-# down.
+# The largest and the smallest text, as multiples of the theme's text, and the step between sizes.
 _LARGEST, _SMALLEST, _STEP = 1.35, 0.5, 0.95
-# Lines of a cell beyond which nothing is tried.
+# A cell has at most this many lines.
 _MOST = 12
-# Kept in one line: a number and its unit, an interval, an operand.
+# Spaces that keep a line together: a number and its unit, an interval, an operand.
 _GLUED = re.compile(r"(?<=\d) (?=(?:[nµm]?s|[kMGT]?B)\b)|(?<=to) (?=\d)| (?=\*)|(?<=\*) ")
 _TIE = "\N{NO-BREAK SPACE}"
 
@@ -36,7 +35,7 @@ Lines = tuple[str, ...]
 
 @dataclass(frozen=True)
 class _Set:
-    """A table that is set: its cells in lines, the widths of its columns and the heights of its rows."""
+    """A table with its layout: its cells in lines, the widths of its columns and the heights of its rows."""
 
     cells: list[list[Lines]]
     widths: list[float]
@@ -65,7 +64,7 @@ def draw_table(
 
 
 def _measure(figure: Figure) -> Measure:
-    """The width of a text in points, for one point of its size; a hair more, since letters sit on dots."""
+    """The width of a text in points, for one point of its size; slightly more, as letters are on dots."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     size = 40.0
 
@@ -82,7 +81,7 @@ def _sizes(theme: Theme) -> Iterator[tuple[float, bool, int]]:
     """Layouts to try, the best first: size of text, whether a call may break at a bracket, most lines."""
     count = math.ceil(math.log(_SMALLEST / _LARGEST, _STEP))
     sizes = [theme.text * _LARGEST * _STEP**step for step in range(count + 1)]
-    # Rather long cells and broken calls than small text.
+    # Long cells and broken calls are better than small text.
     yield from ((size, False, 3) for size in sizes if size >= theme.text)
     yield from ((size, True, 3) for size in sizes if size >= theme.text)
     yield from ((size, True, _MOST) for size in sizes)
@@ -134,7 +133,7 @@ def _pieces(cell: str, apart: bool) -> list[str]:
 
 
 def _break(pieces: list[str], width: float, measure: Callable[[str], float]) -> Lines:
-    """The pieces in lines that are no wider than this, where that can be."""
+    """The pieces in lines that are no wider than this, where that is possible."""
     lines: list[str] = []
     for piece in pieces:
         longer = lines[-1] + piece if lines else piece.lstrip(" ")

@@ -1,4 +1,4 @@
-"""How a page is made from a template, and put in its place."""
+"""Make a page from a template, and write it to its place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gradbench.report.palette import DARK, LIGHT
 
 @dataclass(frozen=True)
 class Link:
-    """An entry of a site's navigation: its words, the way there, and whether that is the page itself."""
+    """An entry of a site's navigation: its words, its address, and whether that is the page itself."""
 
     label: str
     href: str
@@ -29,9 +29,9 @@ class Link:
 
 
 def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: Any) -> str:
-    """A page from a template in one of the folders, or in the report's own; markup in values is escaped.
+    """A page from a template in one of the folders, or in the report's folder; markup in values is escaped.
 
-    A page that extends base.html gets the house's style, and the site's navigation where it is part of one.
+    A page that extends base.html gets the common style, and the navigation of its site where it has one.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -44,14 +44,14 @@ def render(template: str, *folders: Path, site: Sequence[Link] = (), **values: A
     )
     environment.filters["web"] = web
     environment.filters["coded"] = coded
-    # Macros of a file of their own see globals and no values.
+    # Macros in a separate file see globals and no values.
     environment.globals["format"] = format
     css = environment.get_template("page.css").render(light=LIGHT, dark=DARK)
     return environment.get_template(template).render(css=css, site=site, **values)
 
 
 def coded(text: str) -> Markup:
-    """The text, escaped, with what stands between backticks as code.
+    """The text, escaped, with the words between backticks as code.
 
     >>> coded("go on with `a < b`")
     Markup('go on with <code>a &lt; b</code>')
@@ -60,12 +60,12 @@ def coded(text: str) -> Markup:
 
 
 def web(address: str) -> str:
-    """The address, where a page may link to it; empty for any that is not of the web, such as a script's."""
+    """The address, where a page may link to it; empty for an address that is not on the web."""
     return address if address.startswith(("https://", "http://")) else ""
 
 
 def way(results: Path, output: Path | None) -> str | None:
-    """How a page at `output` leads to its results; None where nothing does, as from one drive to another."""
+    """The link from a page at `output` to its results; None where there is none, as between two drives."""
     if output is None:
         return quote(results.name)
     try:
@@ -75,7 +75,7 @@ def way(results: Path, output: Path | None) -> str | None:
 
 
 def put(text: str, output: Path) -> None:
-    """Write a page, or leave what is there as it was. Raises RequestError where it cannot be written."""
+    """Write a page, or leave the old one unchanged. Raises RequestError where it cannot be written."""
     beside = output.with_name(output.name + ".part")
     try:
         beside.write_text(text, encoding="utf-8")

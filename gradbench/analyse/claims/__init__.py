@@ -1,7 +1,7 @@
 """Claims about gradient control, and their verdicts: from a results file alone, without torch.
 
-To add a claim, add a row to `guide` or `folklore`: what it says, who says so, and the question to ask.
-Everything else takes it from `claims()`.
+To add a claim, add a row to `guide` or `folklore`: its sentence, its source, and its question.
+Everything else reads `claims()`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["CLAIMS", "VERDICTS", "Case", "Claim", "Judgement", "claims", "counte
 
 
 def claims() -> tuple[Claim, ...]:
-    """The claims of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
+    """The claims of gradbench and of extensions. Raises RequestError for a faulty extension."""
     return distinct("claims", extended("claims", CLAIMS, lambda claim: claim.id), lambda claim: claim.id)
 
 
 def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
-    """The verdicts on the claims of these ids, or on all: on each device, where there are several.
+    """The verdicts on the claims of these ids, or on all claims: for every device where there are several.
 
     A claim about observations has one verdict. Raises RequestError for an unknown id.
     """

@@ -16,14 +16,14 @@ _NARROW_OPEN = 0.1
 
 @dataclass(frozen=True)
 class Amount:
-    """A number or a range, with the words behind it.
+    """A number or a range, with the words after it.
 
     Attributes:
         low, high: the ends of the range; they are equal where there is one number.
         unit: a ratio, seconds, or bytes.
-        of: the words behind the unit, such as `the peak`; empty where the claim says them.
-        rival: the variant that a ratio is taken to, where a claim has several rivals.
-        subject: the variant whose figure it is.
+        of: the words after the unit, such as `the peak`; empty where the claim says them.
+        rival: the variant in the denominator of a ratio, where a claim has several rivals.
+        subject: the variant that has the figure.
         open: the range is an interval that leaves the case open.
     """
 
@@ -72,7 +72,7 @@ class Amount:
 
 
 def together(amounts: Sequence[Amount]) -> Amount:
-    """The range over amounts of one kind; it names a rival where all have the same."""
+    """The range over amounts of one kind; it names the rival where all amounts have one rival."""
     first = amounts[0]
     same = len({each.rival for each in amounts}) == 1
     low, high = min(each.low for each in amounts), max(each.high for each in amounts)

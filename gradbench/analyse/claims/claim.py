@@ -1,4 +1,4 @@
-"""Claims and their verdicts: from the cases that the question of a claim finds in a results file."""
+"""A claim, and its judgement: from the cases that its question finds in a results file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradbench.analyse.model import RunSummary
 
 Word = Literal["supported", "refuted", "depends", "unresolved", "not measured"]
 VERDICTS: tuple[Word, ...] = get_args(Word)
-# The marks and words of the verdicts for readers. Programs read the words above.
+# The marks and words of the verdicts for readers; programs read the words above.
 SHOWN: dict[str, tuple[str, str]] = {
     "supported": ("✓", "true"),
     "refuted": ("✗", "false"),
@@ -25,8 +25,8 @@ SHOWN: dict[str, tuple[str, str]] = {
 WORTHWHILE = 1_000
 
 Topic = Literal["evaluate", "fine-tune", "write", "functions", "cost", "memory", "behaviour"]
-# In this order: evaluating a model; training a part of one; writing to parameters and tensors. Then custom
-# autograd Functions; the time of a control; its bytes; its effect on tensors.
+# Topics of claims: evaluating a model, training a part of one, writing to parameters and tensors.
+# Further topics: custom autograd Functions, the time of a control, its bytes, and its effect on tensors.
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 
@@ -40,10 +40,10 @@ class Claim:
     Attributes:
         id: stable identifier.
         says: the claim, in our words.
-        source: who says so: a section of the guide, or an address.
-        question: finds the cases in the results.
-        tolerance: what counts as agreement, with its reason.
-        workloads: the question reads their results; empty where it reads observations.
+        source: a section of the guide, or an address.
+        question: finds the cases of the claim in the results.
+        tolerance: how far figures may be off and still agree, with the reason.
+        workloads: the workloads whose results decide it; empty where observations decide it.
         topic: one of TOPICS; empty for the claim of an extension that names none.
     """
 
@@ -62,8 +62,8 @@ class Judgement:
 
     Attributes:
         evidence: the figures, in a sentence.
-        takes: what it would take to resolve it; empty where it is resolved.
-        device: whose results it was judged by, where a run has several devices; empty otherwise.
+        takes: the run that would resolve it; empty where it is resolved.
+        device: the device whose results decide, where a run has several devices; empty otherwise.
     """
 
     claim: Claim
@@ -90,13 +90,13 @@ class Judgement:
 
     @property
     def gist(self) -> str:
-        """The first figures for it and against it, short enough to stand under the claim."""
+        """The first figures for the claim and against it, short enough for the line under the claim."""
         first = {case.holds: case.says for case in reversed(self.cases)}
         return "; ".join(first[holds] for holds in (True, False, None) if holds in first)
 
 
 def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
-    """The cases that the question finds; one open case with the error where an extension raises."""
+    """The cases of the question; one open case with the error where the question of an extension raises."""
     try:
         return tuple(claim.question(summary))
     except Exception as error:
@@ -107,9 +107,9 @@ def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
 def judge_claim(claim: Claim, summary: RunSummary) -> Judgement:
     """The verdict on a claim, from the results alone.
 
-    It is supported where it holds in every case, and refuted where it holds in none. It depends where it
-    holds in some cases and not in others. An open case leaves the claim unresolved, unless other cases
-    already contradict each other.
+    A claim that holds in every case is supported, and one that holds in no case is refuted. A claim that
+    holds in some cases and not in others depends. An open case leaves the claim unresolved, unless other
+    cases already contradict each other.
     """
     cases = _cases(claim, summary)
     known = {case.holds for case in cases}
@@ -142,7 +142,7 @@ def _evidence(cases: tuple[Case, ...], verdict: Word) -> str:
 def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
     if verdict == "not measured":
         if not claim.workloads:
-            return "a run without --workload, which observes what the methods do"
+            return "a run without --workload, which observes the methods"
         return f"a run with --workload {','.join(claim.workloads)}"
     if verdict != "unresolved":
         return ""
@@ -157,7 +157,7 @@ def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
 
 
 def counted(judgements: Sequence[Judgement], shown: bool = False) -> str:
-    """How many verdicts there are of each kind; with `shown` in the words for readers.
+    """The number of verdicts of each kind; with `shown` in the words for readers.
 
     >>> counted([])
     'No claim was asked for.'
@@ -169,6 +169,6 @@ def counted(judgements: Sequence[Judgement], shown: bool = False) -> str:
         of = ", ".join(
             f"{kinds.count(word)} {SHOWN[word][1] if shown else word}" for word in VERDICTS if word in kinds
         )
-        where = f" on {device}" if device else " of observations" if len(devices) > 1 else ""
+        where = f" on {device}" if device else " about observations" if len(devices) > 1 else ""
         sentences.append(f"{len(kinds)} claim{'' if len(kinds) == 1 else 's'}{where}: {of}.")
     return " ".join(sentences) or "No claim was asked for."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gradbench.analyse.claims.amount import Amount, together
 from gradbench.analyse.claims.case import Case
 
-# More words than these do not fit beside the sentence of a claim.
+# More words do not fit beside the sentence of a claim.
 MOST_WORDS = 10
 
 
@@ -36,7 +36,7 @@ def range_of(cases: Sequence[Case]) -> tuple[Amount | None, str]:
 
 
 def _agreeing(cases: Sequence[Case]) -> str:
-    """The range over all cases of the first kind, and over those of a second kind where both fit."""
+    """The range over the cases of the first kind; where both fit, also over those of the second kind."""
     parts: list[str] = []
     waiting = [case for case in cases if case.figure]
     while waiting:
@@ -51,7 +51,7 @@ def _agreeing(cases: Sequence[Case]) -> str:
 
 
 def _kind(case: Case) -> tuple[str, ...]:
-    """Cases of one kind make a range; nothing allocated makes none with some bytes."""
+    """Cases of one kind make a range; 0 B allocated makes no range with other bytes."""
     if case.amount is None:
         return ()
     nothing = case.amount.unit == "B" and not case.amount.high
@@ -68,7 +68,7 @@ def _counted(cases: Sequence[Case]) -> str:
 
 
 def _both(holding: Sequence[Case], failing: Sequence[Case]) -> str:
-    """A case that holds and one that does not: of one kind, and as far from each other as there are."""
+    """A case that holds and one that does not: of one kind, and the farthest from each other."""
     pairs = [
         (one.amount.distance(other.amount), one, other)
         for one in holding
@@ -80,7 +80,7 @@ def _both(holding: Sequence[Case], failing: Sequence[Case]) -> str:
     _, one, other = max(pairs, key=lambda pair: pair[0])
     assert one.amount is not None
     assert other.amount is not None
-    # The unit of two figures of one kind is written once.
+    # Two figures of one kind show their unit once.
     short = other.amount.numbers if one.amount.rival == other.amount.rival else other.figure
     if one.place and one.place == other.place and one.amount.subject != other.amount.subject:
         return f"{one.figure} for {one.amount.subject}; {short} for {other.amount.subject} at {one.place}"
@@ -88,7 +88,7 @@ def _both(holding: Sequence[Case], failing: Sequence[Case]) -> str:
 
 
 def _apart(one: Case, other: Case) -> str:
-    """Figures of two kinds: with their places where these differ and fit."""
+    """Figures of two kinds: with their places where the places differ and fit."""
     if one.place and one.place == other.place:
         return f"{one.figure}; {_placed(other)}"
     placed = f"{_placed(one)}; {_placed(other)}"

@@ -13,18 +13,18 @@ from gradbench.analyse.model import ComparisonSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
 from gradbench.record.interval import Interval
 
-# A difference below this is none: a fifth of the smallest difference that the guide claims, and what five
-# minutes resolve at a million elements.
+# A smaller difference counts as none: a fifth of the smallest difference that the guide claims. Five minutes
+# resolve it at a million elements.
 MARGIN = 0.02
 
-# An interval at this confidence decides a case: the claims have some 150 cases together. The table corrects
-# for all of its variants, and no case should be decided that the table calls undecided.
+# The interval at this confidence decides a case: the claims have some 150 cases together. A case should not
+# be decided where the table, corrected for all of its variants, leaves the difference open.
 DECISIVE = 0.999
 
 # Tolerances that several claims share.
 BY_MARGIN = "2 %, a fifth of the smallest difference that the guide claims"
 EXACTLY = "none: bytes are counted exactly"
-AS_SEEN = "none: it is seen or not"
+AS_SEEN = "none: the probe sees it or not"
 
 FASTER = 0.0, 1 / (1 + MARGIN)
 NOT_SLOWER = 0.0, 1 + MARGIN
@@ -33,7 +33,7 @@ SLOWER = 1 + MARGIN, math.inf
 
 
 def within(interval: Interval | None, low: float, high: float) -> bool | None:
-    """Whether a figure lies between two bounds: by its interval; None where that reaches across one.
+    """Whether a figure lies between two bounds, by its interval; None where that crosses a bound.
 
     >>> within(Interval(1.2, 1.18, 1.22, 10), 1.1, 1.3), within(Interval(1.2, 1.0, 1.4, 10), 1.1, 1.3)
     (True, None)
@@ -46,11 +46,11 @@ def within(interval: Interval | None, low: float, high: float) -> bool | None:
 
 
 def more_passes(interval: Interval | None, low: float, high: float, logarithms: bool = True) -> int | None:
-    """How many more passes should take the interval off the bound that it reaches across.
+    """How many more passes should take the interval off the bound that it crosses.
 
-    Its width falls with the root of the number of passes. None where its middle is on the bound, or where
-    there is no interval. As many again where it has no end, or is of too few passes for its width to tell.
-    `logarithms`: it was made of the logarithms of the values.
+    The width falls with the root of the number of passes. None where the middle is on the bound, or where
+    there is no interval. As many passes again where the interval has no end, or has too few passes for its
+    width to be reliable. `logarithms`: the interval was made of the logarithms of the values.
     """
     if interval is None or interval.low is None or interval.high is None:
         return None
@@ -73,9 +73,9 @@ def decided(
     variants: tuple[str, ...],
     amount: Amount,
 ) -> Case:
-    """Whether a figure of these variants lies between bounds, and where that is open the passes it takes.
+    """Whether a figure of these variants lies between bounds; for an open case, the passes that decide it.
 
-    By an interval at the confidence that decides cases (`confidence_of`). `amount` is its middle; the figure
+    The interval has the confidence that decides cases (`confidence_of`). `amount` is its middle; the figure
     of an open case is the whole interval.
     """
     holds = within(decisive, *bounds)
@@ -89,7 +89,7 @@ def decided(
 
 
 def opened(amount: Amount, decisive: Interval | None) -> tuple[str, Amount | None]:
-    """The figure of an open case, from end to end of its interval; its middle where that has no ends."""
+    """The figure of an open case: its whole interval; the middle where the interval has no ends."""
     if decisive is None or decisive.low is None or decisive.high is None or math.isinf(decisive.high):
         return f"{amount.words} (no interval)", None
     whole = replace(amount, low=max(0.0, decisive.low), high=decisive.high, open=True)
@@ -113,7 +113,7 @@ def case_of(
 
 
 def confidence_of(each: ComparisonSummary) -> float:
-    """At what confidence the intervals of a comparison decide cases."""
+    """The confidence at which the intervals of a comparison decide cases."""
     return 1 - (1 - DECISIVE) * each.part
 
 

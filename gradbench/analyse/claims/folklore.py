@@ -1,4 +1,4 @@
-"""Claims that people repeat widely, with a public source for each claim."""
+"""Claims that are widely repeated, with their public sources."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ CLAIMS: tuple[Claim, ...] = (
         method="data",
         expected=lambda seen: not seen["wrong_gradient"],
         shows=(
-            "a write through it is seen in x: {seen_in_x}, counted for autograd: {version_counted}; the "
-            "gradient is wrong without a word: {wrong_gradient}"
+            "a write through it shows in x: {seen_in_x}, counts for autograd: {version_counted}; the "
+            "gradient is wrong without an error: {wrong_gradient}"
         ),
         figure="wrong gradient without an error: {wrong_gradient}",
         topic="write",
@@ -116,7 +116,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     seen_claim(
         id="folk.no_grad.is_eval",
-        says="no_grad() puts a model into evaluation.",
+        says="no_grad() puts a model into evaluation mode.",
         source="https://docs.pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval",
         trait="inference",
         expected=lambda seen: not seen["dropout_still_drops"],
@@ -132,7 +132,7 @@ CLAIMS: tuple[Claim, ...] = (
             memory(("accumulate.evaluation",), "detach", "graph", (0, 0)),
             memory(("accumulate.evaluation",), "item", "graph", (0, 0)),
         ),
-        tolerance=f"{EXACTLY}; every step's graph is a number of 4 bytes at least",
+        tolerance=f"{EXACTLY}; the graph of a step has a number of at least 4 bytes",
         workloads=("accumulate",),
         topic="fine-tune",
     ),

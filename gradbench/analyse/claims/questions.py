@@ -1,4 +1,4 @@
-"""The questions that claims ask of results. Each finds the cases that it can, and says what they show."""
+"""The questions of claims to the results. A question finds the cases that it can, and gives their figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gradbench.record.observation import Observation, Value
 def comparisons(
     summary: RunSummary, names: Sequence[str], sizes: Sequence[str] = ()
 ) -> Iterator[ComparisonSummary]:
-    """The comparisons of these workloads (or parts, as `freeze.training`) at these classes of size."""
+    """The comparisons of these workloads (or parts, such as `freeze.training`) at these classes of size."""
     for each in summary.comparisons:
         own = each.comparison
         if (own.name in names or own.workload in names) and (not sizes or own.size in sizes):
@@ -40,7 +40,7 @@ def comparisons(
 def _of_each(
     names: Sequence[str], sizes: Sequence[str], case: Callable[[ComparisonSummary], Case | None]
 ) -> Question:
-    """The question that asks each of these comparisons by itself; None is no case."""
+    """The question that takes these comparisons one by one; None is no case."""
     return lambda summary: [
         found for each in comparisons(summary, names, sizes) if (found := case(each)) is not None
     ]
@@ -54,9 +54,9 @@ def ratio(
     sizes: Sequence[str] = (),
     named: bool = False,
 ) -> Question:
-    """Is the time of one variant to that of another between these bounds?
+    """Is the ratio of the times of two variants between these bounds?
 
-    `named`: the short figure names the other variant, which the claim has several of.
+    `named`: the short figure names the other variant, because the claim has several rivals.
     """
 
     def case(each: ComparisonSummary) -> Case | None:
@@ -116,7 +116,7 @@ def smallest(names: Sequence[str], method: str, rivals: Sequence[str], sizes: Se
 def seconds(
     names: Sequence[str], method: str, bounds: tuple[float, float], sizes: Sequence[str] = ()
 ) -> Question:
-    """Is the time of a call that nothing disturbs between these bounds, in seconds?"""
+    """Is the time of an undisturbed call between these bounds, in seconds?"""
 
     def case(each: ComparisonSummary) -> Case | None:
         variant = each.variant(method)
@@ -132,7 +132,7 @@ def seconds(
 
 
 def _undisturbed(each: ComparisonSummary, variant: VariantSummary, fewest: int) -> Interval:
-    """Seconds of a call that nothing disturbs, as so few passes can tell, at the confidence that decides."""
+    """Seconds of an undisturbed call, by a statistic for `fewest` passes, at the deciding confidence."""
     confidence = confidence_of(each)
     seconds = list(variant.seconds.values())
     if has_quartile(fewest, confidence):
@@ -151,7 +151,7 @@ def grows(
 ) -> Question:
     """Does a cost grow with a power of the number of elements between these, over the sizes measured?
 
-    `added`: the cost is what the method takes above the baseline, and not its time.
+    `added`: the cost is the time above the baseline, and not the whole time.
     """
 
     def ask(summary: RunSummary) -> list[Case]:
@@ -160,7 +160,7 @@ def grows(
             for each in comparisons(summary, names)
             if (variant := each.variant(method)) is not None and variant.seconds
         }
-        # Two times are of one kind, quartiles or means, or their ratio would be of their kinds.
+        # Both times are of one kind, quartiles or means, or their ratio would mix the kinds.
         fewest = min((len(variant.seconds) for _, variant in found.values()), default=0)
         costs = {
             numel: cost
@@ -212,7 +212,7 @@ def _growth(first: Interval, last: Interval, few: int, many: int) -> Amount:
 
 
 def _factor(exponent: Interval, steps: float) -> Interval | None:
-    """The factor between two costs, by the interval of the exponent; None where that has no ends."""
+    """The factor between two costs, by the interval of the exponent; None where the interval has no ends."""
     if exponent.low is None or exponent.high is None or math.isinf(exponent.high - exponent.low):
         return None
     return Interval(steps**exponent.mean, steps**exponent.low, steps**exponent.high, exponent.count)
@@ -226,7 +226,7 @@ def _added(each: ComparisonSummary, variant: VariantSummary) -> Interval | None:
 def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
     """The power of the number of elements, between the ends of both intervals.
 
-    The low end of an added cost may be 0: the other end then bounds the power.
+    The low end of an added time may be 0 or less: the other end then bounds the power.
     """
     middle = math.log(last.mean / first.mean) / steps
     if None in (first.low, first.high, last.low, last.high):
@@ -238,7 +238,7 @@ def _exponent(first: Interval, last: Interval, steps: float) -> Interval:
     return Interval(middle, (low - most) / steps, (high - least) / steps, first.count)
 
 
-# Bytes of each figure in a few words: by themselves, and relative to those of another variant.
+# Every figure of bytes in a few words: alone, and relative to another variant.
 _BYTES = {"allocated": "allocated", "peak": "at the peak", "retained": "kept", "graph": "in the graph"}
 _RELATIVE = {
     "allocated": "the bytes allocated",
@@ -284,7 +284,7 @@ def memory(
 def observed(
     trait: str, method: str, expected: Callable[[dict[str, Value]], bool], says: str, figure: str = ""
 ) -> Question:
-    """Was a trait seen as expected? `says` is filled in with what was seen.
+    """Was a trait observed as expected? `says` is filled in with the observed values.
 
     `figure` is a shorter text, filled in likewise: the values that decide. Without it `says` is the figure.
     """
@@ -334,7 +334,7 @@ def _observed(
 
 
 def _shown(value: Value) -> str:
-    """An observed value as a reader reads it; numbers with four digits, or whole."""
+    """An observed value for readers; numbers have four digits, or are whole."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -343,7 +343,7 @@ def _shown(value: Value) -> str:
 
 
 def _short(value: Value) -> str:
-    """An observed value in a short figure: three digits, and thousands apart."""
+    """An observed value in a short figure: three digits, with separators of thousands."""
     if isinstance(value, float):
         return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _shown(value)
@@ -353,11 +353,11 @@ def every(
     *questions: Question,
     figure_of: Callable[[Sequence[Case]], tuple[Amount | None, str]] = range_of,
 ) -> Question:
-    """All of these at once: where one fails the whole does; a place is a case once, with all its figures.
+    """All of these at once: where one fails, the whole fails. A place is one case, with all its figures.
 
     `figure_of` makes the one figure of a place from the cases that decide it.
 
-    Where one of them found nothing at all, the others alone do not make the claim true.
+    Where one question found no case at all, the others alone do not make the claim true.
     """
 
     def ask(summary: RunSummary) -> list[Case]:
@@ -368,7 +368,7 @@ def every(
         if not all(found):
             for place, cases in places.items():
                 cases.append(
-                    Case(place, None, "the rest of it was not measured", figure="the rest was not measured")
+                    Case(place, None, "the rest was not measured", figure="the rest was not measured")
                 )
         merged = []
         for place, cases in places.items():
@@ -397,7 +397,7 @@ def every(
 
 
 def _most(wanted: Sequence[int | None]) -> int | None:
-    """The passes that settle all of them; None where one is unknown."""
+    """The most that one of them takes; None where one is not known."""
     known = [each for each in wanted if each is not None]
     return max(known) if known and len(known) == len(wanted) else None
 
@@ -409,5 +409,5 @@ def _all(known: Sequence[bool | None]) -> bool | None:
 
 
 def each_of(*questions: Question) -> Question:
-    """These side by side: the claim may hold in one and not in another."""
+    """These questions side by side: the claim may hold for one and not for another."""
     return lambda summary: [case for question in questions for case in question(summary)]

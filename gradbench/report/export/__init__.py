@@ -1,7 +1,6 @@
-"""A results file in forms that other programs, and people, read: one file for each form.
+"""A results file in forms for other programs and for people: one file for every form.
 
-To add a form, write a file with its function and add a row to `FORMS`; everything else takes it from
-`forms()`.
+To add a form, write a file with its function and add a row to `FORMS`; everything else reads `forms()`.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from gradbench.report.export.tidy_csv import to_csv
 FORMS: tuple[Form, ...] = (
     Form("csv", "The tidy table: a row for each variant and metric, in seconds and bytes.", to_csv),
     Form("markdown", "A table for people: time, ratio, verdict and memory of each method.", to_markdown),
-    Form("github-action", "What github-action-benchmark reads: ratios and bytes.", to_github_action),
-    Form("pyperf", "What pyperf reads: a benchmark for each variant, a run for each pass.", to_pyperf),
+    Form("github-action", "Ratios and bytes for github-action-benchmark.", to_github_action),
+    Form("pyperf", "A benchmark for each variant, a run for each pass, for pyperf.", to_pyperf),
 )
 
 __all__ = ["FORMS", "Form", "form", "forms"]
 
 
 def forms() -> tuple[Form, ...]:
-    """The forms of gradbench, and those of extensions. Raises RequestError for an extension at fault."""
+    """The forms of gradbench and of extensions. Raises RequestError for a faulty extension."""
     return distinct("exports", extended("exports", FORMS, lambda row: row.name), lambda row: row.name)
 
 

@@ -1,4 +1,4 @@
-"""What a form of `gradbench export` is."""
+"""A form of `gradbench export`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Form:
-    """A form that a results file can be written in.
+    """A form for the results of a run.
 
     Attributes:
-        name: what `--to` takes.
-        effect: what it is, and who reads it, in a sentence.
-        write: from what is known of a run to the whole text.
+        name: the value of `--to`.
+        effect: its content and its readers, in a sentence.
+        write: makes the whole text from the summary of a run.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Form:
 
 
 def each_method(summary: RunSummary) -> Iterator[tuple[ComparisonSummary, VariantSummary]]:
-    """The methods and alternatives of each comparison, without what is the instrument's."""
+    """The methods and alternatives of every comparison, without the instrument's variants."""
     for each in summary.comparisons:
         for variant in each.methods:
             yield each, variant

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_github_action(summary: RunSummary) -> str:
-    """What github-action-benchmark reads as `customSmallerIsBetter`: ratios and bytes, which do not drift."""
+    """Ratios and bytes, which do not drift, for github-action-benchmark as `customSmallerIsBetter`."""
     entries: list[dict[str, object]] = []
     for each, variant in each_method(summary):
         name = f"{each.comparison.id} {variant.name}"

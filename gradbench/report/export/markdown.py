@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_markdown(summary: RunSummary) -> str:
-    """A table for people: each method's time, its ratio with the interval, and its memory."""
+    """A table for people: the time of every method, its ratio with the interval, and its memory."""
     heads = ("workload", "elements", "method", "time", "ratio (95 %)", "verdict", "peak", "saved")
     lines = [heads, ("---", "---:", "---", "---:", "---:", "---", "---:", "---:")]
     for each, variant in each_method(summary):

@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def to_pyperf(summary: RunSummary) -> str:
-    """What `pyperf` reads: a benchmark for each variant, a run for each pass, with its median seconds per
-    call.
+    """A benchmark for every variant, a run for every pass with its median seconds per call, for `pyperf`.
 
-    Times are gross: the turn of the loop is in them.
+    Times are gross: they include the turn of the loop.
     """
     benchmarks = []
     for each, variant in each_method(summary):

@@ -1,4 +1,4 @@
-"""The tidy table as CSV: one row for each variant and metric, which other programs rely on."""
+"""The tidy table as CSV: one row for every variant and metric. Other programs rely on it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ COLUMNS = (
 
 
 def rows(summary: RunSummary) -> Iterator[dict[str, object]]:
-    """A row for each variant and metric; seconds, bytes and numbers, never scaled; None where unknown.
+    """A row for every variant and metric; seconds, bytes and numbers, never scaled; None where unknown.
 
-    A figure that was measured of another variant, which executes the same, names it in `same_as`.
+    A figure may come from another variant that executes the same: `same_as` names that variant.
     """
     for each in summary.comparisons:
         for variant in each.variants:

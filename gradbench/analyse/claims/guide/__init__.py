@@ -1,4 +1,4 @@
-"""The claims of the guide, in a file for each of its sections."""
+"""The claims of the guide, a file for every section."""
 
 from __future__ import annotations
 

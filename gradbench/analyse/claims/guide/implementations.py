@@ -52,13 +52,13 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     seen_claim(
         id="loss.same",
-        says="From scratch and PyTorch give the same loss, gradients and parameters.",
+        says="The versions from scratch and in PyTorch give the same loss, gradients and parameters.",
         source="the guide, From Scratch vs PyTorch",
         trait="predictors",
         expected=lambda seen: float(seen["largest_difference"] or 0.0) <= 1e-4,
-        shows="after 1,000 epochs in float32 they differ by {largest_difference} at most",
-        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; the parameters contain the gradients",
-        figure="they differ by {largest_difference} at most",
+        shows="after 1,000 epochs in float32 they differ by at most {largest_difference}",
+        tolerance="0.0001: a thousand updates, each rounded to 1.2e-7; the parameters show the gradients",
+        figure="they differ by at most {largest_difference}",
         topic="functions",
     ),
     Claim(
@@ -96,7 +96,7 @@ CLAIMS: tuple[Claim, ...] = (
             "the loss goes from {first_loss} to {last_loss}; the probability is {at_7_5} at 7.5 and "
             "{at_5} at 5.0"
         ),
-        tolerance="to separate is to give probabilities on both sides of a half",
+        tolerance="to separate means one probability above a half and one below",
         figure="loss {first_loss} to {last_loss}; probability {at_7_5} and {at_5}",
         topic="behaviour",
     ),

@@ -61,13 +61,13 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="tip.in_place",
-        says="requires_grad_(False) saves memory against detach(), which allocates new memory.",
+        says="requires_grad_(False) saves memory compared with detach(), which allocates new memory.",
         source="the guide, Performance Tips",
         question=each_of(
             memory(("control",), "detach", "allocated", (1, float("inf"))),
             memory(("elementwise",), "requires_grad_false", "peak", (0.0, 0.99), "detach"),
         ),
-        tolerance=f"{EXACTLY}; to save is to peak at 1 % less at least",
+        tolerance=f"{EXACTLY}; to save means a peak that is at least 1 % lower",
         workloads=("control", "elementwise"),
         topic="memory",
     ),

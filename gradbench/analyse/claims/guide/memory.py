@@ -39,7 +39,7 @@ CLAIMS: tuple[Claim, ...] = (
             ),
             memory(("control",), "detach", "allocated", (1, float("inf"))),
         ),
-        tolerance=f"{EXACTLY}; object and storage are two questions",
+        tolerance=f"{EXACTLY}; the object and its storage are two questions",
         workloads=("control",),
         topic="memory",
     ),

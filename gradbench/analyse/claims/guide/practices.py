@@ -1,4 +1,4 @@
-"""Best practices, and the comprehensive guide: what is for what."""
+"""Best practices, and the comprehensive guide: the purpose of every method."""
 
 from __future__ import annotations
 

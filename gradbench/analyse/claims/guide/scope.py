@@ -1,7 +1,7 @@
-"""The scope of the guide: its three methods, and the workloads that represent an operation."""
+"""The subjects of the guide: its three methods, and the workloads that represent an operation."""
 
 from __future__ import annotations
 
 GUIDED = ("requires_grad_false", "detach", "no_grad")
-# The work that stands for "an operation": one, three, and a product of matrices.
+# The workloads that represent "an operation": one operation, three, and a product of matrices.
 OPERATIONS = ("elementwise", "chain", "matmul")

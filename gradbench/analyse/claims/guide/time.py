@@ -9,8 +9,7 @@ from gradbench.analyse.claims.questions import best, each_of, every, grows, memo
 
 _FIVE = "5 percentage points: the guide gives its ratios with a ~ and two digits"
 _LINEAR = (
-    "an exponent of 0.8 to 1.2 of the number of elements: a cost that is proportional has 1, one that does "
-    "not grow has 0"
+    "an exponent of 0.8 to 1.2 of the number of elements: a proportional cost has 1, a constant cost has 0"
 )
 # From 100 to 1,000,000 elements a power of 0.024 is 25 %.
 _FIXED = (-0.024, 0.024)
@@ -74,7 +73,7 @@ CLAIMS: tuple[Claim, ...] = (
             memory(("control",), "detach", "allocated", (0.5, 2.0), "detach_clone"),
             ratio(("control",), "detach", "detach_clone", (0.8, 1.25), ("large",)),
         ),
-        tolerance="a copy is what detach().clone() allocates, within a factor of 2, and takes, within 25 %",
+        tolerance="a copy has the bytes of detach().clone() within a factor of 2, and its time within 25 %",
         workloads=("control",),
         topic="cost",
     ),
@@ -85,7 +84,7 @@ CLAIMS: tuple[Claim, ...] = (
         question=each_of(
             grows("no_grad() alone", ("control",), "no_grad", _FIXED),
             grows(
-                "what no_grad() adds to a multiplication",
+                "no_grad() around a multiplication",
                 ("elementwise",),
                 "no_grad",
                 _FIXED,
