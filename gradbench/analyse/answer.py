@@ -101,8 +101,9 @@ def _first_screen(found: Sequence[Recommendation]) -> list[Recommendation]:
 def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | None:
     """The one variant to use in a comparison; None where it serves no purpose or nothing was timed.
 
-    Variants tie that are not shown to be slower than the fastest by more than MATTERS. The run recommends
-    the one that the purpose prefers. It never recommends a variant that gives wrong gradients.
+    Variants tie that are not shown to be slower than the fastest by more than MATTERS. Of those that do not
+    hold much more memory than another, the run recommends the one that the purpose prefers. It never
+    recommends a variant that gives wrong gradients.
     """
     purpose = PURPOSES.get(each.comparison.workload) or _unlisted(each.comparison)
     if purpose is None or (purpose.part and each.comparison.part != purpose.part):

@@ -137,7 +137,7 @@ def bounded_finding(each: ComparisonSummary, prices: Sequence[ComparisonSummary]
         if variant.role == "method" and variant.extra is not None
     ]
     where = ", ".join(
-        f"{price.comparison.title.partition(': ')[2]} at {price.comparison.numel:,} elements"
+        f"{price.comparison.title.partition(': ')[2]} at {format.counted(price.comparison.numel, 'element')}"
         for price in prices
     )
     part = each.comparison.title.partition(": ")[2]

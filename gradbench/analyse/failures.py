@@ -36,7 +36,7 @@ def failed(results: Results) -> str:
         of = f" of {format.counted(len({id for id, _ in variants}), 'other' if lost else 'comparison')}"
         parts.append(format.counted(len(variants), "variant") + of)
     if whole:
-        parts.append(counted(whole, "visit"))
+        parts.append(format.counted(whole, "visit"))
     reason = f"{why}." if len(failures) == 1 else f"The most frequent reason: {why}. The report lists all."
     failed_ = f"{' and '.join(parts)} failed{':' if len(failures) == 1 else '.'}"
     return f"{failed_} {reason}{_advice(results, failures)}"
@@ -46,15 +46,6 @@ def lost_comparisons(results: Results) -> set[str]:
     """The comparisons that failed in every visit."""
     visited = {visit.comparison for visit in results.visits}
     return {each.comparison for each in results.failures if each.number and each.comparison not in visited}
-
-
-def counted(count: int, what: str) -> str:
-    """A number with its noun, singular or plural.
-
-    >>> counted(1, "pass"), counted(1_000, "pass"), counted(2, "byte")
-    ('1 pass', '1,000 passes', '2 bytes')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def _commonest(failures: list[Failure]) -> Failure:

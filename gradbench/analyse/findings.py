@@ -69,13 +69,18 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         grown = [label for label, times in growth if times > 3]
         figure = f"{', '.join(grown)} grows with the tensor" if len(grown) == 1 else figure
         figure = figure or f"{len(grown)} of {len(growth)} grow with the tensor"
-        sizes = f"from {first.comparison.numel:,} to {last.comparison.numel:,} elements"
+        sizes = f"from {first.comparison.numel:,} to {format.counted(last.comparison.numel, 'element')}"
         growing = f" Growth {sizes}: " + ", ".join(
             f"{label} {format.significant(times)} times" for label, times in growth
         )
         growing += "."
     evidence = ", ".join(f"{variant.label} {format.seconds(seconds(variant))}" for variant in variants)
-    return Finding(sentence, f"At {first.comparison.numel:,} elements: {evidence}.{growing}", figure, "cost")
+    return Finding(
+        sentence,
+        f"At {format.counted(first.comparison.numel, 'element')}: {evidence}.{growing}",
+        figure,
+        "cost",
+    )
 
 
 def _price(alone: Sequence[ComparisonSummary], in_place: Sequence[ComparisonSummary]) -> Finding | None:
@@ -111,7 +116,7 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     tied = len(found) - len(dearer) - len(cheaper)
     return Finding(
         f"A no_grad() block is faster than recording in {len(cheaper)} of "
-        f"{format.counted(len(found), 'comparison')}, slower in {len(dearer)}, and ties in {tied}.",
+        f"{format.counted(len(found), 'comparison')}, slower in {len(dearer)}. {tied} show no difference.",
         f"no_grad() ÷ recording: {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "cost",
@@ -137,7 +142,7 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         f"{format.ratio_with_ends(ratio)} at {each.comparison.part}" for each, ratio in found
     )
     return Finding(
-        f"One no_grad() block around operations on {min(numels):,} elements is "
+        f"One no_grad() block around operations on {format.counted(min(numels), 'element')} is "
         f"{' and '.join(parts) or 'as fast as recording them'}.",
         f"no_grad() ÷ recording, by the number of operations: {evidence}.",
         f"{span([ratio.mean for _, ratio in found])} times",
@@ -171,7 +176,7 @@ def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     return Finding(
         f"In {each.comparison.title.partition(':')[0]}, {label} comes nearest to the limit of memory.",
         f"Times relative to {limit.copy.label}, {where}, in {each.comparison.title} at "
-        f"{each.comparison.numel:,} elements: {evidence}.",
+        f"{format.counted(each.comparison.numel, 'element')}: {evidence}.",
         f"{format.multiple(nearest)} times a copy",
         "functions",
     )
@@ -185,7 +190,7 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     tied = len(found) - len(faster) - len(slower)
     return Finding(
         f"inference_mode() is faster than no_grad() in {len(faster)} of "
-        f"{format.counted(len(found), 'comparison')}, slower in {len(slower)}, and ties in {tied}.",
+        f"{format.counted(len(found), 'comparison')}, slower in {len(slower)}. {tied} show no difference.",
         f"inference_mode() ÷ no_grad(): {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "evaluate",
@@ -215,7 +220,7 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     each, variant = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
     assert variant.memory is not None
     saved = variant.memory.saved
-    place = f"{each.comparison.title} at {each.comparison.numel:,} elements"
+    place = f"{each.comparison.title} at {format.counted(each.comparison.numel, 'element')}"
     seen = f"the graph saves {format.size(saved)}" if saved is not None else "saved bytes are not visible"
     return Finding(
         f"Only {', '.join(names)} keep{'s' if len(names) == 1 else ''} memory for the backward.",

@@ -143,8 +143,8 @@ def in_words(found: Glance) -> str:
         listed = [words for name in METHODS if (words := _price_in_words(each, name))]
         plan = each.comparison
         sentences.append(
-            f"{plan.workload} with {plan.numel:,} elements takes {format.seconds(_work(each))}; "
-            f"added: {', '.join(listed)}."
+            f"{plan.workload} with {format.counted(plan.numel, 'element')} takes "
+            f"{format.seconds(_work(each))}; added: {', '.join(listed)}."
         )
     return " ".join(sentences)
 

@@ -56,7 +56,7 @@ def _time(summary: RunSummary) -> Table | None:
         "Time Complexity",
         (
             "method",
-            *(f"alone, {each.comparison.numel:,} elements" for each in ends),
+            *(f"alone, {format.counted(each.comparison.numel, 'element')}" for each in ends),
             *(f"adds to x * 2, {each.comparison.numel:,}" for each in places),
         ),
         tuple(row(method) for method in GUIDED),
@@ -91,7 +91,12 @@ def _memory(summary: Analysis) -> Table | None:
     return Table(
         "memory",
         "Memory Usage",
-        ("method", f"allocated at {last.comparison.numel:,} elements", "duration", "additional objects"),
+        (
+            "method",
+            f"allocated at {format.counted(last.comparison.numel, 'element')}",
+            "duration",
+            "additional objects",
+        ),
         tuple(row(method) for method in GUIDED),
         "The guide says none, a new tensor, none; permanent, permanent, temporary.",
         places=(None, last.comparison, None, None),

@@ -234,13 +234,13 @@ def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
     """One figure, at the fewest or the most elements; a curve where there are many sizes."""
     each = (min if lead.first else max)(own, key=lambda found: found.comparison.numel)
     comparison = each.comparison
-    size = f"{format.count(comparison.numel)} elements"
+    size = _elements(comparison)
     title = _capital(comparison.title)
     if lead.kind == "operations":
         shown = figures.at_smallest(own)
         if len(shown) < 2:
             return None
-        words = f"Time by number of operations, {format.count(shown[0].comparison.numel)} elements"
+        words = f"Time by number of operations, {_elements(shown[0].comparison)}"
         drawn = figures.operations(shown)
         return Panel(lead.kind, _of(shown), words, words, drawn) if drawn else None
     if lead.kind == "timeline":
@@ -257,6 +257,10 @@ def _panel(own: Sequence[ComparisonSummary], lead: Lead) -> Panel | None:
     # A baseline alone has nothing to compare.
     drawn = figures.ratios(each) if sum(variant.ratio is not None for variant in each.methods) > 1 else ""
     return Panel(lead.kind, (comparison,), f"{title}, {size}", _words(each), drawn) if drawn else None
+
+
+def _elements(comparison: Comparison) -> str:
+    return f"{format.count(comparison.numel)} element{'' if comparison.numel == 1 else 's'}"
 
 
 def _of(found: Sequence[ComparisonSummary]) -> tuple[Comparison, ...]:

@@ -294,7 +294,7 @@ def _ratios(own: list[ComparisonSummary], ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         for axes, each in zip(_axes(figure, len(own), 1.12, sharey=True), own, strict=True):
             figures.draw_ratios(axes, each, names, TALK)
-            size = f"{each.comparison.size}: {each.comparison.numel:,} elements"
+            size = f"{each.comparison.size}: {format.counted(each.comparison.numel, 'element')}"
             axes.set_title(size, loc="left", fontsize=15 if len(own) < figures.PANELS else 13)
             axes.tick_params(axis="y", labelsize=15)
             axes.set_xlabel("time ÷ time of the baseline")
@@ -327,7 +327,7 @@ def _curves(own: list[ComparisonSummary], ending: str) -> Slide:
     if first.workload == "break_even":
         own = figures.at_smallest(own)
         places, label = [int(each.comparison.part) for each in own], figures.OPERATIONS
-        note = f"{first.workload} with {own[0].comparison.numel:,} elements"
+        note = f"{first.workload} with {format.counted(own[0].comparison.numel, 'element')}"
     else:
         places, label = [each.comparison.numel for each in own], figures.SIZES
         note = first.name
@@ -355,7 +355,7 @@ def _memory(each: ComparisonSummary, ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         draw_bars(_axes(figure, 3, 0.7), found, TALK)
 
-    where = f"{each.comparison.numel:,} elements"
+    where = f"{format.counted(each.comparison.numel, 'element')}"
     note = f"{each.comparison.name}: exact bytes of one execution with {where}"
     return _slide("memory", each, ending, note, draw)
 
@@ -364,6 +364,6 @@ def _timeline(each: ComparisonSummary, ending: str) -> Slide:
     def draw(figure: Figure) -> None:
         figures.draw_timeline(_axes(figure, 1, 0.7)[0], each, TALK)
 
-    where = f"{each.comparison.numel:,} elements"
+    where = f"{format.counted(each.comparison.numel, 'element')}"
     note = f"{each.comparison.name}: exact bytes that are live during one execution with {where}"
     return _slide("timeline", each, ending, note, draw)

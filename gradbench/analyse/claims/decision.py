@@ -118,4 +118,4 @@ def confidence_of(each: ComparisonSummary) -> float:
 
 
 def where(each: ComparisonSummary) -> str:
-    return f"{each.comparison.name} at {each.comparison.numel:,} elements"
+    return f"{each.comparison.name} at {format.counted(each.comparison.numel, 'element')}"
