@@ -157,7 +157,7 @@ def test_a_step_says_where_its_peak_goes():
 def test_an_optimizer_that_needs_more_than_the_step_is_said_to():
     small = {**PEAKS, "set_to_none": 20}
     assert screen(peaks=small).training[-1] == (
-        "Adam.step() peaks higher, at 134 MB: it needs 10.0 MB beside the gradients."
+        "Adam.step() peaks higher, at 134 MB: it needs 10.0 MB besides the gradients."
     )
 
 
@@ -228,7 +228,7 @@ def test_memory_names_what_is_kept_by_module_and_what_only_passes_a_gradient_on(
         ("norm", 20 * MB),
     ]
     # Whether more can be frozen is not known: x may be tracked, or what comes before is trained on purpose.
-    assert found.memory[1].endswith("passes through them to what comes before.")
+    assert found.memory[1].endswith("passes through them to the modules before.")
     assert found.kept == sum(each.activations + each.others for each in found.modules) == 70 * MB
 
 
