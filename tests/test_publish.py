@@ -152,7 +152,7 @@ def test_the_readme_lists_the_answer_and_each_recommendation_of_the_newest_run(r
     assert lines[0] == f"- {answer.sentence}"
     assert len(lines) == 1 + len(answer.recommendations) > 1
     for line, each in zip(lines[1:], answer.recommendations, strict=True):
-        assert line.startswith(f"- {each.purpose}: `{each.use}`.")
+        assert line.startswith(f"- {each.purpose} ({each.comparison.numel:,} elements): `{each.use}`.")
     assert "](reports/glance.png)](reports/runs/" in readme.read_text()
 
 
