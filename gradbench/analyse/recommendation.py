@@ -30,7 +30,7 @@ class Recommendation:
         use: the label of the one variant that the run recommends.
         gain: the time and bytes that the variant saves, compared with `against`.
         short: the gain in a few words, for a phone and a terminal; empty where no gain is shown.
-        choice: what decides: how far the next variant is behind, memory, or a reason beside time.
+        choice: how far the next variant is behind, memory, or a reason beside time.
         against: the label of the variant that readers use without advice.
         comparison: the comparison with these figures.
     """
@@ -64,7 +64,7 @@ def recommend(each: ComparisonSummary, summary: RunSummary) -> Recommendation | 
     """The one variant to use in a comparison; None where it serves no purpose or nothing was timed.
 
     A variant that is shown to be slower than the fastest by more than MATTERS is out. Bytes are exact, so of
-    the others those are out that hold much more than another. Of the rest the purpose prefers one. A variant
+    the others those are out that hold much more than another. The purpose prefers one of the rest. A variant
     that gives wrong gradients is never recommended.
     """
     purpose = PURPOSES.get(each.comparison.workload) or _unlisted(each.comparison)
@@ -212,7 +212,7 @@ def _short(each: ComparisonSummary, chosen: VariantSummary, against: VariantSumm
 
 
 def _choice(each: ComparisonSummary, pool: _Pool, purpose: Purpose) -> str:
-    """What decides for the chosen variant."""
+    """The reason for the chosen variant: memory, another clause, or a distance in time."""
     reason = purpose.prefer.get(pool.chosen.name)
     because = f" Chosen because {reason}." if reason else ""
     if pool.light:
