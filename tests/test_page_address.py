@@ -95,9 +95,9 @@ def test_a_link_within_the_page_opens_its_target_and_keeps_the_view_in_the_addre
     page.locator(".claim[data-verdict]:visible summary", has_text="no_grad").first.click()
     link = page.locator(".claim a[href^='#']:visible").first
     target = link.get_attribute("href")
-    assert not page.locator(f"{target} > .part").first.is_visible()
+    assert not page.locator(f"{target} > div").first.is_visible()
     link.click()
-    assert page.locator(f"{target} > .part").first.is_visible()
+    assert page.locator(f"{target} > div").first.is_visible()
     page.wait_for_function("name => location.hash.includes(name)", arg=target[1:])
     assert fragment(page).startswith("#size=small,medium&open=")
     assert not box(page, "large").is_checked()
@@ -114,7 +114,7 @@ def test_a_link_to_what_a_preset_hides_shows_it(open_page):
     )
     assert hidden
     page.locator(f".claim a[href='{hidden}']:visible").first.click()
-    assert page.locator(f"{hidden} > .part").first.is_visible()
+    assert page.locator(f"{hidden} > div").first.is_visible()
     assert page.locator('[data-preset="everything"]').get_attribute("aria-current") == "true"
     assert "for=" not in fragment(page)
 

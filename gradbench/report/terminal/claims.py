@@ -12,7 +12,7 @@ from gradbench.analyse.claims.claim import SHOWN, Judgement, counted
 # The columns of the verdict, and of the heads in the full form.
 _MARGIN = 11
 _HEAD = 11
-# From this width on, a claim takes one line. A sentence that would lose all but these columns is whole instead.
+# From this width on, a claim takes one line. A sentence that would lose all but these columns stays whole.
 _ONE_LINE = 100
 _LEAST_SENTENCE = 24
 
