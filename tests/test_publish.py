@@ -64,7 +64,7 @@ def test_a_run_is_published_with_its_results_its_report_an_index_and_a_table(run
     assert f"<h1>{shown.answer.sentence}</h1>" in index
     assert in_words(glance_of(shown)) in index
     for words in (index, readme.read_text()):
-        assert re.search(r"\d+ claims: \d+ (true|false|depends|open)", words)
+        assert re.search(r"\d+ claims: \d+ (true|false|depends?|open)", words)
         assert not re.search(r"\d (supported|refuted|unresolved)", words)
     table = readme.read_text()
     assert table.startswith("before\n")

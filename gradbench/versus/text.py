@@ -47,7 +47,7 @@ def answer(judged: Judged) -> str:
 
 
 def _variants(count: int) -> str:
-    return f"{count} variant{'' if count == 1 else 's'}"
+    return format.counted(count, "variant")
 
 
 def sentence(judged: Judged) -> str:
@@ -59,7 +59,7 @@ def sentence(judged: Judged) -> str:
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
     memory = summed_up([each.memory for each in judged.variants])
-    pairs = f"{judged.pairs} pair{'' if judged.pairs == 1 else 's'}"
+    pairs = format.counted(judged.pairs, "pair")
     return f"B against A in {_variants(len(timed))}, {pairs}: {', '.join(said)}; {memory}."
 
 
@@ -90,8 +90,8 @@ def notes(judged: Judged) -> list[str]:
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after {judged.pairs} "
-            f"pair{'' if judged.pairs == 1 else 's'}. Give more time with --budget, or fewer variants with "
+            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after "
+            f"{format.counted(judged.pairs, 'pair')}. Give more time with --budget, or fewer variants with "
             "--workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
