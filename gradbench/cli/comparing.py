@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 @results_argument("old", required=True)
 @results_argument("new", required=True)
 @margin_option(5.0, "Ignore a change of a ratio within this.")
-@click.option("--all", "everything", is_flag=True, help="Show every variant, also the unchanged ones.")
+@click.option(
+    "--verbose", "--all", "everything", is_flag=True, help="Show every variant, also the unchanged ones."
+)
 @click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
 @click.option(
     "--to",
