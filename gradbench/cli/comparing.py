@@ -199,12 +199,17 @@ def versus(asked: VersusOptions) -> None:
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.text import as_data, as_text
+    from gradbench.versus.verdict import longer
 
     trial = _trial(asked)
     judged = judge_trial(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if asked.as_json else as_text(judged, columns(80, 160)))
     if asked.with_report:
         _report(judged, asked.as_json)
+    elif not asked.as_json:
+        click.echo(f"build the page: gradbench report {shlex.quote(str(trial.path.parent))}")
+    if (again := longer(judged)) and not asked.as_json:
+        click.echo(f"measure longer: {again}")
     if judged.worse:
         click.get_current_context().exit(1)
 
