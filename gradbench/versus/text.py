@@ -13,6 +13,8 @@ from gradbench import format
 from gradbench.analyse.memory_difference import in_words, summed_up
 from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
 from gradbench.versus.records import NAMES, SideFacts
+from gradbench.versus.verdict import fairness, verdict
+from gradbench.versus.verdict import where as where
 
 
 def described(facts: SideFacts) -> str:
@@ -110,23 +112,20 @@ def notes(judged: Judged) -> list[str]:
     return said
 
 
-def where(each: VariantOutcome) -> str:
-    """The names of a comparison and its variant."""
-    if not each.comparison.numel:
-        return each.variant.name
-    return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.variant.name}"
-
-
 def as_text(judged: Judged, width: int) -> str:
-    """The outcome as a table, as wide as this many characters; variants that differ come first."""
+    """The answer, then a table as wide as this many characters; variants that differ come first."""
     from rich.console import Console
     from rich.table import Table
 
     text = io.StringIO()
     console = Console(file=text, width=width, highlight=False, markup=False)
+    console.print(verdict(judged))
     for name, facts in zip(NAMES, judged.trial.header.sides, strict=True):
         console.print(f"{name}: {described(facts)}")
-    table = Table("variant", "A", "B", "B ÷ A (95 %)", "time", "memory")
+    table = Table()
+    for column in ("variant", "A", "B", "B ÷ A (95 %)", "time", "memory"):
+        # rich would cut a name that is too long for its column.
+        table.add_column(column, overflow="fold")
     for each in ordered(judged.variants):
         table.add_row(
             where(each),
@@ -136,7 +135,7 @@ def as_text(judged: Judged, width: int) -> str:
             in_words(each.memory),
         )
     console.print(table)
-    for line in (sentence(judged), control(judged), *notes(judged)):
+    for line in (sentence(judged), fairness(judged), *notes(judged)):
         if line:
             console.print(line)
     return text.getvalue().rstrip()
