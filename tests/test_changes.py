@@ -193,6 +193,16 @@ def test_running_statistics_that_move_twice_are_said_and_are_as_they_were_afterw
     assert all(torch.equal(before[name], each) for name, each in model.named_buffers())
 
 
+def test_a_change_that_moves_running_statistics_says_nothing_of_the_next_change():
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2))
+    before = {name: each.clone() for name, each in model.named_buffers()}
+    changes = [fewer_samples(8, 16), freeze(["0"], ["1"])]
+    kept, left_out = checked(training_of(model, torch.rand(16, 4)), changes, 60.0)
+    assert ([each.change.name for each in kept], left_out) == ([each.name for each in changes], {})
+    assert "move otherwise" not in kept[1].change.effect
+    assert all(torch.equal(before[name], each) for name, each in model.named_buffers())
+
+
 def test_the_gradient_of_x_must_stay_where_it_is_tracked():
     model, x = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.rand(8, 4, requires_grad=True)
     (why,) = reasons(model, x, without_recording(["0"], ["1"]))

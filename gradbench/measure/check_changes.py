@@ -70,9 +70,13 @@ def checked(
             left_out[change.name] = f"{change.label}: there was no time to check it"
             continue
         try:
-            kept.append(
-                _expect_same(few, change, expected) if change.same_loss else _expect_samples(training, change)
-            )
+            # A copy shares the buffers of the model: a step that moves them would change the next comparison.
+            with buffers_kept(training.model):
+                kept.append(
+                    _expect_same(few, change, expected)
+                    if change.same_loss
+                    else _expect_samples(training, change)
+                )
         except Exception as error:
             left_out[change.name] = f"{change.label}: {_first_line(error)}"
     return kept, left_out
