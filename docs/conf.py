@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages (`make docs`); `stored` makes their figures and screens from stored data."""
+"""How Sphinx builds these pages (`make docs`)."""
 
 import os
 import sys
@@ -10,7 +10,6 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 
 from docutils import nodes  # noqa: E402
 from links import relink  # noqa: E402
-from stored import methods_table, model_screen, run_brief, studies  # noqa: E402
 
 import gradbench  # noqa: E402
 
@@ -32,7 +31,7 @@ html_show_sphinx = False
 # The published reports, seen from a page: in a checkout, or on a site that has these pages in docs/.
 REPORTS = os.environ.get("REPORTS", "../../../reports")
 
-myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 # A link to a published page is a plain address: Sphinx would copy the page.
 myst_url_schemes = {
@@ -41,13 +40,6 @@ myst_url_schemes = {
     "mailto": None,
     "reports": {"url": f"{REPORTS}/{{{{path}}}}"},
     "reports-at": {"url": f"{REPORTS}/{{{{path}}}}#{{{{fragment}}}}"},
-}
-myst_substitutions = {
-    "net_screen": model_screen(HERE / "samples" / "net"),
-    "resnet18_screen": model_screen(HERE / "samples" / "resnet18"),
-    "run_brief": run_brief(ROOT / "reports"),
-    "methods_table": methods_table(),
-    **studies(ROOT / "reports"),
 }
 
 # A build needs no torch.

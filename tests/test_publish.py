@@ -18,9 +18,10 @@ from gradbench.record.plan import Request
 from gradbench.record.results import FILENAME, read_results
 from gradbench.report.glance import glance_of, in_words
 from studies.files import read_analysis
-from studies.publish import pictures, site
-from studies.publish.__main__ import BEGIN, END, ROOT, publish, rebuild, splice
+from studies.publish import documents, pictures, site
+from studies.publish.__main__ import ROOT, publish, rebuild
 
+BEGIN, END = documents.begin("headline"), documents.end("headline")
 README = f"before\n{BEGIN}\nold table\n{END}\nafter\n"
 
 
@@ -139,7 +140,7 @@ def test_what_is_not_there_cannot_be_made_again(tmp_path):
 def test_nothing_is_written_where_the_readme_has_no_place(run):
     source, reports, readme = run
     readme.write_text("nothing")
-    with pytest.raises(RequestError, match="put them where the table belongs"):
+    with pytest.raises(RequestError, match="put them where the headline belongs"):
         publish(source, reports, readme)
     assert not reports.exists()
 
@@ -234,12 +235,13 @@ def test_what_is_published_is_what_is_made_now(tmp_path):
     reports, readme = tmp_path / "reports", tmp_path / "README.md"
     shutil.copytree(ROOT / "reports", reports)
     shutil.copy(ROOT / "README.md", readme)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
     published = generated(reports)
     for each in published:
         each.unlink()
     rebuild(reports, readme)
     assert generated(reports) == published
-    for page in (*sorted(published), readme):
+    for page in (*sorted(published), readme, *(tmp_path / "docs").glob("*.md")):
         there = ROOT / page.relative_to(tmp_path)
         why = off(words(page), words(there))
         assert why is None, f"{there}: run `make publish`: {why}"
@@ -254,5 +256,35 @@ def test_all_that_is_published_is_generated_or_data():
 
 def test_a_readme_without_a_place_for_the_table_is_refused():
     for text in ("nothing", BEGIN, f"{END}\n"):
-        with pytest.raises(RequestError, match="put them where the table belongs"):
-            splice(text, "table")
+        with pytest.raises(RequestError, match="put them where the headline belongs"):
+            documents.splice(text, "headline", "table", "README.md")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_parts_of_a_page_are_those_that_are_made_now(page):
+    why = off(documents.fill(page, ROOT / "reports"), page.read_text())
+    assert why is None, f"{page}: run `make publish`: {why}"
+
+
+def test_every_part_is_in_a_page():
+    text = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert sorted(documents.BEGINS.findall(text)) == sorted(documents.PARTS)
+
+
+def test_publishing_fills_the_pages_beside_the_readme_with_the_newest_run(run):
+    source, reports, readme = run
+    docs = readme.with_name("docs")
+    docs.mkdir()
+    page, other = docs / "tutorial.md", docs / "other.md"
+    page.write_text(f"above\n\n{documents.begin('run_brief')}\nold\n{documents.end('run_brief')}\n\nbelow\n")
+    other.write_text("no part\n")
+    publish(source, reports, readme)
+    text = page.read_text()
+    first = read_analysis(max(reports.glob("runs/*/*.gz"))).answer.sentence
+    assert " ".join(text.split()).startswith(f"above {documents.begin('run_brief')} ```text {first}")
+    assert text.endswith(f"\n```\n{documents.end('run_brief')}\n\nbelow\n")
+    assert "old" not in text.splitlines()
+    assert other.read_text() == "no part\n"
+    page.write_text(documents.begin("weather"))
+    with pytest.raises(RequestError, match=r"tutorial\.md: expected one of run_brief, .*; got weather"):
+        rebuild(reports, readme)

@@ -10,7 +10,8 @@ from browsing import CONTRAST, stands_out, whole_run
 
 from gradbench.record.lines import Writer
 from gradbench.record.plan import Request
-from studies.publish.__main__ import BEGIN, END, publish
+from studies.publish import documents
+from studies.publish.__main__ import publish
 from studies.publish.site import navigation
 
 # Ours are errors; those of the browser's library are its own affair.
@@ -32,7 +33,7 @@ def site(tmp_path_factory):
         for record in (*made.passes, *made.visits, *made.memory, *made.ends):
             writer.write(record)
         writer.close()
-    (root / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    (root / "README.md").write_text(f"{documents.begin('headline')}\n{documents.end('headline')}\n")
     shutil.copytree(REPORTS / "regressions", root / "reports" / "regressions")
     for day in ("01", "02"):
         publish(root / "runs" / day, root / "reports", root / "README.md")

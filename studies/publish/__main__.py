@@ -21,13 +21,12 @@ from gradbench.report.glance import headline as in_short
 from gradbench.report.page import write_report
 from gradbench.report.template import Link, put, render
 from studies.files import compress, read_analysis
-from studies.publish import pictures, site
+from studies.publish import documents, pictures, site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 REPORTS = ROOT / "reports"
 README = ROOT / "README.md"
-BEGIN, END = "<!-- headline: made by make publish -->", "<!-- end of headline -->"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
     source = locate(run)
     results = read_results(source)
     # A README without a place is refused before anything is written.
-    splice(readme.read_text(encoding="utf-8"), "")
+    documents.splice(readme.read_text(encoding="utf-8"), "headline", "", readme.name)
     headline(Published("", analyse(results)), "", "")
     header = results.header
     name = f"{header.created[:10]}-{header.options.preset}-{header.request.device.replace(':', '')}"
@@ -68,16 +67,17 @@ def publish(run: Path, reports: Path, readme: Path) -> Path:
 
 
 def rebuild(reports: Path, readme: Path) -> list[Path]:
-    """Make all pages and pictures of reports/ and the README's headline again, from the stored data alone.
+    """Make all pages and pictures of reports/ again, and what documents show, from the stored data alone.
 
-    The README and the pictures show the newest run. Raises RequestError if no run is published.
+    The documents are the README and the pages in docs/ beside it. They and the pictures show the newest run.
+    Raises RequestError if no run is published.
     """
     copies = sorted(reports.glob(f"runs/*/{FILENAME}.gz"), reverse=True)
     if not copies:
         raise RequestError(f"{reports}: expected published runs; there are none: publish one with RUN=folder")
     runs = [Published(f"runs/{copy.parent.name}/", read_analysis(copy)) for copy in copies]
     table = headline(runs[0], f"reports/{runs[0].folder.rstrip('/')}", "reports/glance.png")
-    text = splice(readme.read_text(encoding="utf-8"), table)
+    text = documents.splice(readme.read_text(encoding="utf-8"), "headline", table, readme.name)
     pages = [copy.with_name("index.html") for copy in copies]
     for run, page in zip(runs, pages, strict=True):
         write_report(run.summary, page, site.navigation(reports, page))
@@ -85,7 +85,9 @@ def rebuild(reports: Path, readme: Path) -> list[Path]:
     index = reports / "index.html"
     put(_index(runs, studies, site.navigation(reports, index)), index)
     put(text, readme)
-    made = [*pages, *(each.path for each in studies), index]
+    # They quote the pages of the studies.
+    quoting = documents.write(readme.with_name("docs"), reports)
+    made = [*pages, *(each.path for each in studies), index, *quoting]
     return [*made, *pictures.write(runs[0].summary, reports)]
 
 
@@ -103,15 +105,6 @@ def _index(runs: Sequence[Published], studies: Sequence[site.Study], links: Sequ
         narrow=figures.glance(newest, narrow=True) if glance else "",
         words=in_words(glance) if glance else "",
     )
-
-
-def splice(text: str, table: str) -> str:
-    """The text with the headline between its two lines. Raises RequestError where they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise RequestError(f"README: expected the lines {BEGIN} and {END}; put them where the table belongs")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
 def headline(run: Published, folder: str, picture: str) -> str:
