@@ -51,7 +51,7 @@ def test_where_variants_tie_the_run_recommends_the_preferred_one_with_its_reason
     assert found.gain == "time within 0.10 % of recording"
     assert found.choice == (
         "Time does not decide: torch.inference_mode() (1.00) and 3 others tie. "
-        "Chosen because tensors that it makes may still be used in training."
+        "Chosen because its tensors may enter training."
     )
 
 

@@ -39,8 +39,8 @@ class Purpose:
 
 
 _BLOCK = "a block ends by itself"
-_LATER = "tensors that it makes may still be used in training"
-_NEVER = "it suits results that never enter training"
+_LATER = "its tensors may enter training"
+_NEVER = "its results never enter training"
 _CLEARED = "a cleared flag costs nothing at each call"
 _KEEPS = "an optimizer keeps its own state"
 

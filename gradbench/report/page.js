@@ -57,6 +57,12 @@ function show() {
       || "verdict" in claim.dataset && picked.verdict !== undefined && !picked.verdict.has(claim.dataset.verdict)
       || cases.length > 0 && cases.every(each => each.hidden);
   }
+  // A heading without a claim below it says nothing.
+  for (const head of document.querySelectorAll(".claims .head")) {
+    let following = head.nextElementSibling;
+    while (following?.hidden) following = following.nextElementSibling;
+    head.hidden = !following || following.classList.contains("head");
+  }
   for (const group of groups) {
     const own = [...group.querySelectorAll("[data-size]")];
     if (group.id !== "found") group.hidden = own.length > 0 && own.every(each => each.hidden);
@@ -170,6 +176,8 @@ for (const each of presets) {
     preset = each.dataset.preset;
     show();
     keep();
+    // The list that changes may lie below the window.
+    document.getElementById("found").scrollIntoView();
   });
 }
 let printing = false;
