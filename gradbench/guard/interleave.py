@@ -164,7 +164,7 @@ class Blocks(NamedTuple):
     def ratio(self, one: int, other: int, confidence: float) -> Interval:
         """The net ratio of the time of one column to that of another.
 
-        It has no ends where blocks are too few, and where the other column takes no time beyond the empty loop.
+        It has no ends where blocks are too few, or the other column takes no time above the empty loop.
         """
         if (self.net[:, other] <= 0).any():
             return Interval(math.nan, None, None, len(self.net))
