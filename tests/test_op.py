@@ -162,6 +162,13 @@ def test_rounding_is_a_relation_and_no_fault():
 
 MISTAKES = {
     "no such name": (("torch.softmx(x, -1)",), {}, ["torch.softmx(x, -1) raises AttributeError"]),
+    "near to a name of torch": (("torch.softmx(x, -1)",), {}, ["; did you mean softmax?"]),
+    "near to a name of a tensor": (("x.sigmod()",), {}, ["; did you mean sigmoid?"]),
+    "unknown name": (
+        ("Mine.apply(x)",),
+        {},
+        ["name 'Mine' is not defined; give --setup-file FILE.py, which defines it"],
+    ),
     "shape": (("x @ x",), {}, ["x @ x raises RuntimeError", "4x8"]),
     "no tensor": (("x.tolist()",), {}, ["returns a list", "expected a tensor"]),
     "several": (("x.max(-1)",), {}, ["expected a tensor; choose one of what it returns, as by [0]"]),
@@ -205,6 +212,16 @@ def test_a_mistake_in_an_expression_is_one_line(name):
     assert "\n" not in refused.message
     for part in says:
         assert part in refused.message
+
+
+def test_a_name_that_the_given_file_lacks_is_to_be_defined_there():
+    refused = inspect_operation(
+        ("Mine.apply(x)",), x_of(SHAPE, "float32", "cpu"), "a = 1", "/home/mine.py", 0
+    )
+    assert refused.message.endswith("; define it in mine.py")
+    # A name that the setup itself lacks is a mistake in the setup.
+    wrong = look("x * 2", setup="a = nothing")
+    assert wrong.message.endswith("name 'nothing' is not defined")
 
 
 @pytest.mark.parametrize(
