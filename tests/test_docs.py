@@ -2,6 +2,7 @@
 
 import html
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from conftest import GRADBENCH
 
 from gradbench.cli.main import cli
 from gradbench.define.workloads import workloads
+from gradbench.extension import GROUP
 from gradbench.pytest_plugin import Guards
 
 ROOT = Path(__file__).parents[1]
@@ -214,6 +216,17 @@ def test_a_command_that_a_document_names_is_one(page, beside):
     for line in re.findall(r"`(gradbench [a-z][^`…]*)`", text):
         for _, words in command_lines(line):
             check_command(words) if len(words) > 2 else cli.commands[words[1]]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=named)
+def test_a_name_that_a_document_imports_or_shows_between_backticks_is_there(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for code in re.findall(r"`([^`]+)`", text):
+        if re.match(r"(from gradbench[\w.]* )?import gradbench|from gradbench[\w.]* import ", code):
+            exec(code, {})
+        for name in re.findall(r"(?<![\w./`-])gradbench(?:\.\w+)+", code):
+            # The group of the entry points has a name with dots, and is no module.
+            assert name == GROUP or pkgutil.resolve_name(name)
 
 
 def test_there_are_examples_to_run():
