@@ -102,12 +102,13 @@ def trial(
     seed=0,
     margin=0.02,
     labels=("old", "new"),
+    comparisons=(),
 ):
     """A trial whose variants have these true ratios of B to A; those not named are 1.
 
     Each pair scatters each variant's log-ratio by `scatter`, and all variants of a pair alike by `machine`.
     """
-    comparisons = planned_of_one_workload()
+    comparisons = comparisons or planned_of_one_workload()
     facts = tuple(SideFacts(label, "0.1", ENVIRONMENT) for label in labels)
     options = versus.Options(margin, 60.0, 90)
     made = Trial(

@@ -647,6 +647,9 @@ def test_passes_are_asked_for_by_visits_that_they_make():
 def test_an_id_that_there_is_not_is_refused_with_the_nearest():
     with pytest.raises(RequestError, match=r"--id time\.ordr: .*did you mean time\.order\?"):
         verdicts(NOTHING, ["time.ordr"])
+    # Nothing is near; and the default output has no id.
+    with pytest.raises(RequestError, match=r"`gradbench claims RUN --verbose` lists them$"):
+        verdicts(NOTHING, ["nothing.such"])
     assert [each.claim.id for each in verdicts(NOTHING, ["ratio.detach"])] == ["ratio.detach"]
 
 
@@ -660,7 +663,7 @@ def test_the_text_and_the_data_hold_every_verdict():
     ]
     joined = " ".join(short.split())
     for each in measured:
-        assert f"{each.shown} {each.claim.says} {each.deciding}" in joined
+        assert f"{each.shown} {each.claim.says} {each.deciding}" in " ".join(as_text(found, 90).split())
     assert f"{len(found) - len(measured)} not measured: --verbose" in short
     assert counted(found, shown=True) in joined
     data = json.loads(json.dumps(as_data(found)))
@@ -691,6 +694,33 @@ def test_a_figure_that_does_not_fit_beside_its_claim_is_whole_in_the_next_line()
     assert as_text([found], 100).splitlines()[0] == (
         "✓ true     A sentence of forty letters, more or less.  1.18 times at elementwise 100"
     )
+
+
+def a_judgement(says, figure, device=""):
+    case = Case("here", True, "x", figure=figure)
+    return replace(judge_claim(Claim("a.b", says, "us", lambda _: [case], "none"), NOTHING), device=device)
+
+
+def test_a_wide_terminal_has_one_line_for_a_claim_whose_sentence_is_cut_at_a_word_and_never_its_figure():
+    says = "The twelve words of this sentence take more than half of the columns here."
+    figure = "1.18 times at elementwise 100 elements"
+    line = as_text([a_judgement(says, figure)], 100).splitlines()[0]
+    assert line == f"✓ true     The twelve words of this sentence take more than…  {figure}"
+    assert len(f"{line} half") > 100
+    line = as_text([a_judgement(says, figure, "cuda:0")], 100).splitlines()[0]
+    assert line == f"✓ true     The twelve words of this sentence… On cuda:0.  {figure}"
+    assert len(f"{line} take") > 100
+    # A figure that leaves no room for a sentence goes into the next line, with the sentence whole.
+    lines = as_text([a_judgement(says, figure * 2)], 100).splitlines()
+    assert lines[:2] == [f"✓ true     {says}", f"           {figure * 2}"]
+    # In full nothing is cut.
+    assert as_text([a_judgement(says, figure)], 100, verbose=True).startswith(f"✓ true     {says}\n")
+
+
+def test_several_claims_depend_and_one_depends():
+    one = a_judgement("A sentence.", "1 time")
+    assert counted([replace(one, verdict="depends")], shown=True) == "1 claim: 1 depends."
+    assert counted([one, *[replace(one, verdict="depends")] * 2], shown=True) == "3 claims: 1 true, 2 depend."
 
 
 @pytest.mark.parametrize(

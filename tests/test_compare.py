@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthetic import ENVIRONMENT, memory, results
 
 from gradbench.analyse.compare import compare
+from gradbench.analyse.compare_answer import answer, changed
 from gradbench.analyse.compare_sentences import sentences
 from gradbench.define.changes import fewer_samples, freeze, recompute
 from gradbench.define.user_model import plan_file
@@ -19,7 +20,7 @@ from gradbench.record.environment import FACTS, AcceleratorFacts, words
 from gradbench.record.lines import Writer
 from gradbench.record.plan import USER_MODEL, Request
 from gradbench.record.user_file import FileFacts
-from gradbench.record.visits import Failure
+from gradbench.record.visits import Failure, Memory
 from gradbench.report.terminal.compare import as_data, as_markdown, as_text, rows
 
 OLD = {"tracked": 1.3, "no_grad": 1.6}
@@ -248,6 +249,59 @@ def test_only_what_changed_is_shown_unless_all_is_asked_for():
     assert len(rows(found, True)) == len(outcomes(found))
     assert "no_grad" in as_text(found, 140, False)
     assert "detach" not in as_text(found, 140, False)
+
+
+def test_the_answer_of_steps_that_leave_bytes_comes_first_and_counts_the_variants():
+    trained = msgspec.structs.replace(FACTS_OF_NET, trains=True)
+    # Few passes and much scatter decide no time.
+    old = of_file(NET, facts=trained, passes=3, scatter=0.2)
+    new = of_file(f"{NET}# leaks\n", facts=trained, seed=1, passes=3, scatter=0.2)
+    step = next(each for each in old.header.plan.comparisons if each.part == "step")
+    for made, left in ((old, 0), (new, 4)):
+        for name in ("set_to_zero", "retain_graph"):
+            made.add(Memory(step.id, name, 0, 0, 0, 0, 0, 0, resident=None, source="by hand", left=left))
+    found = compare(old, new, 0.05)
+    said = as_text(found, 80, False)
+    assert len(found.worse) == 2
+    assert said.startswith("Worse: each step now leaves 4 B (2 variants). Times: ")
+    assert re.search(r"Times: (\d+ the same within 5\.0 %, )?\d+ not decided\.", " ".join(said.split()))
+    # The variants that did not change have no line.
+    assert len(changed(found)) == 2
+    assert all(line.endswith("larger, left 0 B to 4 B") for line in changed(found))
+
+
+def test_the_answer_names_the_variant_that_is_slower_and_by_how_much():
+    found = compare(results(OLD), results({**OLD, "no_grad": 2.0}, seed=1), 0.05)
+    assert re.match(
+        r"Worse: elementwise/100/float32/cpu no_grad takes 1\.2[45]\d* times as long as before \(1\.\d+ to "
+        r"1\.\d+\)\. Memory is not known\. Times: 1 slower, ",
+        answer(found),
+    )
+    better = compare(results({**OLD, "no_grad": 2.0}), results(OLD, seed=1), 0.05)
+    assert answer(better).startswith("Not worse: 1 variant is faster.")
+    same = compare(results(OLD), results(OLD, seed=1), 0.05)
+    assert answer(same).startswith("Not worse: no variant is shown to be slower, larger or missing.")
+
+
+def test_a_screen_shows_few_of_many_changes_and_names_the_way_to_the_rest(runs, call, monkeypatch):
+    monkeypatch.setattr("gradbench.analyse.compare_answer.MOST_SHOWN", 4)
+    names = [each.variant.name for each in compare(results(OLD), results(OLD, seed=1), 0.05).changes]
+    slow = dict.fromkeys(names, 3.0)
+    found = compare(results({}), results(slow, seed=1), 0.05)
+    lines = changed(found)
+    assert len(lines) == 5
+    assert lines[-1] == f"{len(found.worse) - 4} more variants changed; --verbose shows them"
+    assert "--verbose shows the table of all variants." in call("compare", *runs[:2])[1]
+    table = call("compare", *runs[:2], "--verbose")[1]
+    assert "set_grad_enabled_false" in table
+    assert "--verbose" not in table
+
+
+def test_a_narrow_screen_cuts_no_name():
+    found = compare(results(OLD), results({**OLD, "no_grad": 2.0}, seed=1), 0.05)
+    for everything in (False, True):
+        assert "…" not in as_text(found, 80, everything)
+    assert "elementwise/100/float32/cpu no_grad" in as_text(found, 80, False)
 
 
 def test_a_comment_is_a_table_of_markdown():

@@ -242,7 +242,7 @@ def test_how_near_a_way_comes_to_what_memory_allows_is_told_by_the_devices_time(
     assert table.rows[-1] == ("copies of as many bytes", *["800 GB/s"] * 3)
     page = rendered(made)
     assert "How near custom comes to the limit of memory (cuda:0, float32)" in page
-    assert "Nearest to what memory allows" in page
+    assert "comes nearest to the limit of memory" in page
 
 
 def test_what_a_copys_bytes_are_not_known_of_has_no_rate():

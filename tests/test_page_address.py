@@ -95,9 +95,9 @@ def test_a_link_within_the_page_opens_its_target_and_keeps_the_view_in_the_addre
     page.locator(".claim[data-verdict]:visible summary", has_text="no_grad").first.click()
     link = page.locator(".claim a[href^='#']:visible").first
     target = link.get_attribute("href")
-    assert not page.locator(f"{target} > .part").first.is_visible()
+    assert not page.locator(f"{target} > div").first.is_visible()
     link.click()
-    assert page.locator(f"{target} > .part").first.is_visible()
+    assert page.locator(f"{target} > div").first.is_visible()
     page.wait_for_function("name => location.hash.includes(name)", arg=target[1:])
     assert fragment(page).startswith("#size=small,medium&open=")
     assert not box(page, "large").is_checked()
@@ -114,7 +114,7 @@ def test_a_link_to_what_a_preset_hides_shows_it(open_page):
     )
     assert hidden
     page.locator(f".claim a[href='{hidden}']:visible").first.click()
-    assert page.locator(f"{hidden} > .part").first.is_visible()
+    assert page.locator(f"{hidden} > div").first.is_visible()
     assert page.locator('[data-preset="everything"]').get_attribute("aria-current") == "true"
     assert "for=" not in fragment(page)
 
@@ -162,3 +162,64 @@ def test_presets_are_followed_back_to_everything(open_page):
     page.locator('[data-preset="everything"]').click()
     assert fragment(page) == ""
     assert visible(page, ".claim") == every
+
+
+def test_the_link_to_the_content_moves_the_focus_there_and_keeps_the_view(open_page):
+    page = open_page()
+    page.locator('[data-preset="evaluate"]').click()
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+    assert fragment(page) == "#for=evaluate"
+
+
+def test_the_way_back_to_the_bare_address_leads_to_the_first_view(open_page, report):
+    page = open_page()
+    first = page.evaluate(VIEW)
+    page.goto(f"{report.as_uri()}#for=evaluate&size=small&words=is&open=freeze")
+    page.wait_for_function("document.querySelector('[aria-current=true]').dataset.preset === 'evaluate'")
+    page.go_back()
+    page.wait_for_function("document.querySelector('[aria-current=true]').dataset.preset === 'everything'")
+    assert page.evaluate(VIEW) == first
+
+
+@pytest.mark.parametrize("key", ["ctrlKey", "metaKey", "shiftKey"])
+@pytest.mark.parametrize("link", ['[data-preset="evaluate"]', ".claim a[href^='#']"])
+def test_a_click_with_a_key_that_opens_another_tab_is_left_to_the_browser(open_page, link, key):
+    page = open_page()
+    before = page.evaluate(VIEW)
+    # The listener of the window comes last: it keeps the browser from opening a tab.
+    prevented = page.evaluate(
+        """([link, key]) => {
+          let prevented;
+          addEventListener("click", event => { prevented = event.defaultPrevented; event.preventDefault(); });
+          const event = new MouseEvent("click", {bubbles: true, cancelable: true, [key]: true});
+          document.querySelector(link).dispatchEvent(event);
+          return prevented;
+        }""",
+        [link, key],
+    )
+    assert prevented is False
+    assert page.evaluate(VIEW) == before
+
+
+def test_copied_is_said_until_the_address_changes(open_page):
+    page = open_page()
+    page.evaluate("Object.defineProperty(navigator.clipboard, 'writeText', {value: async () => {}})")
+    copy = page.locator("#copy")
+    assert copy.inner_text() == "Copy link"
+    copy.click()
+    page.wait_for_function("document.getElementById('copy').textContent === 'Copied'")
+    page.locator('[data-preset="evaluate"]').click()
+    assert copy.inner_text() == "Copy link"
+
+
+def test_a_claim_without_a_topic_is_in_every_preset(open_page):
+    page = open_page()
+    claim = page.locator(".claim[data-topic]").first
+    claim.evaluate("each => { each.dataset.topic = ''; each.dataset.first = ''; }")
+    for preset in page.locator("[data-preset]").all():
+        preset.click()
+        assert page.locator("[data-first]").is_visible()

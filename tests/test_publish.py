@@ -66,7 +66,7 @@ def test_a_run_is_published_with_its_results_its_report_an_index_and_a_table(run
     assert f"<h1>{shown.answer.sentence}</h1>" in index
     assert in_words(glance_of(shown)) in index
     for words in (index, readme.read_text()):
-        assert re.search(r"\d+ claims: \d+ (true|false|depends|open)", words)
+        assert re.search(r"\d+ claims: \d+ (true|false|depends?|open)", words)
         assert not re.search(r"\d (supported|refuted|unresolved)", words)
     table = readme.read_text()
     assert table.startswith("before\n")
@@ -154,7 +154,7 @@ def test_the_readme_lists_the_answer_and_each_recommendation_of_the_newest_run(r
     assert lines[0] == f"- {answer.sentence}"
     assert len(lines) == 1 + len(answer.recommendations) > 1
     for line, each in zip(lines[1:], answer.recommendations, strict=True):
-        assert line.startswith(f"- {each.purpose}: `{each.use}`.")
+        assert line.startswith(f"- {each.purpose} ({each.comparison.numel:,} elements): `{each.use}`.")
     assert "](reports/glance.png)](reports/runs/" in readme.read_text()
 
 

@@ -365,7 +365,7 @@ def test_identical_code_on_memory_of_its_own_is_named_where_it_goes_beyond_the_t
     assert re.search(
         r"which is cold, identical code takes 1\.2\d+ \(.*\) times as long in elementwise/1000000/", text
     )
-    assert "The data is cold there; the methods share theirs and keep it warm for each other." in text
+    assert "That memory is cold; the methods share one buffer, which stays warm." in text
     # Cold data make nothing faster.
     made = on_memory_of_its_own(results({}, request=REQUEST), "elementwise/1000000", 0.9)
     faster = html.unescape(rendered(made))

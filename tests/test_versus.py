@@ -41,6 +41,7 @@ from gradbench.versus.records import (
 )
 from gradbench.versus.sides import Side, open_sides, same_file
 from gradbench.versus.trial import Watcher, measure
+from gradbench.versus.verdict import fairness, longer, verdict
 
 
 def outcomes(made):
@@ -758,6 +759,85 @@ def test_the_answer_of_a_trial_tells_of_bytes_and_of_failures_in_b_alone():
     bytes_of(made, "A", "tracked", saved=400)
     bytes_of(made, "B", "tracked", saved=464)
     assert text.answer(judge_trial(made)).endswith(" It has more bytes in 1 variant.")
+
+
+def of_statement(factor, statement="y = net.step(x)", **more):
+    """A trial of a statement whose B takes this many times as long."""
+    return trial({"statement": factor}, comparisons=(written("", statement),), **more)
+
+
+def test_the_first_line_on_a_terminal_says_how_much_slower_and_larger_b_is():
+    made = of_statement(2.42, pairs=27)
+    bytes_of(made, "A", "statement", allocated=400)
+    bytes_of(made, "B", "statement", allocated=812)
+    first = text.as_text(judge_trial(made), 160).splitlines()[0]
+    assert re.fullmatch(
+        r"Slower: y = net\.step\(x\) takes 2\.4\d+ times as long in B as in A \(2\.\d+ to 2\.\d+\), and "
+        r"allocates 412 B more\.",
+        first,
+    )
+
+
+def test_the_verdict_of_one_statement_is_not_slower_or_not_decided_and_shows_the_ratio():
+    faster = verdict(judge_trial(of_statement(0.5, pairs=27)))
+    assert re.match(
+        r"Not slower: y = net\.step\(x\) takes 0\.(49|50)\d* times as long in B as in A \(0\.", faster
+    )
+    open_ = verdict(judge_trial(of_statement(1.0, pairs=2, scatter=0.2)))
+    assert open_.startswith("Not decided: y = net.step(x) takes ")
+    long = verdict(judge_trial(of_statement(2.0, "y = 1\nz = 2", pairs=27)))
+    assert long.startswith("Slower: the statement takes ")
+
+
+def test_the_verdict_of_several_variants_counts_them_and_names_the_largest_difference():
+    judged = judge_trial(trial({"no_grad": 1.2, "tracked": 1.4}, pairs=27))
+    of = len(judged.variants)
+    assert re.match(
+        rf"Slower: 2 of {of} variants; elementwise 100 tracked takes 1\.(39|40)\d* times as long .*, "
+        r"the largest difference\.$",
+        verdict(judged),
+    )
+    same = judge_trial(trial(pairs=90, scatter=0.002))
+    assert verdict(same) == f"Not slower: {of} variants take as long in B as in A, within 2.0 %."
+    none = judge_trial(trial(pairs=0))
+    assert verdict(none) == "No variant was timed on both sides."
+
+
+def test_the_verdict_of_a_trial_whose_times_are_the_same_tells_of_more_bytes_and_of_failures():
+    made = trial(pairs=90, scatter=0.002)
+    bytes_of(made, "A", "tracked", saved=400)
+    bytes_of(made, "B", "tracked", saved=464)
+    assert verdict(judge_trial(made)).startswith(
+        "Larger: elementwise 100 tracked keeps 64 B more for the backward in B. "
+    )
+    failed = trial(pairs=0)
+    comparison = failed.header.comparisons[0]
+    failed.add(SideFailure("B", Failure(1, comparison.id, "tracked", "check", "raised", "ValueError: no")))
+    assert verdict(judge_trial(failed)).startswith(
+        "Worse: B fails in elementwise 100 tracked, where A does not."
+    )
+
+
+def test_the_control_says_in_plain_words_whether_the_machine_was_fair():
+    even = fairness(judge_trial(trial(pairs=27)))
+    assert even.startswith("Control: the same work took ")
+    assert "times as long on B as on A, so the machine favoured neither side." in even
+    skewed = fairness(judge_trial(trial({"calibration_task": 1.2}, pairs=27)))
+    assert "favoured one side by that much" in skewed
+    assert "not bound to one processor" in fairness(judge_trial(trial(pairs=27, pinned=False)))
+    assert fairness(judge_trial(trial(pairs=0))) == ""
+
+
+def test_an_open_trial_names_the_command_that_measures_longer():
+    made = of_statement(1.0, pairs=2, scatter=0.2)
+    made.header = msgspec.structs.replace(
+        made.header, command="gradbench versus v1 v2 --statement 'y = 1' --output old --budget=60"
+    )
+    again = longer(judge_trial(made))
+    assert again == f"gradbench versus --budget {2 * made.header.options.budget:g} v1 v2 --statement 'y = 1'"
+    decided_ = of_statement(2.0, pairs=27)
+    decided_.header = made.header
+    assert longer(judge_trial(decided_)) == ""
 
 
 def test_the_page_of_a_trial_begins_with_the_answer_and_folds_a_long_table(tmp_path):

@@ -14,7 +14,7 @@ MOST_NAMED = 4
 
 
 def sentences(compared: Compared) -> list[str]:
-    """The changes, and the limits of the comparison."""
+    """The number of variants by outcome, the names of the worse ones, and the limits of the comparison."""
     by_ratio = [each for each in compared.changes if each.basis == "ratio"]
     by_seconds = [each for each in compared.changes if each.basis == "seconds"]
     counted = [
@@ -24,7 +24,13 @@ def sentences(compared: Compared) -> list[str]:
     ]
     first = "; ".join(counted)
     lines = [f"{first[:1].upper()}{first[1:]}; {_memory(compared.changes)}."]
-    lines += _worse(compared.changes)
+    return [*lines, *_worse(compared.changes), *limits(compared)]
+
+
+def limits(compared: Compared) -> list[str]:
+    """Sentences on what limits the comparison."""
+    missed = [(each, "") for each in compared.changes if each.missed and each.by_chance]
+    lines = _named({"Not measured this time, perhaps because the budget ended": missed})
     lines += _of_other_code(compared.changes)
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
@@ -34,7 +40,7 @@ def sentences(compared: Compared) -> list[str]:
             f"such as {gone[0].comparison.id} {gone[0].variant.name}."
         )
     if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
-        lines.append('More passes in both runs would decide the variants with "cannot tell".')
+        lines.append("More passes in both runs would decide the times that are not decided.")
     moved = _moved(compared.changes)
     if moved:
         lines.append(
@@ -73,7 +79,7 @@ def _worse(changes: Sequence[Change]) -> list[str]:
             for each in changes
             if each.outcome == "slower"
         ],
-        "Larger": [(each, _grown(each)) for each in changes if each.larger],
+        "Larger": [(each, grown(each)) for each in changes if each.larger],
         "Fails": [(each, "") for each in changes if each.outcome == "fails"],
         "Fails in some passes": [(each, "") for each in changes if each.failing and each.outcome != "fails"],
         "No longer timed": [(each, "") for each in changes if each.worse and each.outcome == "not timed"],
@@ -83,10 +89,11 @@ def _worse(changes: Sequence[Change]) -> list[str]:
         "Bytes no longer known": [
             (each, f" ({', '.join(each.lost)})") for each in changes if each.lost and not each.by_chance
         ],
-        "Not measured this time, perhaps because the budget ended": [
-            (each, "") for each in changes if each.missed and each.by_chance
-        ],
     }
+    return _named(ways)
+
+
+def _named(ways: dict[str, list[tuple[Change, str]]]) -> list[str]:
     lines = []
     for way, found in ways.items():
         named = [f"{each.comparison.id} {each.variant.name}{figures}" for each, figures in found]
@@ -96,10 +103,10 @@ def _worse(changes: Sequence[Change]) -> list[str]:
     return lines
 
 
-def _grown(change: Change) -> str:
+def grown(change: Change) -> str:
     """The figures of bytes that grew; for other code only those of held bytes."""
-    grown = [each for each in change.judged or () if each.after > each.before and each.figure != COUNT]
-    return f", {in_words(grown)}"
+    found = [each for each in change.judged or () if each.after > each.before and each.figure != COUNT]
+    return f", {in_words(found)}"
 
 
 def _of_other_code(changes: Sequence[Change]) -> list[str]:

@@ -10,6 +10,7 @@ from gradbench import format
 from gradbench.analyse.limit import find_limits
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary
 from gradbench.analyse.phrases import (
+    Ratios,
     listed,
     peaks,
     range_of,
@@ -18,6 +19,7 @@ from gradbench.analyse.phrases import (
     slower_and_faster,
     span,
 )
+from gradbench.record.visits import Memory
 
 
 def alone_and_in_place(
@@ -67,13 +69,14 @@ def _alone(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         ]
         # The machine drifts between visits, so only a growth well beyond that drift counts.
         grown = [label for label, times in growth if times > 3]
-        figure = f"{', '.join(grown)} grows with the tensor" if len(grown) == 1 else figure
-        figure = figure or f"{len(grown)} of {len(growth)} grow with the tensor"
-        sizes = f"from {first.comparison.numel:,} to {format.counted(last.comparison.numel, 'element')}"
-        growing = f" Growth {sizes}: " + ", ".join(
-            f"{label} {format.significant(times)} times" for label, times in growth
-        )
-        growing += "."
+        if growth:
+            verb = "grows" if len(grown) == 1 else "grow"
+            figure = f"{len(grown)} of {len(growth)} {verb} with the tensor"
+            sizes = f"from {first.comparison.numel:,} to {format.counted(last.comparison.numel, 'element')}"
+            listed_ = ", ".join(f"{label} {format.significant(times)} times" for label, times in growth)
+            growing = f" Growth {sizes}: {listed_}."
+        if len(grown) == 1:
+            figure = f"{grown[0]} grows with the tensor"
     evidence = ", ".join(f"{variant.label} {format.seconds(seconds(variant))}" for variant in variants)
     return Finding(
         sentence,
@@ -112,15 +115,29 @@ def _recording(in_place: Sequence[ComparisonSummary]) -> Finding | None:
     found = ratios_between(in_place, "no_grad", "tracked")
     if not found:
         return None
-    dearer, cheaper = slower_and_faster(found, "no_grad", "tracked")
-    tied = len(found) - len(dearer) - len(cheaper)
     return Finding(
-        f"A no_grad() block is faster than recording in {len(cheaper)} of "
-        f"{format.counted(len(found), 'comparison')}, slower in {len(dearer)}. {tied} show no difference.",
+        f"A no_grad() block against recording: {_counts(found, 'no_grad', 'tracked')}.",
         f"no_grad() ÷ recording: {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "cost",
     )
+
+
+def _counts(found: Ratios, one: str, other: str) -> str:
+    """In how many comparisons the first variant is faster, slower or the same, and how many are open."""
+    slower, faster = slower_and_faster(found, one, other)
+    same = [
+        ratio
+        for each, ratio in found
+        if each not in slower
+        and each not in faster
+        and (ratio.low or 0) >= 0.99
+        and (ratio.high or 2) <= 1.01
+    ]
+    open_ = len(found) - len(slower) - len(faster) - len(same)
+    counts = [("faster", len(faster)), ("slower", len(slower)), ("the same", len(same)), ("open", open_)]
+    shown = ", ".join(f"{word} in {count}" for word, count in counts if count)
+    return f"{shown} of {format.counted(len(found), 'comparison')}"
 
 
 def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
@@ -131,27 +148,30 @@ def _break_even(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not found:
         return None
     slower, faster = slower_and_faster(found, "no_grad", "tracked")
-    dearer = [int(each.comparison.part) for each in slower]
-    cheaper = [int(each.comparison.part) for each in faster]
+    longer = [int(each.comparison.part) for each in slower]
+    shorter = [int(each.comparison.part) for each in faster]
     parts = []
-    if dearer:
-        parts.append(f"slower than recording up to {_operations(max(dearer))}")
-    if cheaper:
-        parts.append(f"faster from {_operations(min(cheaper))} on")
+    # A pattern that turns more than once has no single number of operations.
+    turns_once = not longer or not shorter or max(longer) < min(shorter)
+    if turns_once and longer:
+        parts.append(f"slower than recording up to {format.counted(max(longer), 'operation')}")
+    if turns_once and shorter:
+        parts.append(f"faster from {format.counted(min(shorter), 'operation')} on")
+    numel = format.counted(min(numels), "element")
+    if parts:
+        sentence = f"One no_grad() block around operations on {numel} is {' and '.join(parts)}."
+    else:
+        counts = _counts(found, "no_grad", "tracked")
+        sentence = f"One no_grad() block around operations on {numel}, against recording: {counts}."
     evidence = ", ".join(
         f"{format.ratio_with_ends(ratio)} at {each.comparison.part}" for each, ratio in found
     )
     return Finding(
-        f"One no_grad() block around operations on {format.counted(min(numels), 'element')} is "
-        f"{' and '.join(parts) or 'as fast as recording them'}.",
+        sentence,
         f"no_grad() ÷ recording, by the number of operations: {evidence}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "cost",
     )
-
-
-def _operations(count: int) -> str:
-    return f"{count} operation{'' if count == 1 else 's'}"
 
 
 def _memory_limit(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
@@ -186,11 +206,8 @@ def _inference_mode(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     found = ratios_between(comparisons, "inference_mode", "no_grad")
     if not found:
         return None
-    slower, faster = slower_and_faster(found, "inference_mode", "no_grad")
-    tied = len(found) - len(faster) - len(slower)
     return Finding(
-        f"inference_mode() is faster than no_grad() in {len(faster)} of "
-        f"{format.counted(len(found), 'comparison')}, slower in {len(slower)}. {tied} show no difference.",
+        f"inference_mode() against no_grad(): {_counts(found, 'inference_mode', 'no_grad')}.",
         f"inference_mode() ÷ no_grad(): {listed(found)}.",
         f"{span([ratio.mean for _, ratio in found])} times",
         "evaluate",
@@ -205,9 +222,7 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
     if not known:
         return None
     keeping = [
-        (each, variant)
-        for each, variant in known
-        if variant.memory is not None and (variant.memory.saved or variant.memory.graph)
+        (each, variant) for each, variant in known if variant.memory is not None and _kept(variant.memory)
     ]
     if not keeping:
         return Finding(
@@ -217,7 +232,7 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
             "memory",
         )
     names = sorted({variant.label for _, variant in keeping})
-    each, variant = max(keeping, key=lambda pair: pair[1].memory.graph if pair[1].memory else 0)
+    each, variant = max(keeping, key=lambda pair: _kept(pair[1].memory) if pair[1].memory else 0)
     assert variant.memory is not None
     saved = variant.memory.saved
     place = f"{each.comparison.title} at {format.counted(each.comparison.numel, 'element')}"
@@ -226,9 +241,14 @@ def _memory(comparisons: Sequence[ComparisonSummary]) -> Finding | None:
         f"Only {', '.join(names)} keep{'s' if len(names) == 1 else ''} memory for the backward.",
         f"In {place}: {seen}, and the graph holds {format.size(variant.memory.graph)}. "
         f"Peak of that execution, by method: {peaks(each)}.",
-        f"{format.size(saved if saved is not None else variant.memory.graph)} in {each.comparison.name}",
+        f"{format.size(_kept(variant.memory))} in {each.comparison.name}",
         "memory",
     )
+
+
+def _kept(memory: Memory) -> int:
+    """Bytes kept for the backward: saved storages, or those of the graph where saved ones are not visible."""
+    return memory.graph if memory.saved is None else memory.saved
 
 
 def findings_of_methods(summary: RunSummary) -> list[Finding]:

@@ -248,6 +248,11 @@ class RunSummary:
         """The devices of the run, in the order of the plan."""
         return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
 
+    @property
+    def leading_device(self) -> str:
+        """The device that the first screen answers for: a user who measured a GPU asks about the GPU."""
+        return next((each for each in self.devices if each != "cpu"), self.devices[0])
+
     @cached_property
     def user_parts(self) -> dict[str, ComparisonSummary]:
         """By part, the comparisons of the user's model or expressions; empty where there is neither."""

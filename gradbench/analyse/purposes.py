@@ -14,24 +14,24 @@ NO_GRAD_METHODS = ("no_grad", "no_grad_decorator", "inference_mode", "set_grad_e
 
 @dataclass(frozen=True)
 class Purpose:
-    """A reader's purpose, and the rule that decides a tie.
+    """A reader's purpose, and how a tie is decided.
 
     Attributes:
         asks: the purpose, as the page names it.
-        topic: the preset of the page that it belongs to; empty for none.
-        prefer: by name of a variant, the reason to take it where it ties, as a clause. The run recommends the
-            first one that ties.
+        prefer: by name of a variant why to take it where it ties, as a clause. The first that ties is
+            recommended, so a simpler variant comes earlier.
         against: the name of the variant that a reader uses without advice; empty for the baseline.
-        against_words: what the page calls it.
+        against_words: the name of that variant on the page.
         part: the part of the workload that decides; empty for a workload without parts.
+        only: whether variants outside `prefer` serve another purpose, so that none is recommended.
     """
 
     asks: str
-    topic: str
     prefer: Mapping[str, str]
     against: str = ""
     against_words: str = ""
     part: str = ""
+    only: bool = False
 
     def place(self, name: str) -> int:
         """The place of a variant among the preferred ones; a variant that is not named comes last."""
@@ -39,94 +39,106 @@ class Purpose:
 
 
 _BLOCK = "a block ends by itself"
-_TRAINING = "its results may enter training later"
+_LATER = "its tensors may enter training"
+_NEVER = "its results never enter training"
 _CLEARED = "a cleared flag costs nothing at each call"
+_KEEPS = "an optimizer keeps its own state"
 
+# A cleared flag leaves the model frozen, and detach() after it records the whole forward.
 _EVALUATE = Purpose(
     "Evaluate a model",
-    "evaluate",
     {
-        "no_grad": _TRAINING,
-        "inference_mode": "it refuses later use in training",
-        "no_grad_decorator": _TRAINING,
-        "set_grad_enabled_false": _TRAINING,
+        "no_grad": _LATER,
+        "inference_mode": _NEVER,
+        "no_grad_decorator": _LATER,
+        "set_grad_enabled_false": _LATER,
+        "no_grad_prebuilt": _LATER,
     },
     "tracked",
     "recording",
+    only=True,
 )
 
-# By workload. A workload that is not here has the purpose of its definition, and prefers nothing.
+# By workload. Another workload goes by its own purpose, and prefers nothing.
 PURPOSES: dict[str, Purpose] = {
     "inference": _EVALUATE,
     "attention": _EVALUATE,
     "batch": Purpose(
         "Evaluate batch after batch",
-        "evaluate",
-        {"no_grad": _TRAINING, "inference_mode": "it refuses later use in training", "no_grad_each": _BLOCK},
+        {"no_grad": _LATER, "inference_mode": _NEVER, "no_grad_each": _BLOCK},
         "tracked",
         "recording",
+        only=True,
     ),
     "freeze": Purpose(
         "Fine-tune a head",
-        "fine-tune",
-        {"requires_grad_false": "the training loop stays as it is", "no_grad": _BLOCK},
+        {
+            "requires_grad_false": "the training loop stays as it is",
+            "no_grad": _BLOCK,
+            "detach": "the code says where the graph ends",
+        },
         "tracked",
         "training everything",
         part="training",
     ),
     "target": Purpose(
         "Make a training target",
-        "fine-tune",
-        {"no_grad": _BLOCK, "detach": "the code says which tensor is the target"},
+        {
+            "no_grad": _BLOCK,
+            "detach": "the code says which tensor is the target",
+            "requires_grad_false": _CLEARED,
+            "inference_mode": _NEVER,
+        },
         "tracked",
         "recording",
     ),
     "update": Purpose(
         "Write to parameters",
-        "write",
         {
-            "optimizer_fused": "an optimizer keeps its state",
-            "optimizer_foreach": "an optimizer keeps its state",
-            "optimizer": "an optimizer keeps its state",
+            "optimizer": _KEEPS,
+            "optimizer_foreach": _KEEPS,
+            "optimizer_fused": _KEEPS,
+            "no_grad_alpha": "it is one line",
+            "no_grad": "it is one line",
         },
         "no_grad",
         "p -= lr * g",
     ),
     "zero_grad": Purpose(
         "Clear gradients",
-        "write",
-        {"set_to_none": "it is the default"},
+        {"set_to_none": "it is the default", "by_hand": "it is one line"},
         "set_to_zero",
         "zero_grad(set_to_none=False)",
         part="step",
     ),
     "accumulate": Purpose(
         "Add up a loss",
-        "evaluate",
-        {"detach": "it does not wait for a GPU"},
+        {"detach": "it does not wait for a GPU", "item": "it keeps a number and no tensor"},
         "tracked",
         "total = total + loss",
         part="evaluation",
     ),
     "custom": Purpose(
         "Write a Function",
-        "functions",
-        {"native": "it needs no code of yours", "fused": "it needs no compiler"},
+        {
+            "native": "it needs no Function",
+            "composed": "each Function stays small",
+            "fused": "it needs no compiler",
+            "fused_native": "it holds the least memory",
+        },
         "composed",
         "three Functions",
         part="both",
     ),
     "elementwise": Purpose(
         "Keep one tensor out of the graph",
-        "evaluate",
         {"requires_grad_false": _CLEARED, "detach": "x itself stays as it is", "no_grad": _BLOCK},
         "tracked",
         "recording",
     ),
     "chain": Purpose(
         "Keep several operations out of the graph",
-        "evaluate",
-        {"no_grad": _BLOCK, "requires_grad_false": _CLEARED},
+        {"no_grad": _BLOCK, "requires_grad_false": _CLEARED, "detach": "x itself stays as it is"},
         "tracked",
         "recording",
     ),

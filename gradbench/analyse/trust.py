@@ -11,10 +11,10 @@ from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, Twin
 
 # Where identical code may seem to differ by more than this (a log-ratio), times are rough.
 ROUGH = 0.02
-
-
+# With fewer passes an interval is wide, and the layout of a process is little sampled.
+FEW = 9
 # The advice never asks for fewer passes than this.
-_ENOUGH = 20
+ENOUGH = 20
 # A run with a larger part of rough comparisons is not graded good.
 _FEW_ROUGH = 0.1
 
@@ -37,23 +37,32 @@ class Trust:
 
 
 def trust(summary: RunSummary) -> Trust:
-    """The grade of a run, by how much identical code differs."""
+    """The grade of a run, by how much identical code differs and from how many passes.
+
+    A comparison is rough whose twin leaves a difference of more than ROUGH open, or whose floor is not known.
+    """
     twins, results = summary.twins, summary.results
-    more = results.go_on_longer(max(2 * summary.passes, _ENOUGH))
+    more = results.go_on_longer(max(2 * summary.passes, ENOUGH))
     if summary.passes < 2:
-        words = f"{summary.passes} pass{'' if summary.passes == 1 else 'es'}, so no interval is known."
-        return Trust("poor", words, more)
+        return Trust("poor", f"{format.counted(summary.passes, 'pass')}, so no interval is known.", more)
     if twins.median is None or twins.worst is None:
         return Trust("poor", "No comparison shows by how much identical code differs.", more)
-    known = [each.floor for each in summary.comparisons if each.floor is not None]
-    rough = sum(floor > ROUGH for floor in known)
+    count = len(summary.comparisons)
+    rough = sum(each.floor is None or each.floor > ROUGH for each in summary.comparisons)
     sentence = _differed(twins.median, twins.worst)
-    if not rough or (rough <= _FEW_ROUGH * len(known) and twins.worst <= ROUGH):
+    fewest = min(each.fewest for each in summary.comparisons)
+    if fewest < FEW:
+        sentence += f" Some comparisons have only {format.counted(fewest, 'pass')}."
+    if fewest >= FEW and rough <= _FEW_ROUGH * count and twins.worst <= ROUGH:
         return Trust("good", sentence, "", _evidence(summary))
-    are = f"comparison{'' if len(known) == 1 else 's'} {'is' if rough == 1 else 'are'}"
-    sentence += f" {rough} of {len(known)} {are} rough: identical code may seem to differ by over "
-    sentence += f"{format.percent(ROUGH)}."
-    return Trust("poor" if rough > len(known) / 2 else "fair", sentence, more, _evidence(summary))
+    if rough:
+        verb = "is" if rough == 1 else "are"
+        sentence += (
+            f" {rough} of {format.counted(count, 'comparison')} {verb} rough: "
+            f"a difference of over {format.percent(ROUGH)} may be noise."
+        )
+    poor = rough > count / 2 or twins.median > ROUGH
+    return Trust("poor" if poor else "fair", sentence, more, _evidence(summary))
 
 
 def floor(summary: RunSummary) -> Finding | None:

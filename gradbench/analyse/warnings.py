@@ -15,7 +15,7 @@ from gradbench import format
 from gradbench.analyse.failures import failed, lost_comparisons
 from gradbench.analyse.model import RunSummary
 from gradbench.analyse.spending import FEWEST_TO_SETTLE
-from gradbench.analyse.trust import ROUGH
+from gradbench.analyse.trust import ENOUGH, ROUGH
 from gradbench.record.results import Results
 from gradbench.record.telemetry import DeviceReading, Telemetry
 from gradbench.record.visits import Visit
@@ -166,7 +166,7 @@ def _noise(summary: RunSummary) -> Iterator[str]:
         yield (
             f"In {_of(noisy, summary)} identical code may seem to differ by more than 2 %. The worst is "
             f"{worst.comparison.id}, {format.difference(worst.floor)}. "
-            + summary.results.go_on_longer(2 * summary.passes)
+            + summary.results.go_on_longer(max(2 * summary.passes, ENOUGH))
         )
     if summary.farthest_moved is not None:
         where, ratio = summary.farthest_moved

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 @results_argument("old", required=True)
 @results_argument("new", required=True)
 @margin_option(5.0, "Ignore a change of a ratio within this.")
-@click.option("--all", "everything", is_flag=True, help="Show every variant, also the unchanged ones.")
+@click.option(
+    "--verbose", "--all", "everything", is_flag=True, help="Show every variant, also the unchanged ones."
+)
 @click.option("--force", is_flag=True, help="Compare runs of different machines or options.")
 @click.option(
     "--to",
@@ -197,12 +199,17 @@ def versus(asked: VersusOptions) -> None:
     """
     from gradbench.versus.judge import judge_trial
     from gradbench.versus.text import as_data, as_text
+    from gradbench.versus.verdict import longer
 
     trial = _trial(asked)
     judged = judge_trial(trial)
     click.echo(json.dumps(as_data(judged), indent=2) if asked.as_json else as_text(judged, columns(80, 160)))
     if asked.with_report:
         _report(judged, asked.as_json)
+    elif not asked.as_json:
+        click.echo(f"build the page: gradbench report {shlex.quote(str(trial.path.parent))}")
+    if (again := longer(judged)) and not asked.as_json:
+        click.echo(f"measure longer: {again}")
     if judged.worse:
         click.get_current_context().exit(1)
 

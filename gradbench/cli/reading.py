@@ -81,12 +81,14 @@ def figures(results: Path | None, output: Path | None, formats: str, everything:
 
     A picture has 1920 by 1080 pixels. RESULTS is a run (default: the newest in runs/).
     """
+    from gradbench import format
     from gradbench.report.slides import write_figures
 
     analysis = analysis_of(results)
     folder = output or analysis.results.path.parent / "figures"
     written = write_figures(analysis, folder, [each.strip() for each in formats.split(",")], everything)
-    click.echo(f"figures: {folder} ({len(written)} files{'' if everything else '; --all draws everything'})")
+    more = "" if everything else "; --all draws everything"
+    click.echo(f"figures: {folder} ({format.counted(len(written), 'file')}{more})")
 
 
 @click.command()

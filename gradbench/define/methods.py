@@ -183,6 +183,8 @@ METHODS: tuple[Method, ...] = (
         name="data",
         label=".data",
         scope="the new tensor",
+        # A write through it gives wrong gradients without an error.
+        recommendable=False,
         effect="As detach(), but changes made in place through it are hidden from autograd: unsafe.",
         source="https://github.com/pytorch/pytorch/issues/6990",
         since="0.1",

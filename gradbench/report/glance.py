@@ -70,9 +70,9 @@ class Glance:
 
 
 def glance_of(analysis: Analysis) -> Glance | None:
-    """The points of the run on its first device; None where there are too few comparisons."""
+    """The points of the run on the device that answers; None where there are too few comparisons."""
     found = []
-    there = analysis.on(analysis.devices[0]).comparisons if analysis.devices else ()
+    there = analysis.on(analysis.leading_device).comparisons if analysis.devices else ()
     for each in there:
         plan = each.comparison
         # Alternatives and parts ask other questions. Where nothing is computed there is no work.

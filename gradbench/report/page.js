@@ -1,4 +1,5 @@
-// Filters, presets and open parts, all of which live in the address. Without this script the page shows everything.
+// Filters, presets and open parts, all of which live in the address. Without this script the page has neither
+// filters nor presets: it lists every claim and section, and a reader opens the folds.
 const form = document.getElementById("show");
 const boxes = [...document.querySelectorAll("#show [data-facet]")];
 const placed = [...document.querySelectorAll("[data-size]")];
@@ -9,6 +10,8 @@ const sections = [...document.querySelectorAll("section[data-topic]")];
 const groups = [...document.querySelectorAll("[data-group]")];
 const presets = [...document.querySelectorAll("[data-preset]")];
 const words = document.getElementById("claim-words");
+const copy = document.getElementById("copy");
+const COPY = copy?.textContent;
 const parts = [...document.querySelectorAll("main details")].filter(each => each.className !== "filters");
 const EVERYTHING = "everything";
 let preset = EVERYTHING;
@@ -43,7 +46,8 @@ function show() {
     head.colSpan = Math.max(1, columns.length);
   }
   const topics = presets.find(each => each.dataset.preset === preset)?.dataset.topics.split(" ").filter(Boolean) ?? [];
-  const outside = each => topics.length > 0
+  // An extension may leave out the topic: then it belongs to every preset.
+  const outside = each => topics.length > 0 && each.dataset.topic !== ""
     && !each.dataset.topic.split(" ").some(topic => topics.includes(topic));
   const wanted = (words?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   for (const claim of claims) {
@@ -52,6 +56,12 @@ function show() {
     claim.hidden = outside(claim) || !wanted.every(word => text.includes(word))
       || "verdict" in claim.dataset && picked.verdict !== undefined && !picked.verdict.has(claim.dataset.verdict)
       || cases.length > 0 && cases.every(each => each.hidden);
+  }
+  // A heading without a claim below it says nothing.
+  for (const head of document.querySelectorAll(".claims .head")) {
+    let following = head.nextElementSibling;
+    while (following?.hidden) following = following.nextElementSibling;
+    head.hidden = !following || following.classList.contains("head");
   }
   for (const group of groups) {
     const own = [...group.querySelectorAll("[data-size]")];
@@ -101,6 +111,8 @@ function everything() {
 function keep() {
   const view = address();
   history.replaceState(null, "", view ? `#${view}` : location.pathname + location.search);
+  // The reader copied another address than this one.
+  if (copy) copy.textContent = COPY;
 }
 
 // A target that a preset or a filter hides would be a link that does nothing: then the page shows everything.
@@ -111,11 +123,11 @@ function reveal(target) {
   target?.scrollIntoView();
 }
 
-// An address of ours holds an equals sign; any other leads to an element.
+// An address of ours holds an equals sign; the bare address is the first view; any other leads to an element.
 function restore() {
   // This decodes as decodeURIComponent does, and raises nothing.
   const anchor = new URLSearchParams(`id=${location.hash.slice(1)}`).get("id");
-  if (!location.hash.includes("=")) {
+  if (location.hash && !location.hash.includes("=")) {
     reveal(document.getElementById(anchor));
     show();
     return;
@@ -147,7 +159,6 @@ if (form) {
     keep();
   });
   words.addEventListener("input", () => { show(); keep(); });
-  const copy = document.getElementById("copy");
   if (navigator.clipboard) {
     copy.hidden = false;
     copy.addEventListener("click", async () => {
@@ -156,23 +167,32 @@ if (form) {
     });
   }
 }
+// A link with such a key opens in another tab or window: that is the browser's.
+const elsewhere = event => event.ctrlKey || event.metaKey || event.shiftKey;
 for (const each of presets) {
   each.addEventListener("click", event => {
+    if (elsewhere(event)) return;
     event.preventDefault();
     preset = each.dataset.preset;
     show();
     keep();
+    // The list that changes may lie below the window.
+    document.getElementById("found").scrollIntoView();
   });
 }
 let printing = false;
 for (const part of parts) part.addEventListener("toggle", () => { if (!printing) keep(); });
-// A link within the page leads to its target and leaves the view in the address.
+// A link within the page leads to its target, with the focus, and leaves the view in the address.
 document.addEventListener("click", event => {
+  if (elsewhere(event)) return;
   const link = event.target.closest("a[href^='#']");
   const target = link && !link.dataset.preset && document.getElementById(link.getAttribute("href").slice(1));
   if (!target) return;
   event.preventDefault();
   reveal(target);
+  // Without it, most elements take no focus.
+  target.tabIndex = -1;
+  target.focus({ preventScroll: true });
   keep();
 });
 addEventListener("hashchange", restore);

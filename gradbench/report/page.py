@@ -13,7 +13,7 @@ import msgspec
 from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.bounds import executions_in_words, verdict_in_full
-from gradbench.analyse.claims.claim import SHOWN, VERDICTS
+from gradbench.analyse.claims.claim import SHOWN, VERDICTS, verdicts_in_words
 from gradbench.analyse.phrases import memory_notes
 from gradbench.analyse.traits import TABLES
 from gradbench.analyse.visits import LEAST_LOOPS
@@ -95,7 +95,7 @@ def _claims(analysis: Analysis) -> dict[str, Any]:
         "unmeasured": [each for each in analysis.judgements if each.verdict == "not measured"]
         if judged
         else [],
-        "counts": ", ".join(f"{words.count(word)} {SHOWN[word][1]}" for word in used),
+        "counts": verdicts_in_words(words),
         "verdicts": used,
     }
 

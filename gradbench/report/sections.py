@@ -205,7 +205,7 @@ def _panels(analysis: Analysis, section: Section) -> list[Panel]:
     Where a run lacks the section's leads, other figures of its workloads take their places.
     """
     timed = [each for each in analysis.comparisons if each.passes]
-    on = next((each.comparison for each in timed if each.comparison.device != "cpu"), None)
+    on = next((each.comparison for each in timed if each.comparison.device == analysis.leading_device), None)
     on = on or next((each.comparison for each in timed), None)
     found: list[Panel] = []
     others = [Lead(name, kind, first) for name in section.workloads for kind, first in _OTHERS]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gradbench.analyse.memory_difference import in_words
 from gradbench.versus.judge import judge_trial
 from gradbench.versus.records import Trial
-from gradbench.versus.text import where
 from gradbench.versus.trial import Watcher
+from gradbench.versus.verdict import where
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -13,6 +13,8 @@ from gradbench import format
 from gradbench.analyse.memory_difference import in_words, summed_up
 from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
 from gradbench.versus.records import NAMES, SideFacts
+from gradbench.versus.verdict import fairness, verdict
+from gradbench.versus.verdict import where as where
 
 
 def described(facts: SideFacts) -> str:
@@ -47,7 +49,7 @@ def answer(judged: Judged) -> str:
 
 
 def _variants(count: int) -> str:
-    return f"{count} variant{'' if count == 1 else 's'}"
+    return format.counted(count, "variant")
 
 
 def sentence(judged: Judged) -> str:
@@ -59,7 +61,7 @@ def sentence(judged: Judged) -> str:
     said.append(f"{counts['same']} the same within {format.percent(options.margin)}")
     said += [f"{counts[word]} {word}" for word in ("cannot tell", "failed") if counts[word]]
     memory = summed_up([each.memory for each in judged.variants])
-    pairs = f"{judged.pairs} pair{'' if judged.pairs == 1 else 's'}"
+    pairs = format.counted(judged.pairs, "pair")
     return f"B against A in {_variants(len(timed))}, {pairs}: {', '.join(said)}; {memory}."
 
 
@@ -90,8 +92,8 @@ def notes(judged: Judged) -> list[str]:
     open_ = [each for each in judged.variants if each.outcome == "cannot tell"]
     if open_:
         said.append(
-            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after {judged.pairs} "
-            f"pair{'' if judged.pairs == 1 else 's'}. Give more time with --budget, or fewer variants with "
+            f"{_variants(len(open_))} {'is' if len(open_) == 1 else 'are'} open after "
+            f"{format.counted(judged.pairs, 'pair')}. Give more time with --budget, or fewer variants with "
             "--workload and --method."
         )
     broken = [where(each) for each in judged.variants if each.broken]
@@ -110,23 +112,20 @@ def notes(judged: Judged) -> list[str]:
     return said
 
 
-def where(each: VariantOutcome) -> str:
-    """The names of a comparison and its variant."""
-    if not each.comparison.numel:
-        return each.variant.name
-    return f"{each.comparison.name} {format.count(each.comparison.numel)} {each.variant.name}"
-
-
 def as_text(judged: Judged, width: int) -> str:
-    """The outcome as a table, as wide as this many characters; variants that differ come first."""
+    """The answer, then a table as wide as this many characters; variants that differ come first."""
     from rich.console import Console
     from rich.table import Table
 
     text = io.StringIO()
     console = Console(file=text, width=width, highlight=False, markup=False)
+    console.print(verdict(judged))
     for name, facts in zip(NAMES, judged.trial.header.sides, strict=True):
         console.print(f"{name}: {described(facts)}")
-    table = Table("variant", "A", "B", "B ÷ A (95 %)", "time", "memory")
+    table = Table()
+    for column in ("variant", "A", "B", "B ÷ A (95 %)", "time", "memory"):
+        # rich would cut a name that is too long for its column.
+        table.add_column(column, overflow="fold")
     for each in ordered(judged.variants):
         table.add_row(
             where(each),
@@ -136,7 +135,7 @@ def as_text(judged: Judged, width: int) -> str:
             in_words(each.memory),
         )
     console.print(table)
-    for line in (sentence(judged), control(judged), *notes(judged)):
+    for line in (sentence(judged), fairness(judged), *notes(judged)):
         if line:
             console.print(line)
     return text.getvalue().rstrip()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradbench import format
 from gradbench.analyse.analysis import Analysis, analyse
 from gradbench.analyse.claims import counted
 from gradbench.errors import GradbenchError, RequestError
@@ -114,7 +115,11 @@ def headline(run: Published, folder: str, picture: str) -> str:
     header = run.summary.results.header
     found = [
         answer.sentence,
-        *(f"{each.purpose}: `{each.use}`. {_sentence(each.gain)}" for each in answer.recommendations),
+        *(
+            f"{each.purpose} ({format.counted(each.comparison.numel, 'element')}): `{each.use}`. "
+            f"{_sentence(each.gain)}"
+            for each in answer.recommendations
+        ),
     ]
     shown = glance_of(run.summary)
     link = f"[![{in_short(shown)}]({picture})]({folder}/index.html)\n\n" if shown is not None else ""

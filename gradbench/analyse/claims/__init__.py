@@ -36,10 +36,10 @@ def verdicts(summary: RunSummary, ids: Sequence[str] = ()) -> list[Judgement]:
     known = {claim.id for claim in rows}
     for each in ids:
         if each not in known:
-            near = difflib.get_close_matches(each, known, 1, 0.4)
+            near = difflib.get_close_matches(each, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise RequestError(
-                f"--id {each}: expected the id of a claim; `gradbench claims` lists them{hint}"
+                f"--id {each}: expected the id of a claim; `gradbench claims RUN --verbose` lists them{hint}"
             )
     found: list[Judgement] = []
     for claim in rows:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gradbench import format
 from gradbench.analyse.claims.case import Case
 from gradbench.analyse.claims.deciding import deciding
 from gradbench.analyse.model import RunSummary
@@ -88,12 +89,6 @@ class Judgement:
         """The one figure that decides, in about ten words; empty where nothing was measured."""
         return deciding(self.verdict, self.cases)
 
-    @property
-    def gist(self) -> str:
-        """The first figures for the claim and against it, short enough for the line under the claim."""
-        first = {case.holds: case.says for case in reversed(self.cases)}
-        return "; ".join(first[holds] for holds in (True, False, None) if holds in first)
-
 
 def _cases(claim: Claim, summary: RunSummary) -> tuple[Case, ...]:
     """The cases of the question; one open case with the error where the question of an extension raises."""
@@ -156,6 +151,19 @@ def _takes(claim: Claim, cases: tuple[Case, ...], verdict: Word) -> str:
     return f"about {max(wanted):,} more {'pass' if max(wanted) == 1 else 'passes'}, for {where}"
 
 
+def verdicts_in_words(kinds: Sequence[Word]) -> str:
+    """How many verdicts are of each kind, in the words for readers.
+
+    >>> verdicts_in_words(["supported", "depends", "depends"])
+    '1 true, 2 depend'
+    """
+    numbers = {word: kinds.count(word) for word in VERDICTS if word in kinds}
+    return ", ".join(
+        f"{number} {'depend' if word == 'depends' and number > 1 else SHOWN[word][1]}"
+        for word, number in numbers.items()
+    )
+
+
 def counted(judgements: Sequence[Judgement], shown: bool = False) -> str:
     """The number of verdicts of each kind; with `shown` in the words for readers.
 
@@ -166,9 +174,11 @@ def counted(judgements: Sequence[Judgement], shown: bool = False) -> str:
     sentences = []
     for device in devices:
         kinds = [each.verdict for each in judgements if each.device == device]
-        of = ", ".join(
-            f"{kinds.count(word)} {SHOWN[word][1] if shown else word}" for word in VERDICTS if word in kinds
+        of = (
+            verdicts_in_words(kinds)
+            if shown
+            else ", ".join(f"{kinds.count(word)} {word}" for word in VERDICTS if word in kinds)
         )
         where = f" on {device}" if device else " about observations" if len(devices) > 1 else ""
-        sentences.append(f"{len(kinds)} claim{'' if len(kinds) == 1 else 's'}{where}: {of}.")
+        sentences.append(f"{format.counted(len(kinds), 'claim')}{where}: {of}.")
     return " ".join(sentences) or "No claim was asked for."

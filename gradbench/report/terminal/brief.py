@@ -30,13 +30,11 @@ def brief(analysis: Analysis, width: int) -> str:
 
 def _answer(answer: RunAnswer, width: int) -> list[str]:
     """The sentence, a line for each recommendation, and how far to trust them."""
-    on = f" (on {answer.device})" if answer.device else ""
-    lines = _wrapped(f"{answer.sentence}{on}", width)
+    lines = _wrapped(answer.sentence, width)
     purpose = max((len(each.purpose) for each in answer.recommendations), default=0) + 2
     for each in answer.recommendations:
-        gain = f": {each.short}, against {each.against}" if each.short else ""
-        told = f"{each.use}{gain}"
-        lines += _wrapped(told, width, f"  {each.purpose + ':':<{purpose}}")
+        gain = f": {each.gain}" if each.gain else ""
+        lines += _wrapped(f"{each.use}{gain}.", width, f"  {each.purpose + ':':<{purpose}}")
     trust = answer.trust
     # The command to go on is the last line of the output.
     advice = f" {trust.advice}" if trust.advice and "`" not in trust.advice else ""

@@ -12,6 +12,9 @@ from gradbench.analyse.claims.claim import SHOWN, Judgement, counted
 # The columns of the verdict, and of the heads in the full form.
 _MARGIN = 11
 _HEAD = 11
+# From this width on, a claim takes one line. A sentence that would lose all but these columns stays whole.
+_ONE_LINE = 100
+_LEAST_SENTENCE = 24
 
 
 def as_data(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
@@ -38,7 +41,8 @@ def as_data(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
 def as_text(judgements: Sequence[Judgement], width: int, verbose: bool = False) -> str:
     """A line for each claim in so many columns, and how many verdicts there are of each kind.
 
-    A claim that was not measured is in the count alone. `verbose` shows every claim with its evidence.
+    Below 100 columns a claim may take several lines. A claim that was not measured is in the count alone.
+    `verbose` shows every claim with its evidence.
     """
     shown = [each for each in judgements if verbose or each.verdict != "not measured"]
     lines = []
@@ -53,17 +57,31 @@ def as_text(judgements: Sequence[Judgement], width: int, verbose: bool = False) 
 
 
 def _in_short(each: Judgement, width: int) -> list[str]:
-    """The verdict, the claim and the deciding figure: in one line, or the figure in the next lines."""
-    says, figure = _claim(each), each.deciding
-    line = f"{each.shown:<{_MARGIN}}{says}  {figure}".rstrip()
-    if len(line) <= width:
-        return [line]
-    return [*_wrapped(says, width, f"{each.shown:<{_MARGIN}}"), *_wrapped(figure, width)]
+    """The verdict, the claim and the deciding figure, in one line if the width allows it.
+
+    A wide terminal has the sentence of the claim cut at a word, and the figure whole. A narrow one has both
+    whole, the figure in the next lines.
+    """
+    figure, device = each.deciding, _device(each)
+    room = width - _MARGIN - len(f"  {figure}".rstrip())
+    if len(_claim(each)) <= room:
+        return [f"{each.shown:<{_MARGIN}}{_claim(each)}  {figure}".rstrip()]
+    if width >= _ONE_LINE and room - len(device) >= _LEAST_SENTENCE:
+        cut = textwrap.shorten(each.claim.says, room - len(device), placeholder="…", break_on_hyphens=False)
+        if len(cut) >= _LEAST_SENTENCE:
+            return [f"{each.shown:<{_MARGIN}}{cut}{device}  {figure}".rstrip()]
+    return _whole(each, width)
+
+
+def _whole(each: Judgement, width: int) -> list[str]:
+    """The verdict and the whole claim, and in the next lines the figure."""
+    return [*_wrapped(_claim(each), width, f"{each.shown:<{_MARGIN}}"), *_wrapped(each.deciding, width)]
 
 
 def _in_full(each: Judgement, width: int) -> list[str]:
     """The verdict with its figures, its tolerance and its source, a paragraph for each."""
-    lines = [*_in_short(each, width)]
+    line = f"{each.shown:<{_MARGIN}}{_claim(each)}  {each.deciding}".rstrip()
+    lines = [line] if len(line) <= width else _whole(each, width)
     for head, text in (
         ("id", each.claim.id),
         ("source", each.claim.source),
@@ -82,7 +100,11 @@ def _case(case: Case) -> str:
 
 
 def _claim(each: Judgement) -> str:
-    return each.claim.says + (f" On {each.device}." if each.device else "")
+    return each.claim.says + _device(each)
+
+
+def _device(each: Judgement) -> str:
+    return f" On {each.device}." if each.device else ""
 
 
 def _wrapped(text: str, width: int, first: str = " " * _MARGIN) -> list[str]:

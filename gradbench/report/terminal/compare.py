@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from gradbench import format
 from gradbench.analyse.compare import OUTCOMES, Change, Compared
-from gradbench.analyse.compare_sentences import sentences
+from gradbench.analyse.compare_answer import answer, changed
+from gradbench.analyse.compare_sentences import limits, sentences
 from gradbench.analyse.memory_difference import in_words
 from gradbench.record.interval import Interval
 
@@ -55,20 +58,37 @@ def _percent(change: Interval | None) -> str:
 
 
 def as_text(compared: Compared, width: int, everything: bool) -> str:
-    """The variants that changed (or all) as a table of this many columns, and the sentences."""
+    """The answer, and the variants that changed; with `everything` the table of all variants.
+
+    Lines are at most `width` columns long, except where a name is longer: no name is cut.
+    """
+    wrap = partial(
+        textwrap.fill, width=width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    lines = [textwrap.fill(answer(compared), width, break_long_words=False, break_on_hyphens=False)]
+    if not everything:
+        lines += [wrap(f"  {line}") for line in changed(compared)]
+        lines += [wrap(line) for line in limits(compared)]
+        return "\n".join([*lines, "--verbose shows the table of all variants."])
+    if found := rows(compared, everything):
+        lines.append(_table(found, width))
+    return "\n".join([*lines, *(wrap(line) for line in sentences(compared))])
+
+
+def _table(found: list[tuple[str, ...]], width: int) -> str:
     from rich.console import Console
     from rich.table import Table
 
     text = io.StringIO()
-    console = Console(file=text, width=width, highlight=False, markup=False)
-    found = rows(compared, everything)
-    if found:
-        table = Table(*COLUMNS)
-        for row in found:
-            table.add_row(*row)
-        console.print(table)
-    for line in sentences(compared):
-        console.print(line)
+    table = Table()
+    longest = max(len(word) for row in found for word in row[0].split())
+    for name in COLUMNS:
+        # rich would cut a name that is too long for its column.
+        least = min(longest, width // 2) if name == COLUMNS[0] else None
+        table.add_column(name, overflow="fold", min_width=least)
+    for row in found:
+        table.add_row(*row)
+    Console(file=text, width=width, highlight=False, markup=False).print(table)
     return text.getvalue().rstrip()
 
 
