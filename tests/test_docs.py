@@ -2,6 +2,7 @@
 
 import html
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from conftest import GRADBENCH
 
 from gradbench.cli.main import cli
 from gradbench.define.workloads import workloads
+from gradbench.extension import GROUP
 from gradbench.pytest_plugin import Guards
 
 ROOT = Path(__file__).parents[1]
@@ -214,6 +216,49 @@ def test_a_command_that_a_document_names_is_one(page, beside):
     for line in re.findall(r"`(gradbench [a-z][^`…]*)`", text):
         for _, words in command_lines(line):
             check_command(words) if len(words) > 2 else cli.commands[words[1]]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=named)
+def test_a_name_that_a_document_imports_or_shows_between_backticks_is_there(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for code in re.findall(r"`([^`]+)`", text):
+        if re.match(r"(from gradbench[\w.]* )?import gradbench|from gradbench[\w.]* import ", code):
+            exec(code, {})
+        for name in re.findall(r"(?<![\w./`-])gradbench(?:\.\w+)+", code):
+            # The group of the entry points has a name with dots, and is no module.
+            assert name == GROUP or pkgutil.resolve_name(name)
+
+
+@pytest.mark.slow
+def test_the_leak_of_the_example_is_found_with_the_words_of_the_page(tmp_path):
+    page = (ROOT / "docs" / "model.md").read_text()
+    leaking, screen = re.search(
+        r"^## A leak.*?```python\n(.*?)```.*?```text\nWatch out +(.*?)```", page, re.DOTALL | re.MULTILINE
+    ).groups()
+    summed = leaking.replace("total + error ", "total + error.item() ")
+    listed = summed.replace("append(error.item())", "append(error)")
+
+    # In a process of its own: a file may set the state of torch.
+    look = (
+        "import sys, torch; from gradbench.measure.user_file import inspect_user_file as look; "
+        "seen = [look(text, 'loop.py', 0, torch.get_num_threads()) for text in sys.argv[1:]]; "
+        "words = [' '.join(f'{each.line}: {each.sentence}.' for each in one.faults) for one in seen]; "
+        "print(*words, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look, leaking, summed, listed],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    of_leaking, of_summed, of_listed = done.stdout.split("\n")[:3]
+    assert of_leaking == " ".join(screen.split())
+    assert of_summed == ""
+    line = 1 + listed[: listed.index("history.append")].count("\n")
+    assert re.match(rf"loop\.py:{line}: each of 2 training steps .*: `history` holds it", of_listed)
 
 
 def test_there_are_examples_to_run():

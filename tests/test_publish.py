@@ -20,6 +20,7 @@ from gradbench.report.glance import glance_of, in_words
 from studies.files import read_analysis
 from studies.publish import documents, pictures, site
 from studies.publish.__main__ import ROOT, publish, rebuild
+from studies.publish.large_work import large_work
 
 BEGIN, END = documents.begin("headline"), documents.end("headline")
 README = f"before\n{BEGIN}\nold table\n{END}\nafter\n"
@@ -288,3 +289,55 @@ def test_publishing_fills_the_pages_beside_the_readme_with_the_newest_run(run):
     page.write_text(documents.begin("weather"))
     with pytest.raises(RequestError, match=r"tutorial\.md: expected one of run_brief, .*; got weather"):
         rebuild(reports, readme)
+
+
+def price(mean, low, high):
+    return {"mean": mean, "low": low, "high": high, "count": 12}
+
+
+def test_the_price_of_a_block_is_shown_by_power_of_ten_of_the_work_and_after_other_work(tmp_path):
+    request = Request(workloads=("control", "elementwise"), sizes=("small", "medium", "large"))
+    times = {100: 2e-6, 10_000: 4e-6, 1_000_000: 2e-3}
+    made = results(
+        {"no_grad": 1.5},
+        scatter=1e-5,
+        seconds=lambda plan: times[plan.numel] if plan.workload == "elementwise" else 1e-6,
+        request=request,
+    )
+    run = write(made, tmp_path / "run") / FILENAME
+    numbers = {
+        "evicted": [
+            {"bytes": size, "seconds": size * 1e-9, "added": {"no_grad after reading": price(*ends)}}
+            for size, ends in (
+                (4_000, (9e-6, 8e-6, 10e-6)),
+                *((size, (2e-6, 1e-6, 3e-6)) for size in (40_000, 400_000, 2_000_000)),
+                (32_000_000, (4e-5, 3e-5, 5e-5)),
+                (128_000_000, (4e-5, -3e-5, 11e-5)),
+            )
+        ],
+        "computed": [
+            {"bytes": size, "seconds": 3e-4, "added": {"no_grad after computing": price(3e-6, 2e-6, 4e-6)}}
+            for size in (120, 200_000)
+        ],
+    }
+    study = tmp_path / "figures.json"
+    study.write_bytes(msgspec.json.encode(numbers))
+    assert large_work(run, study).splitlines() == [
+        "**An empty no_grad() block takes 1.50 µs. "
+        "Around 2.00 ms of work, it adds 1.00 ms (1.00 ms to 1.00 ms).**",
+        "",
+        "| the work | its time | the block adds (95 % interval) |",
+        "| --- | ---: | ---: |",
+        "| none: an empty block in a loop |  | 1.50 µs |",
+        # Of 2 and 4 µs the longer one. Of what was read, the four largest that show a price.
+        "| `elementwise`, 10,000 elements, inside the block | 4.00 µs | 2.00 µs (2.00 µs to 2.00 µs) |",
+        "| `elementwise`, 1,000,000 elements, inside the block | 2.00 ms | 1.00 ms (1.00 ms to 1.00 ms) |",
+        "| reading 40.0 kB, before the block | 40.0 µs | 2.00 µs (1.00 µs to 3.00 µs) |",
+        "| reading 400 kB, before the block | 400 µs | 2.00 µs (1.00 µs to 3.00 µs) |",
+        "| reading 2.00 MB, before the block | 2.00 ms | 2.00 µs (1.00 µs to 3.00 µs) |",
+        "| reading 32.0 MB, before the block | 32.0 ms | 40.0 µs (30.0 µs to 50.0 µs) |",
+        "| computing on 200 kB, before the block | 300 µs | 3.00 µs (2.00 µs to 4.00 µs) |",
+    ]
+    cold = write(results({}, request=request), tmp_path / "none") / FILENAME
+    with pytest.raises(RequestError, match="expected prices of no_grad"):
+        large_work(cold, study)

@@ -16,6 +16,7 @@ from gradbench.record.results import FILENAME
 from gradbench.report.terminal.brief import brief
 from gradbench.report.terminal.model import first_screen
 from studies.files import read_analysis
+from studies.publish.large_work import large_work
 
 # Columns of a screen: as many as a page has room for.
 WIDTH = 88
@@ -80,7 +81,7 @@ def model_screen(folder: Path) -> str:
 
 def run_brief(reports: Path) -> str:
     """The last lines of the newest published run of `gradbench run`, as a block of text."""
-    return _block(brief(read_analysis(max(reports.glob(f"runs/*/{FILENAME}.gz"))), WIDTH))
+    return _block(brief(read_analysis(_newest(reports)), WIDTH))
 
 
 def found(page: Path) -> str:
@@ -119,7 +120,13 @@ PARTS: Mapping[str, Callable[[Path, Path], str]] = {
     "instrument_found": lambda _, reports: found(reports / "instrument" / "index.html"),
     "releases_found": lambda _, reports: found(reports / "releases" / "index.html"),
     "regressions_found": lambda _, reports: found(reports / "regressions" / "index.html"),
+    "large_work": lambda _, reports: large_work(_newest(reports), reports / "instrument" / "figures.json"),
 }
+
+
+def _newest(reports: Path) -> Path:
+    """The results of the newest published run."""
+    return max(reports.glob(f"runs/*/{FILENAME}.gz"))
 
 
 def _block(text: str) -> str:
