@@ -146,8 +146,8 @@ _MISSING = {"gone": "gone: not measured any more", "not timed": "no time any mor
 
 def _times_as_long(change: Change) -> str:
     assert change.change is not None
-    ends = f" ({format.ends(change.change)})" if change.change.low is not None else ""
-    return f"{format.ratio(change.change)} times as long as before{ends}"
+    mean, ends = format.short_ratio(change.change)
+    return f"{mean} times as long as before{ends}"
 
 
 def _name(change: Change) -> str:

@@ -87,11 +87,9 @@ def _times(judged: Judged, timed: Sequence[VariantOutcome], open_: Sequence[Vari
 def _times_as_long(each: VariantOutcome) -> str:
     ratio = each.ratio
     assert ratio is not None
-    places = min(3, format.ratio_places(ratio))
-    ends = f" ({format.counted(ratio.count, 'pair')}, no interval)"
-    if ratio.low is not None and ratio.high is not None:
-        ends = f" ({ratio.low:.{places}f} to {ratio.high:.{places}f})"
-    return f"{ratio.mean:.{places}f} times as long in B as in A{ends}"
+    mean, ends = format.short_ratio(ratio)
+    ends = ends or f" ({format.counted(ratio.count, 'pair')}, no interval)"
+    return f"{mean} times as long in B as in A{ends}"
 
 
 def _grown(each: VariantOutcome) -> str:
