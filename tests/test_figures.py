@@ -453,3 +453,9 @@ def test_a_method_looks_the_same_in_every_chart(draw):
             assert lines[name].get_marker() == LOOKS[name].marker
         if draw != "turn":
             assert tuple(lines[name]._unscaled_dash_pattern[1] or ()) == LOOKS[name].dash
+
+
+def test_the_command_counts_one_file_in_the_singular(call, fresh, monkeypatch):
+    monkeypatch.setattr("gradbench.report.slides.write_figures", lambda *_: [Path("01.svg")])
+    _, out, _ = call("figures", fresh, "--all", "--output", "x")
+    assert out == "figures: x (1 file)\n"

@@ -226,6 +226,13 @@ def test_what_failed_is_on_the_page_and_no_answer_is_made_up():
     assert not list(root.all("svg"))
 
 
+def test_a_run_that_measured_everything_does_not_say_that_nothing_could_be_measured():
+    root = _Tree(rendered(alone("accumulate"))).root
+    assert "accumulate" in root.text
+    assert "Nothing could be measured" not in root.text
+    assert "see the failures below" not in _Tree(rendered(RUNS["no pass"]())).root.text
+
+
 def test_a_page_of_one_pass_says_that_there_is_no_interval():
     root = _Tree(rendered(RUNS["one pass"]())).root
     (trust,) = (each for each in root.all("details") if each.attrs.get("class") == "trust poor")
