@@ -225,7 +225,7 @@ def test_a_page_of_a_long_model_shows_the_price_as_no_part_of_it():
     page = rendered(found)
     assert "no difference that matters: at most 1" in page
     assert "<h2>Price of the controls, on other work</h2>" in page
-    assert "What gradient control costs net.py" in page
+    assert "The cost of gradient control in net.py" in page
     for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
         assert absent not in page
     assert "The same execution, by the operators that they dispatch: twin as requires_grad_false" in page

@@ -25,7 +25,7 @@ def test_the_page_opens_from_a_file_asks_for_nothing_and_complains_of_nothing(lo
     page = look_at()
     page.wait_for_load_state("networkidle")
     assert page.complaints == []
-    assert page.title() == "What gradient control costs here: a gradbench report"
+    assert page.title() == "The cost of gradient control here: a gradbench report"
 
 
 def test_claims_are_filtered_by_verdict_and_by_words(open_page):

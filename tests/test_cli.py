@@ -252,6 +252,21 @@ def test_a_size_to_fit_into_is_refused_in_the_words_of_the_option(refuse, call, 
     assert says in refuse("model", "net.py", "--resume", "--output", "out", "--fit", "8GB")
 
 
+@pytest.mark.parametrize("bare", ["8", "1.5", "999999"])
+def test_a_small_size_without_a_unit_is_refused(refuse, bare):
+    err = refuse("model", "net.py", "--fit", bare)
+    assert f"--fit {bare}: give a unit, as in --fit {bare}GB" in err
+    assert err.count("\n") == 1
+
+
+def test_a_large_size_without_a_unit_is_bytes_and_a_small_one_with_a_unit_as_well():
+    from gradbench.cli.running import model
+
+    for given, meant in (("1000000", 10**6), ("8B", 8), ("0.5GB", 5 * 10**8)):
+        context = model.make_context("model", ["net.py", "--fit", given])
+        assert context.params["fit"] == meant
+
+
 def test_going_on_takes_options_that_equal_the_runs(call, workers):
     asked = ("--preset", "quick", "--workload", "control,chain", "--size", "1000", "--threads", "2")
     call("run", *asked, "--method", "no_grad,tracked", "--passes", "1", "--output", "out", "--no-report")

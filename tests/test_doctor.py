@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from synthetic import device_results, results
 
 from gradbench.cli.doctor import machine, noise
+from gradbench.cli.doctor.check import Check, verdict
 from gradbench.errors import EndedEarly
 from gradbench.record.plan import Request
 from gradbench.record.telemetry import DeviceReading
@@ -134,10 +136,25 @@ def test_an_interrupted_doctor_does_not_say_how_to_go_on(monkeypatch):
         noise.measure_noise()
 
 
+def test_the_verdict_comes_from_the_poor_checks():
+    good, fair = Check("memory", "good", "9.0 GB available"), Check("drift", "fair", "1.2 times", "compare")
+    busy = Check("other programs", "poor", "1.18 of 2 processors in use", "close other programs")
+    assert verdict([good]) == "Fit to measure."
+    assert verdict([good, fair]) == "Fit to measure, with limits: drift."
+    assert verdict([good, fair, busy]) == "Not fit now: close other programs (1.18 of 2 processors in use)."
+    assert "does not measure the noise" in verdict([good], quick=True)
+    assert verdict([good, busy], quick=True).startswith("Not fit now: ")
+    nothing = Check("noise floor", "unknown", "not measured: no visit was made", "see")
+    assert verdict([good, nothing]) == (
+        "Not known whether it is fit: the noise was not measured: no visit was made."
+    )
+
+
 def test_the_command_prints_a_line_for_each_check_and_json_for_programs(gradbench, tmp_path):
     text = gradbench("doctor", "--quick", cwd=tmp_path)
     data = gradbench("doctor", "--quick", "--json", cwd=tmp_path)
     assert text.returncode == data.returncode == 0
     names = [check["name"] for check in json.loads(data.stdout)]
     assert all(f"{name}: " in text.stdout for name in names)
+    assert re.match("(Fit to measure|Not fit now)", text.stdout)
     assert list(tmp_path.iterdir()) == []

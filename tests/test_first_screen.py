@@ -11,6 +11,7 @@ from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.report.page import render
 from gradbench.report.presets import PRESETS
+from studies.publish.site import navigation
 
 # Ours are errors; those of the browser's library are its own affair.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -19,12 +20,23 @@ RUNS = Path(__file__).parents[1] / "reports" / "runs"
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
+def published(pages):
     """The page of the newest published run, as it is made now."""
-    analysis = analyse(read_results(max(RUNS.iterdir())))
-    path = tmp_path_factory.mktemp("published") / "report.html"
-    path.write_text(render(analysis, path))
-    return path
+    return pages["alone"]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The page of the newest published run as it is made now: alone, and with the navigation of the site."""
+    run = max(RUNS.iterdir())
+    analysis = analyse(read_results(run))
+    links = navigation(RUNS.parent, run / "index.html")
+    assert len(links) > 3
+    made = {}
+    for name, site in (("alone", ()), ("in the site", links)):
+        made[name] = path = tmp_path_factory.mktemp("published") / "report.html"
+        path.write_text(render(analysis, path, site))
+    return made
 
 
 # Words of text that begin above a height; those of figures are read as a part of the figure.
@@ -51,10 +63,11 @@ def test_the_page_of_a_standard_run_is_short(look_at, published):
     assert page.evaluate("document.documentElement.scrollHeight") <= 9000
 
 
+@pytest.mark.parametrize("kind", ["alone", "in the site"])
 def test_the_first_screen_has_the_answer_its_figure_the_purposes_and_the_trust_in_few_words(
-    look_at, published
+    look_at, pages, kind
 ):
-    page = look_at(1440, path=published)
+    page = look_at(1440, path=pages[kind])
     assert 50 < page.evaluate(WORDS_ABOVE, 900) <= 250
     for part, count in (
         ("h1", 1),
@@ -65,17 +78,25 @@ def test_the_first_screen_has_the_answer_its_figure_the_purposes_and_the_trust_i
         bottoms = page.locator(part).evaluate_all(BOTTOMS)
         assert len(bottoms) == count, part
         assert max(bottoms) <= 900, part
-    # The list begins there, so that a reader sees that the page goes on.
-    assert page.locator("#found").evaluate("each => each.getBoundingClientRect().top") <= 900
+    # The list begins there, so that a reader sees that the page goes on, and little is blank before it.
+    assert max(page.locator(".presets a").evaluate_all(BOTTOMS)) <= 900
+    trust, end = (page.locator(part).evaluate_all(BOTTOMS)[0] for part in (".trust", "#answer"))
+    assert 0 < end - trust <= 70
 
 
-def test_a_phone_shows_the_answer_the_figure_and_what_to_use_on_its_first_screen(open_page, published):
-    page = open_page(360, path=published)
+@pytest.mark.parametrize("kind", ["alone", "in the site"])
+def test_a_phone_shows_the_answer_the_figure_what_to_use_and_the_trust_on_its_first_screen(
+    open_page, pages, kind
+):
+    page = open_page(360, path=pages[kind])
     page.set_viewport_size({"width": 360, "height": 800})
-    for part, count in (("h1", 1), (".glance-figure svg:visible", 1), (".purposes .use code", 4)):
+    for part, count in (("h1", 1), (".glance-figure svg:visible", 1), (".purposes .use", 4)):
         bottoms = page.locator(part).evaluate_all(BOTTOMS)
         assert len(bottoms) == count, part
-        assert max(bottoms) <= 1.1 * 800, part
+        assert max(bottoms) <= 800, part
+    assert page.locator(".trust > summary").evaluate("each => each.getBoundingClientRect().top") < 800
+    # The navigation goes on to the right.
+    assert all(height < 40 for height in page.locator(".site").evaluate_all(BOTTOMS))
     assert page.locator(".on-narrow").is_visible()
     assert not page.locator(".on-wide").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

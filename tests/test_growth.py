@@ -101,6 +101,11 @@ def test_what_is_kept_with_its_graph_is_told_with_what_to_keep_instead():
     # The graph holds x, which is there anyway.
     assert fault.bytes == 5 * 4 * 4
     assert "keep value.item() or value.detach()" in fault.sentence
+    # A linear layer makes two nodes: addmm, and the transpose of its weight. Those of its leaves stay anyway.
+    assert (
+        "leaves 80 B and a graph of 2 nodes, which gradbench does not count as bytes: `kept` holds them; "
+        in fault.sentence
+    )
 
 
 BANK = """\

@@ -1,6 +1,7 @@
 """An expression of the user's: every mistake in one line, what is planned of it, and one real run."""
 
 import random
+import re
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ from gradbench.record.results import read_results
 from gradbench.record.user_file import OperationFacts
 from gradbench.record.visits import Failure
 from gradbench.report.snippet import snippet
+from gradbench.report.terminal.brief import brief
 
 SHAPE = (4, 8)
 # Of 4 × 8 float32.
@@ -160,6 +162,13 @@ def test_rounding_is_a_relation_and_no_fault():
 
 MISTAKES = {
     "no such name": (("torch.softmx(x, -1)",), {}, ["torch.softmx(x, -1) raises AttributeError"]),
+    "near to a name of torch": (("torch.softmx(x, -1)",), {}, ["; did you mean softmax?"]),
+    "near to a name of a tensor": (("x.sigmod()",), {}, ["; did you mean sigmoid?"]),
+    "unknown name": (
+        ("Mine.apply(x)",),
+        {},
+        ["name 'Mine' is not defined; give --setup-file FILE.py, which defines it"],
+    ),
     "shape": (("x @ x",), {}, ["x @ x raises RuntimeError", "4x8"]),
     "no tensor": (("x.tolist()",), {}, ["returns a list", "expected a tensor"]),
     "several": (("x.max(-1)",), {}, ["expected a tensor; choose one of what it returns, as by [0]"]),
@@ -203,6 +212,16 @@ def test_a_mistake_in_an_expression_is_one_line(name):
     assert "\n" not in refused.message
     for part in says:
         assert part in refused.message
+
+
+def test_a_name_that_the_given_file_lacks_is_to_be_defined_there():
+    refused = inspect_operation(
+        ("Mine.apply(x)",), x_of(SHAPE, "float32", "cpu"), "a = 1", "/home/mine.py", 0
+    )
+    assert refused.message.endswith("; define it in mine.py")
+    # A name that the setup itself lacks is a mistake in the setup.
+    wrong = look("x * 2", setup="a = nothing")
+    assert wrong.message.endswith("name 'nothing' is not defined")
 
 
 @pytest.mark.parametrize(
@@ -272,9 +291,47 @@ def test_the_page_tells_how_two_expressions_compare():
     plan, _ = planned("x * 2", "x + x")
     found = results({"against": 1.5}, plan=plan)
     sentences = [each.sentence for each in analyse(found).findings]
-    assert sentences[0].startswith("Recorded, against x * 2: slower: x + x")
+    assert sentences[1].startswith("Recorded, against x * 2: slower: x + x")
     assert any(each.startswith("Forward and backward, against x * 2") for each in sentences)
     assert "Their results are equal to the bit" in rendered(found)
+
+
+def test_the_first_line_says_whether_an_expression_is_worth_it():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({"against": 1 / 1.3}, plan=plan)
+    for name in ("first", "against"):
+        memory(found, name, peak=800, saved=0)
+    first = brief(analyse(found), 300).splitlines()[0]
+    assert re.fullmatch(
+        r"- x \* 2 takes 1\.30 times as long as x \+ x, forward and backward \(1\.\d+ to 1\.\d+\); "
+        r"same memory; same results\.",
+        first,
+    )
+    alike = analyse(results({}, plan=plan, scatter=0.1)).findings[0].sentence
+    assert ", which is no measurable difference; same results." in alike
+    once = analyse(results({}, plan=plan, passes=1)).findings[0].sentence
+    assert "(one pass, which shows nothing yet)" in once
+
+
+def test_the_answer_on_two_expressions_names_other_bytes_and_other_results():
+    plan, _ = planned("x * 2", "x + x")
+    found = results({"against": 1.5}, plan=plan)
+    memory(found, "first", peak=800, saved=0)
+    memory(found, "against", peak=400, saved=400)
+    first = analyse(found).findings[0].sentence
+    assert (
+        "; peak 800 B instead of 400 B, saved for the backward 0 B instead of 400 B; same results." in first
+    )
+    expressions = ("x * 2", "x * 2 + 0.25")
+    plan, seen = planned(*expressions)
+    found = results({}, plan=plan)
+    found.file_faults += faults_of(expressions, seen)
+    assert analyse(found).findings[0].sentence.endswith("; other results.")
+
+
+def test_an_expression_without_a_backward_is_judged_by_its_forward():
+    plan, _ = planned("x.argmax(-1)", "x.argmin(-1)")
+    assert ", forward, not recorded (" in analyse(results({"against": 1.5}, plan=plan)).findings[0].sentence
 
 
 def test_of_two_methods_that_were_asked_for_the_answer_is_of_one_against_the_other():
@@ -290,7 +347,7 @@ def test_bytes_of_two_expressions_are_alike_only_in_the_figures_that_were_compar
     found = results({"against": 1.5}, plan=plan)
     memory(found, "first", peak=800, saved=0)
     memory(found, "against", peak=800, saved=400)
-    (recorded, both, *_) = [each.sentence for each in analyse(found).findings]
+    (_, recorded, both, *_) = [each.sentence for each in analyse(found).findings]
     assert recorded.endswith("; the same peak of 800 B; saved for backward 400 B against 0 B.")
     assert both.endswith("; the same peak of 800 B.")
 

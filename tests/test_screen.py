@@ -282,6 +282,35 @@ def test_what_a_reader_must_know_beside_trust_is_on_the_screen_and_no_more_than_
     assert "identical code may seem" not in plain
 
 
+def test_a_file_without_a_loss_says_once_that_training_and_its_leaks_were_not_measured():
+    seen = msgspec.structs.replace(SEEN, trains=False)
+    found = results({}, plan=plan_file("net.py", FILE, seen, REQUEST), request=REQUEST)
+    found.add(Anatomy(False, KEPT, 30 * MB, 0, 4 * MB, batch=4 * MB))
+    text = " ".join(first_screen(analyse(found).screen, 110).split())
+    said = "Training net.py defines no loss(y): training and leaks of training steps were not measured."
+    assert text.count(said) == 1
+    found.anatomy = None
+    assert said in " ".join(first_screen(analyse(found).screen, 110).split())
+    assert "defines no loss" not in first_screen(screen(), 110)
+    # The request left training out, and the file defines a loss.
+    some = msgspec.structs.replace(REQUEST, methods=("no_grad",))
+    assert "defines no loss" not in first_screen(screen(request=some), 110)
+
+
+def test_the_trust_of_a_screen_says_which_differences_mean_nothing():
+    loud = analyse(made({"twin": 1.028}, scatter=0.03)).screen.trust
+    found = re.match(
+        r"Differences under (\d+\.\d) % mean nothing here\. Identical code differed by (\d+\.\d) % at most\. "
+        r"Times are rough\. ",
+        loud,
+    )
+    assert float(found[1]) >= float(found[2]) > 2
+    quiet = screen(scatter=0.0001).trust
+    assert re.fullmatch(
+        r"Differences under 0\.\d+ % mean nothing here\. Identical code differed by 0\.\d+ % at most\.", quiet
+    )
+
+
 def test_a_run_without_an_evaluation_still_says_what_x_is():
     found = screen(request=msgspec.structs.replace(REQUEST, methods=("set_to_zero",)))
     assert found.facts == "x of 32 × 4, float32; CPU, 1 thread"
@@ -314,7 +343,8 @@ def test_the_page_begins_with_the_screen_and_holds_every_module():
 def test_without_a_loss_there_is_no_training_and_nothing_that_would_save():
     plan = plan_file("net.py", FILE, msgspec.structs.replace(SEEN, trains=False), REQUEST)
     found = analyse(results(SLOWER, plan=plan)).screen
-    assert (found.training, found.savings, found.parts) == ((), (), ())
+    assert (found.savings, found.parts) == ((), ())
+    assert "were not measured" in " ".join(found.training)
     assert len(found.evaluation) == 2
     assert "and its bytes are not known" in found.evaluation[0]
 

@@ -1,6 +1,7 @@
 """The pages of runs that are not as most are: no broken sentence, no empty part, no link into nothing."""
 
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import msgspec
@@ -10,6 +11,7 @@ import test_user_model
 import test_versions
 from synthetic import device_results, header, memory, rendered, results
 
+from gradbench.define.workloads import WORKLOADS
 from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.visits import Failure
@@ -32,10 +34,24 @@ def one_failed():
     return made
 
 
+def one_known():
+    """Every comparison but the first was lost."""
+    made = results({"no_grad": 1.4}, request=FEW)
+    first, *others = (comparison.id for comparison in made.header.plan.comparisons)
+    made.visits = [visit for visit in made.visits if visit.comparison == first]
+    for each in others:
+        made.add(Failure(1, each, None, "time", "died", "killed by SIGKILL"))
+    return made
+
+
 def observed_only():
     made = results({}, passes=0, request=FEW)
     made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
     return made
+
+
+def alone(workload):
+    return results({"no_grad": 1.4, "tracked": 1.2}, passes=4, request=Request((workload,), (), ("small",)))
 
 
 def with_memory(made):
@@ -82,13 +98,18 @@ RUNS = {
     "versions": lambda: test_versions.made(1.2),
     "versions, one pass": lambda: test_versions.made(1.2, passes=1),
     "versions that tie": lambda: test_versions.made(),
+    "two passes": lambda: results({"no_grad": 1.4}, passes=2, request=FEW),
+    "two passes, with memory": lambda: with_memory(results(APART, passes=2, request=FEW)),
+    "one comparison known": one_known,
+    **{f"{each.name} alone": partial(alone, each.name) for each in WORKLOADS},
 }  # fmt: skip
 
 SEVERAL = (
     "passes|more passes|comparisons|claims|rounds|warnings|operations|elements|threads|variants|methods|calls"
+    "|visits|pairs|files|processes|sizes"
 )
-# A figure that is not known, a plural left open, a word that is missing before a stop, two stops.
-BROKEN = re.compile(r"\bNone\b|\bnan\b|\binf\b|\(s\)|\s[,;:.](\s|$)|[^.]\.\.(?!\.)|, ,")
+# A figure that is not known, a share of nothing, a plural left open, a missing word before a stop, two stops.
+BROKEN = re.compile(r"\bNone\b|(?<![\d.,])0 of 0\b|\bnan\b|\binf\b|\(s\)|\s[,;:.](\s|$)|[^.]\.\.(?!\.)|, ,")
 
 TEXTS = ("p", "li", "dd", "dt", "h1", "h2", "h3", "h4", "summary", "figcaption", "caption", "pre")
 
@@ -188,7 +209,7 @@ def test_the_first_heading_comes_first_and_once(page):
 
 def test_sentences_count_in_words_that_agree_and_hold_no_dash_for_a_figure(page):
     (main,) = page.all("main")
-    for each in main.all("p", "li", "summary", "h1", "h2", "h3", "figcaption"):
+    for each in main.all("p", "li", "dd", "summary", "h1", "h2", "h3", "figcaption"):
         said = each.prose
         assert not re.search(rf"(?<![\d.,×-])\b1 (?:{SEVERAL})\b", said), said
         assert "–" not in said, said

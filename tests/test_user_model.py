@@ -454,7 +454,7 @@ def test_nothing_is_said_of_what_is_not_known():
 
 def test_the_page_of_a_model_holds_the_file_once_and_no_claims():
     page = rendered(made({"tracked": 1.2}))
-    assert "What gradient control costs net.py" in page
+    assert "The cost of gradient control in net.py" in page
     for absent in ('id="claim-', 'class="presets"', 'id="purposes"', 'id="guide"', 'id="glance"'):
         assert absent not in page
     assert page.count("class Net(nn.Module)") == 1

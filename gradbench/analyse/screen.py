@@ -98,7 +98,7 @@ def model_screen(summary: RunSummary, name: str) -> ModelScreen:
         facts=_facts(results),
         measured=_measured(summary),
         evaluation=tuple(_evaluation(evaluation, asked, results.file_faults)) if evaluation else (),
-        training=tuple(_training(parts, anatomy)),
+        training=tuple(_training(parts, anatomy)) or _untrained(results, name, parts),
         parts=_parts(step, anatomy),
         memory=tuple(memory_sentences(anatomy, modules)),
         modules=modules,
@@ -187,6 +187,16 @@ def _training(parts: dict[str, ComparisonSummary], anatomy: Anatomy | None) -> l
     return sentences
 
 
+def _untrained(results: Results, name: str, parts: dict[str, ComparisonSummary]) -> tuple[str, ...]:
+    """A sentence on what a file without a loss leaves unmeasured; empty where the file has one."""
+    anatomy = results.anatomy
+    # A request for some methods may leave training out as well.
+    trains = bool(results.header.request.methods) if anatomy is None else anatomy.trains
+    if trains or "step" in parts:
+        return ()
+    return (f"{name} defines no loss(y): training and leaks of training steps were not measured.",)
+
+
 def _parts_exceed_the_step(parts: dict[str, ComparisonSummary]) -> bool:
     """Whether the shown times of forward and backward add up to more than that of a step."""
     times = [parts[part].baseline.time if part in parts else None for part in ("forward", "backward", "step")]
@@ -261,10 +271,10 @@ def _trust(summary: RunSummary) -> str:
         return "Times come from one process: they show nothing yet. " + summary.results.go_on_longer(10)
     floors = [each.floor for each in summary.comparisons if each.floor is not None]
     reach = max(floors, default=None)
-    sentence = f"Identical code differed by {format.percent(worst)} at most"
-    if reach is None or reach <= ROUGH:
-        return f"{sentence}."
-    return (
-        f"{sentence}, and may seem to differ by {format.difference(reach)}: times are rough. "
-        + summary.results.go_on_longer(2 * summary.passes)
-    )
+    sentence = f"Identical code differed by {format.percent(worst)} at most."
+    if reach is None:
+        return sentence
+    sentence = f"Differences under {format.difference(reach)} mean nothing here. {sentence}"
+    if reach <= ROUGH:
+        return sentence
+    return f"{sentence} Times are rough. {summary.results.go_on_longer(2 * summary.passes)}"

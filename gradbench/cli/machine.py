@@ -32,6 +32,7 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
     """
     import msgspec
 
+    from gradbench.cli.doctor.check import verdict
     from gradbench.cli.doctor.machine import examine
     from gradbench.cli.doctor.noise import measure_noise
 
@@ -43,5 +44,6 @@ def doctor(as_json: bool, quick: bool, device: str) -> None:
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(checks), indent=2))
         return
+    click.echo(verdict(checks, quick))
     for each in checks:
         click.echo(f"{each.state:8} {each.name}: {each.found}" + (f"; {each.advice}" if each.advice else ""))

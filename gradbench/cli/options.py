@@ -67,6 +67,9 @@ _UNITS = {
     "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
 }  # fmt: skip
 
+# A smaller number without a unit was not meant as bytes.
+_BARE = 1_000_000
+
 
 def size_in_bytes(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
     """Bytes, given as a number with a unit, such as 8GB or 512MiB. Raises RequestError."""
@@ -78,6 +81,8 @@ def size_in_bytes(context: click.Context, option: click.Parameter, value: str | 
         raise RequestError(
             f"{option.opts[0]} {value}: expected bytes with a unit, such as 8GB, 512MiB or 800000B"
         )
+    if not parts[2] and float(parts[1]) < _BARE:
+        raise RequestError(f"{option.opts[0]} {value}: give a unit, as in {option.opts[0]} {parts[1]}GB")
     return int(float(parts[1]) * unit)
 
 

@@ -2,13 +2,13 @@
 
     for each round: in random order, one batch of each alternative, the baseline, its twin, and the empty loop
     divide the rounds, in the order in which they were taken, into blocks of equal length
-    take of each block the median ratio of each round; the interval is over blocks
+    take the median over the rounds of each block; the interval is over blocks
 
-Neighbouring rounds are alike, so that rounds are no independent sample; blocks of many rounds nearly are
-(the method of batch means, Schmeiser 1982). Of each loop, and of the function in it, a new copy is made every
-few milliseconds: where the code lies in memory, and what the interpreter has learnt of it, then differs
-between blocks, and is in the interval. Without that one in eighty comparisons of identical functions of
-100 ns called one of them slower.
+Neighbouring rounds are alike, so that rounds are no independent sample. Blocks of many rounds nearly are
+(the method of batch means, Schmeiser 1982). Every few milliseconds each loop, with the function in it, is
+copied. So the place of the code in memory differs between blocks, as does the interpreter's specialisation
+of it. The interval then holds that difference. Without copies one in eighty comparisons of identical
+functions of 100 ns called one of them slower.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ BLOCKS = 10
 FEWEST_BLOCKS = 5
 # A copy of the loops is used for so long: many rounds of short calls, and many copies to a block.
 COPY_SECONDS = 0.005
-# At most this share of the baseline is taken off as the empty loop's, so that what is wrong with the one is
-# at most doubled in the ratio of the rest.
+# At most this share of the baseline is taken off as the empty loop's. An error of the ratio is then at most
+# doubled.
 MOST_EMPTY = 0.5
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -67,9 +67,9 @@ class Interleaved:
         """Choose the calls of each batch, which runs each a few times, and take a round or three.
 
         Args:
-            makers: of the alternatives, however many; then of the baseline, of its twin, and of the empty
-                loop, which is what is around the others, around nothing. Each makes a batch, a new copy of it
-                each time (see `copy_of`, `batch_of`).
+            makers: of the alternatives, then of the baseline, of its twin, and of the empty loop. The empty
+                loop is the loop of the others around nothing. A maker makes a new copy of its batch at each
+                call (see `copy_of`, `batch_of`).
             batch_seconds: what a batch should take by its own clock.
             calls: in a batch, by column, where they are known already; None where none is.
             until: of `time.perf_counter()`; after it no second round begins.
@@ -116,7 +116,7 @@ class Interleaved:
             if self.calls[place] >= _LEARNING:
                 self._batches[place] = make()
                 self._batches[place](_LEARNING)
-        # What made cycles has to be let go of at some time, the collector being off.
+        # The collector is off, and old copies may be in cycles.
         gc.collect(0)
 
     def take(self, rounds: int, until: float) -> bool:
@@ -162,9 +162,9 @@ class Blocks(NamedTuple):
     rounds: int
 
     def ratio(self, one: int, other: int, confidence: float) -> Interval:
-        """Of the time of one column to that of another, net.
+        """The net ratio of the time of one column to that of another.
 
-        Without ends where blocks are too few, and where the other takes no time that an empty loop does not.
+        It has no ends where blocks are too few, or the other column takes no time above the empty loop.
         """
         if (self.net[:, other] <= 0).any():
             return Interval(math.nan, None, None, len(self.net))
@@ -187,8 +187,9 @@ class Blocks(NamedTuple):
 
 
 def _bounded(batch: Batch, batch_seconds: float) -> Batch:
-    """The batch as calibration sees it: one with setups of any length has so few that it takes no longer
-    than a copy is used for.
+    """The batch as calibration sees it.
+
+    A batch with setups of any length has so few calls that it takes no longer than the use of a copy.
     """
 
     def run(n: int) -> int:
@@ -208,9 +209,9 @@ def _interval(values: numpy.ndarray[Any, Any], confidence: float) -> Interval:
 
 
 def copy_of(function: _Function) -> _Function:
-    """The same function with code of its own, in another place, of which the interpreter has learnt nothing.
+    """The same function with separate code, in another place, which the interpreter has not specialised.
 
-    Names, closure and defaults are shared. What is not a function in Python is returned as it is.
+    Names, closure and defaults are shared. Any other callable is returned as it is.
     """
     if isinstance(function, MethodType):
         return MethodType(copy_of(function.__func__), function.__self__)  # type: ignore[return-value]
@@ -228,8 +229,8 @@ def copy_of(function: _Function) -> _Function:
     return copy  # type: ignore[return-value]
 
 
-# Turns after which CPython has specialised a loop. Of loops that turn less often in a batch no copies are
-# made: the turn is then a thousandth of the call.
+# Turns after which CPython has specialised a loop. A loop that turns less often in a batch is not copied:
+# the turn is then a thousandth of the call.
 _LEARNING = 20
 
 
@@ -247,7 +248,7 @@ def _plain(
     first: bool = True,
     wait: Callable[[], None] | None = None,
 ) -> int:
-    # As in gradbench.measure.variant: one call before the clock, so that the caches are the function's own.
+    # As in gradbench.measure.variant: one call before the clock loads the caches with the function's data.
     clock = time.perf_counter_ns
     if first:
         function()
@@ -296,8 +297,8 @@ def batch_of(
     Args:
         setup: called before each call, outside the clock; what it returns is passed to the function.
         first: call once before the clock.
-        wait: until what was issued is done, on a device that does it later: called before the clock starts
-            and before it stops, once a batch, or once a call where there is a setup.
+        wait: waits until a device has done the issued work. It is called before the clock starts and before
+            it stops: once a batch, or once a call where there is a setup.
     """
     if setup is None:
         return _with_defaults(_plain, copy_of(function or _nothing), first, wait)

@@ -114,8 +114,8 @@ def measure_bytes(
         TypeError, ValueError: for what cannot be called, and for a device that cannot be used or guessed.
         gradbench.measure.memory.Unrepeatable: where two calls differ, as those of a function that has not
         warmed up. gradbench.measure.memory.Uncounted: where the allocator of the device does not count what
-        it is asked for. gradbench.measure.threads.Unseen: where a thread worked that cannot be watched: one
-        that the call did not start, and that takes its work from no executor of concurrent.futures.
+        it is asked for. gradbench.measure.threads.Unseen: where a thread worked that cannot be watched. The
+        call did not start that thread, and no executor of concurrent.futures gives it work.
     """
     __tracebackhide__ = True
     expect_callable("function", function)

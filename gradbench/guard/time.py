@@ -30,8 +30,8 @@ from gradbench.record.results import BATCH_SECONDS
 # The chance that what takes exactly as long as is allowed is called slower: the sum over all looks.
 ALPHA = 0.001
 
-# What a place in memory may do to identical code (METHODOLOGY.md has the counts); less cannot be asked of
-# one process.
+# A place in memory may change identical code by this much (METHODOLOGY.md has the counts). One process cannot
+# show less.
 LEAST_MARGIN = 0.02
 
 # A longer call finds the caches as it would after itself: another one before the clock only costs time.
@@ -129,8 +129,8 @@ def compare_time(
 ) -> TimeRatio:
     """Time two functions in turns until it is clear whether the candidate is slower, or time is up.
 
-    Both are called without arguments; with `setup` it is called before each call, outside the clock, and
-    what it returns is passed. Each is called once first, and whatever it raises is raised.
+    Both are called without arguments. `setup`, where given, is called before each call, outside the clock,
+    and its result is passed. Both functions are called once first, and their exceptions are raised.
 
     Looks are taken after so many rounds, twice as many, and so on. Look k spends `ALPHA / (k (k + 1))`, the
     sum of which over all looks is ALPHA.
@@ -138,8 +138,8 @@ def compare_time(
     Args:
         margin: by what share the candidate may be slower; at least 0.02.
         seconds: most time to spend; functions of tens of microseconds and less mostly need a fifth of a
-            second. What two calls take is spent in any case; where five rounds of three calls do not fit
-            into the rest, it cannot be told.
+            second. Two calls are made in any case. Where five rounds of three calls do not fit into the
+            rest, the verdict stays open.
         device: that does the work of a call after it has returned, such as `cuda:1`: batches end when it is
             done. None is each CUDA device that torch uses in this process; `cpu` is none.
         seed: of the random orders; None is a new one.
@@ -190,15 +190,15 @@ class InTurns:
     ) -> None:
         """Call each once, and where there is time for it a second time.
 
-        With `keep_errors` an alternative that raises is left out from then on. What the baseline raises is
-        raised, and without `keep_errors` what an alternative raises as well.
+        With `keep_errors` an alternative that raises is left out from then on. Exceptions of the baseline
+        are raised, and without `keep_errors` those of an alternative as well.
         """
         self.begun = time.perf_counter()
         self.until = self.begun + seconds
         self.errors: dict[int, Exception] = {}
         self._functions = [*alternatives, baseline]
         self._setup, self._device, self._keep_errors = setup, device, keep_errors
-        # Before anything else, with whatever traces this process: what is wrong with them shows here.
+        # Before anything else, and with any tracer of this process: faults of the functions show here.
         self.calls = [self._once(place) for place in range(len(self._functions))]
         # A first call may load and compile: a second says what calls take, where there is time for one.
         for place, first in enumerate(self.calls):
@@ -245,7 +245,7 @@ class InTurns:
         return Blocks(gross[numpy.newaxis] / seconds[-1], gross, 0.0, rounds=0)
 
     def interleave(self, seed: int | None) -> Interleaved | None:
-        """Of those that are `running`, in their order; None where five rounds do not fit into the time.
+        """The rounds of the `running` alternatives; None where five rounds do not fit into the time.
 
         An alternative that raises in a round keeps its column, in which then stands nothing.
         """
@@ -335,8 +335,8 @@ def assert_not_slower(
 ) -> TimeRatio:
     """Fail where the candidate is shown to be slower than the baseline by more than the margin.
 
-    What could not be shown in the time passes, since a test that fails on a busy machine is soon ignored;
-    the returned record says so. With `require_proof` it fails. The other arguments are those of
+    An open verdict passes, since a test that fails on a busy machine is soon ignored. The returned record
+    says so. With `require_proof` an open verdict fails. The other arguments are those of
     `compare_time`.
 
     >>> assert_not_slower(lambda: sorted(data), lambda: sorted(list(data)))  # doctest: +SKIP

@@ -103,12 +103,30 @@ def _held(
         return None
     line = _line_that_fills(text, name, file)
     recorded = any(each.grad_fn is not None for each in tensors)
-    held = f"`{owner}` holds it" if owner else "an object outside the file holds it"
+    graph = _of_graph(tensors) if recorded else ""
+    it = "them" if graph else "it"
+    held = f"`{owner}` holds {it}" if owner else f"an object outside the file holds {it}"
     if most is not None:
         held += f", {most:,} at most"
     advice = "keep value.item() or value.detach(), since the graph is held with it, and " if recorded else ""
     advice += "clear entries that no code reads again"
-    return Fault("grows", f"{words} {format.size(left)}: {held}; {advice}", line, left)
+    return Fault("grows", f"{words} {format.size(left)}{graph}: {held}; {advice}", line, left)
+
+
+def _of_graph(tensors: list[torch.Tensor]) -> str:
+    """A clause on the graph that stays with tensors, whose nodes are no bytes of tensors."""
+    nodes = {node for each in tensors for node in _graph(each) if _is_made(node)}
+    if not nodes:
+        return ""
+    more = "at least " if len(nodes) >= _MOST_NODES else ""
+    return (
+        f" and a graph of {more}{format.counted(len(nodes), 'node')}, which gradbench does not count as bytes"
+    )
+
+
+def _is_made(node: object) -> bool:
+    """Whether a call makes this node: the node of a leaf stays with its parameter."""
+    return node is not None and not hasattr(node, "variable")
 
 
 def _live_bytes() -> int:
@@ -171,7 +189,12 @@ _MOST_NODES = 100_000
 
 
 def _nodes(value: torch.Tensor) -> int:
-    """The nodes of a tensor's graph."""
+    """The number of nodes of a tensor's graph."""
+    return len(_graph(value))
+
+
+def _graph(value: torch.Tensor) -> set[Any]:
+    """The nodes of a tensor's graph; the nodes of leaves, which have a `variable`, are among them."""
     waiting, found = [value.grad_fn], {value.grad_fn}
     while waiting and len(found) < _MOST_NODES:
         node = waiting.pop()
@@ -179,7 +202,7 @@ def _nodes(value: torch.Tensor) -> int:
             if following is not None and following not in found:
                 found.add(following)
                 waiting.append(following)
-    return len(found)
+    return found
 
 
 def _tensors() -> Iterator[torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from gradbench.measure.evaluated import evaluate
 from gradbench.measure.protocol import FileRejected
 from gradbench.measure.subject import Subject
 from gradbench.measure.trained import Trained
-from gradbench.measure.user_code import Mistake, run_of_user
+from gradbench.measure.user_code import Mistake, Raised, run_of_user
 from gradbench.measure.user_file import expect_input, expect_modes, facts_of
 from gradbench.measure.variant import execute, work_of
 from gradbench.record.user_file import FileFacts, OperationFacts
@@ -35,7 +36,20 @@ def inspect_operation(
     try:
         return _inspect(expressions, x, text, file, seed)
     except Mistake as mistake:
-        return FileRejected(" ".join(str(mistake).split()))
+        return FileRejected(" ".join(f"{mistake}{_missing(mistake, file)}".split()))
+
+
+def _missing(mistake: Mistake, file: str) -> str:
+    """A clause on where to define a name that an expression uses and nothing defines."""
+    if (
+        not isinstance(mistake, Raised)
+        or mistake.line is not None
+        or not mistake.says.startswith("NameError")
+    ):
+        return ""
+    if mistake.what == "the setup":
+        return ""
+    return f"; define it in {Path(file).name}" if file else "; give --setup-file FILE.py, which defines it"
 
 
 def _inspect(expressions: tuple[str, ...], x: str, text: str, file: str, seed: int) -> OperationFacts:

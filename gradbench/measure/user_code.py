@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import random
 import sys
@@ -10,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -57,8 +59,21 @@ def run_of_user(work: Callable[[], Any], what: str, file: str) -> Any:
         # Errors name files by their full path. Here they are the user's files.
         if Path(file).is_absolute():
             says = says.replace(f"{Path(file).parent}/", "")
-        says = " ".join(says[:500].split())
+        says = " ".join(says[:500].split()) + _meant(error)
         raise Raised(what, where, says, lines[-1] if lines else None) from None
+
+
+def _meant(error: BaseException) -> str:
+    """A clause with the name of torch that is near to an unknown one; empty where there is none."""
+    name = getattr(error, "name", None)
+    owner = getattr(error, "obj", None)
+    if not isinstance(error, AttributeError) or not isinstance(name, str):
+        return ""
+    of_torch = isinstance(owner, torch.Tensor) or (
+        isinstance(owner, ModuleType) and owner.__name__.partition(".")[0] == "torch"
+    )
+    near = difflib.get_close_matches(name, dir(owner), 1) if of_torch else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class Drawn:

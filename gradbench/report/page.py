@@ -138,7 +138,7 @@ def _heading(analysis: Analysis) -> str:
     if files:
         return f"The variants of {files[0]}, compared"
     own = analysis.user_file
-    return f"What gradient control costs {own.name if own else 'here'}"
+    return f"The cost of gradient control {f'in {own.name}' if own else 'here'}"
 
 
 def _snippet_of_user_file(files: Sequence[FileText], comparison: Comparison, variant: Variant) -> str:

@@ -144,7 +144,7 @@ def longer(judged: Judged) -> str:
 
 
 def fairness(judged: Judged) -> str:
-    """What the calibration task shows, in plain words; empty where it was not timed."""
+    """A sentence on the calibration task; empty where it was not timed."""
     task = judged.calibration_task
     if task is None:
         return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from gradbench import format
 from gradbench.cli.doctor.check import Check, judged
 
 # A machine whose other processes take more than this of one processor disturbs most visits.
@@ -41,8 +42,8 @@ def _load(seconds: float) -> list[Check]:
             "other programs",
             busy < BUSY / 2,
             "fair" if busy < 2 * BUSY else "poor",
-            f"{busy:.2f} of {count} processors in use",
-            "close what can be closed, or measure at another time",
+            f"{busy:.2f} of {format.counted(count, 'processor')} in use",
+            "close other programs, or measure at another time",
         )
     ]
     if "steal" in spent:

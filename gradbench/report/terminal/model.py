@@ -90,7 +90,7 @@ def _saving_rows(rows: Sequence[Saving], fit: int | None, width: int) -> list[st
     label = max(len(each.label) for each in rows)
     peak = max(len(_peak(each)) for each in rows)
     time = max(len(each.time_in_words) for each in rows)
-    head = f"What would save (measured{f', to fit into {format.size(fit)}' if fit is not None else ''})"
+    head = f"Savings (measured{f', to fit into {format.size(fit)}' if fit is not None else ''})"
     columns = max(label + 4, len(head)), peak, time
     table = sum(columns) + 4 <= width
     if table:
