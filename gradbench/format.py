@@ -126,6 +126,23 @@ def ratio_with_ends(interval: Interval | None) -> str:
     return f"{ratio(interval)} ({ends(interval)})"
 
 
+def short_ratio(interval: Interval) -> tuple[str, str]:
+    """A ratio for a sentence, and its interval in brackets behind a space; empty where there is none.
+
+    >>> short_ratio(Interval(2.4183, 2.3529, 2.4991, 9)), short_ratio(Interval(1.00312, 0.99871, 1.0078, 9))
+    (('2.42', ' (2.35 to 2.50)'), ('1.003', ' (0.999 to 1.008)'))
+    """
+    # A ratio near 1 needs a digit more.
+    places = min(3 if 0.9 < interval.mean < 1.1 else 2, ratio_places(interval))
+
+    def shown(value: float) -> str:
+        return f"{value:.{places}f}" if 0.1 <= interval.mean < 10 else significant(value)
+
+    if interval.low is None or interval.high is None:
+        return shown(interval.mean), ""
+    return shown(interval.mean), f" ({shown(interval.low)} to {shown(interval.high)})"
+
+
 # A difference beyond this factor only shows that it is unknown.
 _MOST_FACTOR = 1_000
 

@@ -251,6 +251,14 @@ def test_only_what_changed_is_shown_unless_all_is_asked_for():
     assert "detach" not in as_text(found, 140, False)
 
 
+def old_of(made):
+    """The same run before it left bytes."""
+    old = altered(of_file(NET, facts=FACTS_OF_NET), plan=made.header.plan)
+    for each in made.memory:
+        old.add(msgspec.structs.replace(each, left=0))
+    return old
+
+
 def test_the_answer_of_steps_that_leave_bytes_comes_first_and_counts_the_variants():
     trained = msgspec.structs.replace(FACTS_OF_NET, trains=True)
     # Few passes and much scatter decide no time.
@@ -265,6 +273,10 @@ def test_the_answer_of_steps_that_leave_bytes_comes_first_and_counts_the_variant
     assert len(found.worse) == 2
     assert said.startswith("Worse: each step now leaves 4 B (2 variants). Times: ")
     assert re.search(r"Times: (\d+ the same within 5\.0 %, )?\d+ not decided\.", " ".join(said.split()))
+    more = of_file(f"{NET}# leaks\n", facts=trained, seed=1)
+    memory(more, "set_to_zero", left=4)
+    memory(more, "retain_graph", left=8708)
+    assert "each step now leaves 4 B to 8,708 B (3 variants)" in answer(compare(old_of(more), more, 0.05))
     # The variants that did not change have no line.
     assert len(changed(found)) == 2
     assert all(line.endswith("larger, left 0 B to 4 B") for line in changed(found))

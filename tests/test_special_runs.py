@@ -109,7 +109,9 @@ SEVERAL = (
     "|visits|pairs|files|processes|sizes"
 )
 # A figure that is not known, a share of nothing, a plural left open, a missing word before a stop, two stops.
-BROKEN = re.compile(r"\bNone\b|(?<![\d.,])0 of 0\b|\bnan\b|\binf\b|\(s\)|\s[,;:.](\s|$)|[^.]\.\.(?!\.)|, ,")
+BROKEN = re.compile(
+    r"(?<!= )\bNone\b|(?<![\d.,])0 of 0\b|\bnan\b|\binf\b|\(s\)|\s[,;:.](\s|$)|[^.]\.\.(?!\.)|, ,"
+)
 
 TEXTS = ("p", "li", "dd", "dt", "h1", "h2", "h3", "h4", "summary", "figcaption", "caption", "pre")
 

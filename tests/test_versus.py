@@ -785,6 +785,8 @@ def test_the_verdict_of_one_statement_is_not_slower_or_not_decided_and_shows_the
     )
     open_ = verdict(judge_trial(of_statement(1.0, pairs=2, scatter=0.2)))
     assert open_.startswith("Not decided: y = net.step(x) takes ")
+    once = verdict(judge_trial(of_statement(1.0, pairs=1)))
+    assert "times as long in B as in A (1 pair, no interval)." in once
     long = verdict(judge_trial(of_statement(2.0, "y = 1\nz = 2", pairs=27)))
     assert long.startswith("Slower: the statement takes ")
 
@@ -808,7 +810,7 @@ def test_the_verdict_of_a_trial_whose_times_are_the_same_tells_of_more_bytes_and
     bytes_of(made, "A", "tracked", saved=400)
     bytes_of(made, "B", "tracked", saved=464)
     assert verdict(judge_trial(made)).startswith(
-        "Larger: elementwise 100 tracked keeps 64 B more for the backward in B. "
+        "Larger: elementwise 100 tracked keeps 64 B more for the backward in B. Not slower: "
     )
     failed = trial(pairs=0)
     comparison = failed.header.comparisons[0]
@@ -823,8 +825,9 @@ def test_the_control_says_in_plain_words_whether_the_machine_was_fair():
     assert even.startswith("Control: the same work took ")
     assert "times as long on B as on A, so the machine favoured neither side." in even
     skewed = fairness(judge_trial(trial({"calibration_task": 1.2}, pairs=27)))
-    assert "favoured one side by that much" in skewed
+    assert "favoured one side by so much" in skewed
     assert "not bound to one processor" in fairness(judge_trial(trial(pairs=27, pinned=False)))
+    assert "One pair shows no interval." in fairness(judge_trial(trial(pairs=1)))
     assert fairness(judge_trial(trial(pairs=0))) == ""
 
 

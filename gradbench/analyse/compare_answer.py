@@ -77,12 +77,12 @@ def _larger(changes: Sequence[Change]) -> list[str]:
         if not found:
             continue
         growths = {one.after - one.before for _, one in found}
-        size = format.size(max(growths))
-        calls = {"step" if each.comparison.part == "step" else "call" for each, _ in found}
+        ends = dict.fromkeys(format.size(each) for each in (min(growths), max(growths)))
         text = words.format(
-            size=size if len(growths) == 1 else f"up to {size}",
+            size=" to ".join(ends),
             more=" more" if any(one.before for _, one in found) else "",
-            call=calls.pop() if len(calls) == 1 else "call",
+            # The calls of the other parts are parts of a step.
+            call="step" if any(each.comparison.part == "step" for each, _ in found) else "call",
         )
         where = _name(found[0][0]) if len(found) == 1 else f"{len(found):,} variants"
         said.append(f"{text} ({where})")
@@ -146,8 +146,8 @@ _MISSING = {"gone": "gone: not measured any more", "not timed": "no time any mor
 
 def _times_as_long(change: Change) -> str:
     assert change.change is not None
-    ends = f" ({format.ends(change.change)})" if change.change.low is not None else ""
-    return f"{format.ratio(change.change)} times as long as before{ends}"
+    mean, ends = format.short_ratio(change.change)
+    return f"{mean} times as long as before{ends}"
 
 
 def _name(change: Change) -> str:

@@ -27,11 +27,13 @@ def sentences(compared: Compared) -> list[str]:
     return [*lines, *_worse(compared.changes), *limits(compared)]
 
 
-def limits(compared: Compared) -> list[str]:
-    """Sentences on what limits the comparison."""
+def limits(compared: Compared, short: bool = False) -> list[str]:
+    """Sentences on what limits the comparison; `short` leaves out how undecided times were judged."""
     missed = [(each, "") for each in compared.changes if each.missed and each.by_chance]
     lines = _named({"Not measured this time, perhaps because the budget ended": missed})
-    lines += _of_other_code(compared.changes)
+    decided = any(each.outcome in ("slower", "faster") for each in compared.changes)
+    other_code = _of_other_code(compared.changes)
+    lines += other_code if decided or not short else other_code[1:]
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
         lines.append(
@@ -39,7 +41,9 @@ def limits(compared: Compared) -> list[str]:
             "options leave out, "
             f"such as {gone[0].comparison.id} {gone[0].variant.name}."
         )
-    if any(each.outcome == "cannot tell" and each.change is not None for each in compared.changes):
+    if not short and any(
+        each.outcome == "cannot tell" and each.change is not None for each in compared.changes
+    ):
         lines.append("More passes in both runs would decide the times that are not decided.")
     moved = _moved(compared.changes)
     if moved:

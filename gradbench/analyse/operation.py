@@ -52,11 +52,12 @@ def _worth(summary: RunSummary) -> Finding | None:
         ratio = each.time_ratios.get(("first", "against"))
         if ratio is None:
             continue
-        times = f"{format.significant(ratio.mean)} times as long as {second.label}, {what}"
-        if ratio.low is None:
+        mean, ends = format.short_ratio(ratio)
+        times = f"{mean} times as long as {second.label}, {what}"
+        if not ends:
             times += " (one pass, which shows nothing yet)"
         else:
-            times += f" ({format.ends(ratio)})"
+            times += ends
             if second.verdict == "cannot tell":
                 times += ", which is no measurable difference"
         said = [f"{first.label} takes {times}", _memory(parts, first, second), _results(each, summary)]

@@ -31,13 +31,13 @@ def verdict(judged: Judged) -> str:
         return f"Slower: {_slower(slower, larger, len(judged.variants))}{_fails(broken)}."
     open_ = [each for each in timed if each.outcome == "cannot tell"]
     times = _times(judged, timed, open_)
+    if timed:
+        times = f"{'Not decided' if open_ else 'Not slower'}: {times}"
     if broken:
         return f"Worse: B fails in {_named(broken)}, where A does not. {times}"
     if larger:
         return f"Larger: {_larger(larger)}. {times}"
-    if not timed:
-        return times
-    return f"Not decided: {times}" if open_ else f"Not slower: {times}"
+    return times
 
 
 def _slower(slower: Sequence[VariantOutcome], larger: Sequence[VariantOutcome], of: int) -> str:
@@ -87,11 +87,9 @@ def _times(judged: Judged, timed: Sequence[VariantOutcome], open_: Sequence[Vari
 def _times_as_long(each: VariantOutcome) -> str:
     ratio = each.ratio
     assert ratio is not None
-    places = min(3, format.ratio_places(ratio))
-    ends = ""
-    if ratio.low is not None and ratio.high is not None:
-        ends = f" ({ratio.low:.{places}f} to {ratio.high:.{places}f})"
-    return f"{ratio.mean:.{places}f} times as long in B as in A{ends}"
+    mean, ends = format.short_ratio(ratio)
+    ends = ends or f" ({format.counted(ratio.count, 'pair')}, no interval)"
+    return f"{mean} times as long in B as in A{ends}"
 
 
 def _grown(each: VariantOutcome) -> str:
@@ -154,10 +152,12 @@ def fairness(judged: Judged) -> str:
             ". The two processes of a pair were not bound to one processor, so the ratios above are relative "
             "to that control."
         )
-    elif task.low is not None and task.high is not None and task.low <= 1 <= task.high:
+    elif task.low is None or task.high is None:
+        said += ". One pair shows no interval."
+    elif task.low <= 1 <= task.high:
         said += ", so the machine favoured neither side."
     else:
-        said += ", so the machine or the installation favoured one side by that much."
+        said += ", so the machine or the installation favoured one side by so much."
     if not judged.trial.header.one_installation:
         said += (
             " The sides are two installations. Identical installations differ by "

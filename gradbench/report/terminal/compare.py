@@ -68,7 +68,7 @@ def as_text(compared: Compared, width: int, everything: bool) -> str:
     lines = [textwrap.fill(answer(compared), width, break_long_words=False, break_on_hyphens=False)]
     if not everything:
         lines += [wrap(f"  {line}") for line in changed(compared)]
-        lines += [wrap(line) for line in limits(compared)]
+        lines += [wrap(line) for line in limits(compared, short=True)]
         return "\n".join([*lines, "--verbose shows the table of all variants."])
     if found := rows(compared, everything):
         lines.append(_table(found, width))
