@@ -42,8 +42,7 @@ browser:
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes chromium > /dev/null; } \
 	|| echo "no Chromium here, and none installed: the tests of the page are skipped"
 
-# The documentation into docs/_build/html, from the pages in docs/, the docstrings and the published data. A warning
-# is an error.
+# The documentation into docs/_build/html, from the pages in docs/ and the docstrings. A warning is an error.
 docs: $(READY)
 	REPORTS=$(REPORTS) $(BIN)/sphinx-build -q -W --keep-going -n -E -d docs/_build/doctrees docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
@@ -63,7 +62,8 @@ asv: $(READY)
 asv-site: $(READY)
 	$(BIN)/asv publish
 
-# RUN=folder into reports/; with or without it every page there, and the README's table, from the stored data.
+# RUN=folder into reports/; with or without it every page there, and the made parts of README and docs/, from the
+# stored data.
 publish: $(READY)
 	$(BIN)/python -m studies.publish $(RUN)
 

@@ -16,8 +16,7 @@ from studies.prose.rules import LONGEST, OURS, faults, sentences, words
 DOCUMENTS = [
     "README.md",
     "METHODOLOGY.md",
-    # A page that includes a document of the root has no sentence of its own.
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")) if passages(path)[1:]),
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
 
 # As many words as a sentence may have.
