@@ -38,7 +38,7 @@ def test_a_quick_run_measures_everything_and_leaves_a_report(gradbench, tmp_path
     # Two passes may leave open whether a flag's time can be told from the empty loop's, and nothing else.
     unknown = [row["method"] for row in times if not row["value"]]
     shown = summarise(results).comparisons
-    assert unknown == [
-        one.name for each in shown for one in each.variants if one.verdict == "no time of its own"
-    ]
-    assert len(unknown) < len(times) / 10
+    open_ = [(each, one) for each in shown for one in each.variants if one.verdict == "no time of its own"]
+    assert unknown == [one.name for _, one in open_]
+    # A control alone is near the empty loop. How many of them stay open is the noise of the machine.
+    assert {each.comparison.workload for each, _ in open_} <= {"control"}
