@@ -91,3 +91,42 @@ def test_from_which_number_of_operations_a_block_pays_is_told_from_the_figures()
             )
     said = sentences(made)
     assert "is slower than recording up to 2 operations and faster from 5 operations on" in said
+
+
+def breaking_even(costs):
+    """What is found where no_grad() takes so many times as long as recording, by the number of operations."""
+    request = Request(workloads=("break_even",), sizes=("small",), preset="thorough")
+    made = results({}, request=request, scatter=1e-5)
+    for visit in made.visits:
+        times = costs(int(visit.comparison.partition("/")[0].partition(".")[2]))
+        before = visit.variants["no_grad"]
+        visit.variants["no_grad"] = msgspec.structs.replace(
+            before, seconds=times * before.seconds, log_ratio=before.log_ratio + math.log(times)
+        )
+    return next(each for each in findings(summarise(made)) if "operations on 100 elements" in each.sentence)
+
+
+def test_a_block_that_pays_at_two_places_has_no_single_number_of_operations():
+    found = breaking_even(lambda operations: 0.9 if operations == 2 else 1.1)
+    assert "up to" not in found.sentence
+    assert "faster in 1, slower in " in found.sentence
+
+
+def test_a_block_that_costs_what_recording_does_is_called_the_same():
+    found = breaking_even(lambda operations: 1.0)
+    assert re.search(r"against recording: the same in (\d+) of \1 comparisons\.$", found.sentence)
+
+
+def test_growth_is_not_counted_where_one_size_is_known():
+    made = results({}, request=REQUEST)
+    made.visits = [each for each in made.visits if not each.comparison.startswith("control/1000000")]
+    alone = findings(summarise(made))[0]
+    assert alone.figure == ""
+    assert "Growth" not in alone.evidence
+
+
+def test_a_graph_without_storages_keeps_no_memory():
+    """The node of a product of a number is a few bytes of the graph, and saves nothing."""
+    made = memory(results({}, request=REQUEST), "tracked", peak=400, graph=8)
+    found = findings(summarise(made))[-1]
+    assert found.sentence == "No method keeps memory for the backward in these comparisons."
