@@ -4,11 +4,9 @@ import functools
 import shutil
 
 import pytest
-from synthetic import memory, rendered, results
+from synthetic import followed, memory, rendered, results
 
-from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
-from gradbench.record.visits import Stretch, Timeline
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # One process for all pages of a context: to start one takes longer than to show a page.
@@ -47,12 +45,7 @@ def whole_run(request=WHOLE):
     made = results({"no_grad": 1.4, "tracked": 0.9}, request=request)
     memory(made, "no_grad", peak=400, saved=100, retained=-200)
     memory(made, "requires_grad_false", peak=200)
-    for comparison in made.header.plan.comparisons:
-        if comparison.timeline:
-            lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
-            made.add(Timeline(comparison.id, comparison.baseline.name, lines))
-    made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
-    return made
+    return followed(made)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,20 @@ import numpy
 from gradbench.define.planner import plan_run
 from gradbench.record.environment import AcceleratorFacts, Environment
 from gradbench.record.lines import SCHEMA
+from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.results import FORMAT, Header, Options, Results
 from gradbench.record.telemetry import Telemetry
-from gradbench.record.visits import Memory, PartTime, PassEnd, PassStart, VariantTime, Visit
+from gradbench.record.visits import (
+    Memory,
+    PartTime,
+    PassEnd,
+    PassStart,
+    Stretch,
+    Timeline,
+    VariantTime,
+    Visit,
+)
 from gradbench.versus import records as versus
 from gradbench.versus.cells import planned
 from gradbench.versus.records import PairStart, PairTime, PairVisit, SideFacts, Trial
@@ -74,6 +84,16 @@ def results(
                 variants[variant.name] = VariantTime(50, gross, gross, gross, log)
             made.add(Visit(number, comparison.id, 100, 0.5, 0.02, 0.001, variants, telemetry or Telemetry()))
         made.add(PassEnd(number, 1.5))
+    return made
+
+
+def followed(made):
+    """Add a timeline where a comparison has one, and an observation."""
+    for comparison in made.header.plan.comparisons:
+        if comparison.timeline:
+            lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
+            made.add(Timeline(comparison.id, comparison.baseline.name, lines))
+    made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
     return made
 
 

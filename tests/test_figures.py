@@ -15,12 +15,11 @@ import pytest
 from conftest import GRADBENCH
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic import device_results, memory, results
+from synthetic import device_results, followed, memory, results
 
 from gradbench.analyse.analysis import analyse
 from gradbench.errors import RequestError
 from gradbench.record.lines import Writer
-from gradbench.record.observation import Observation
 from gradbench.record.plan import Request
 from gradbench.record.results import read_results
 from gradbench.record.visits import Stretch, Timeline
@@ -41,12 +40,7 @@ def a_run(request=REQUEST, seconds=1e-6):
     )
     for variant, bytes_ in (("requires_grad_false", 1200), ("no_grad", 400), ("set_to_none", -340_000)):
         memory(made, variant, peak=bytes_, retained=bytes_)
-    for comparison in made.header.plan.comparisons:
-        if comparison.timeline:
-            lines = (Stretch("y = f(x)", (9000, 5000)), Stretch("loss.backward()", (9321, 12)))
-            made.add(Timeline(comparison.id, comparison.baseline.name, lines))
-    made.add(Observation("persistence", "How long?", "code", "no_grad", {"x_inside": False, "x_after": True}))
-    return made
+    return followed(made)
 
 
 def known(path):

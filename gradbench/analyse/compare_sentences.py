@@ -37,7 +37,7 @@ def limits(compared: Compared, short: bool = False) -> list[str]:
     gone = [each for each in compared.changes if each.outcome == "gone" and not each.asked]
     if gone:
         lines.append(
-            f"The old run measured {len(gone)} variant{'' if len(gone) == 1 else 's'} that the new run's "
+            f"The old run measured {format.counted(len(gone), 'variant')} that the new run's "
             "options leave out, "
             f"such as {gone[0].comparison.id} {gone[0].variant.name}."
         )

@@ -73,7 +73,7 @@ def summed_up(variants: Sequence[Iterable[MemoryDifference] | None], what: str =
     more = sum(larger(found) for found in known)
     less = sum(smaller(found) for found in known)
     change = f"more in {more} and less in {less} of" if more or less else "the same to the byte in"
-    sentence = f"{what} is {change} {len(known)} variant{'' if len(known) == 1 else 's'}"
+    sentence = f"{what} is {change} {format.counted(len(known), 'variant')}"
     if len(known) < len(variants):
         sentence += f", and not known for {len(variants) - len(known)} more"
     pieces = sum(any(each.figure == COUNT for each in found) for found in known)

@@ -248,6 +248,15 @@ class RunSummary:
         """The devices of the run, in the order of the plan."""
         return list(dict.fromkeys(each.comparison.device for each in self.comparisons))
 
+    @cached_property
+    def unsafe_methods(self) -> frozenset[str]:
+        """The methods that a probe saw give a wrong gradient without an error."""
+        return frozenset(
+            each.method
+            for each in self.results.observations
+            if each.trait == "write" and each.observed.get("wrong_gradient") is True
+        )
+
     @property
     def leading_device(self) -> str:
         """The device that the first screen answers for: a user who measured a GPU asks about the GPU."""

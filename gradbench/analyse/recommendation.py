@@ -95,17 +95,12 @@ def _unlisted(comparison: Comparison) -> Purpose | None:
 
 def _candidates(each: ComparisonSummary, summary: RunSummary, purpose: Purpose) -> list[VariantSummary]:
     """The variants that may be recommended."""
-    unsafe = {
-        one.method
-        for one in summary.results.observations
-        if one.trait == "write" and one.observed.get("wrong_gradient") is True
-    }
     return [
         variant
         for variant in each.methods
         if variant.definition.recommendable
         and variant.time
-        and variant.name not in unsafe
+        and variant.name not in summary.unsafe_methods
         and (not purpose.only or variant.name in purpose.prefer)
     ]
 

@@ -120,7 +120,7 @@ def _facts(results: Results) -> str:
     first = comparisons[0]
     facts = _described(shows)[0] or f"x of {' × '.join(map(str, first.shape)) or 'one number'}, {first.dtype}"
     options, device = results.header.options, comparisons[0].device
-    threads = f", {options.threads} thread{'' if options.threads == 1 else 's'}" if device == "cpu" else ""
+    threads = f", {format.counted(options.threads, 'thread')}" if device == "cpu" else ""
     return f"{facts}; {device.upper() if device == 'cpu' else device}{threads}"
 
 
@@ -258,7 +258,7 @@ def _batches(anatomy: Anatomy | None) -> list[str]:
     if alone > anatomy.fit:
         why = f"the model and the step of its optimizer take {format.size(alone)} without any sample"
     elif len(anatomy.batches) < 2:
-        why = f"the loss accepts only {whole:,} sample{'' if whole == 1 else 's'}"
+        why = f"the loss accepts only {format.counted(whole, 'sample')}"
     return [f"No batch is known that fits into {room}: {why}."]
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from gradbench import format
 from gradbench.analyse.model import ComparisonSummary, Finding, RunSummary, Twins
+from gradbench.analyse.spending import FEWEST_TO_SETTLE
 
 # Where identical code may seem to differ by more than this (a log-ratio), times are rough.
 ROUGH = 0.02
-# With fewer passes an interval is wide, and the layout of a process is little sampled.
-FEW = 9
 # The advice never asks for fewer passes than this.
 ENOUGH = 20
 # A run with a larger part of rough comparisons is not graded good.
@@ -51,9 +50,9 @@ def trust(summary: RunSummary) -> Trust:
     rough = sum(each.floor is None or each.floor > ROUGH for each in summary.comparisons)
     sentence = _differed(twins.median, twins.worst)
     fewest = min(each.fewest for each in summary.comparisons)
-    if fewest < FEW:
+    if fewest < FEWEST_TO_SETTLE:
         sentence += f" Some comparisons have only {format.counted(fewest, 'pass')}."
-    if fewest >= FEW and rough <= _FEW_ROUGH * count and twins.worst <= ROUGH:
+    if fewest >= FEWEST_TO_SETTLE and rough <= _FEW_ROUGH * count and twins.worst <= ROUGH:
         return Trust("good", sentence, "", _evidence(summary))
     if rough:
         verb = "is" if rough == 1 else "are"
@@ -97,7 +96,7 @@ def _near(twins: Twins) -> str:
     """How many twins are within 0.3 % of their baseline."""
     every = len(twins.differences)
     is_ = "is" if twins.near == 1 else "are"
-    return f"{twins.near} of {every} twin{'' if every == 1 else 's'} {is_} within 0.3 %."
+    return f"{twins.near} of {format.counted(every, 'twin')} {is_} within 0.3 %."
 
 
 def _visible(summary: RunSummary) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from gradbench import format
 from gradbench.analyse.claims import verdicts
 from gradbench.analyse.claims.claim import Judgement
 from gradbench.analyse.model import ComparisonSummary, VariantSummary
@@ -39,7 +40,7 @@ def find_open(results: Results, looks: int, session: int = 0) -> Undecided:
     asked = [each for each in judgements if each.verdict != "not measured"]
     decided = sum(each.verdict != "unresolved" for each in asked)
     left = sum(each > 0 for each in found.values())
-    says = f"open questions in {left} of {len(found)} comparison{'' if len(found) == 1 else 's'}"
+    says = f"open questions in {left} of {format.counted(len(found), 'comparison')}"
     if asked:
         says = f"{decided} of {len(asked)} claims decided, {says}"
     return Undecided(found, says, tuple(questions))

@@ -423,11 +423,7 @@ def _finish(results: Path, asked: Measuring) -> None:
 
 def _command_to_go_on(analysis: Analysis) -> str:
     """The command that measures more of a run, to paste; empty where none can."""
-    from gradbench.analyse.warnings import FEW_PASSES
+    from gradbench.analyse.trust import ENOUGH
 
     results = analysis.results
-    if results.looks:
-        more = f"--budget {results.twice_the_budget}"
-    else:
-        more = f"--passes {max(2 * analysis.passes, 2 * FEW_PASSES)}"
-    return results.command_to_go_on(more, here=True)
+    return results.command_to_go_on(results.longer(max(2 * analysis.passes, ENOUGH)), here=True)

@@ -161,10 +161,13 @@ class Results:
         return self.schema == SCHEMA and not self.compressed
 
     def go_on_longer(self, passes: int) -> str:
-        """Advice on how to measure more: this many passes, or twice the budget where the run chooses them."""
-        if not self.looks or not self.runs:
-            return self.go_on(f"--passes {passes}")
-        return self.go_on(f"--budget {self.twice_the_budget}")
+        """Advice on how to measure more, as a sentence."""
+        return self.go_on(self.longer(passes))
+
+    def longer(self, passes: int) -> str:
+        """Options that measure more: this many passes, or twice the budget where the run chooses them."""
+        chose = self.looks and self.runs
+        return f"--budget {self.twice_the_budget}" if chose else f"--passes {passes}"
 
     @property
     def twice_the_budget(self) -> int:

@@ -107,7 +107,7 @@ def _facts(header: Header) -> list[str]:
     names = [each.name for each in machine.accelerators if each.device in devices]
     if "cpu" in devices or not names:
         names.insert(0, machine.processor.partition(" (")[0])
-    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    threads = format.counted(machine.threads, "thread")
     return [*names, f"torch {machine.torch.partition('+')[0]}", threads, header.created[:10]]
 
 
@@ -184,7 +184,7 @@ def _machine(header: Header) -> list[tuple[str, str]]:
     keeps = (
         "freed pages are kept (MALLOC_* set by gradbench)" if options.allocator == "keep" else "its defaults"
     )
-    threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
+    threads = format.counted(machine.threads, "thread")
     return [
         ("Processor", f"{machine.processor}, {machine.cpus} logical, {machine.machine}"),
         *(

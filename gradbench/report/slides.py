@@ -114,10 +114,10 @@ def source(results: Results) -> str:
     machine = header.environment
     passes = len({visit.number for visit in results.visits})
     threads = format.counted(machine.threads, "thread")
+    processors = format.counted(machine.cpus, "logical processor")
     return (
-        f"gradbench {header.gradbench} · {header.measured_on}, {machine.cpus} logical "
-        f"processor{'' if machine.cpus == 1 else 's'} · PyTorch {machine.torch}, {threads} · "
-        f"{passes} pass{'' if passes == 1 else 'es'} · {header.created[:10]}"
+        f"gradbench {header.gradbench} · {header.measured_on}, {processors} · "
+        f"PyTorch {machine.torch}, {threads} · {format.counted(passes, 'pass')} · {header.created[:10]}"
     )
 
 

@@ -11,9 +11,9 @@ import msgspec
 
 from gradbench import format
 from gradbench.analyse.memory_difference import in_words, summed_up
-from gradbench.versus.judge import INSTALLATION, Judged, VariantOutcome
+from gradbench.versus.judge import Judged, VariantOutcome
 from gradbench.versus.records import NAMES, SideFacts
-from gradbench.versus.verdict import fairness, verdict
+from gradbench.versus.verdict import fairness, installations, verdict
 from gradbench.versus.verdict import where as where
 
 
@@ -77,13 +77,7 @@ def control(judged: Judged) -> str:
     )
     task = format.ratio_with_ends(judged.calibration_task)
     said = f"The ratio of the calibration task, the same work on both sides, is {task}: {how}."
-    if not judged.trial.header.one_installation:
-        said += (
-            " The sides are two installations. Identical installations differ by "
-            f"{format.percent(INSTALLATION)} (standard deviation). Every interval includes this difference, "
-            "and more pairs do not lessen it."
-        )
-    return said
+    return said + installations(judged)
 
 
 def notes(judged: Judged) -> list[str]:

@@ -158,10 +158,15 @@ def fairness(judged: Judged) -> str:
         said += ", so the machine favoured neither side."
     else:
         said += ", so the machine or the installation favoured one side by so much."
-    if not judged.trial.header.one_installation:
-        said += (
-            " The sides are two installations. Identical installations differ by "
-            f"{format.percent(INSTALLATION)} (standard deviation). Every interval includes this difference, "
-            "and more pairs do not lessen it."
-        )
-    return said
+    return said + installations(judged)
+
+
+def installations(judged: Judged) -> str:
+    """A sentence on the difference of identical installations; empty where both sides are one."""
+    if judged.trial.header.one_installation:
+        return ""
+    return (
+        " The sides are two installations. Identical installations differ by "
+        f"{format.percent(INSTALLATION)} (standard deviation). Every interval includes this difference, "
+        "and more pairs do not lessen it."
+    )

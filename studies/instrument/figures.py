@@ -127,12 +127,7 @@ def peers(rows: Table, ratio: str) -> str:
                     [100 * rms.mean], [height], mark, color=paint, markersize=5,
                     label=condition if place == 0 else None,
                 )  # fmt: skip
-        _logarithmic(axes, "x")
-        axes.set_yticks(range(len(tools)), tools)
-        axes.set_ylim(len(tools) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
-        axes.set_xlabel("root mean square error, %")
+        _rows_of_tools(axes, tools, "root mean square error, %")
         figure.legend(frameon=False, fontsize=7.5, loc="outside upper right", ncols=3)
         return svg(figure, f"peers {ratio}")
 
@@ -189,14 +184,19 @@ def errors(found: Sequence[Error], narrow: bool = False) -> str:
                         [100 * each.rms.mean], [height], mark, color=paint, markersize=5,
                         label=f"{length} call" if each.tool == tools[0] and known else None,
                     )  # fmt: skip
-            _logarithmic(axes, "x")
-            axes.set_yticks(range(len(tools)), tools)
-            axes.set_ylim(len(tools) - 0.4, -0.6)
-            axes.tick_params(axis="y", length=0)
-            axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
-            axes.set_xlabel(f"error on {'a known ratio' if known else 'identical code'}, %")
+            _rows_of_tools(axes, tools, f"error on {'a known ratio' if known else 'identical code'}, %")
         figure.legend(frameon=False, loc="outside upper right", ncols=2, borderaxespad=0, borderpad=0.1)
         return svg(figure, f"errors{' narrow' if narrow else ''}")
+
+
+def _rows_of_tools(axes: Any, tools: Sequence[str], label: str) -> None:
+    """A row for each tool, over errors on a logarithmic axis."""
+    _logarithmic(axes, "x")
+    axes.set_yticks(range(len(tools)), tools)
+    axes.set_ylim(len(tools) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.5)
+    axes.set_xlabel(label)
 
 
 def _logarithmic(axes: Any, directions: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
+from gradbench import format
 from gradbench.analyse.analysis import Analysis
 from gradbench.analyse.answer import RunAnswer
 from gradbench.analyse.warnings import beside_trust
@@ -47,7 +48,7 @@ def _findings(analysis: Analysis, width: int) -> list[str]:
     for each in analysis.findings[:FINDINGS]:
         lines += _wrapped(each.sentence, width, "- ")
     more = len(analysis.findings) - FINDINGS
-    return lines + ([f"{more} more finding{_s(more)} in the report."] if more > 0 else [])
+    return lines + ([f"{format.counted(more, 'more finding')} in the report."] if more > 0 else [])
 
 
 def _warnings(analysis: Analysis, width: int, most: int) -> list[str]:
@@ -60,7 +61,7 @@ def _warnings(analysis: Analysis, width: int, most: int) -> list[str]:
     ]
     more = len(every) - len(lines)
     if more:
-        lines.append(f"{more} {'more ' if lines else ''}warning{_s(more)} in the report.")
+        lines.append(f"{format.counted(more, 'more warning' if lines else 'warning')} in the report.")
     return lines
 
 
@@ -71,10 +72,6 @@ def first_sentence(text: str) -> str:
     'The clock fell to 1.2 GHz.'
     """
     return re.split(r"(?<=\.) (?=[A-Z`])", text, maxsplit=1)[0]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _wrapped(text: str, width: int, first: str = "") -> list[str]:

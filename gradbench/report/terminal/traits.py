@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from gradbench import format
 from gradbench.analyse.traits import TABLES, answers, characteristics
 from gradbench.record.observation import Observation
 
@@ -86,7 +87,7 @@ def as_text(
             table.add_row(each.question, "\n".join(each.observed))
         console.print(table)
     elif found:
-        count = f"{len(found)} more observation{'' if len(found) == 1 else 's'}"
+        count = format.counted(len(found), "more observation")
         console.print(f"--verbose has the full words, and {count} of no single method.")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).rstrip()
 
